@@ -1,0 +1,227 @@
+#ifndef WEIR_ENTRY_ENTRY_H
+#define WEIR_ENTRY_ENTRY_H
+
+/*
+ * The entry: one record of the replicated log.
+ *
+ * The same bytes are the log in memory, the log on disk and the payload of a message to a peer.
+ * They are written once, by the leader's replicate stage, and from then on only borrowed:
+ * storage writes them, sends transmit them, apply decodes them.  Nobody re-encodes an entry.
+ *
+ * One entry holds the write commands of one batch (ENTRY_COMMANDS), or one record of the protocol
+ * itself (configuration, no-op, genesis, time, digest, session).  All integers are little-endian.
+ * An entry starts at an address and at a file offset that are multiples of ENTRY_ALIGN_BYTES; the
+ * bytes between its end and the next multiple are zero and belong to no entry.
+ *
+ *   offset  size  field
+ *        0     4  length        bytes of header and body, without the padding behind them
+ *        4     1  kind          enum entry_kind
+ *        5     1  version       ENTRY_VERSION
+ *        6     2  command count commands in the body (ENTRY_COMMANDS), otherwise 0
+ *        8     8  term          of the leader that created it
+ *       16     8  index         1 for the first entry of a log; every next one is one more
+ *       24     8  log time      milliseconds since the Unix epoch; never goes back along the log
+ *       32     8  chain         see below
+ *       40     -  body
+ *
+ * Chain.  chain = H(body, seed = H(first 32 bytes, seed = chain of the previous entry)), where H
+ * is XXH3-64 and the chain before entry 1 is ENTRY_CHAIN_ORIGIN.  So a chain value vouches for the
+ * whole history up to its entry: two logs whose entries at an index have equal chains are equal up
+ * to there, a stale or misplaced record does not fit its neighbour, and a flipped bit anywhere in
+ * header or body is seen.  (Two one-shot hashes, not one streamed: a stream's state costs more
+ * than a small entry.)
+ *
+ * An entry is valid if and only if: its length is within [ENTRY_HEADER_BYTES, limit], its kind and
+ * version are known, its index is one more than its predecessor's, its term and log time are not
+ * below its predecessor's, its chain is right, and (ENTRY_COMMANDS) its body is exactly
+ * `command count` valid command records.
+ *
+ * Body of ENTRY_COMMANDS: command records, each at a multiple of 8:
+ *
+ *   offset  size  field
+ *        0     2  command id      of the machine's command table; stable for ever
+ *        2     1  flags           ENTRY_COMMAND_SESSION: session and sequence follow
+ *        3     1  reserved        0
+ *        4     4  argument count  arguments without the command's name
+ *        8     4  key count       how many key hashes follow
+ *       12     4  record length   bytes of this record up to the next one (a multiple of 8)
+ *       16   8+8  session, sequence       only with ENTRY_COMMAND_SESSION
+ *        -   8*k  key hashes, in the order of the keys among the arguments
+ *        -   4*a  argument lengths
+ *        -     -  the arguments' bytes, one after the other; then zeros to a multiple of 8
+ *
+ * Body of ENTRY_GENESIS: u64 hash seed, u32 partition count, u32 reserved (0).
+ * Body of ENTRY_CONFIGURATION: see entry/configuration.h.
+ * ENTRY_NOOP and ENTRY_TIME have no body.
+ *
+ * This folder is pure: no system call, no clock, no allocation, no output.  Every function may be
+ * called on any thread, on memory that the caller owns for the time of the call.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    ENTRY_VERSION = 1,
+    ENTRY_ALIGN_BYTES = 8,
+    ENTRY_HEADER_BYTES = 40,
+    ENTRY_CHAINED_HEADER_BYTES = 32, /* the part of the header that the chain covers */
+    ENTRY_COMMAND_HEADER_BYTES = 16,
+    ENTRY_COMMAND_SESSION_BYTES = 16,
+    ENTRY_GENESIS_BODY_BYTES = 16,
+};
+
+/* The chain before the first entry ("weirlog1" read as a little-endian number). */
+#define ENTRY_CHAIN_ORIGIN UINT64_C(0x31676f6c72696577)
+
+enum entry_kind {
+    ENTRY_COMMANDS = 1,
+    ENTRY_CONFIGURATION = 2,
+    ENTRY_NOOP = 3,
+    ENTRY_GENESIS = 4,
+    ENTRY_TIME = 5,
+    ENTRY_DIGEST = 6,  /* reserved: written once there are several replicas */
+    ENTRY_SESSION = 7, /* reserved: written once there are client sessions */
+};
+
+enum entry_command_flags {
+    ENTRY_COMMAND_SESSION = 1,
+};
+
+/* The header of an entry, decoded. */
+struct entry_header {
+    uint32_t length_bytes; /* [ENTRY_HEADER_BYTES, UINT32_MAX - ENTRY_ALIGN_BYTES] */
+    uint8_t kind;          /* enum entry_kind */
+    uint8_t version;
+    uint16_t command_count;
+    uint64_t term;
+    uint64_t index;
+    uint64_t log_time_ms;
+    uint64_t chain;
+};
+
+/* One argument to be encoded, or one that was decoded: borrowed bytes. */
+struct entry_argument {
+    const uint8_t *data; /* may be NULL only if length is 0 */
+    uint32_t length_bytes;
+};
+
+/* One command record, decoded; every pointer borrows the entry's bytes. */
+struct entry_command {
+    uint16_t id;
+    uint8_t flags; /* enum entry_command_flags */
+    uint32_t argument_count;
+    uint32_t key_count;
+    uint64_t session; /* 0 without ENTRY_COMMAND_SESSION */
+    uint64_t sequence;
+    const uint8_t *key_hashes;       /* key_count little-endian u64; read with bytes_get_u64 */
+    const uint8_t *argument_lengths; /* argument_count little-endian u32 */
+    const uint8_t *arguments;        /* the first argument's first byte */
+};
+
+/* Walks the command records of one ENTRY_COMMANDS entry. */
+struct entry_cursor {
+    const uint8_t *position;
+    const uint8_t *end;
+    uint32_t commands_left;
+};
+
+/* Why entry_check refused; entry_fault_name gives the words for a person. */
+enum entry_fault {
+    ENTRY_VALID = 0,
+    ENTRY_FAULT_SHORT,       /* fewer bytes than a header, or than its length says */
+    ENTRY_FAULT_LENGTH,      /* length below the header's size or above the limit */
+    ENTRY_FAULT_KIND,        /* unknown kind */
+    ENTRY_FAULT_VERSION,     /* unknown version */
+    ENTRY_FAULT_INDEX,       /* index is not the predecessor's plus one */
+    ENTRY_FAULT_TERM,        /* term below the predecessor's, or zero */
+    ENTRY_FAULT_TIME,        /* log time below the predecessor's */
+    ENTRY_FAULT_CHAIN,       /* chain does not cover these bytes after that predecessor */
+    ENTRY_FAULT_BODY,        /* body is not what the kind demands */
+};
+
+/* Where a log stands after its last entry: what the next entry is checked against. */
+struct entry_tail {
+    uint64_t index;       /* 0 before the first entry */
+    uint64_t term;        /* 0 before the first entry */
+    uint64_t log_time_ms; /* 0 before the first entry */
+    uint64_t chain;       /* ENTRY_CHAIN_ORIGIN before the first entry */
+};
+
+/* The tail of an empty log. */
+struct entry_tail entry_tail_origin(void);
+
+/* Bytes that an entry of length_bytes occupies with its padding. */
+static inline uint32_t entry_stride_bytes(uint32_t length_bytes)
+{
+    return (length_bytes + (ENTRY_ALIGN_BYTES - 1)) & ~(uint32_t)(ENTRY_ALIGN_BYTES - 1);
+}
+
+/* Bytes of the record of one command (a multiple of 8); 0 if it exceeds UINT32_MAX. */
+uint32_t entry_command_bytes(uint32_t argument_count, uint32_t key_count,
+                             uint64_t argument_bytes_total, bool has_session);
+
+/*
+ * Writes one command record to `out` (8-aligned, entry_command_bytes() of room).
+ * `arguments` excludes the command's name.  Returns the record's length.
+ */
+uint32_t entry_command_write(uint8_t *out, uint16_t id, const struct entry_argument *arguments,
+                             uint32_t argument_count, const uint64_t *key_hashes,
+                             uint32_t key_count);
+
+/* The same with a client session's id and sequence number in front. */
+uint32_t entry_command_write_session(uint8_t *out, uint16_t id, uint64_t session,
+                                     uint64_t sequence, const struct entry_argument *arguments,
+                                     uint32_t argument_count, const uint64_t *key_hashes,
+                                     uint32_t key_count);
+
+/*
+ * Completes an entry whose body already stands at entry + ENTRY_HEADER_BYTES: writes the header,
+ * the chain and the zero padding (so entry_stride_bytes(length) must be writable), and advances
+ * `tail` past it.  header->index and header->chain are computed, not read.
+ * Asserts that term and log time are not below the tail's.
+ */
+void entry_seal(uint8_t *entry, const struct entry_header *header, struct entry_tail *tail);
+
+/* Decodes the header without judging it; `entry` has at least ENTRY_HEADER_BYTES. */
+struct entry_header entry_header_read(const uint8_t *entry);
+
+/* The chain value of these bytes after a predecessor with `previous_chain`. */
+uint64_t entry_chain(const uint8_t *entry, uint32_t length_bytes, uint64_t previous_chain);
+
+/*
+ * Judges the entry at `entry`, of which `available_bytes` may be read, as successor of `tail`.
+ * On ENTRY_VALID advances `tail`; otherwise leaves it unchanged.  `length_max_bytes` is the
+ * largest entry the caller accepts.  Foreign bytes are safe here: nothing is believed unchecked.
+ */
+enum entry_fault entry_check(const uint8_t *entry, size_t available_bytes,
+                             uint32_t length_max_bytes, struct entry_tail *tail);
+
+/* A short phrase, e.g. "chain mismatch". */
+const char *entry_fault_name(enum entry_fault fault);
+
+/* Positions a cursor before the first command of a valid ENTRY_COMMANDS entry. */
+void entry_cursor_begin(struct entry_cursor *cursor, const uint8_t *entry);
+
+/*
+ * Decodes the next command; false after the last.  The entry must have passed entry_check (on
+ * this node, since it was written or received): this hot path asserts, it does not judge.
+ */
+bool entry_cursor_next(struct entry_cursor *cursor, struct entry_command *command);
+
+/* Genesis record: the hash seed of keys and the number of partitions, the same on every node. */
+struct entry_genesis {
+    uint64_t hash_seed;
+    uint32_t partition_count; /* power of two, [1, ENTRY_PARTITIONS_MAX] */
+};
+
+enum { ENTRY_PARTITIONS_MAX = 256 };
+
+/* Writes the body of an ENTRY_GENESIS (ENTRY_GENESIS_BODY_BYTES). */
+void entry_genesis_write(uint8_t *body, const struct entry_genesis *genesis);
+
+/* Reads the body of a valid ENTRY_GENESIS entry. */
+struct entry_genesis entry_genesis_read(const uint8_t *body);
+
+#endif

@@ -1,0 +1,281 @@
+#ifndef WEIR_MACHINES_MACHINE_H
+#define WEIR_MACHINES_MACHINE_H
+
+/*
+ * The machine: the deterministic state machine that applies the log.
+ *
+ * A machine is a struct of C functions.  It sees bytes, the index, the log time and a random
+ * source derived from them, and nothing else: no clock, no system call, no thread, no memory but
+ * what its host gives it.  Two machines that are given the same entries in the same order are in
+ * the same state and gave the same replies; that is the whole of replication.
+ *
+ * Commands are data: a const table says name, id, arity, flags and where the keys are.  Parse and
+ * validate read the table; the machine is asked only for what a table cannot say.
+ *
+ * Reads and writes.  A write comes from a committed log entry, on every replica, and always
+ * applies: whatever could refuse it was decided before it entered the log (validate), or is a
+ * reply (a wrong type, an absent key).  A read never changes the machine, on no replica.  Its
+ * moment carries the leader's clock, for answers such as a remaining time to live.
+ *
+ * Partitions.  The key space is cut into a fixed number of partitions, a power of two given at
+ * creation, by the top bits of the key's hash (MACHINE_PARTITION).  A partition shares nothing
+ * with another one: each has its table, its memory, its digest, so that threads can later own
+ * different partitions.  A machine that declares one partition is always executed by one thread.
+ *
+ * Nothing long in one call.  A call is given a budget in units of about 100 ns (the visit of a
+ * key, a hundred bytes copied).  A function that could take longer returns MACHINE_MORE, having
+ * kept its place in the cursor, and is called again; between the calls the partitions concerned
+ * are given nothing else to do.  The long ones are KEYS, FLUSHALL, a million-argument MSET,
+ * growing a table, restore, snapshot and freeing: all of them must return within the budget.
+ *
+ * Replies are written as a protocol-neutral stream (wire/reply.h); serialize makes RESP of it.
+ *
+ * Threads: all calls on one machine come from one thread at a time, except `validate` and the
+ * tables, which are pure and may be used from any thread at any time.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/reply.h"
+
+/* Raised when this header changes incompatibly; the loader refuses another number. */
+#define MACHINE_ABI_VERSION 1u
+
+/* The partition of a key: the top bits of its hash.  partition_bits is in [0, 8]. */
+static inline uint32_t machine_partition(uint64_t key_hash, uint32_t partition_bits)
+{
+    return partition_bits == 0 ? 0 : (uint32_t)(key_hash >> (64 - partition_bits));
+}
+
+/*
+ * Hash of a key, computed once, by parse.  A key may hold a {tag}: the bytes between the first
+ * '{' and the first '}' after it, if not empty.  The top 16 bits of the hash then come from the
+ * tag, so that all keys of a tag share a partition; the other 48 from the whole key.  Without a
+ * tag all 64 come from the key.  (XXH3-64; seed from the log's genesis record.)
+ */
+uint64_t machine_key_hash(const uint8_t *key, uint32_t length_bytes, uint64_t seed);
+
+enum machine_command_flags {
+    MACHINE_READ = 1 << 0,       /* never changes the machine; does not enter the log */
+    MACHINE_WRITE = 1 << 1,      /* goes through the log */
+    MACHINE_GROWS = 1 << 2,      /* may need memory: refused (-OOM) when the limit is reached */
+    MACHINE_FAST = 1 << 3,       /* O(1) or O(log n): shown by COMMAND as "fast" */
+    MACHINE_ALL_KEYS = 1 << 4,   /* touches every partition (FLUSHALL, KEYS, DBSIZE, SCAN) */
+    MACHINE_UNORDERED = 1 << 5,  /* the order of its reply depends on the hash seed */
+    MACHINE_CLOCK = 1 << 6,      /* its reply depends on the clock (TTL) */
+    MACHINE_ODD_KEYS = 1 << 7,   /* key positions do not fit first/last/step: ask key_positions */
+};
+
+/* One row of a machine's command table. */
+struct machine_command {
+    const char *name;      /* lower case */
+    const char *summary;   /* one sentence, for COMMAND DOCS */
+    const char *arguments; /* as a person writes them: "key value [NX | XX] ..." */
+    const char *group;     /* "string", "generic", ... */
+    const char *since;     /* Redis's version of first appearance, or this machine's */
+    uint16_t id;           /* not 0; in the log for ever: never reused, never renumbered */
+    int16_t arity;         /* with the name; negative: at least that many (as Redis has it) */
+    uint32_t flags;        /* enum machine_command_flags */
+    int16_t first_key;     /* 1 is the first argument after the name; 0: no keys */
+    int16_t last_key;      /* negative: from the end, -1 is the last argument */
+    int16_t key_step;
+};
+
+/* One argument: borrowed bytes.  The command's name is never among them. */
+struct machine_argument {
+    const uint8_t *data;
+    uint32_t length_bytes;
+};
+
+/* One command to execute. */
+struct machine_operation {
+    const struct machine_argument *arguments;
+    const uint64_t *key_hashes; /* in the order of the keys among the arguments */
+    uint32_t argument_count;
+    uint32_t key_count;
+    uint16_t command_id;
+    uint16_t row;            /* its row in the machine's command table */
+    uint32_t reply_bytes;    /* out: how much it wrote to the reply stream */
+    uint8_t *reply;          /* out: where its reply begins; NULL if nobody listens */
+};
+
+/* When and where in history the operations of one call happen. */
+struct machine_moment {
+    uint64_t index;       /* of the entry; for a read: the last entry applied */
+    uint64_t log_time_ms; /* of that entry: what is expired is decided by this */
+    uint64_t clock_ms;    /* max(log time, leader's clock): reads only; writes must not look */
+    uint64_t random;      /* seed of this entry's random choices; 0 for reads */
+};
+
+/* Where a resumable call left off.  Zeroed by the host before the first call of an operation. */
+struct machine_cursor {
+    uint64_t word[8];
+};
+
+/*
+ * A run of operations in order.  On a leader it is one batch, its reads between its writes as the
+ * client sent them; on a follower the writes of one entry.
+ */
+struct machine_run {
+    struct machine_operation *operations;
+    uint32_t count;
+    uint32_t next;                 /* in and out: the first operation not yet finished */
+    struct machine_moment moment;
+    struct reply_writer *reply;    /* NULL: nobody listens (a follower) */
+    struct machine_cursor cursor;  /* of operation `next` */
+    uint32_t budget;               /* units left; at 0 the call returns MACHINE_MORE */
+};
+
+enum machine_progress {
+    MACHINE_DONE = 0,       /* next == count */
+    MACHINE_MORE = 1,       /* out of budget: call again */
+    MACHINE_REPLY_FULL = 2, /* operations[next] is a read whose reply does not fit: nothing of it
+                               was written; reply->overflow_bytes tells how much it needs.  Give
+                               room and call again (its cursor has been zeroed), or refuse it. */
+    /* A write is never held up by its reply: if that does not fit, the write applies,
+       reply->overflow_bytes is left non-zero, and the host closes the connection. */
+};
+
+/* What validate says of a command before it may cost a quorum. */
+enum machine_verdict {
+    MACHINE_ACCEPT = 0,
+    MACHINE_REFUSE = 1, /* an error reply was written; it definitely will not be applied */
+};
+
+/* The memory a machine may use, counted by its host; pages, not objects. */
+struct machine_host {
+    void *context;
+    /* Zeroed memory of a multiple of 4096 bytes, 4096-aligned; NULL when the host has none left.
+       Cheap enough for the middle of an apply. */
+    void *(*pages_take)(void *context, size_t length_bytes);
+    void (*pages_give)(void *context, void *memory, size_t length_bytes);
+};
+
+struct machine_options {
+    uint32_t partition_bits;     /* partitions = 1 << partition_bits; [0, 8] */
+    uint64_t hash_seed;          /* from the genesis record */
+    uint32_t value_bytes_max;    /* largest string a command may build */
+};
+
+struct machine; /* the machine's own */
+
+/* Receives a snapshot's bytes; a false answer means "full for now": stop and return MORE. */
+struct machine_sink {
+    void *context;
+    /* Room for up to length_bytes contiguous bytes, or NULL if full for now. */
+    uint8_t *(*reserve)(void *context, uint32_t length_bytes);
+    void (*commit)(void *context, uint32_t length_bytes);
+};
+
+struct machine_operations {
+    uint32_t abi_version; /* MACHINE_ABI_VERSION */
+    uint32_t version;     /* of the machine's behaviour and snapshot format */
+    const char *name;
+    const struct machine_command *commands;
+    uint32_t command_count;
+    uint32_t partition_bits_max; /* 0: this machine has one partition */
+
+    /* Creates an empty machine.  Errors: WEIR_ENOMEM (the host had no pages). */
+    int (*create)(struct machine **out, const struct machine_host *host,
+                  const struct machine_options *options);
+
+    /* Gives all memory back, in slices: MACHINE_MORE until it is all gone. */
+    enum machine_progress (*destroy)(struct machine *machine, uint32_t budget);
+
+    /*
+     * Pure: judges a command's form beyond its arity (numbers, options), so that nonsense does not
+     * cost a quorum.  Writes the error reply on MACHINE_REFUSE.  Must not accept what `execute`
+     * would refuse for its form.
+     */
+    enum machine_verdict (*validate)(uint32_t row, const struct machine_argument *arguments,
+                                     uint32_t argument_count, const struct machine_options *options,
+                                     struct reply_writer *error);
+
+    /*
+     * Pure: for MACHINE_ODD_KEYS, writes the positions (0 = first argument after the name) of at
+     * most `capacity` keys and returns their number.  NULL if no command is odd.
+     */
+    uint32_t (*key_positions)(uint32_t row, const struct machine_argument *arguments,
+                              uint32_t argument_count, uint32_t *positions, uint32_t capacity);
+
+    /* Executes a run, prefetching over it. */
+    enum machine_progress (*execute)(struct machine *machine, struct machine_run *run);
+
+    /*
+     * Tells the machine the log time of an entry without commands.  Also the place of sliced
+     * housekeeping that no reply and no digest shows: growing a table, removing what has expired,
+     * freeing what was flushed.  MACHINE_MORE while there is more to do.
+     */
+    enum machine_progress (*maintain)(struct machine *machine, uint64_t log_time_ms,
+                                      uint32_t budget);
+
+    /* The earliest log time at which something expires; UINT64_MAX if nothing does. */
+    uint64_t (*next_deadline_ms)(const struct machine *machine);
+
+    /*
+     * Snapshot.  begin fixes the state as of now (index and log time are the moment's); from then
+     * on emit writes slices of it while execute goes on: a record that is about to change and was
+     * not yet emitted is emitted (or kept) first, so that the bytes describe exactly the state at
+     * begin.  If the sink is full, execute returns MACHINE_MORE before such a change.  end
+     * releases whatever was kept, after the last slice or to abandon it.  At most one at a time.
+     */
+    int (*snapshot_begin)(struct machine *machine, const struct machine_moment *moment);
+    enum machine_progress (*snapshot_emit)(struct machine *machine, const struct machine_sink *sink,
+                                           uint32_t budget);
+    void (*snapshot_end)(struct machine *machine);
+
+    /*
+     * Restore into an empty machine, from bytes whose checksum was verified, in any slicing;
+     * `version` is the one that wrote them.  MACHINE_MORE: out of budget, *consumed says how far.
+     * Errors (negative, base/error.h): WEIR_ECORRUPT, WEIR_EVERSION, WEIR_ENOMEM; then the machine
+     * may only be destroyed.
+     */
+    int (*restore)(struct machine *machine, uint32_t version, const uint8_t *bytes,
+                   size_t length_bytes, size_t *consumed, uint32_t budget);
+    /* After the last byte.  Errors: WEIR_ECORRUPT if the snapshot was not complete. */
+    int (*restore_end)(struct machine *machine);
+
+    /*
+     * The running digest of a partition: folded from (index, key hash, bytes changed) of every
+     * change, so equal histories give equal digests and it costs a few ns a write.  Part of the
+     * snapshot.
+     */
+    uint64_t (*digest)(const struct machine *machine, uint32_t partition);
+
+    /* A digest of the whole content, independent of history and layout; sliced like restore
+       (cursor zeroed first; *digest is complete on MACHINE_DONE).  For tests and snapshots. */
+    enum machine_progress (*digest_full)(struct machine *machine, struct machine_cursor *cursor,
+                                         uint32_t budget, uint64_t *digest);
+
+    /* Bytes in use and records held: for the memory limit, INFO and tests. */
+    uint64_t (*memory_bytes)(const struct machine *machine);
+    uint64_t (*record_count)(const struct machine *machine);
+
+    /* Switches behaviour to a newer version at a log entry.  Errors: WEIR_EVERSION. */
+    int (*upgrade)(struct machine *machine, uint32_t from_version, uint32_t to_version);
+};
+
+/* The built-in machines. */
+extern const struct machine_operations machine_kv;
+extern const struct machine_operations machine_log;
+
+/* The built-in machine of that name, or NULL. */
+const struct machine_operations *machine_find(const char *name);
+
+/* The row of a command by name in any case, or -1.  O(1); `index` was built by machine_index. */
+struct machine_name_index {
+    uint32_t mask;
+    uint16_t slot[1024]; /* row + 1, or 0; open addressing over a case-folded hash */
+};
+void machine_name_index_build(struct machine_name_index *index,
+                              const struct machine_operations *operations);
+int32_t machine_name_find(const struct machine_name_index *index,
+                          const struct machine_operations *operations, const uint8_t *name,
+                          uint32_t length_bytes);
+
+/* The row of a command id, or -1. */
+int32_t machine_id_find(const struct machine_operations *operations, uint16_t id);
+
+#endif

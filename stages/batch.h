@@ -1,0 +1,221 @@
+#ifndef WEIR_STAGES_BATCH_H
+#define WEIR_STAGES_BATCH_H
+
+/*
+ * The batch: what travels through the stages.
+ *
+ * A batch is one piece of one connection's byte stream, as it was received, with its parsed form
+ * beside it and room for its replies.  It is a preallocated slot; its number is the number of the
+ * receive buffer that it owns, so giving the one back gives the other back, and "no batch left" is
+ * the kernel's own "no buffer left": the client feels it as TCP backpressure.
+ *
+ * Ownership.  Exactly one stage owns a batch at any moment: `owner`, asserted at each hand-over.
+ * A stage may touch a batch from the moment it dequeued its number until it enqueues it again.
+ * Nothing in it is atomic; the ring's publish and consume order it.
+ *
+ *     stage       writes, while it owns the batch
+ *     read        connection, sequence, length, flags
+ *     parse       commands, arguments, key hashes, carry
+ *     validate    fate and stamps of each command; the local replies
+ *     replicate   index, term, place; links in its queues
+ *     apply       the replies of reads and writes
+ *     serialize   turns the replies into RESP where they stand; pieces
+ *     write       nothing but what it needs to send; then the batch goes home to read
+ *
+ * A command refused on the way keeps travelling, marked with its reply, so order is kept.
+ *
+ * Memory beyond the slot.  A command that did not arrive in one piece is completed in the
+ * connection's carry, a block of the parse shard's arena; replies that exceed the slot's room go to
+ * blocks of apply's or validate's arena.  The batch holds these blocks (at most one of each sort);
+ * write gives each back to its owner over a ring of its own when the last byte is sent.
+ *
+ * What arrives in pieces too many.  A batch holds at most BATCH_COMMANDS_MAX commands.  What
+ * is behind them in the buffer goes to the connection's carry, and the batch is marked
+ * BATCH_CONTINUE: when it comes home, read sends it round again without bytes of its own, and parse
+ * goes on in the carry.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/assert.h"
+#include "wire/reply.h"
+#include "wire/reply_encode.h"
+#include "wire/resp_parse.h"
+
+enum stage_id {
+    STAGE_READ,
+    STAGE_PARSE,
+    STAGE_VALIDATE,
+    STAGE_REPLICATE,
+    STAGE_APPLY,
+    STAGE_SERIALIZE,
+    STAGE_WRITE,
+    STAGE_COUNT,
+};
+
+enum {
+    /* One receive buffer.  A pipeline of 128 SETs of 64-byte values is 14 KiB. */
+    BATCH_BUFFER_BYTES = 16 * 1024,
+    /* A buffer full of the shortest useful command ("PING\r\n" is 6 bytes) holds 2,730 of them;
+       what exceeds this goes another round.  512 covers the deepest usual pipelines at once. */
+    BATCH_COMMANDS_MAX = 512,
+    /* Every argument that fits a buffer: each costs at least RESP_ARGUMENT_BYTES_MIN there; an
+       inline line is bounded by its own table check.  2,730 rounded up. */
+    BATCH_ARGUMENTS_MAX = 2736,
+    /* 512 short replies (16 to 24 bytes each), or 170 values of 64 bytes. */
+    BATCH_REPLY_BYTES = 16 * 1024,
+    /* Room for the replies of commands about the connection (HELLO, CLIENT ID, errors' details). */
+    BATCH_PIECES_MAX = 64,
+};
+
+_Static_assert(BATCH_ARGUMENTS_MAX >= BATCH_BUFFER_BYTES / RESP_ARGUMENT_BYTES_MIN,
+               "every multibulk argument that fits the buffer has a slot");
+
+/* No block. */
+#define BATCH_NO_BLOCK UINT32_MAX
+
+enum batch_flags {
+    BATCH_OPEN = 1 << 0,        /* first of its connection: every stage resets that slot */
+    BATCH_END = 1 << 1,         /* the connection's last, without bytes: every stage forgets it */
+    BATCH_CONTINUE = 1 << 2,    /* parse has more in the carry: send it round again */
+    BATCH_CLOSE_AFTER = 1 << 3, /* close the connection after this batch's replies (QUIT, error) */
+    BATCH_ABORT = 1 << 4,       /* close at once, without further replies */
+};
+
+/* What becomes of a command.  Set by parse (only REFUSED) and validate. */
+enum batch_fate {
+    FATE_PARSED = 0, /* not yet judged */
+    FATE_WRITE,      /* goes through the log */
+    FATE_READ,       /* runs at its place in the order */
+    FATE_LOCAL,      /* answered by validate: its reply stream stands in the batch or its block */
+    FATE_REFUSED,    /* definitely not applied: `refusal` says why, apply writes the words */
+    FATE_UNKNOWN,    /* proposed, and leadership lost: may or may not be applied */
+};
+
+/* Why a command was refused; stages/refusal.c has the words. */
+enum batch_refusal {
+    REFUSAL_NONE = 0,
+    REFUSAL_UNKNOWN_COMMAND,
+    REFUSAL_UNKNOWN_SUBCOMMAND,
+    REFUSAL_ARITY,
+    REFUSAL_NO_AUTH,
+    REFUSAL_NOT_ALLOWED,      /* the protocol state does not allow it */
+    REFUSAL_MEMORY,           /* -OOM: the memory limit is reached */
+    REFUSAL_DISK_FULL,        /* no room for the next log segment */
+    REFUSAL_OVERLOAD,         /* -TRYAGAIN */
+    REFUSAL_ENTRY_SIZE,       /* the batch's writes exceed the largest entry */
+    REFUSAL_REPLY_SIZE,       /* the reply exceeds the reply memory */
+    REFUSAL_NOT_LEADER,
+    REFUSAL_STOPPING,
+    REFUSAL_PROTOCOL,         /* not RESP: the text is in the command's local reply */
+    REFUSAL_COUNT,
+};
+
+/* Where a command is to be found: in the machine's table, among ours, or nowhere. */
+enum batch_table { TABLE_NONE = 0, TABLE_MACHINE, TABLE_CONNECTION };
+
+/* One command.  Offsets of arguments count from `base`. */
+struct batch_command {
+    uint8_t *base;            /* its first byte, in the receive buffer or in the carry */
+    uint8_t *reply;           /* its reply stream; after serialize meaningless */
+    uint32_t reply_bytes;
+    uint32_t argument_first;  /* of the name, in batch->arguments */
+    uint32_t argument_count;  /* with the name */
+    uint32_t key_first;       /* in batch->key_hashes */
+    uint32_t key_count;
+    uint16_t row;             /* in its table */
+    uint8_t table;            /* enum batch_table */
+    uint8_t fate;             /* enum batch_fate */
+    uint8_t refusal;          /* enum batch_refusal */
+    uint8_t resp_version;     /* 2 or 3: stamped by validate, valid for this command's reply */
+    uint8_t is_inline;
+    uint8_t reserved;
+};
+
+/* A connection: the slot in everybody's tables, and which life of the slot. */
+struct batch_connection {
+    uint32_t slot;
+    uint32_t generation;
+};
+
+struct batch {
+    /* fixed when the pool is made */
+    uint32_t id;            /* == number of its receive buffer */
+    uint8_t *bytes;         /* BATCH_BUFFER_BYTES */
+    struct batch_command *command_slots;
+    struct resp_argument *argument_slots;
+    uint64_t *key_hash_slots;
+    uint8_t *reply_room;    /* BATCH_REPLY_BYTES */
+
+    /* hand-over */
+    uint8_t owner;          /* enum stage_id */
+    uint8_t lane;           /* the shards it visits: read's assignment of its connection */
+    uint8_t read_shard;     /* where it goes home to */
+    uint8_t flags;          /* enum batch_flags */
+    uint32_t owner_epoch;   /* the assignment table's epoch when read dealt it */
+
+    /* read */
+    struct batch_connection connection;
+    int32_t socket;         /* write's handle for this connection */
+    uint32_t length_bytes;  /* received; 0 in a continuation */
+    uint64_t sequence;      /* of this batch in its connection, from 0, without gaps */
+    uint64_t received_ns;
+
+    /* parse: the tables are the slots above, or lie in the carry block if it needs larger ones */
+    struct batch_command *commands;
+    struct resp_argument *arguments;
+    uint64_t *key_hashes;
+    uint32_t command_count;
+    uint32_t argument_count;
+    uint32_t key_count;
+    uint32_t carry_block;   /* of the parse shard's arena, or BATCH_NO_BLOCK */
+
+    /* validate */
+    uint32_t write_count;
+    uint32_t read_count;
+    uint32_t write_entry_bytes; /* the body of its entry */
+    uint32_t local_block;   /* of validate's arena, or BATCH_NO_BLOCK */
+
+    /* replicate */
+    uint64_t index;         /* of its entry, or 0 */
+    uint64_t term;
+    uint64_t place;         /* reads run once this index is applied */
+    uint64_t noted_last;    /* the log's last index when it was noted */
+    uint32_t next;          /* link in a queue of replicate's, or BATCH_NO_BLOCK */
+    uint32_t readers_head;  /* batches that run right after this one's entry */
+    uint32_t readers_tail;
+
+    /* apply */
+    struct reply_writer reply;
+    uint32_t reply_block;   /* of apply's arena, or BATCH_NO_BLOCK */
+
+    /* serialize */
+    struct reply_pieces pieces;
+
+    /* write */
+    uint32_t pieces_sent;
+    uint32_t piece_sent_bytes;
+};
+
+/* Asserts that `from` owns the batch and makes `to` its owner; the caller then enqueues it. */
+static inline void batch_hand_over(struct batch *batch, enum stage_id from, enum stage_id to)
+{
+    ASSERT_HOT(batch->owner == from);
+    ASSERT_HOT(to < STAGE_COUNT && to != from);
+    batch->owner = (uint8_t)to;
+}
+
+/* Argument `index` (0 is the name) of a command. */
+static inline const uint8_t *batch_argument(const struct batch *batch,
+                                            const struct batch_command *command, uint32_t index,
+                                            uint32_t *length_bytes)
+{
+    ASSERT_HOT(index < command->argument_count);
+    const struct resp_argument *argument = &batch->arguments[command->argument_first + index];
+    *length_bytes = argument->length;
+    return command->base + argument->offset;
+}
+
+#endif

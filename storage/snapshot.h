@@ -1,0 +1,96 @@
+#ifndef WEIR_STORAGE_SNAPSHOT_H
+#define WEIR_STORAGE_SNAPSHOT_H
+
+/*
+ * Snapshots: the machine's state at an index, as a file.
+ *
+ * A snapshot is written to a temporary name while the machine goes on applying, synced, read back
+ * and verified, renamed, and the directory synced; only then may the log be compacted.  It is
+ * restored only after its checksums were verified from the first byte to the last.  The file says
+ * whose it is (cluster, node, incarnation), the last index it covers with term, chain and log
+ * time, the configuration, the genesis, the machine's name and version, and its digests; the
+ * machine's bytes follow in checksummed blocks (docs/formats.md).
+ *
+ * At start the newest complete snapshot is used; a damaged one is corruption unless an older one
+ * is there from which the log still continues.  Temporary files are removed.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "entry/entry.h"
+#include "storage/identity.h"
+
+enum { SNAPSHOT_MACHINE_NAME_BYTES_MAX = 32, SNAPSHOT_BLOCK_BYTES = 256 * 1024 };
+
+struct snapshot_meta {
+    struct entry_tail tail; /* of the last entry it covers */
+    struct configuration configuration;
+    struct entry_genesis genesis;
+    char machine_name[SNAPSHOT_MACHINE_NAME_BYTES_MAX];
+    uint32_t machine_version;
+    uint32_t digest_count; /* partitions */
+    uint64_t digests[ENTRY_PARTITIONS_MAX];
+    uint64_t machine_bytes; /* filled in by the writer */
+};
+
+/* ---- writing: the shard that owns it, on its own port ------------------------------------- */
+
+struct snapshot_writer;
+
+enum snapshot_state {
+    SNAPSHOT_IDLE,
+    SNAPSHOT_WRITING,  /* reserve and commit are allowed */
+    SNAPSHOT_SEALING,  /* finish was called: syncing, verifying, renaming */
+    SNAPSHOT_COMPLETE, /* durable under its name; meta is final */
+    SNAPSHOT_FAILED,   /* abandoned: nothing remains; snapshot_error says why; not fatal */
+};
+
+enum { SNAPSHOT_OPERATIONS_MAX = 4 };
+
+/* Allocates the writer and its buffers.  `rate_bytes_s` bounds its disk bandwidth (0: none). */
+int snapshot_writer_create(struct snapshot_writer **out, struct io *io, struct io_port *port,
+                           int32_t directory, const struct identity *identity,
+                           uint64_t rate_bytes_s);
+void snapshot_writer_destroy(struct snapshot_writer *writer);
+
+/* Begins a snapshot; state must not be WRITING or SEALING. */
+void snapshot_begin(struct snapshot_writer *writer, const struct snapshot_meta *meta);
+
+/* Room for up to length_bytes contiguous bytes, or NULL if the buffers are full for now. */
+uint8_t *snapshot_reserve(struct snapshot_writer *writer, uint32_t length_bytes);
+void snapshot_commit(struct snapshot_writer *writer, uint32_t length_bytes);
+
+/* All bytes are in: seal it. */
+void snapshot_finish(struct snapshot_writer *writer);
+
+/* Offers a completion; true if it was the writer's. */
+bool snapshot_completion(struct snapshot_writer *writer, const struct io_completion *completion);
+
+/* Moves on (rate limit); call once a poll. */
+enum snapshot_state snapshot_poll(struct snapshot_writer *writer, uint64_t now_ns);
+
+const struct snapshot_meta *snapshot_writer_meta(const struct snapshot_writer *writer);
+const char *snapshot_error(const struct snapshot_writer *writer);
+
+/* ---- reading: start-up and tools; blocks --------------------------------------------------- */
+
+struct snapshot_reader;
+
+/*
+ * Opens the newest snapshot that verifies; *out is NULL with success if there is none.
+ * Errors: WEIR_ECORRUPT, WEIR_EIDENTITY, WEIR_EVERSION, WEIR_EIO.
+ */
+int snapshot_open(struct snapshot_reader **out, struct io *io, struct io_port *port,
+                  int32_t directory, const struct identity *identity, struct snapshot_meta *meta,
+                  struct error_text *error);
+
+/* The next bytes of the machine's state, borrowed until the next call; 0 bytes at the end. */
+int snapshot_read(struct snapshot_reader *reader, const uint8_t **bytes, size_t *length_bytes,
+                  struct error_text *error);
+void snapshot_close(struct snapshot_reader *reader);
+
+/* Removes all but the newest `keep` snapshots, and temporary files.  Start-up and tools. */
+int snapshot_prune(struct io *io, struct io_port *port, int32_t directory, uint32_t keep);
+
+#endif
