@@ -1,0 +1,73 @@
+/* Replies get their protocol: the neutral stream becomes RESP 2 or RESP 3 where it stands.
+ *
+ * Concepts
+ *
+ *   stream   What a reply_writer wrote for one command (wire/reply.h). Its memory is given to the
+ *            encoder, which overwrites it; it must stay in place until the pieces are sent.
+ *   piece    A range of bytes ready to be sent. A list of pieces, in order, is what one connection
+ *            gets; it becomes the iovec of one send.
+ *   cursor   Records are read at one cursor and their encoding written at another, which is never
+ *            ahead of the first: no encoding is longer than its record, nor its header longer than
+ *            the record's header (the table in wire/reply.h; static asserts and exhaustive tests).
+ *            So small replies are moved together, over the headers they no longer need.
+ *
+ * A payload of REPLY_MOVE_BYTES_MAX bytes or more stays where it is: its header is written right in
+ * front of it, its CRLF right behind it, and, because the smaller replies before it were moved
+ * together, there is a gap in front: a new piece begins. When the list is full, it is moved like a
+ * small one instead: slower, and right.
+ *
+ * Streams of one connection whose memory is adjacent (the next one begins where the last one ended)
+ * go on in the last piece. Any other stream begins a new piece.
+ *
+ * Pure; one thread at a time for one list.
+ */
+#ifndef WEIR_WIRE_REPLY_ENCODE_H
+#define WEIR_WIRE_REPLY_ENCODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The protocol as HELLO names it. Stamped on each command, since HELLO may stand between two. */
+enum resp_version {
+    RESP_VERSION_2 = 2,
+    RESP_VERSION_3 = 3,
+};
+
+enum {
+    /* From this length on a payload is not moved. Moving 4 KiB costs about what one more piece costs
+     * the kernel and us in a send. */
+    REPLY_MOVE_BYTES_MAX = 4096,
+};
+
+struct reply_piece {
+    const uint8_t *data;
+    uint32_t length;
+};
+
+/* The caller's table of pieces and what is in it. */
+struct reply_pieces {
+    struct reply_piece *piece; /* `capacity` slots, the first `count` in use */
+    uint32_t capacity;         /* >= 1 */
+    uint32_t count;
+    uint64_t length_bytes;     /* the sum of the pieces' lengths */
+    const uint8_t *source_end; /* where the last stream ended: an adjacent one begins there */
+};
+
+/* Begin an empty list over `capacity` slots of `table`. */
+void reply_pieces_begin(struct reply_pieces *pieces, struct reply_piece *table, uint32_t capacity);
+
+/* Encode the stream [region, region + length) in place and append it to the list.
+ *
+ * length is a whole number of records, written by a reply_writer without overflow (asserted as far as
+ * headers tell); 0 is allowed and changes nothing.
+ *
+ * Returns false, and changes nothing, if and only if the list is full and the stream is not adjacent
+ * to the last one: send the list, begin it anew, and call again. Otherwise it succeeds, using at most
+ * one piece for each large payload plus one.
+ *
+ * Source: RESP 3 specification (antirez/RESP3); the RESP 2 forms as Redis 7.0 maps them. */
+bool reply_encode_in_place(uint8_t *region, size_t length, enum resp_version version,
+                           struct reply_pieces *pieces);
+
+#endif
