@@ -81,6 +81,7 @@ enum {
     REPLY_INTEGER_SLACK_BYTES = 8,
     REPLY_DOUBLE_SLACK_BYTES = 16,
     REPLY_BULK_SLACK_BYTES = 2,
+    REPLY_VERBATIM_FORM_BYTES = 4, /* "txt:" */
     /* reply_error_format cuts its text to this; Redis's own longest (an unknown command with the
      * beginning of its arguments) stays below 400. */
     REPLY_ERROR_FORMAT_BYTES_MAX = 512,

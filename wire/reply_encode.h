@@ -2,10 +2,11 @@
  *
  * Concepts
  *
- *   stream   What a reply_writer wrote for one command (wire/reply.h). Its memory is given to the
- *            encoder, which overwrites it; it must stay in place until the pieces are sent.
+ *   stream   What a reply_writer wrote for one command, or for several (wire/reply.h). Its memory is
+ *            given to the encoder, which overwrites it.
  *   piece    A range of bytes ready to be sent. A list of pieces, in order, is what one connection
- *            gets; it becomes the iovec of one send.
+ *            gets; it becomes the iovec of one send. The memory of all its streams must stay until
+ *            the whole list is sent: a piece may span adjacent streams. Nothing else is kept.
  *   cursor   Records are read at one cursor and their encoding written at another, which is never
  *            ahead of the first: no encoding is longer than its record, nor its header longer than
  *            the record's header (the table in wire/reply.h; static asserts and exhaustive tests).
@@ -41,7 +42,7 @@ enum {
 };
 
 struct reply_piece {
-    const uint8_t *data;
+    uint8_t *data;
     uint32_t length;
 };
 
@@ -50,8 +51,8 @@ struct reply_pieces {
     struct reply_piece *piece; /* `capacity` slots, the first `count` in use */
     uint32_t capacity;         /* >= 1 */
     uint32_t count;
-    uint64_t length_bytes;     /* the sum of the pieces' lengths */
-    const uint8_t *source_end; /* where the last stream ended: an adjacent one begins there */
+    uint64_t length_bytes; /* the sum of the pieces' lengths */
+    uint8_t *source_end;   /* where the last stream ended: an adjacent one begins there */
 };
 
 /* Begin an empty list over `capacity` slots of `table`. */

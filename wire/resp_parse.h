@@ -23,8 +23,8 @@
  *
  *   1. Any split is the same. Results, arguments, errors and their order depend on the byte stream
  *      (and on limits and `authenticated`) and never on how it was cut into calls.
- *   2. Linear time. A byte is examined once: a call continues where the last one stopped, and waits
- *      for a payload by one comparison. A 16 MiB bulk or a million arguments arriving in small pieces
+ *   2. Linear time. No byte is examined more than a few times: a call continues where the last one
+ *      stopped, and waits for a payload by one comparison. A 16 MiB bulk or a million arguments arriving in small pieces
  *      cost what they cost in one piece.
  *   3. No offset leaves the region: offset + length <= consumed_bytes <= length given.
  *   4. A number announced by a client reserves nothing. `needed_bytes` says how long the command
@@ -80,7 +80,10 @@ enum {
     RESP_ARGUMENT_COUNT_DEFAULT = 1024 * 1024,
     RESP_ARGUMENT_COUNT_CEILING = INT_MAX,
     RESP_INLINE_LENGTH_DEFAULT = 64 * 1024,
+    RESP_INLINE_LENGTH_FLOOR = 32, /* any canonical 64 bit number in a line */
+    RESP_INLINE_LENGTH_CEILING = 16 * 1024 * 1024,
     RESP_COMMAND_LENGTH_DEFAULT = 1024 * 1024 * 1024, /* Redis's client-query-buffer-limit */
+    RESP_COMMAND_LENGTH_CEILING = INT_MAX,
     RESP_UNAUTHENTICATED_ARGUMENT_COUNT_DEFAULT = 10,
     RESP_UNAUTHENTICATED_BULK_LENGTH_DEFAULT = 16384,
 
@@ -102,8 +105,9 @@ struct resp_limits {
     uint32_t bulk_length_max;    /* of one argument; 1 .. RESP_BULK_LENGTH_CEILING */
     uint32_t argument_count_max; /* of a multibulk; 1 .. RESP_ARGUMENT_COUNT_CEILING. An inline
                                     command has at most inline_length_max / 2 + 1 */
-    uint32_t inline_length_max;  /* of any line, its CR included and its LF not; >= 32 */
-    uint32_t command_length_max; /* of a whole multibulk; >= inline_length_max + 2 */
+    uint32_t inline_length_max;  /* of any line, without what ends it: an inline's LF, a multibulk
+                                    line's CR; FLOOR .. CEILING */
+    uint32_t command_length_max; /* of a whole multibulk; inline_length_max + 2 .. CEILING */
     uint32_t unauthenticated_argument_count_max;
     uint32_t unauthenticated_bulk_length_max;
 };
