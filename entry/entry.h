@@ -130,15 +130,15 @@ struct entry_cursor {
 /* Why entry_check refused; entry_fault_name gives the words for a person. */
 enum entry_fault {
     ENTRY_VALID = 0,
-    ENTRY_FAULT_SHORT,       /* fewer bytes than a header, or than its length says */
-    ENTRY_FAULT_LENGTH,      /* length below the header's size or above the limit */
-    ENTRY_FAULT_KIND,        /* unknown kind */
-    ENTRY_FAULT_VERSION,     /* unknown version */
-    ENTRY_FAULT_INDEX,       /* index is not the predecessor's plus one */
-    ENTRY_FAULT_TERM,        /* term below the predecessor's, or zero */
-    ENTRY_FAULT_TIME,        /* log time below the predecessor's */
-    ENTRY_FAULT_CHAIN,       /* chain does not cover these bytes after that predecessor */
-    ENTRY_FAULT_BODY,        /* body is not what the kind demands */
+    ENTRY_FAULT_SHORT,   /* fewer bytes than a header, or than its length says */
+    ENTRY_FAULT_LENGTH,  /* length below the header's size or above the limit */
+    ENTRY_FAULT_KIND,    /* unknown kind */
+    ENTRY_FAULT_VERSION, /* unknown version */
+    ENTRY_FAULT_INDEX,   /* index is not the predecessor's plus one */
+    ENTRY_FAULT_TERM,    /* term below the predecessor's, or zero */
+    ENTRY_FAULT_TIME,    /* log time below the predecessor's */
+    ENTRY_FAULT_CHAIN,   /* chain does not cover these bytes after that predecessor */
+    ENTRY_FAULT_BODY,    /* body is not what the kind demands */
 };
 
 /* Where a log stands after its last entry: what the next entry is checked against. */
@@ -153,8 +153,7 @@ struct entry_tail {
 struct entry_tail entry_tail_origin(void);
 
 /* Bytes that an entry of length_bytes occupies with its padding. */
-static inline uint32_t entry_stride_bytes(uint32_t length_bytes)
-{
+static inline uint32_t entry_stride_bytes(uint32_t length_bytes) {
     return (length_bytes + (ENTRY_ALIGN_BYTES - 1)) & ~(uint32_t)(ENTRY_ALIGN_BYTES - 1);
 }
 
@@ -171,8 +170,8 @@ uint32_t entry_command_write(uint8_t *out, uint16_t id, const struct entry_argum
                              uint32_t key_count);
 
 /* The same with a client session's id and sequence number in front. */
-uint32_t entry_command_write_session(uint8_t *out, uint16_t id, uint64_t session,
-                                     uint64_t sequence, const struct entry_argument *arguments,
+uint32_t entry_command_write_session(uint8_t *out, uint16_t id, uint64_t session, uint64_t sequence,
+                                     const struct entry_argument *arguments,
                                      uint32_t argument_count, const uint64_t *key_hashes,
                                      uint32_t key_count);
 
