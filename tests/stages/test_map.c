@@ -1,0 +1,237 @@
+/* A map is refused with the column and the expectation; what is accepted is written out in full. */
+
+#include "stages/map.h"
+#include "stages/map_cpus.h"
+
+#include "tests/cmocka_wrapper.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct map_cpus cpus_of(uint32_t count, double quota) {
+    struct map_cpus cpus = {.count = count, .quota = quota};
+    for (uint32_t i = 0; i < count; i++) {
+        cpus.cpu[i] = (uint16_t)i;
+    }
+    return cpus;
+}
+
+/* Parses on two CPUs and expects a refusal whose sentence holds `part`. */
+static void refused(const char *text, int expected, const char *part) {
+    struct map_cpus cpus = cpus_of(2, 0);
+    struct map map;
+    memset(&map, 0x5a, sizeof(map));
+    struct map untouched = map;
+    struct error_text error = {.text = ""};
+    assert_int_equal(map_parse(&map, text, &cpus, &error), expected);
+    if (strstr(error.text, part) == NULL) {
+        fail_msg("\"%s\" lacks \"%s\"", error.text, part);
+    }
+    assert_memory_equal(&map, &untouched, sizeof(map));
+}
+
+static void what_is_no_map_is_refused_where_it_goes_wrong(void **state) {
+    (void)state;
+    refused("", WEIR_EINVAL, "column 1, its end, expected a CPU number");
+    refused("fuse", WEIR_EINVAL, "column 1, \"fuse\": expected a CPU number (or the map fused");
+    refused("0", WEIR_EINVAL, "column 2, its end, expected \":\"");
+    refused("00:read", WEIR_EINVAL, "column 1");
+    refused("0:", WEIR_EINVAL, "column 3, its end, expected a stage: one of read, parse");
+    refused("0:reed", WEIR_EINVAL, "column 3, \"reed\": expected a stage");
+    refused("0:read+", WEIR_EINVAL, "column 8, its end, expected a stage");
+    refused("0:read parse", WEIR_EINVAL, "column 7, \" parse\": expected \"+\" and a stage");
+    refused("0:read,", WEIR_EINVAL, "column 8, its end, expected a CPU number");
+    refused("0:read+read", WEIR_EINVAL, "column 8: the stage read stands here a second time");
+    refused("0:read*2", WEIR_EINVAL, "column 8, \"2\": expected 1");
+    refused("0:read*", WEIR_EINVAL, "column 8, its end, expected a number of shards");
+    refused("0:read+parse+validate+replicate+apply+serialize", WEIR_EINVAL,
+            "the stage write is missing");
+    refused("0:read+parse+validate+replicate+apply+serialize+write,1:read", WEIR_EINVAL,
+            "expected the end");
+}
+
+static void a_foreign_cpu_is_refused_with_those_there_are(void **state) {
+    (void)state;
+    refused("0:read,2:parse", WEIR_ELIMIT, "column 8: CPU 2 is not among");
+    refused("0:read,2:parse", WEIR_ELIMIT, "expected one of 0, 1");
+}
+
+static void the_order_written_is_the_order_polled(void **state) {
+    (void)state;
+    struct map_cpus cpus = cpus_of(2, 0);
+    struct map map;
+    const char *text = "1:write*1+read,0:parse+validate+replicate,1:apply+serialize";
+    assert_int_equal(map_parse(&map, text, &cpus, NULL), 0);
+    assert_int_equal(map.thread_count, 3);
+    assert_int_equal(map.threads[0].cpu, 1);
+    assert_int_equal(map.threads[0].stage_count, 2);
+    assert_int_equal(map.threads[0].stages[0], STAGE_WRITE);
+    assert_int_equal(map.threads[0].stages[1], STAGE_READ);
+    assert_int_equal(map.threads[1].stages[2], STAGE_REPLICATE);
+    assert_string_equal(map.text, "1:write+read,0:parse+validate+replicate,1:apply+serialize");
+    assert_true(map.oversubscribed);
+}
+
+static void the_names_stand_for_specifications(void **state) {
+    (void)state;
+    struct map_cpus cpus = cpus_of(2, 0);
+    struct map map;
+    assert_int_equal(map_parse(&map, "fused", &cpus, NULL), 0);
+    assert_string_equal(map.text, "0:read+parse+validate+replicate+apply+serialize+write");
+    assert_false(map.oversubscribed);
+    assert_int_equal(map_parse(&map, "pair", &cpus, NULL), 0);
+    assert_string_equal(map.text, "0:read+parse+validate+serialize+write,1:replicate+apply");
+    assert_false(map.oversubscribed);
+    assert_int_equal(map_parse(&map, "split", &cpus, NULL), 0);
+    assert_string_equal(map.text, "0:read,1:parse,0:validate,1:replicate,0:apply,1:serialize,"
+                                  "0:write");
+    assert_true(map.oversubscribed);
+}
+
+static void what_is_written_out_parses_to_the_same(void **state) {
+    (void)state;
+    struct map_cpus cpus = cpus_of(1000, 0);
+    const char *names[] = {"fused", "pair", "split"};
+    for (size_t i = 0; i < 3; i++) {
+        struct map map;
+        struct map again;
+        assert_int_equal(map_parse(&map, names[i], &cpus, NULL), 0);
+        assert_int_equal(map_parse(&again, map.text, &cpus, NULL), 0);
+        assert_memory_equal(&map, &again, sizeof(map));
+    }
+}
+
+static void the_default_is_fused_on_small_machines(void **state) {
+    (void)state;
+    struct {
+        uint32_t count;
+        double quota;
+        uint32_t threads;
+        bool oversubscribed;
+    } cases[] = {
+        {1, 0, 1, false},    {2, 0, 1, false},  {3, 0, 1, false},   {4, 0, 2, false},
+        {64, 1.5, 1, false}, {64, 8, 2, false}, {64, 0.5, 1, true},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct map_cpus cpus = cpus_of(cases[i].count, cases[i].quota);
+        struct map map;
+        assert_int_equal(map_parse(&map, NULL, &cpus, NULL), 0);
+        assert_int_equal(map.thread_count, cases[i].threads);
+        assert_int_equal(map.oversubscribed, cases[i].oversubscribed);
+    }
+}
+
+static void the_cpus_of_this_process_are_found(void **state) {
+    (void)state;
+    struct map_cpus cpus;
+    map_cpus_available(&cpus);
+    assert_true(cpus.count >= 1);
+    assert_int_equal(cpus.count,
+                     (uint32_t)sysconf(_SC_NPROCESSORS_ONLN) < cpus.count ? 0 : cpus.count);
+    for (uint32_t i = 1; i < cpus.count; i++) {
+        assert_true(cpus.cpu[i - 1] < cpus.cpu[i]);
+    }
+}
+
+/* ---- a made-up /proc and /sys ------------------------------------------------------------- */
+
+struct tree {
+    char root[64];
+};
+
+static void tree_write(struct tree *tree, const char *path, const char *content) {
+    char full[512];
+    (void)snprintf(full, sizeof(full), "%s%s", tree->root, path);
+    for (char *slash = full + strlen(tree->root) + 1; (slash = strchr(slash, '/')) != NULL;) {
+        *slash = '\0';
+        (void)mkdir(full, 0700);
+        *slash++ = '/';
+    }
+    FILE *file = fopen(full, "w");
+    assert_non_null(file);
+    assert_true(fputs(content, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void tree_make(struct tree *tree) {
+    (void)snprintf(tree->root, sizeof(tree->root), "/tmp/weir_test_map.XXXXXX");
+    assert_non_null(mkdtemp(tree->root));
+}
+
+static void tree_remove(struct tree *tree) {
+    char command[128];
+    (void)snprintf(command, sizeof(command), "rm -r %s", tree->root);
+    assert_int_equal(system(command), 0);
+}
+
+static void the_smallest_quota_on_the_way_up_counts(void **state) {
+    (void)state;
+    struct tree tree;
+    tree_make(&tree);
+    tree_write(&tree, "/proc/self/cgroup", "0::/service/weir\n");
+    assert_true(map_quota_read(tree.root) == 0);
+    tree_write(&tree, "/sys/fs/cgroup/service/weir/cpu.max", "max 100000\n");
+    assert_true(map_quota_read(tree.root) == 0);
+    tree_write(&tree, "/sys/fs/cgroup/service/cpu.max", "250000 100000\n");
+    assert_true(map_quota_read(tree.root) == 2.5);
+    tree_write(&tree, "/sys/fs/cgroup/service/weir/cpu.max", "50000 100000\n");
+    assert_true(map_quota_read(tree.root) == 0.5);
+    tree_remove(&tree);
+}
+
+static void a_container_sees_its_group_at_the_mount(void **state) {
+    (void)state;
+    struct tree tree;
+    tree_make(&tree);
+    tree_write(&tree, "/proc/self/cgroup", "0::/docker/5f3c\n");
+    tree_write(&tree, "/sys/fs/cgroup/cpu.max", "150000 100000\n");
+    assert_true(map_quota_read(tree.root) == 1.5);
+    tree_remove(&tree);
+}
+
+static void the_first_version_of_cgroups_is_read_too(void **state) {
+    (void)state;
+    struct tree tree;
+    tree_make(&tree);
+    tree_write(&tree, "/proc/self/cgroup",
+               "5:memory:/a\n4:cpuset:/a\n3:cpuacct,cpu:/a\n1:name=systemd:/\n0::/\n");
+    tree_write(&tree, "/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "-1\n");
+    tree_write(&tree, "/sys/fs/cgroup/cpu/a/cpu.cfs_period_us", "100000\n");
+    assert_true(map_quota_read(tree.root) == 0);
+    tree_write(&tree, "/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "300000\n");
+    assert_true(map_quota_read(tree.root) == 3);
+    tree_remove(&tree);
+}
+
+static void nonsense_in_a_cgroup_file_limits_nothing(void **state) {
+    (void)state;
+    struct tree tree;
+    tree_make(&tree);
+    assert_true(map_quota_read(tree.root) == 0);
+    tree_write(&tree, "/proc/self/cgroup", "nonsense\n0::/\n");
+    tree_write(&tree, "/sys/fs/cgroup/cpu.max", "100000 0\n");
+    assert_true(map_quota_read(tree.root) == 0);
+    tree_write(&tree, "/sys/fs/cgroup/cpu.max", "");
+    assert_true(map_quota_read(tree.root) == 0);
+    tree_remove(&tree);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_no_map_is_refused_where_it_goes_wrong),
+        cmocka_unit_test(a_foreign_cpu_is_refused_with_those_there_are),
+        cmocka_unit_test(the_order_written_is_the_order_polled),
+        cmocka_unit_test(the_names_stand_for_specifications),
+        cmocka_unit_test(what_is_written_out_parses_to_the_same),
+        cmocka_unit_test(the_default_is_fused_on_small_machines),
+        cmocka_unit_test(the_cpus_of_this_process_are_found),
+        cmocka_unit_test(the_smallest_quota_on_the_way_up_counts),
+        cmocka_unit_test(a_container_sees_its_group_at_the_mount),
+        cmocka_unit_test(the_first_version_of_cgroups_is_read_too),
+        cmocka_unit_test(nonsense_in_a_cgroup_file_limits_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
