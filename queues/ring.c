@@ -34,8 +34,10 @@ struct ring *ring_init(void *memory, const struct ring_setup *setup) {
         .capacity = setup->capacity,
         .item_bytes = setup->item_bytes,
         .tail = setup->sequence_first,
+        .tail_own = setup->sequence_first,
         .head_seen = setup->sequence_first,
         .head = setup->sequence_first,
+        .head_own = setup->sequence_first,
         .tail_seen = setup->sequence_first,
     };
     memset(ring->slots, 0, (size_t)setup->capacity * setup->item_bytes);
