@@ -1,0 +1,178 @@
+/*
+ * The table of the commands about connections, and their canned replies.
+ *
+ * Summaries and arguments are what COMMAND DOCS shows; they say what this server does.
+ */
+
+#include "stages/connection_commands.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+
+#define BEFORE_AUTH (CONNECTION_UNAUTHENTICATED | CONNECTION_FAST)
+
+/* Commands and subcommands: row, name, arity, flags, since, arguments, summary, group. */
+#define COMMAND_ROW(row, name_, arity_, flags_, since_, arguments_, summary_, group_) \
+    [CONNECTION_##row] = {.name = name_,                                              \
+                          .summary = summary_,                                        \
+                          .arguments = arguments_,                                    \
+                          .group = group_,                                            \
+                          .since = since_,                                            \
+                          .arity = arity_,                                            \
+                          .flags = flags_,                                            \
+                          .container = CONNECTION_##row}
+#define SUBCOMMAND_ROW(parent, sub, name_, arity_, flags_, since_, arguments_, summary_, group_) \
+    [CONNECTION_##parent##_##sub] = {.name = name_,                                              \
+                                     .summary = summary_,                                        \
+                                     .arguments = arguments_,                                    \
+                                     .group = group_,                                            \
+                                     .since = since_,                                            \
+                                     .arity = arity_,                                            \
+                                     .flags = flags_,                                            \
+                                     .container = CONNECTION_##parent}
+
+const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
+    COMMAND_ROW(AUTH, "auth", -2, BEFORE_AUTH, "1.0.0", "[username] password",
+                "Authenticates the connection.", "connection"),
+    COMMAND_ROW(CLIENT, "client", -2, CONNECTION_CONTAINER, "2.4.0", "subcommand ...",
+                "A container for commands about connections.", "connection"),
+    COMMAND_ROW(COMMAND, "command", -1, CONNECTION_CONTAINER, "2.8.13", "[subcommand ...]",
+                "Returns information about all commands.", "server"),
+    COMMAND_ROW(CONFIG, "config", -2, CONNECTION_CONTAINER | CONNECTION_ADMIN, "2.0.0",
+                "subcommand ...", "A container for commands about the configuration.", "server"),
+    COMMAND_ROW(ECHO, "echo", 2, CONNECTION_FAST, "1.0.0", "message", "Returns the given string.",
+                "connection"),
+    COMMAND_ROW(HELLO, "hello", -1, BEFORE_AUTH, "6.0.0",
+                "[protover [AUTH username password] [SETNAME clientname]]",
+                "Handshakes with the server: protocol version, authentication, name.",
+                "connection"),
+    COMMAND_ROW(INFO, "info", -1, 0, "1.0.0", "[section [section ...]]",
+                "Returns information and statistics about the server.", "server"),
+    COMMAND_ROW(PING, "ping", -1, CONNECTION_FAST, "1.0.0", "[message]",
+                "Returns PONG, or the given string: the server lives.", "connection"),
+    COMMAND_ROW(QUIT, "quit", -1, BEFORE_AUTH, "1.0.0", "",
+                "Closes the connection, after the replies to what came before.", "connection"),
+    COMMAND_ROW(RESET, "reset", 1, BEFORE_AUTH, "6.2.0", "",
+                "Resets the connection: protocol 2, no name, not authenticated.", "connection"),
+    COMMAND_ROW(SELECT, "select", 2, CONNECTION_FAST, "1.0.0", "index",
+                "Changes the selected database: there is one, 0.", "connection"),
+    COMMAND_ROW(SHUTDOWN, "shutdown", -1, CONNECTION_ADMIN, "1.0.0", "[NOSAVE | SAVE]",
+                "Stops the server after everything accepted is done and stored.", "server"),
+    COMMAND_ROW(TIME, "time", 1, CONNECTION_FAST, "2.6.0", "", "Returns the server's clock.",
+                "server"),
+
+    SUBCOMMAND_ROW(CLIENT, GETNAME, "client|getname", 2, 0, "2.6.9", "",
+                   "Returns the connection's name.", "connection"),
+    SUBCOMMAND_ROW(CLIENT, HELP, "client|help", 2, 0, "5.0.0", "",
+                   "Returns text about the subcommands.", "connection"),
+    SUBCOMMAND_ROW(CLIENT, ID, "client|id", 2, CONNECTION_FAST, "5.0.0", "",
+                   "Returns the connection's number, unique while the server runs.", "connection"),
+    SUBCOMMAND_ROW(CLIENT, INFO, "client|info", 2, 0, "6.2.0", "",
+                   "Returns what is known about this connection.", "connection"),
+    SUBCOMMAND_ROW(CLIENT, LIST, "client|list", -2, CONNECTION_ADMIN, "2.4.0",
+                   "[TYPE NORMAL | MASTER | REPLICA | PUBSUB] [ID client-id ...]",
+                   "Lists the open connections.", "connection"),
+    SUBCOMMAND_ROW(CLIENT, SETINFO, "client|setinfo", 4, 0, "7.2.0",
+                   "LIB-NAME libname | LIB-VER libver",
+                   "Tells the client library's name or version.", "connection"),
+    SUBCOMMAND_ROW(CLIENT, SETNAME, "client|setname", 3, 0, "2.6.9", "connection-name",
+                   "Names the connection.", "connection"),
+    SUBCOMMAND_ROW(COMMAND, COUNT_OF, "command|count", 2, 0, "2.8.13", "",
+                   "Returns the number of commands.", "server"),
+    SUBCOMMAND_ROW(COMMAND, DOCS, "command|docs", -2, 0, "7.0.0",
+                   "[command-name [command-name ...]]",
+                   "Returns documentation about one, several or all commands.", "server"),
+    SUBCOMMAND_ROW(COMMAND, HELP, "command|help", 2, 0, "5.0.0", "",
+                   "Returns text about the subcommands.", "server"),
+    SUBCOMMAND_ROW(COMMAND, INFO, "command|info", -2, 0, "2.8.13",
+                   "[command-name [command-name ...]]",
+                   "Returns arity, flags and keys of one, several or all commands.", "server"),
+    SUBCOMMAND_ROW(COMMAND, LIST, "command|list", -2, 0, "7.0.0",
+                   "[FILTERBY ACLCAT category | PATTERN pattern | MODULE module]",
+                   "Returns the names of the commands.", "server"),
+    SUBCOMMAND_ROW(CONFIG, GET, "config|get", -3, CONNECTION_ADMIN, "2.0.0",
+                   "parameter [parameter ...]",
+                   "Returns the values in force of the parameters whose names match.", "server"),
+    SUBCOMMAND_ROW(CONFIG, HELP, "config|help", 2, 0, "5.0.0", "",
+                   "Returns text about the subcommands.", "server"),
+};
+
+/* Whether `length` bytes are `name`, which is lower case, in any case. */
+static bool name_equals(const char *name, const uint8_t *bytes, uint32_t length) {
+    for (uint32_t i = 0; i < length; i++) {
+        uint8_t byte = bytes[i];
+        byte = byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte | 0x20) : byte;
+        if (name[i] == '\0' || byte != (uint8_t)name[i]) {
+            return false;
+        }
+    }
+    return name[length] == '\0';
+}
+
+uint16_t connection_subcommand_find(uint16_t container, const uint8_t *name,
+                                    uint32_t length_bytes) {
+    ASSERT_HOT(container < CONNECTION_COMMAND_COUNT);
+    for (uint16_t row = CONNECTION_COMMAND_COUNT; row < CONNECTION_ROW_COUNT; row++) {
+        const struct connection_command *command = &connection_commands[row];
+        if (command->container == container &&
+            name_equals(strchr(command->name, '|') + 1, name, length_bytes)) {
+            return row;
+        }
+    }
+    return CONNECTION_ROW_COUNT;
+}
+
+/* The words of the canned errors, as Redis 7.0 has them. */
+static const char *const canned_errors[CONNECTION_REPLY_COUNT] = {
+    [CONNECTION_REPLY_DB_RANGE] = "ERR DB index is out of range",
+    [CONNECTION_REPLY_DB_NUMBER] = "ERR value is not an integer or out of range",
+    [CONNECTION_REPLY_SYNTAX] = "ERR syntax error",
+    [CONNECTION_REPLY_NAME_CHARACTERS] =
+        "ERR Client names cannot contain spaces, newlines or special characters.",
+    [CONNECTION_REPLY_NAME_LENGTH] = "ERR Client names cannot be longer than 63 bytes",
+    [CONNECTION_REPLY_PASSWORD_WRONG] =
+        "WRONGPASS invalid username-password pair or user is disabled.",
+    [CONNECTION_REPLY_PASSWORD_NONE] =
+        "ERR AUTH <password> called without any password configured for the default user. "
+        "Are you sure your configuration is correct?",
+    [CONNECTION_REPLY_VERSION_NUMBER] = "ERR Protocol version is not an integer or out of range",
+    [CONNECTION_REPLY_VERSION] = "NOPROTO unsupported protocol version",
+    [CONNECTION_REPLY_HELLO_AUTH] =
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
+        "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
+        "RESP protocol version at the same time",
+};
+
+void connection_reply_write(struct reply_writer *writer, const struct batch *batch,
+                            const struct batch_command *command) {
+    ASSERT_HOT(command->fate == FATE_LOCAL && command->reply == NULL);
+    switch ((enum connection_reply)command->detail) {
+    case CONNECTION_REPLY_OK: reply_ok(writer); return;
+    case CONNECTION_REPLY_PONG: reply_pong(writer); return;
+    case CONNECTION_REPLY_ARGUMENT: {
+        uint32_t length = 0;
+        const uint8_t *argument = batch_argument(batch, command, 1, &length);
+        reply_bulk(writer, argument, length);
+        return;
+    }
+    case CONNECTION_REPLY_RESET: reply_status(writer, "RESET", 5); return;
+    case CONNECTION_REPLY_DB_RANGE:
+    case CONNECTION_REPLY_DB_NUMBER:
+    case CONNECTION_REPLY_SYNTAX:
+    case CONNECTION_REPLY_NAME_CHARACTERS:
+    case CONNECTION_REPLY_NAME_LENGTH:
+    case CONNECTION_REPLY_PASSWORD_WRONG:
+    case CONNECTION_REPLY_PASSWORD_NONE:
+    case CONNECTION_REPLY_VERSION_NUMBER:
+    case CONNECTION_REPLY_VERSION:
+    case CONNECTION_REPLY_HELLO_AUTH: {
+        const char *words = canned_errors[command->detail];
+        reply_error(writer, words, strlen(words));
+        return;
+    }
+    case CONNECTION_REPLY_COUNT: break;
+    }
+    UNREACHABLE("a local command without a reply has a canned one");
+}

@@ -1,0 +1,115 @@
+#ifndef WEIR_STAGES_CONNECTION_COMMANDS_H
+#define WEIR_STAGES_CONNECTION_COMMANDS_H
+
+/*
+ * The commands about the connection and the server: everything that a client may say without
+ * touching the machine.
+ *
+ * They run in validate, at their place in the connection's order.  What they change is validate's
+ * own (authentication, protocol version, name); what they tell is read from the node's options,
+ * figures and records (stages/node.h), each a whole value of a recent moment.
+ *
+ * The table.  A command with subcommands ("client") is a container: its own row stands among the
+ * first CONNECTION_COMMAND_COUNT, the rows of its subcommands ("client|id") behind them.  The
+ * directory finds containers; validate then moves a command on to the subcommand's row.
+ *
+ * Replies.  A command is FATE_LOCAL in one of two ways:
+ *
+ *   canned   command->reply is NULL, `detail` is an enum connection_reply.  No memory is taken;
+ *            connection_reply_write makes the reply from the batch where it is needed.  These are
+ *            the small replies that hot paths ask for: PING, ECHO, SELECT, CLIENT SETNAME.
+ *   written  command->reply and reply_bytes are a stream in batch->local_block.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "stages/batch.h"
+#include "wire/reply.h"
+
+enum connection_flags {
+    CONNECTION_UNAUTHENTICATED = 1 << 0, /* allowed before authentication */
+    CONNECTION_FAST = 1 << 1,            /* O(1): shown by COMMAND */
+    CONNECTION_ADMIN = 1 << 2,           /* steers the server: shown by COMMAND */
+    CONNECTION_CONTAINER = 1 << 3,       /* has subcommands */
+};
+
+/* A row; as the machine's rows (machines/machine.h), but run by validate. */
+struct connection_command {
+    const char *name; /* lower case; of a subcommand "container|name" */
+    const char *summary;
+    const char *arguments;
+    const char *group;
+    const char *since;
+    int16_t arity;
+    uint16_t flags;     /* enum connection_flags */
+    uint16_t container; /* of a subcommand: its container's row; otherwise its own row */
+};
+
+/* Rows of containers and of commands without subcommands, in alphabetical order; then
+ * subcommands, those of a container next to each other. */
+enum connection_row {
+    CONNECTION_AUTH,
+    CONNECTION_CLIENT,
+    CONNECTION_COMMAND,
+    CONNECTION_CONFIG,
+    CONNECTION_ECHO,
+    CONNECTION_HELLO,
+    CONNECTION_INFO,
+    CONNECTION_PING,
+    CONNECTION_QUIT,
+    CONNECTION_RESET,
+    CONNECTION_SELECT,
+    CONNECTION_SHUTDOWN,
+    CONNECTION_TIME,
+    CONNECTION_COMMAND_COUNT,
+
+    CONNECTION_CLIENT_GETNAME = CONNECTION_COMMAND_COUNT,
+    CONNECTION_CLIENT_HELP,
+    CONNECTION_CLIENT_ID,
+    CONNECTION_CLIENT_INFO,
+    CONNECTION_CLIENT_LIST,
+    CONNECTION_CLIENT_SETINFO,
+    CONNECTION_CLIENT_SETNAME,
+    CONNECTION_COMMAND_COUNT_OF, /* COMMAND COUNT */
+    CONNECTION_COMMAND_DOCS,
+    CONNECTION_COMMAND_HELP,
+    CONNECTION_COMMAND_INFO,
+    CONNECTION_COMMAND_LIST,
+    CONNECTION_CONFIG_GET,
+    CONNECTION_CONFIG_HELP,
+    CONNECTION_ROW_COUNT,
+};
+
+extern const struct connection_command connection_commands[CONNECTION_ROW_COUNT];
+
+/* The row of a container's subcommand, in any case, or CONNECTION_ROW_COUNT. */
+uint16_t connection_subcommand_find(uint16_t container, const uint8_t *name, uint32_t length_bytes);
+
+/* What connection_reply_write writes: batch_command.detail of a FATE_LOCAL without reply. */
+enum connection_reply {
+    CONNECTION_REPLY_OK = 1,
+    CONNECTION_REPLY_PONG,
+    CONNECTION_REPLY_ARGUMENT, /* the first argument after the name, as a bulk */
+    CONNECTION_REPLY_RESET,    /* +RESET */
+    CONNECTION_REPLY_DB_RANGE, /* SELECT of another database than 0 */
+    CONNECTION_REPLY_DB_NUMBER,
+    CONNECTION_REPLY_SYNTAX,
+    CONNECTION_REPLY_NAME_CHARACTERS, /* CLIENT SETNAME with a space or worse */
+    CONNECTION_REPLY_NAME_LENGTH,
+    CONNECTION_REPLY_PASSWORD_WRONG, /* AUTH */
+    CONNECTION_REPLY_PASSWORD_NONE,  /* AUTH without a password being configured */
+    CONNECTION_REPLY_VERSION_NUMBER, /* HELLO with what is no number */
+    CONNECTION_REPLY_VERSION,        /* HELLO: -NOPROTO */
+    CONNECTION_REPLY_HELLO_AUTH,     /* HELLO: authentication is required */
+    CONNECTION_REPLY_COUNT,
+};
+
+/*
+ * Writes the reply of a FATE_LOCAL command whose `reply` is NULL, from `detail`.  If it does not
+ * fit, the writer says so (overflow_bytes): give it room and call again, as with a read.  Pure.
+ */
+void connection_reply_write(struct reply_writer *writer, const struct batch *batch,
+                            const struct batch_command *command);
+
+#endif

@@ -1,0 +1,173 @@
+/* Names are found in any case, keys where the table says; what is ambiguous is refused at start. */
+
+#include "stages/connection_commands.h"
+#include "stages/directory.h"
+
+#include "tests/cmocka_wrapper.h"
+
+#include <string.h>
+
+static const struct machine_command rows[] = {
+    {.name = "get", .id = 1, .arity = 2, .first_key = 1, .last_key = 1, .key_step = 1},
+    {.name = "mget", .id = 2, .arity = -2, .first_key = 1, .last_key = -1, .key_step = 1},
+    {.name = "mset", .id = 3, .arity = -3, .first_key = 1, .last_key = -1, .key_step = 2},
+    {.name = "dbsize", .id = 4, .arity = 1},
+    {.name = "log.append", .id = 5, .arity = 2},
+};
+static const struct machine_operations machine = {
+    .name = "test", .commands = rows, .command_count = sizeof(rows) / sizeof(rows[0])};
+
+static struct directory *directory_of(const struct machine_operations *operations) {
+    struct directory *directory = NULL;
+    struct error_text error = {.text = ""};
+    if (directory_create(&directory, operations, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    return directory;
+}
+
+/* A machine with one row is refused with this error and words. */
+static void refused(struct machine_command row, int expected, const char *words) {
+    struct machine_command two[2] = {row, rows[0]};
+    struct machine_operations bad = {.name = "bad", .commands = two, .command_count = 2};
+    struct directory *directory = NULL;
+    struct error_text error = {.text = ""};
+    assert_int_equal(directory_create(&directory, &bad, &error), expected);
+    assert_null(directory);
+    if (strstr(error.text, words) == NULL) {
+        fail_msg("\"%s\" lacks \"%s\"", error.text, words);
+    }
+}
+
+static void a_machine_that_makes_no_sense_is_refused(void **state) {
+    (void)state;
+    refused((struct machine_command){.name = "", .arity = 1}, WEIR_EINVAL, "\"\" is no command");
+    refused((struct machine_command){.name = "Get", .arity = 1}, WEIR_EINVAL, "\"Get\" is no");
+    refused((struct machine_command){.name = "a234567890123456789012345678901b", .arity = 1},
+            WEIR_EINVAL, "is no command name");
+    refused((struct machine_command){.name = "get", .arity = 1}, WEIR_EEXISTS,
+            "\"get\" is there already");
+    refused((struct machine_command){.name = "ping", .arity = 1}, WEIR_EEXISTS,
+            "a command about the connection");
+    refused((struct machine_command){.name = "odd", .arity = -2, .flags = MACHINE_ODD_KEYS},
+            WEIR_EUNSUPPORTED, "odd key positions");
+    refused((struct machine_command){.name = "none", .arity = 0}, WEIR_EINVAL, "arity 0");
+    refused((struct machine_command){.name = "stuck", .arity = 2, .first_key = 1}, WEIR_EINVAL,
+            "key step 0");
+}
+
+static void expect(const struct directory *directory, const char *name, uint8_t table,
+                   uint16_t row) {
+    uint8_t found_table = 99;
+    uint16_t found_row = 99;
+    directory_find(directory, (const uint8_t *)name, (uint32_t)strlen(name), &found_table,
+                   &found_row);
+    assert_int_equal(found_table, table);
+    assert_int_equal(found_row, row);
+}
+
+static void names_are_found_in_any_case(void **state) {
+    (void)state;
+    struct directory *directory = directory_of(&machine);
+    expect(directory, "get", TABLE_MACHINE, 0);
+    expect(directory, "GeT", TABLE_MACHINE, 0);
+    expect(directory, "LOG.APPEND", TABLE_MACHINE, 4);
+    expect(directory, "PING", TABLE_CONNECTION, CONNECTION_PING);
+    for (uint16_t row = 0; row < CONNECTION_COMMAND_COUNT; row++) {
+        expect(directory, connection_commands[row].name, TABLE_CONNECTION, row);
+    }
+    directory_destroy(directory);
+}
+
+static void what_is_no_command_is_not_found(void **state) {
+    (void)state;
+    struct directory *directory = directory_of(&machine);
+    const char *names[] = {"",
+                           "ge",
+                           "gett",
+                           "get ",
+                           "client|id",
+                           "log\x0e"
+                           "append",
+                           "g\xe5t",
+                           "dbsize7890123456789012345678901",
+                           "dbsize78901234567890123456789012",
+                           "[et",
+                           "@et"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        expect(directory, names[i], TABLE_NONE, 0);
+    }
+    uint8_t table = 99;
+    uint16_t row = 99;
+    directory_find(directory, (const uint8_t *)"get\0", 4, &table, &row);
+    assert_int_equal(table, TABLE_NONE);
+    directory_destroy(directory);
+}
+
+static uint32_t keys_of(const struct directory *directory, uint16_t row, uint32_t argument_count,
+                        uint32_t positions[8], uint32_t capacity) {
+    struct batch_command command = {.argument_count = argument_count};
+    struct batch batch = {.id = 0};
+    return directory_keys(directory, TABLE_MACHINE, row, &batch, &command, positions, capacity);
+}
+
+static void keys_stand_where_the_table_says(void **state) {
+    (void)state;
+    struct directory *directory = directory_of(&machine);
+    uint32_t positions[8] = {99, 99, 99, 99, 99, 99, 99, 99};
+    assert_int_equal(keys_of(directory, 0, 2, positions, 8), 1);
+    assert_int_equal(positions[0], 0);
+    assert_int_equal(keys_of(directory, 1, 4, positions, 8), 3);
+    assert_int_equal(positions[2], 2);
+    assert_int_equal(keys_of(directory, 2, 5, positions, 8), 2);
+    assert_int_equal(positions[1], 2);
+    assert_int_equal(keys_of(directory, 2, 4, positions, 8), 2);
+    assert_int_equal(keys_of(directory, 3, 1, positions, 8), 0);
+    /* Too few arguments: it will be refused, and has no keys to hash. */
+    assert_int_equal(keys_of(directory, 0, 1, positions, 8), 0);
+    assert_int_equal(keys_of(directory, 1, 1, positions, 8), 0);
+    assert_int_equal(keys_of(directory, 1, 6, positions, 2), 2);
+    directory_destroy(directory);
+}
+
+static void the_table_of_ours_is_well_formed(void **state) {
+    (void)state;
+    for (uint16_t row = 0; row < CONNECTION_ROW_COUNT; row++) {
+        const struct connection_command *command = &connection_commands[row];
+        assert_non_null(command->name);
+        assert_true(command->arity != 0);
+        bool is_subcommand = row >= CONNECTION_COMMAND_COUNT;
+        assert_int_equal(strchr(command->name, '|') != NULL, is_subcommand);
+        if (is_subcommand) {
+            const struct connection_command *container = &connection_commands[command->container];
+            size_t length = strlen(container->name);
+            assert_true((container->flags & CONNECTION_CONTAINER) != 0);
+            assert_memory_equal(command->name, container->name, length);
+            assert_int_equal(command->name[length], '|');
+            const char *name = command->name + length + 1;
+            assert_int_equal(connection_subcommand_find(command->container, (const uint8_t *)name,
+                                                        (uint32_t)strlen(name)),
+                             row);
+        } else {
+            assert_int_equal(command->container, row);
+            assert_true(row == 0 || strcmp(connection_commands[row - 1].name, command->name) < 0);
+        }
+    }
+    assert_int_equal(connection_subcommand_find(CONNECTION_CLIENT, (const uint8_t *)"iD", 2),
+                     CONNECTION_CLIENT_ID);
+    assert_int_equal(connection_subcommand_find(CONNECTION_CLIENT, (const uint8_t *)"idd", 3),
+                     CONNECTION_ROW_COUNT);
+    assert_int_equal(connection_subcommand_find(CONNECTION_CLIENT, (const uint8_t *)"docs", 4),
+                     CONNECTION_ROW_COUNT);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_machine_that_makes_no_sense_is_refused),
+        cmocka_unit_test(names_are_found_in_any_case),
+        cmocka_unit_test(what_is_no_command_is_not_found),
+        cmocka_unit_test(keys_stand_where_the_table_says),
+        cmocka_unit_test(the_table_of_ours_is_well_formed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
