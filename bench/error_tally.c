@@ -28,7 +28,7 @@ static struct error_kind *find_or_create(struct error_tally *tally, const char *
         return &tally->kinds[ERROR_TALLY_KIND_COUNT_MAX - 1];
     struct error_kind *kind = &tally->kinds[tally->kinds_used++];
     if (tally->kinds_used == ERROR_TALLY_KIND_COUNT_MAX)
-        strcpy(cut, "other");
+        copy_printable(cut, sizeof cut, "other", strlen("other"));
     memcpy(kind->name, cut, sizeof cut);
     return kind;
 }

@@ -14,18 +14,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The sizes of the table and of its texts, zero byte included. */
 enum {
     ERROR_TALLY_KIND_COUNT_MAX = 16,
     ERROR_TALLY_NAME_BYTES = 32,
     ERROR_TALLY_EXAMPLE_BYTES = 128
 };
 
+/* One row. */
 struct error_kind {
     uint64_t count;
     char name[ERROR_TALLY_NAME_BYTES];
     char example[ERROR_TALLY_EXAMPLE_BYTES]; /* printable, the first one met; may be empty */
 };
 
+/* All rows; nothing in it is allocated, so it may be copied. */
 struct error_tally {
     uint64_t count; /* sum over all kinds */
     uint32_t kinds_used;

@@ -153,7 +153,9 @@ static bool parse_number(const char *text, uint64_t maximum, uint64_t *out) {
     return true;
 }
 
-/* False when the arguments are wrong. The directory goes into JSON as it is, so it must be plain. */
+/*
+ * False when the arguments are wrong. The directory goes into JSON as it is, so it must be plain.
+ */
 static bool parse(struct probe *probe, int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         bool good = true;

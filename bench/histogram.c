@@ -1,10 +1,10 @@
 /*
  * A value finds its bucket with one count of leading zeros and one shift.
  *
- * Below 2^7 the value is the index. Above, let `shift` be the number of bits that do not fit into the
- * precision: value >> shift lies in 128..255, and the row of its octave starts at (shift + 1) * 128.
- * What can go wrong is only a value that is too large: it is counted in the last bucket, and the
- * exact maximum tells of it.
+ * Below 2^7 the value is the index. Above, let `shift` be the number of bits that do not fit into
+ * the precision: value >> shift lies in 128..255, and the row of its octave starts at
+ * (shift + 1) * 128. What can go wrong is only a value that is too large: it is counted in the last
+ * bucket, and the exact maximum tells of it.
  */
 #include "bench/histogram.h"
 

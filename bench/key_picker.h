@@ -18,11 +18,13 @@
 
 #include "base/random.h"
 
+/* The three orders above. */
 enum key_distribution { KEY_UNIFORM, KEY_ZIPF, KEY_SEQUENTIAL };
 
 /* The largest key number must fit the twelve digits of a key. */
 #define KEY_PICKER_KEYS_MAX UINT64_C(1000000000000)
 
+/* Set up by key_picker_init; private to key_picker.c. */
 struct key_picker {
     enum key_distribution distribution;
     uint64_t keys;

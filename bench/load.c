@@ -3,8 +3,8 @@
  * run, add up what they measured, print.
  *
  * What fails before the run ends it with a sentence on standard error: usage (2), a server that
- * cannot be reached, or no memory (1). During the run nothing ends it early but SIGINT; failures are
- * counted and are in the report.
+ * cannot be reached, or no memory (1). During the run nothing ends it early but SIGINT; failures
+ * are counted and are in the report.
  */
 #include "bench/load.h"
 

@@ -1,9 +1,9 @@
 /*
  * Happy path: open, finish_connect, (greet), then for ever: room, flush, receive.
  *
- * Failures: a connect that is refused, a socket that takes only a part (the rest waits for EPOLLOUT),
- * a peer that goes away, bytes that are no RESP. The last three end the connection; what was in
- * flight is the worker's to account for before it closes.
+ * Failures: a connect that is refused, a socket that takes only a part (the rest waits for
+ * EPOLLOUT), a peer that goes away, bytes that are no RESP. The last three end the connection;
+ * what was in flight is the worker's to account for before it closes.
  */
 #include "bench/load_connection.h"
 

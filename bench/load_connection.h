@@ -23,6 +23,7 @@
 #include "bench/load_greeting.h"
 #include "bench/reply_scan.h"
 
+/* Where a connection stands; which moves exist is a table in load_connection.c. */
 enum load_connection_state {
     LOAD_CONNECTION_DOWN,
     LOAD_CONNECTION_CONNECTING,
@@ -31,6 +32,7 @@ enum load_connection_state {
     LOAD_CONNECTION_STATE_COUNT
 };
 
+/* Read by the worker that owns it; changed through the functions below. */
 struct load_connection {
     enum load_connection_state state;
     int socket_fd;             /* -1 while DOWN */
@@ -88,9 +90,9 @@ void load_connection_greeted(struct load_connection *connection);
 void load_connection_close(struct load_connection *connection, uint64_t retry_ns);
 
 /*
- * Room for one more request of `request_bytes_max` bytes: the caller writes at the returned place and
- * then adds the length to out_end. Only for a request that is in flight from now on, so that the
- * buffer, made for `depth` of them, always has room.
+ * Room for one more request of `request_bytes_max` bytes: the caller writes at the returned place
+ * and then adds the length to out_end. Only for a request that is in flight from now on, so that
+ * the buffer, made for `depth` of them, always has room.
  */
 uint8_t *load_connection_room(struct load_connection *connection, size_t request_bytes_max);
 

@@ -136,25 +136,29 @@ static bool find_field(const char *reply, const char *field, char out[LOAD_SERVE
     return true;
 }
 
+static void set_text(char out[LOAD_SERVER_TEXT_BYTES], const char *text) {
+    snprintf(out, LOAD_SERVER_TEXT_BYTES, "%s", text);
+}
+
 static void find_facts(const char *reply, struct load_server_facts *facts) {
     char value[LOAD_SERVER_TEXT_BYTES];
-    strcpy(facts->durability, "unknown");
-    strcpy(facts->version, "unknown");
+    set_text(facts->durability, "unknown");
+    set_text(facts->version, "unknown");
     if (find_field(reply, "\nweir_version:", value))
         snprintf(facts->version, sizeof facts->version, "weir %.50s", value);
     else if (find_field(reply, "\nredis_version:", value) ||
              find_field(reply, "redis_version:", value))
         snprintf(facts->version, sizeof facts->version, "redis %.50s", value);
     if (find_field(reply, "\ndurability:", value)) {
-        strcpy(facts->durability, value);
+        set_text(facts->durability, value);
     } else if (find_field(reply, "\naof_enabled:", value)) {
         if (value[0] == '0')
-            strcpy(facts->durability, "none (no append-only file)");
+            set_text(facts->durability, "none (no append-only file)");
         else if (find_field(reply, "appendfsync\r\n$6\r\n", value))
-            snprintf(facts->durability, sizeof facts->durability, "%s",
+            set_text(facts->durability,
                      strcmp(value, "always") == 0 ? "fsync" : "write (fsync not every time)");
         else if (find_field(reply, "appendfsync\r\n", value))
-            strcpy(facts->durability, "write (fsync not every time)");
+            set_text(facts->durability, "write (fsync not every time)");
     }
 }
 

@@ -17,6 +17,7 @@
 /* A password of 256 bytes, a user name, HELLO and the RESP around them. */
 enum { LOAD_GREETING_BYTES_MAX = 512, LOAD_SERVER_TEXT_BYTES = 64 };
 
+/* Where the server listens, as connect(2) wants it. */
 struct load_address {
     struct sockaddr_storage socket;
     socklen_t socket_bytes;

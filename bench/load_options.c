@@ -95,7 +95,7 @@ static int read_port(const struct reading *reading, const char *text,
                        reading->value);
         return WEIR_EINVAL;
     }
-    strcpy(options->port, text);
+    snprintf(options->port, sizeof options->port, "%s", text);
     return 0;
 }
 
@@ -316,7 +316,9 @@ static int complete(struct load_options *options, struct error_text *error) {
     if (options->duration_ns == 0 && options->operations == 0)
         options->duration_ns = 10 * NS_PER_S;
     if (options->rate_per_second > 0 && options->operations > 0) {
-        /* The schedule says when the last arrival is due. Rounding down excludes the one after it. */
+        /*
+         * The schedule says when the last arrival is due. Rounding down excludes the one after it.
+         */
         uint64_t seconds = options->operations / options->rate_per_second;
         uint64_t rest = options->operations % options->rate_per_second;
         if (seconds > DURATION_MAX_NS / NS_PER_S) {

@@ -436,7 +436,10 @@ static void run_load(struct load_worker *worker) {
 void *load_worker_main(void *argument) {
     struct load_worker *worker = argument;
     struct load_run *run = worker->run;
-    /* Wake when an arrival is due, not up to 50 microseconds later. Refused, it is only less exact. */
+    /*
+     * Wake when an arrival is due, not up to 50 microseconds later. Refused, it is only less
+     * exact.
+     */
     (void)prctl(PR_SET_TIMERSLACK, 1UL);
     connect_all(worker);
     pthread_barrier_wait(&run->barrier);

@@ -30,6 +30,7 @@
 #define LOAD_RETRY_NS       UINT64_C(100000000)
 #define LOAD_CONNECT_MAX_NS UINT64_C(5000000000)
 
+/* What one recv may bring; all connections of a worker share the buffer. */
 enum { LOAD_SCRATCH_BYTES = 64 * 1024 };
 
 /* What all threads of a run share. */
@@ -48,8 +49,8 @@ struct load_run {
     /* UINT64_MAX when --operations ends the run. Lowered by load.c on SIGINT; relaxed, a hint. */
     _Atomic uint64_t end_ns;
     /*
-     * The last reply of any connection, at first measure_from_ns. Exchanged by every worker, relaxed:
-     * nothing else is published by it.
+     * The last reply of any connection, at first measure_from_ns. Exchanged by every worker,
+     * relaxed: nothing else is published by it.
      */
     _Alignas(64) _Atomic uint64_t last_reply_ns;
 };

@@ -3,19 +3,21 @@
  *
  *     null_server [HOST:]PORT
  *
- * It answers +OK to every request, parses no command, keeps nothing. One thread, epoll, one recv and
- * one send for all requests that a connection has ready. What a real server does beyond this is the
- * price of being a server; bench/compare prints it as a ratio.
+ * It answers +OK to every request, parses no command, keeps nothing. One thread, epoll, one recv
+ * and one send for all requests that a connection has ready. What a real server does beyond this
+ * is the price of being a server; bench/compare prints it as a ratio.
  *
  * How many replies are owed? A client in a benchmark sends requests of one length. So the first
  * request of a connection is measured (the numbers behind '*' and '$' are read, nothing else), and
- * from then on a request is believed to be as long as the one before, if a '*' stands where the next
- * one must begin, or nothing follows it. That is one division for a whole batch if it ends on a
- * request, and two bytes looked at for each request. Where the belief does not hold, that request is
- * measured. A value that has '*' in just the wrong place could mislead it: this is no server.
+ * from then on a request is believed to be as long as the one before, if a '*' stands where the
+ * next one must begin, or nothing follows it. That is one division for a whole batch if it ends on
+ * a request, and two bytes looked at for each request. Where the belief does not hold, that
+ * request is measured. A value that has '*' in just the wrong place could mislead it: this is no
+ * server.
  *
  * The order of the day: accept, receive, count, send. A connection that does not take its replies
- * is not read from until it does; one that fails is closed. Ends on SIGTERM or SIGINT with status 0.
+ * is not read from until it does; one that fails is closed. Ends on SIGTERM or SIGINT with status
+ * 0.
  */
 #include <errno.h>
 #include <netdb.h>

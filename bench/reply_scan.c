@@ -15,8 +15,8 @@
  *     any      a byte not listed    -> BROKEN
  *
  * Most replies of a benchmark are "+OK": runs of them are counted without entering the machine.
- * What fails: a byte that the table does not have. The stream is then lost, since nobody knows where
- * the next reply begins; the caller closes the connection.
+ * What fails: a byte that the table does not have. The stream is then lost, since nobody knows
+ * where the next reply begins; the caller closes the connection.
  */
 #include "bench/reply_scan.h"
 

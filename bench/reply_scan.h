@@ -4,10 +4,10 @@
 /*
  * Counts RESP replies in a byte stream, as cheaply as a load generator needs it.
  *
- * The scanner keeps nothing of a reply but its end: it knows how many elements are still missing and
- * how many bytes of a bulk are to be passed over. It reads RESP 2 and RESP 3 alike, any nesting, and
- * may be fed any split of the stream, also single bytes. The only text kept is the beginning of an
- * error reply, so that a person can be told what the server said.
+ * The scanner keeps nothing of a reply but its end: it knows how many elements are still missing
+ * and how many bytes of a bulk are to be passed over. It reads RESP 2 and RESP 3 alike, any
+ * nesting, and may be fed any split of the stream, also single bytes. The only text kept is the
+ * beginning of an error reply, so that a person can be told what the server said.
  *
  *     type byte           element
  *     + - : , # _ (       one line

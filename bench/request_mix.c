@@ -97,7 +97,9 @@ static void emit(struct emitter *emitter, const char *bytes, size_t length_bytes
     emitter->length_bytes += length_bytes;
 }
 
-/* A value of letters that does not repeat soon, so that it neither compresses nor looks like RESP. */
+/*
+ * A value of letters that does not repeat soon, so that it neither compresses nor looks like RESP.
+ */
 static void emit_value(struct emitter *emitter) {
     if (emitter->image) {
         struct random random;

@@ -26,6 +26,7 @@
 #include "base/random.h"
 #include "bench/key_picker.h"
 
+/* The limits of a mix. A key is always twelve digits, so that requests keep their length. */
 enum {
     REQUEST_MIX_TEMPLATES_MAX = 16,
     REQUEST_MIX_KEYS_PER_REQUEST_MAX = 64,

@@ -10,8 +10,8 @@
  * every request that would have arrived in the meantime: no coordinated omission.
  *
  * Several threads share one schedule: thread t of n owns the arrivals t, t + n, t + 2n, ... An own
- * arrival is named by its place in that sequence, counted from 0. All arithmetic is in whole numbers
- * and exact for runs of centuries; pure, no clock.
+ * arrival is named by its place in that sequence, counted from 0. All arithmetic is in whole
+ * numbers and exact for runs of centuries; pure, no clock.
  */
 
 #include <stdint.h>

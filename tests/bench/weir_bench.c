@@ -1,4 +1,7 @@
-/* The load generator as a program of its own, for the tests: `weir bench` without the rest of weir. */
+/*
+ * The load generator as a program of its own, for the tests: `weir bench` without the rest of
+ * weir.
+ */
 #include "bench/load.h"
 
 int main(int argc, char **argv) {
