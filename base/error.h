@@ -4,10 +4,10 @@
 /*
  * Errors.
  *
- * A function that can fail returns 0 (or a count, where its header says so) or one of these negative
- * values, and on failure leaves what it was given unchanged. Its header lists each value that it
- * returns with the exact condition. The values never leave the process: no file and no message
- * holds one, so they may be renumbered.
+ * A function that can fail returns 0 (or a count, where its header says so) or one of these
+ * negative values, and on failure leaves what it was given unchanged. Its header lists each value
+ * that it returns, with the exact condition. The values never leave the process: no file and no
+ * message holds one, so they may be renumbered.
  *
  * Where a person will read about the failure (at start, in a tool), the function also takes a
  * `struct error_text` and writes into it one sentence: what happened, where, and what to do.

@@ -163,10 +163,10 @@ const char *log_quote(struct log_quoted *quoted, const void *value, size_t lengt
     /* Behind any escape (4 bytes) there is always room for "...", the quote and the zero byte. */
     const size_t end_max = sizeof(quoted->text) - (sizeof(cut) - 1) - 2;
     const unsigned char *bytes = value;
+    ASSERT(value != NULL || length_bytes == 0);
+
     char *out = quoted->text;
     size_t end = 0;
-    ASSERT(quoted != NULL && (value != NULL || length_bytes == 0));
-
     out[end++] = '"';
     for (size_t i = 0; i < length_bytes; i++) {
         const unsigned char byte = bytes[i];

@@ -167,6 +167,14 @@ endfunction()
 # ---------------------------------------------------------------------------------------------
 # Helpers of the above.
 
+# A sanitizer's finding ends the program, with the stack.
+set(weir_test_environment
+    WEIR_SOURCE_DIR=${PROJECT_SOURCE_DIR}
+    WEIR_BINARY_DIR=${PROJECT_BINARY_DIR}
+    ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+    UBSAN_OPTIONS=print_stacktrace=1
+    TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1)
+
 function(weir_test_properties name labels timeout serial environment)
     if(NOT labels)
         set(labels fast)
@@ -183,7 +191,7 @@ function(weir_test_properties name labels timeout serial environment)
     set_tests_properties(${name} PROPERTIES
         LABELS "${labels}" TIMEOUT ${limit}
         SKIP_RETURN_CODE 77 SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]"
-        ENVIRONMENT "WEIR_SOURCE_DIR=${PROJECT_SOURCE_DIR};WEIR_BINARY_DIR=${PROJECT_BINARY_DIR};${environment}")
+        ENVIRONMENT "${weir_test_environment};${environment}")
     if(serial)
         set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)
     endif()
