@@ -16,7 +16,9 @@
  *               its completion is delivered to that port, to be taken by the shard's poll.
  *   operation   something started and later completed exactly once (accept and receive: several
  *               times, until a completion without IO_MORE).
- *   handle      a small number for a socket, file or directory; >= 0.  Valid until io_close.
+ *   handle      a small number for a socket, file or directory; >= 0.  Valid until io_close.  A
+ *               socket's is valid at every io of the process: one core may receive on it while
+ *               another sends.  A file's or directory's is valid at the io that opened it.
  *   user        a u64 of the caller's, handed back with each completion of the operation.
  *
  * Rules
@@ -25,7 +27,12 @@
  *     more than that is a bug of the caller, which is asserted.
  *   - Completions of one socket's receives arrive in the order of its bytes.  Nothing else is
  *     ordered: not two sockets, not a send and a receive, not two file operations.
- *   - Memory given to an operation is borrowed until its completion was taken.
+ *   - Memory given to an operation (also a name, also the array of an iovec) is borrowed until
+ *     its completion was taken.
+ *   - What is started takes effect at the next io_poll or io_park of its io, not before.
+ *   - A port that does not take is full when operations_max completions wait in its mailbox.  Then
+ *     its io delivers nothing more, to any port, until some are taken: so the order is kept, and
+ *     the kernel holds the senders back.
  *   - Results are >= 0, or the negative of an errno value (-ECONNRESET, -EIO, -ENOSPC ...).
  *   - A file write that was told to sync and completed with success is on stable storage.
  *     A failed sync is final for that file: nothing may be concluded from a later one that works.
@@ -48,7 +55,7 @@ enum io_kind {
     IO_ACCEPT = 1, /* result: handle of the new socket */
     IO_RECEIVE,    /* result: bytes in `buffer`; see enum io_receive_end */
     IO_SEND,       /* result: bytes sent, possibly fewer than asked for */
-    IO_TIMER,      /* result 0 when due, -ECANCELED when replaced or stopped */
+    IO_TIMER,      /* result: 0 when due, -ECANCELED when replaced or stopped */
     IO_FILE_OPEN,  /* result: handle */
     IO_FILE_READ,  /* result: bytes read; fewer than asked for only at the end of the file */
     IO_FILE_WRITE, /* result: bytes written, always all of them; with IO_SYNC durable */
@@ -82,8 +89,8 @@ struct io_completion {
 /* What this kernel offers beyond the floor (Linux 6.1); each can be switched off. */
 enum io_feature {
     IO_FEATURE_SINGLE_ISSUER = 1 << 0,
-    IO_FEATURE_DEFER_TASKRUN = 1 << 1,
-    IO_FEATURE_DIRECT_WRITE = 1 << 2, /* O_DIRECT | O_DSYNC on the log's file system */
+    IO_FEATURE_DEFER_TASKRUN = 1 << 1, /* needs SINGLE_ISSUER */
+    IO_FEATURE_DIRECT_WRITE = 1 << 2,  /* IO_OPEN_DIRECT bypasses the page cache */
     IO_FEATURES_ALL = 0x7fffffff,
 };
 
@@ -94,16 +101,21 @@ struct io_options {
 };
 
 /*
- * Creates the door of the calling thread's core; that thread owns it until io_destroy.
+ * Creates a door.  The first thread that adopts it, polls it or starts something on it owns it.
  * Blocks and allocates.  Errors: WEIR_EUNSUPPORTED if the host refuses io_uring or lacks a needed
- * feature, WEIR_ENOMEM if locked memory does not suffice; the text says which limit to raise.
+ * feature, WEIR_ENOMEM if memory (also locked memory) does not suffice, WEIR_ELIMIT if no file
+ * descriptor is left; the text says which limit to raise.
  */
 int io_create(struct io **out, const struct io_options *options, struct error_text *error);
 
-/* Hands the door to the calling thread (before its first poll there); no operation is pending. */
+/*
+ * Hands the door to the calling thread, before its first poll there; nothing is outstanding on its
+ * ports.  Another thread may have used the door until then (to open files, say); handles,
+ * registered buffers and ports stay as they are.  Start-up only; blocks.
+ */
 void io_adopt(struct io *io);
 
-/* Closes it; all its ports must have been destroyed. */
+/* Closes it; all its ports must have been destroyed.  Its handles are closed by io_close only. */
 void io_destroy(struct io *io);
 
 /* The features in use: what was probed and allowed. */
@@ -113,7 +125,7 @@ uint32_t io_features(const struct io *io);
  * Creates a port for at most operations_max outstanding operations; a receive counts as one plus
  * one for each buffer of the group that may wait in the mailbox, so give
  * connections + buffers + sends + ... as a commented sum.  Allocates.
- * Errors: WEIR_ENOMEM.
+ * At most 128 ports a door.  Errors: WEIR_ENOMEM.
  */
 int io_port_create(struct io *io, struct io_port **out, uint32_t operations_max);
 
@@ -165,7 +177,8 @@ int io_buffers_register(struct io *io, uint8_t *memory, uint32_t buffer_bytes, u
 void io_buffer_return(struct io *io, uint32_t index);
 
 /* Binds and listens on "host:port", "[v6]:port".  Start-up only.
- * Errors: WEIR_EINVAL (not an address), WEIR_EEXISTS (in use), WEIR_EIO (anything else). */
+ * Errors: WEIR_EINVAL (not an address, or not of this host), WEIR_EADDRINUSE, WEIR_EDENIED (a
+ * privileged port), WEIR_EIO (anything else). */
 int io_listen(struct io *io, const char *address, uint32_t backlog, int32_t *handle,
               struct error_text *error);
 
@@ -187,7 +200,11 @@ void io_accept_stop(struct io_port *port, int32_t listener);
  */
 void io_receive_start(struct io_port *port, int32_t socket, uint64_t user);
 
-/* Asks an armed receive to end; its one final completion follows, whatever it says. */
+/*
+ * Asks an armed receive to end; its one final completion follows, whatever it says.  When that is
+ * in the mailbox already (the receive ended by itself) this does nothing.  `user` is the one given
+ * to io_receive_start.
+ */
 void io_receive_stop(struct io_port *port, int32_t socket, uint64_t user);
 
 enum io_send_mode {
@@ -202,7 +219,8 @@ enum { IO_SEND_PIECES_MAX = 64 };
 void io_send(struct io_port *port, int32_t socket, const struct iovec *pieces, uint32_t count,
              enum io_send_mode mode, uint64_t user);
 
-/* Ends sending (FIN) and receiving; armed receives end by themselves.  Does not close. */
+/* Ends sending (FIN, after what was sent) and receiving, at once and for every core: armed receives
+ * and waiting sends end by themselves.  Does not close. */
 void io_shutdown(struct io *io, int32_t socket);
 
 /* "address:port" of the other side into out (NUL-terminated); "?" if it is gone. */
@@ -213,14 +231,21 @@ void io_close(struct io *io, int32_t handle);
 
 /* ---- timers ------------------------------------------------------------------------------ */
 
-/* Sets the port's timer to a monotonic deadline, replacing the previous one if any. */
+/*
+ * Sets the port's timer to a monotonic deadline.  A previous one that is not due yet completes
+ * with -ECANCELED.  Each set is one operation and has one completion.
+ */
 void io_timer_set(struct io_port *port, uint64_t deadline_ns, uint64_t user);
+
+/* Completes the port's timer with -ECANCELED; nothing if none is set. */
+void io_timer_stop(struct io_port *port);
 
 /* ---- files ------------------------------------------------------------------------------- */
 
 /*
  * Opens a directory, creating it (not its parents) if `create`.  Start-up and tools; blocks.
- * Errors: WEIR_ENOENT, WEIR_EEXISTS (something else has that name), WEIR_EIO.
+ * Errors: WEIR_ENOENT, WEIR_EEXISTS (something else has that name), WEIR_EDENIED, WEIR_EIO.  A
+ * directory created here is durable in its parent.
  */
 int io_directory_open(struct io *io, const char *path, bool create, int32_t *handle,
                       struct error_text *error);
@@ -239,37 +264,52 @@ int io_directory_list(struct io *io, int32_t directory,
 
 enum io_open_flags {
     IO_OPEN_READ = 1,
-    IO_OPEN_WRITE = 2,      /* implies read */
-    IO_OPEN_CREATE = 4,     /* must not exist: -EEXIST otherwise */
-    IO_OPEN_DIRECT = 8,     /* bypass the page cache where the file system can */
+    IO_OPEN_WRITE = 2,  /* implies read */
+    IO_OPEN_CREATE = 4, /* must not exist: -EEXIST otherwise */
+    IO_OPEN_DIRECT = 8, /* bypass the page cache where the file system can */
 };
 
-/* Never follows a symbolic link, never opens anything but a regular file (-ELOOP, -EINVAL). */
+/* Bytes that one read or write may move. */
+enum { IO_TRANSFER_BYTES_MAX = 1 << 30 };
+
+/*
+ * Opens `name` in a directory; without '/'.  -ENOENT, -EEXIST, -EACCES.  Never follows a symbolic
+ * link (-ELOOP; with IO_OPEN_CREATE -EEXIST), never opens anything but a regular file (-EINVAL).
+ */
 void io_file_open(struct io_port *port, int32_t directory, const char *name, uint32_t flags,
                   uint64_t user);
 
 /* Bytes in the file now; never blocks for long. */
 uint64_t io_file_size_bytes(struct io *io, int32_t file);
 
-/* Alignment in bytes that reads and writes of this file want (512..4096; memory, offset, size). */
+/*
+ * Alignment in bytes that reads and writes of this file want: of memory, offset and length.  A
+ * power of two, 512 to 4096.  Binding only on a file that was opened with IO_OPEN_DIRECT.
+ */
 uint32_t io_file_alignment_bytes(struct io *io, int32_t file);
 
+/* Reads up to IO_TRANSFER_BYTES_MAX bytes; short reads, EAGAIN and EINTR are continued inside. */
 void io_file_read(struct io_port *port, int32_t file, void *memory, size_t length_bytes,
                   uint64_t offset_bytes, uint64_t user);
 
 enum io_sync { IO_NO_SYNC = 0, IO_SYNC = 1 };
 
 /*
- * Writes `count` pieces at an offset; short writes, EAGAIN and EINTR are continued inside.  With
- * IO_SYNC it completes when the data (and the size, if it grew) is on stable storage.
+ * Writes `count` pieces (1..1024) at an offset; short writes, EAGAIN and EINTR are continued
+ * inside.  With IO_SYNC it completes when the data of this write (and the size, if it grew) is on
+ * stable storage; for what other writes left behind use io_file_sync.  After an error any part of
+ * it may have been written.
  * On a file opened with IO_OPEN_DIRECT, memory, length and offset are multiples of its alignment.
  */
 void io_file_write(struct io_port *port, int32_t file, const struct iovec *pieces, uint32_t count,
                    uint64_t offset_bytes, enum io_sync sync, uint64_t user);
 
+/* Makes durable what completed writes and allocations put into the file before, and its size; not
+ * its name (io_directory_sync). */
 void io_file_sync(struct io_port *port, int32_t file, uint64_t user);
 
-/* Makes the file `length_bytes` long with space reserved; it reads as zeros.  -ENOSPC. */
+/* Makes the file at least `length_bytes` long with that space reserved; what is new reads as
+ * zeros.  -ENOSPC; -EOPNOTSUPP on a file system that cannot reserve. */
 void io_file_allocate(struct io_port *port, int32_t file, uint64_t length_bytes, uint64_t user);
 
 /* `name` strings are borrowed until completion.  Rename replaces an existing target. */

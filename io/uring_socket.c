@@ -1,0 +1,189 @@
+/*
+ * Sockets: the core's receive buffers, accept, receive, send.
+ *
+ * The happy path: one multishot receive stays armed for a connection's whole life.  The kernel
+ * takes a buffer from the ring of provided buffers for each piece that arrives and names it in the
+ * completion; the taker owns it until it puts it back, which is a store into shared memory.
+ *
+ * Failure modes:
+ *   - no buffer is free: the receive ends with -ENOBUFS, and the caller arms it again when one has
+ *     come home.  The bytes wait in the socket, and TCP stops the sender.
+ *   - the kernel ends a multishot operation for reasons of its own (its completion ring is full):
+ *     the last completion has no IO_MORE, whatever else it carries.
+ *   - io_receive_stop races with the end of the receive: the cancellation finds nothing, and the
+ *     final completion is the one that was on its way.
+ *   - a completion names a buffer although no byte was received: the buffer goes straight back.
+ */
+
+#include "io/uring.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* ---- receive buffers --------------------------------------------------------------------- */
+
+static void buffer_offer(struct io *io, uint32_t index, uint32_t position) {
+    io_uring_buf_ring_add(io->buffer_ring, io->buffer_memory + (size_t)index * io->buffer_bytes,
+                          io->buffer_bytes, (unsigned short)index,
+                          io_uring_buf_ring_mask(io->buffer_count), (int)position);
+}
+
+int uring_buffers_attach(struct io *io) {
+    struct io_uring_buf_reg registration = {
+        .ring_addr = (uint64_t)(uintptr_t)io->buffer_ring,
+        .ring_entries = io->buffer_count,
+        .bgid = URING_BUFFER_GROUP,
+    };
+    int result = io_uring_register_buf_ring(&io->ring, &registration, 0);
+    if (result != 0)
+        return -result;
+    io_uring_buf_ring_init(io->buffer_ring);
+    for (uint32_t i = 0; i < io->buffer_count; i++)
+        buffer_offer(io, i, i);
+    io_uring_buf_ring_advance(io->buffer_ring, (int)io->buffer_count);
+    return 0;
+}
+
+int io_buffers_register(struct io *io, uint8_t *memory, uint32_t buffer_bytes, uint32_t count,
+                        struct error_text *error) {
+    ASSERT(io->buffer_ring == NULL);
+    ASSERT(IS_POWER_OF_TWO(count) && count <= 32768);
+    ASSERT(buffer_bytes > 0 && memory != NULL);
+
+    size_t ring_bytes = (size_t)count * sizeof(struct io_uring_buf);
+    void *ring = mmap(NULL, ring_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (ring == MAP_FAILED) {
+        error_text_set(error, "no memory for a ring of %u receive buffers", count);
+        return WEIR_ENOMEM;
+    }
+    io->buffer_ring = ring;
+    io->buffer_ring_bytes = ring_bytes;
+    io->buffer_memory = memory;
+    io->buffer_bytes = buffer_bytes;
+    io->buffer_count = count;
+    int number = uring_buffers_attach(io);
+    if (number == 0)
+        return 0;
+
+    io->buffer_ring = NULL;
+    munmap(ring, ring_bytes);
+    error_text_set(error, "the kernel refused a ring of %u receive buffers: %s%s", count,
+                   strerror(number),
+                   number == ENOMEM ? "; raise the limit of locked memory ('ulimit -l')" : "");
+    return number == ENOMEM ? WEIR_ENOMEM : WEIR_EUNSUPPORTED;
+}
+
+void io_buffer_return(struct io *io, uint32_t index) {
+    ASSERT_HOT(io->buffer_ring != NULL && index < io->buffer_count);
+    buffer_offer(io, index, 0);
+    io_uring_buf_ring_advance(io->buffer_ring, 1);
+}
+
+/* ---- accept and receive ------------------------------------------------------------------ */
+
+/* Notes the operation as the one that a stop of this handle means. */
+static void armed_set(struct io_port *port, const struct uring_operation *operation) {
+    struct uring_descriptor *descriptor = uring_descriptor(port->io, operation->handle);
+    ASSERT(descriptor->armed_slot == 0);
+    descriptor->armed_slot = (uint32_t)(operation - port->operations) + 1;
+    descriptor->armed_port = (uint8_t)port->index;
+}
+
+static void armed_clear(struct io_port *port, const struct uring_operation *operation) {
+    struct uring_descriptor *descriptor = uring_descriptor(port->io, operation->handle);
+    ASSERT_HOT(descriptor->armed_slot == (uint32_t)(operation - port->operations) + 1);
+    descriptor->armed_slot = 0;
+}
+
+void io_accept_start(struct io_port *port, int32_t listener, uint64_t user) {
+    struct uring_operation *operation = uring_start(port, IO_ACCEPT, listener, user);
+    armed_set(port, operation);
+    struct io_uring_sqe *entry = uring_entry(port->io);
+    io_uring_prep_multishot_accept(entry, listener, NULL, NULL, SOCK_CLOEXEC);
+    uring_entry_name(entry, port, operation);
+}
+
+void io_accept_stop(struct io_port *port, int32_t listener) {
+    uring_cancel_armed(port->io, listener);
+}
+
+void io_receive_start(struct io_port *port, int32_t socket, uint64_t user) {
+    ASSERT(port->io->buffer_ring != NULL);
+    struct uring_operation *operation = uring_start(port, IO_RECEIVE, socket, user);
+    armed_set(port, operation);
+    struct io_uring_sqe *entry = uring_entry(port->io);
+    io_uring_prep_recv_multishot(entry, socket, NULL, 0, 0);
+    io_uring_sqe_set_flags(entry, IOSQE_BUFFER_SELECT);
+    entry->buf_group = URING_BUFFER_GROUP;
+    uring_entry_name(entry, port, operation);
+}
+
+void io_receive_stop(struct io_port *port, int32_t socket, uint64_t user) {
+    const struct uring_descriptor *descriptor = uring_descriptor(port->io, socket);
+    if (descriptor->armed_slot != 0)
+        ASSERT(port->operations[descriptor->armed_slot - 1].user == user);
+    uring_cancel_armed(port->io, socket);
+}
+
+/* ---- send -------------------------------------------------------------------------------- */
+
+void io_send(struct io_port *port, int32_t socket, const struct iovec *pieces, uint32_t count,
+             enum io_send_mode mode, uint64_t user) {
+    ASSERT_HOT(count >= 1 && count <= IO_SEND_PIECES_MAX);
+    struct uring_operation *operation = uring_start(port, IO_SEND, socket, user);
+    struct io_uring_sqe *entry = uring_entry(port->io);
+    int flags = MSG_NOSIGNAL | (mode == IO_SEND_TRY ? MSG_DONTWAIT : 0);
+    if (count == 1) {
+        io_uring_prep_send(entry, socket, pieces[0].iov_base, pieces[0].iov_len, flags);
+    } else {
+        /* The kernel only reads the array; msghdr has no const. */
+        operation->message =
+            (struct msghdr){.msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = count};
+        io_uring_prep_sendmsg(entry, socket, &operation->message, (unsigned)flags);
+    }
+    uring_entry_name(entry, port, operation);
+}
+
+/* ---- completions ------------------------------------------------------------------------- */
+
+static void accept_completed(struct io_port *port, struct uring_operation *operation,
+                             int32_t result, uint8_t flags) {
+    if (result >= 0 && (uint32_t)result >= port->io->descriptors_max) {
+        close(result); /* the limit on descriptors was raised after the start */
+        result = -EMFILE;
+    }
+    if (!(flags & IO_MORE))
+        armed_clear(port, operation);
+    if (result >= 0)
+        *uring_descriptor(port->io, result) = (struct uring_descriptor){0};
+    uring_deliver(port, operation, result, flags, 0);
+}
+
+static void receive_completed(struct io_port *port, struct uring_operation *operation,
+                              int32_t result, uint8_t flags, uint32_t entry_flags) {
+    uint32_t buffer = 0;
+    if (entry_flags & IORING_CQE_F_BUFFER) {
+        buffer = entry_flags >> IORING_CQE_BUFFER_SHIFT;
+        if (result > 0)
+            flags |= IO_HAS_BUFFER;
+        else
+            io_buffer_return(port->io, buffer);
+    }
+    ASSERT_HOT(result <= 0 || (flags & IO_HAS_BUFFER));
+    if (!(flags & IO_MORE))
+        armed_clear(port, operation);
+    uring_deliver(port, operation, result, flags, buffer);
+}
+
+void uring_socket_completed(struct io_port *port, struct uring_operation *operation, int32_t result,
+                            uint32_t entry_flags) {
+    uint8_t flags = entry_flags & IORING_CQE_F_MORE ? IO_MORE : 0;
+    switch (operation->kind) {
+    case IO_ACCEPT: accept_completed(port, operation, result, flags); break;
+    case IO_RECEIVE: receive_completed(port, operation, result, flags, entry_flags); break;
+    case IO_SEND: uring_deliver(port, operation, result, 0, 0); break;
+    default: UNREACHABLE("not an operation of a socket");
+    }
+}
