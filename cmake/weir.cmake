@@ -147,14 +147,16 @@ function(weir_fuzz name)
     if(WEIR_FUZZ)
         target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
         # What the run discovers goes to the build directory; the committed corpus is only read.
+        # A finding's own exit status is 77, which here means a skip.
+        set(exit_statuses -error_exitcode=1 -timeout_exitcode=1 -interrupted_exitcode=1)
         set(found ${PROJECT_BINARY_DIR}/fuzz/${name})
         file(MAKE_DIRECTORY ${found})
         add_test(NAME fuzz_${name} COMMAND fuzz_${name} -max_total_time=${WEIR_FUZZ_SECONDS}
-            -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix=${found}/
+            ${exit_statuses} -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix=${found}/
             ${found} ${corpus})
         math(EXPR limit "${WEIR_FUZZ_SECONDS} + 120")
         weir_test_properties(fuzz_${name} long ${limit} FALSE "")
-        set(replay_arguments -runs=0 ${corpus})
+        set(replay_arguments -runs=0 ${exit_statuses} ${corpus})
     else()
         target_sources(fuzz_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/fuzz_replay.c)
         target_link_libraries(fuzz_${name} PRIVATE weir_base)

@@ -275,7 +275,8 @@ class Pure(Tree):
 
     def test_a_system_call_a_clock_and_an_allocation_are_found(self):
         for call, symbol in (("write(1, a, 1)", "write"), ("time(0)", "time"),
-                             ("malloc(8)", "malloc"), ("log_line(1)", "log_line"), ("clock_wall_ms()", "clock_wall_ms")):
+                             ("malloc(8)", "malloc"), ("log_line(1)", "log_line"),
+                             ("clock_wall_ms()", "clock_wall_ms")):
             with self.subTest(symbol):
                 self.compile("entry", "#include <stdlib.h>\n#include <time.h>\n"
                              "#include <unistd.h>\nint log_line(int); int clock_wall_ms(void);\n"
