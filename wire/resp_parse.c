@@ -176,6 +176,32 @@ static inline int resp_complete(struct resp_parser *parser, const struct resp_ca
 
 /* ---- Lines of a multibulk -------------------------------------------------------------------- */
 
+/* Length of the number at `at` with its CRLF, or 0 if it is not a canonical one of at most nine
+ * digits followed by CRLF, all of it before `end`. */
+static inline uint32_t resp_number_fast(const uint8_t *at, const uint8_t *end, uint32_t *value) {
+    const size_t available = (size_t)(end - at);
+    if (available < 1 + RESP_CRLF_BYTES)
+        return 0;
+    uint32_t number = (uint32_t)at[0] - '0';
+    if (number > 9)
+        return 0;
+    uint32_t digits = 1;
+    const uint32_t digits_max = available >= RESP_FAST_DIGITS_MAX + RESP_CRLF_BYTES
+                                    ? (uint32_t)RESP_FAST_DIGITS_MAX
+                                    : (uint32_t)available - RESP_CRLF_BYTES;
+    while (digits < digits_max) {
+        const uint32_t digit = (uint32_t)at[digits] - '0';
+        if (digit > 9)
+            break;
+        number = number * 10 + digit;
+        digits++;
+    }
+    if (at[digits] != '\r' || at[digits + 1] != '\n' || (at[0] == '0' && digits > 1))
+        return 0;
+    *value = number;
+    return digits + RESP_CRLF_BYTES;
+}
+
 /* Look for the end of the line at `position`: RESP_GO_ON with the offset of its CR, whose successor
  * is there too; or wait, or fail with `too_long`. */
 static int resp_find_line_end(struct resp_parser *parser, const struct resp_call *call,
@@ -212,20 +238,41 @@ static bool resp_line_number(const struct resp_parser *parser, const struct resp
     return decimal_parse_i64(digits, digit_count, value) == 0;
 }
 
-static int resp_step_count(struct resp_parser *parser, const struct resp_call *call) {
+/* The count line's number and the offset behind it: the short way if the line is there and plain. */
+static int resp_read_count(struct resp_parser *parser, const struct resp_call *call, int64_t *count,
+                           uint32_t *next) {
+    if (parser->scanned == 0) { /* not yet looked at */
+        uint32_t number;
+        const uint32_t line =
+            resp_number_fast(call->bytes + 1, call->bytes + call->length, &number);
+        RESP_EXAMINED(line + 1);
+        if (line != 0) {
+            *count = number;
+            *next = 1 + line;
+            return RESP_GO_ON;
+        }
+    }
     uint32_t line_end;
     int result = resp_find_line_end(parser, call, RESP_ERROR_COUNT_LINE_LONG, 0, &line_end);
     if (result != RESP_GO_ON || parser->state == RESP_STATE_FAILED)
         return result;
+    if (!resp_line_number(parser, call, line_end, count))
+        return resp_fail(parser, RESP_ERROR_COUNT_INVALID);
+    *next = line_end + RESP_CRLF_BYTES;
+    return RESP_GO_ON;
+}
 
+static int resp_step_count(struct resp_parser *parser, const struct resp_call *call) {
     int64_t count;
-    if (!resp_line_number(parser, call, line_end, &count) ||
-        count > (int64_t)call->limits->argument_count_max)
+    uint32_t next;
+    int result = resp_read_count(parser, call, &count, &next);
+    if (result != RESP_GO_ON || parser->state == RESP_STATE_FAILED)
+        return result;
+
+    if (count > (int64_t)call->limits->argument_count_max)
         return resp_fail(parser, RESP_ERROR_COUNT_INVALID);
     if (!call->authenticated && count > (int64_t)call->limits->unauthenticated_argument_count_max)
         return resp_fail(parser, RESP_ERROR_COUNT_UNAUTHENTICATED);
-
-    const uint32_t next = line_end + RESP_CRLF_BYTES;
     if (count <= 0)
         return resp_complete(parser, call, next);
     if (resp_length_min(next, (uint32_t)count) > call->limits->command_length_max)
@@ -238,32 +285,6 @@ static int resp_step_count(struct resp_parser *parser, const struct resp_call *c
 }
 
 /* ---- Arguments of a multibulk ---------------------------------------------------------------- */
-
-/* Length of the number at `at` with its CRLF, or 0 if it is not a canonical one of at most nine
- * digits followed by CRLF, all of it before `end`. */
-static inline uint32_t resp_number_fast(const uint8_t *at, const uint8_t *end, uint32_t *value) {
-    const size_t available = (size_t)(end - at);
-    if (available < 1 + RESP_CRLF_BYTES)
-        return 0;
-    uint32_t number = (uint32_t)at[0] - '0';
-    if (number > 9)
-        return 0;
-    uint32_t digits = 1;
-    const uint32_t digits_max = available >= RESP_FAST_DIGITS_MAX + RESP_CRLF_BYTES
-                                    ? (uint32_t)RESP_FAST_DIGITS_MAX
-                                    : (uint32_t)available - RESP_CRLF_BYTES;
-    while (digits < digits_max) {
-        const uint32_t digit = (uint32_t)at[digits] - '0';
-        if (digit > 9)
-            break;
-        number = number * 10 + digit;
-        digits++;
-    }
-    if (at[digits] != '\r' || at[digits + 1] != '\n' || (at[0] == '0' && digits > 1))
-        return 0;
-    *value = number;
-    return digits + RESP_CRLF_BYTES;
-}
 
 /* Take the arguments that are there as a whole and need no second look. Stops in front of the first
  * that is cut, refused, unusual, or has no slot. */
