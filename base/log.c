@@ -121,26 +121,25 @@ void log_line_limited(struct log_limit *limit, enum log_level level, const char 
     errno = saved_errno;
 }
 
-/*
- * A fixed window that begins with the first line after the last one ended. The thread that moves
- * window_start_ns opens the new window; a thread that loses that race counts in it.
- */
+/* Start and count change together in one compare and swap, so no thread sees a window half open. */
 bool log_limit_allows(struct log_limit *limit, uint64_t now_ns, uint32_t *suppressed) {
-    uint64_t start_ns = atomic_load_explicit(&limit->window_start_ns, memory_order_acquire);
-    const bool window_over =
-        start_ns == 0 || (now_ns > start_ns && now_ns - start_ns >= LOG_LIMITED_WINDOW_NS);
-    if (window_over && atomic_compare_exchange_strong_explicit(
-                           &limit->window_start_ns, &start_ns, now_ns == 0 ? 1 : now_ns,
-                           memory_order_acq_rel, memory_order_acquire))
-        atomic_store_explicit(&limit->line_count, 0, memory_order_relaxed);
-
-    const uint32_t before = atomic_load_explicit(&limit->line_count, memory_order_relaxed);
-    if (before >= LOG_LIMITED_LINES ||
-        atomic_fetch_add_explicit(&limit->line_count, 1, memory_order_relaxed) >=
-            LOG_LIMITED_LINES) {
-        atomic_fetch_add_explicit(&limit->suppressed_count, 1, memory_order_relaxed);
-        return false;
-    }
+    _Static_assert(LOG_LIMITED_LINES < 1 << LOG_LIMIT_COUNT_BITS, "the count fits its bits");
+    const uint64_t count_mask = (UINT64_C(1) << LOG_LIMIT_COUNT_BITS) - 1;
+    const uint64_t now_ms = now_ns / CLOCK_NS_PER_MS;
+    const uint64_t window_ms = LOG_LIMITED_WINDOW_NS / CLOCK_NS_PER_MS;
+    uint64_t next;
+    uint64_t window = atomic_load_explicit(&limit->window, memory_order_relaxed);
+    do {
+        const uint64_t start_ms = window >> LOG_LIMIT_COUNT_BITS;
+        /* Another thread may have opened the window a moment after now_ns was read. */
+        const bool over = window == 0 || (now_ms > start_ms && now_ms - start_ms >= window_ms);
+        if (!over && (window & count_mask) >= LOG_LIMITED_LINES) {
+            atomic_fetch_add_explicit(&limit->suppressed_count, 1, memory_order_relaxed);
+            return false;
+        }
+        next = over ? (now_ms << LOG_LIMIT_COUNT_BITS) | 1 : window + 1;
+    } while (!atomic_compare_exchange_weak_explicit(&limit->window, &window, next,
+                                                    memory_order_relaxed, memory_order_relaxed));
     *suppressed = atomic_exchange_explicit(&limit->suppressed_count, 0, memory_order_relaxed);
     return true;
 }

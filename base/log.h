@@ -12,10 +12,11 @@
  * write(2), cut at LOG_LINE_BYTES; control bytes, which nobody should put in, are replaced by '?',
  * so that no input can forge a line.
  *
- * What can happen often is logged with the _limited form: each such place in the source may write
- * LOG_LIMITED_LINES lines in any LOG_LIMITED_WINDOW_NS; what is held back is counted, and the next
- * line of that place says so (suppressed=N). A log must not be the way to fill a disk or to stop a
- * core: whatever a client or a peer can provoke is limited.
+ * What can happen often is logged with the _limited form: each such place in the source writes at
+ * most LOG_LIMITED_LINES lines, and then none until LOG_LIMITED_WINDOW_NS have passed since the
+ * first of them; what is held back is counted, and the next line of that place says so
+ * (suppressed=N). A log must not be the way to fill a disk or to stop a core: whatever a client
+ * or a peer can provoke is limited.
  *
  * Any thread. No allocation, no lock. It writes to a descriptor, so it can block when the reader
  * of standard error does not read; a failed write is dropped. The pure folders (entry, wire, raft,
@@ -30,10 +31,10 @@
 /* A line with its newline; 4096 is what Linux writes to a pipe without interleaving. */
 #define LOG_LINE_BYTES 4096
 
-/* How many lines a limited place may write in one window. */
+/* How many lines a limited place may write before it falls silent. */
 #define LOG_LIMITED_LINES 5
 
-/* The window of a limited place, nanoseconds: ten seconds. */
+/* From the first of these lines to the end of the silence: ten seconds. */
 #define LOG_LIMITED_WINDOW_NS UINT64_C(10000000000)
 
 /* How bad it is; ordered. */
@@ -61,14 +62,16 @@ __attribute__((format(printf, 3, 4))) void log_line(enum log_level level, const 
 #define log_error(event, ...) log_line(LOG_ERROR, event, __VA_ARGS__)
 
 /*
- * The rate of one place in the source. Zeroed, it is ready. Shared by all threads that pass there;
- * the counts are exact in a window, and at its turn a line more may pass for each other thread.
+ * The rate of one place in the source. Zeroed, it is ready. Shared by all threads that pass there,
+ * and exact whatever they do. Both words are relaxed: they count, and publish nothing.
  */
 struct log_limit {
-    _Atomic uint64_t window_start_ns;  /* partner: itself, by compare and swap; 0 = never used */
-    _Atomic uint32_t line_count;       /* relaxed: a count, it publishes nothing */
-    _Atomic uint32_t suppressed_count; /* relaxed: likewise */
+    _Atomic uint64_t window;           /* start in ms << LOG_LIMIT_COUNT_BITS | lines; 0 = unused */
+    _Atomic uint32_t suppressed_count; /* since the last line */
 };
+
+/* The low bits of a window's word; the others hold milliseconds for 34 years of uptime. */
+#define LOG_LIMIT_COUNT_BITS 24
 
 /*
  * Whether this place may write a line at `now_ns` (monotonic). If so, *suppressed is what it held
