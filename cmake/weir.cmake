@@ -173,7 +173,7 @@ endfunction()
 set(weir_test_environment
     WEIR_SOURCE_DIR=${PROJECT_SOURCE_DIR}
     WEIR_BINARY_DIR=${PROJECT_BINARY_DIR}
-    ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+    ASAN_OPTIONS=detect_stack_use_after_return=1
     UBSAN_OPTIONS=print_stacktrace=1
     TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1)
 

@@ -38,10 +38,10 @@ class Report(unittest.TestCase):
         build = cls.path("build")
         os.mkdir(build)
         os.mkfifo(os.path.join(build, "fifo"))
-        for command in (["cmake", "-S", cls.directory.name, "-B", build],
-                        ["ctest", "--test-dir", build, "--output-junit", cls.path("junit.xml"),
-                         "--output-log", cls.path("log")]):
-            cls.ctest = subprocess.run(command, capture_output=True, text=True, check=False)
+        subprocess.run(["cmake", "-G", "Ninja", "-S", cls.directory.name, "-B", build],
+                       capture_output=True, check=True)
+        subprocess.run(["ctest", "--test-dir", build, "--output-junit", cls.path("junit.xml"),
+                        "--output-log", cls.path("log")], capture_output=True, check=False)
         written = [cls.path(name) for name in ("junit.xml", "log", "output")]
         cls.read = subprocess.run(REPORT + ["asan"] + written, capture_output=True, text=True,
                                   check=True)
