@@ -1,0 +1,432 @@
+#!/usr/bin/env python3
+"""The load generator as a person uses it, against servers whose behaviour the test decides.
+
+    test_load.py WEIR_BENCH NULL_SERVER
+
+The fake server is a thread of this test that answers, fails, stalls or hangs up as told. What needs
+Redis is skipped, with the reason, where redis-server is not installed.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+WEIR_BENCH, NULL_SERVER = sys.argv[1:3]
+
+
+def split_requests(data):
+    """The complete requests at the front of RESP bytes, as lists of words, and the rest."""
+    requests = []
+    while data.startswith(b"*"):
+        lines_end = data.find(b"\r\n")
+        if lines_end < 0:
+            break
+        count, at, words = int(data[1:lines_end]), lines_end + 2, []
+        for _ in range(count):
+            end = data.find(b"\r\n", at)
+            if end < 0:
+                return requests, data
+            length = int(data[at + 1:end])
+            if len(data) < end + 2 + length + 2:
+                return requests, data
+            words.append(data[end + 2:end + 2 + length])
+            at = end + 2 + length + 2
+        requests.append(words)
+        data = data[at:]
+    return requests, data
+
+
+class FakeServer:
+    """Answers each request with behaviour(words, number): bytes, or None to hang up."""
+
+    def __init__(self, behaviour):
+        fake = self
+        self.requests = []
+        self.lock = threading.Lock()
+
+        class Handler(socketserver.BaseRequestHandler):
+            def setup(self):
+                self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+            def handle(self):
+                data = b""
+                while True:
+                    try:
+                        received = self.request.recv(65536)
+                    except OSError:
+                        return
+                    if not received:
+                        return
+                    found, data = split_requests(data + received)
+                    for words in found:
+                        with fake.lock:
+                            if words[0] not in (b"INFO", b"CONFIG"):
+                                fake.requests.append(words)
+                            number = len(fake.requests)
+                        if words[0] in (b"INFO", b"CONFIG"):
+                            reply = b"-ERR unknown command\r\n"
+                        else:
+                            reply = behaviour(words, number)
+                        if reply is None:
+                            return
+                        try:
+                            self.request.sendall(reply)
+                        except OSError:
+                            return
+
+        class Server(socketserver.ThreadingTCPServer):
+            allow_reuse_address = True
+            daemon_threads = True
+            request_queue_size = 128
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def bench(port, *arguments):
+    return subprocess.run([WEIR_BENCH, "--port", str(port), *arguments], capture_output=True,
+                          text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+def bench_json(port, *arguments):
+    done = bench(port, "--json", *arguments)
+    return done.returncode, json.loads(done.stdout)
+
+
+def ok(_words, _number):
+    return b"+OK\r\n"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for_port(port, process):
+    while process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            return
+        except ConnectionRefusedError:
+            continue
+    raise RuntimeError(f"the server ended with status {process.returncode}")
+
+
+class Usage(unittest.TestCase):
+    def test_wrong_usage_is_status_two_with_the_option_named(self):
+        for arguments in (["--foo"], ["--connections", "0"], ["--connections"], ["--depth", "x"],
+                          ["--mix", "set:x"], ["--mix", "nope"], ["--command", ""],
+                          ["--mix", "set", "--command", "PING"], ["--json=1"], ["--resp", "4"],
+                          ["--duration", "5 s"], ["--duration", "1s", "--operations", "5"],
+                          ["--rate", "0"], ["--port", "70000"], ["--server", "nowhere"],
+                          ["--threads", "9", "--connections", "2"], ["--keys", "2000000m"],
+                          ["--distribution", "zipf:1.5"], ["--value-size", "1g"],
+                          ["--depth", "65536", "--value-size", "1m"]):
+            done = bench(1, *arguments)
+            self.assertEqual(done.returncode, 2, (arguments, done.stderr))
+            self.assertTrue(done.stderr.startswith("weir bench: "), arguments)
+            self.assertEqual(done.stdout, "")
+
+    def test_help_names_every_option_and_is_status_zero(self):
+        done = bench(1, "--help")
+        self.assertEqual(done.returncode, 0)
+        for option in ("--rate", "--json", "--mix", "--distribution", "--password"):
+            self.assertIn(option, done.stdout)
+
+    def test_a_server_that_is_not_there_is_status_one_and_said(self):
+        port = free_port()
+        done = bench(port)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"cannot connect to 127.0.0.1:{port}", done.stderr)
+
+    def test_a_server_that_speaks_no_resp_is_said(self):
+        with FakeServer(ok) as fake:
+            handler = fake.server.RequestHandlerClass
+            handler.handle = lambda self: self.request.sendall(b"HTTP/1.1 400\r\n")
+            done = bench(fake.port)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("RESP", done.stderr)
+
+
+class AgainstFakes(unittest.TestCase):
+    def test_exactly_the_asked_operations_are_sent_and_counted(self):
+        for threads, depth in ((1, 1), (1, 7), (3, 16)):
+            with FakeServer(ok) as fake:
+                status, report = bench_json(fake.port, "--operations", "1000", "--connections", "5",
+                                            "--threads", str(threads), "--depth", str(depth))
+                self.assertEqual(len(fake.requests), 1000)
+            self.assertEqual(status, 0)
+            self.assertEqual(report["operations"], 1000)
+            self.assertEqual(report["errors"], 0)
+            self.assertGreater(report["throughput_per_s"], 0)
+
+    def test_requests_are_what_was_asked_for(self):
+        with FakeServer(ok) as fake:
+            bench(fake.port, "--operations", "200", "--connections", "1", "--keys", "50",
+                  "--value-size", "10", "--mix", "set:1,get:1")
+            sets = [words for words in fake.requests if words[0] == b"SET"]
+            gets = [words for words in fake.requests if words[0] == b"GET"]
+        self.assertEqual(len(sets) + len(gets), 200)
+        self.assertTrue(60 < len(sets) < 140)
+        for words in sets:
+            self.assertEqual(len(words[2]), 10)
+        for words in sets + gets:
+            self.assertTrue(words[1].startswith(b"key:") and int(words[1][4:]) < 50)
+
+    def test_the_same_seed_asks_the_same(self):
+        seen = []
+        for seed in ("5", "5", "6"):
+            with FakeServer(ok) as fake:
+                bench(fake.port, "--operations", "50", "--connections", "1", "--seed", seed)
+                seen.append(list(fake.requests))
+        self.assertEqual(seen[0], seen[1])
+        self.assertNotEqual(seen[0], seen[2])
+
+    def test_error_replies_are_counted_by_kind_and_the_first_is_shown(self):
+        def every_tenth(_words, number):
+            if number % 10 == 0:
+                return f"-OOM number {number}\r\n".encode()
+            return b"-ERR once\r\n" if number == 5 else b"+OK\r\n"
+
+        with FakeServer(every_tenth) as fake:
+            status, report = bench_json(fake.port, "--operations", "100", "--connections", "1")
+        self.assertEqual(status, 1)
+        self.assertFalse(report["succeeded"])
+        self.assertEqual(report["operations"], 100)
+        self.assertEqual(report["errors"], 11)
+        kinds = {row["kind"]: row for row in report["errors_by_kind"]}
+        self.assertEqual(kinds["OOM"]["count"], 10)
+        self.assertEqual(kinds["OOM"]["first"], "OOM number 10")
+        self.assertEqual(kinds["ERR"]["count"], 1)
+        with FakeServer(every_tenth) as fake:
+            text = bench(fake.port, "--operations", "100", "--connections", "1").stdout
+        self.assertIn("10 OOM, the first: OOM number 10", text)
+
+    def test_a_lost_connection_is_counted_and_opened_again(self):
+        def hang_up_once(_words, number):
+            return None if number == 20 else b"+OK\r\n"
+
+        with FakeServer(hang_up_once) as fake:
+            status, report = bench_json(fake.port, "--duration", "600ms", "--connections", "1",
+                                        "--depth", "4")
+        self.assertEqual(status, 1)
+        kinds = {row["kind"]: row["count"] for row in report["errors_by_kind"]}
+        self.assertIn("connection lost", kinds)
+        self.assertTrue(1 <= kinds["connection lost"] <= 4)
+        self.assertEqual(report["unanswered"], kinds["connection lost"])
+        self.assertGreaterEqual(report["reconnects"], 1)
+        self.assertGreater(report["operations"], 20)
+        self.assertGreaterEqual(report["gap_max_ms"], 90)  # it waits 100 ms before it tries again
+
+    def test_more_replies_than_requests_are_a_protocol_error(self):
+        with FakeServer(lambda words, number: b"+OK\r\n+OK\r\n") as fake:
+            status, report = bench_json(fake.port, "--duration", "200ms", "--connections", "1")
+        self.assertEqual(status, 1)
+        self.assertEqual(report["errors_by_kind"][0]["kind"], "protocol error")
+
+    def test_a_stall_is_charged_to_every_request_that_should_have_been_sent(self):
+        """The point of the open loop: at 1000/s a stall of 500 ms touches 500 requests, not one."""
+        stalled = threading.Event()
+
+        def stall_once(_words, number):
+            if number >= 300 and not stalled.is_set():
+                stalled.set()
+                deadline = time.monotonic() + 0.5
+                while time.monotonic() < deadline:
+                    pass
+            return b"+OK\r\n"
+
+        arguments = ["--duration", "1500ms", "--connections", "1", "--depth", "5"]
+        with FakeServer(stall_once) as fake:
+            _, open_loop = bench_json(fake.port, "--rate", "1000", *arguments)
+        stalled.clear()
+        with FakeServer(stall_once) as fake:
+            _, closed_loop = bench_json(fake.port, *arguments)
+        # A third of the schedule fell into the stall, waiting 250 ms on average.
+        self.assertGreater(open_loop["latency_us"]["p90"], 200000)
+        self.assertGreater(open_loop["gap_max_ms"], 400)
+        self.assertGreater(open_loop["rate"]["send_lag_max_us"], 400000)
+        # The closed loop hides the same stall behind one batch.
+        self.assertLess(closed_loop["latency_us"]["p90"], 100000)
+        self.assertGreater(closed_loop["latency_us"]["max"], 400000)
+
+    def test_a_rate_beyond_the_server_is_a_failure(self):
+        def slow(_words, _number):
+            deadline = time.monotonic() + 0.01
+            while time.monotonic() < deadline:
+                pass
+            return b"+OK\r\n"
+
+        with FakeServer(slow) as fake:
+            arguments = ["--rate", "5000", "--duration", "500ms", "--connections", "2", "--depth",
+                         "1"]
+            status, report = bench_json(fake.port, *arguments)
+            text = bench(fake.port, *arguments)
+        self.assertEqual(status, 1)
+        self.assertFalse(report["rate"]["held"])
+        self.assertEqual(report["rate"]["scheduled"], 2500)
+        self.assertGreater(report["rate"]["unsent"], 2000)
+        # What was never sent is in the latencies with the time it waited.
+        self.assertGreater(report["latency_us"]["p50"], 100000)
+        self.assertEqual(text.returncode, 1)
+        self.assertIn("FAIL, missed", text.stdout)
+
+    def test_a_held_rate_sends_what_was_scheduled(self):
+        with FakeServer(ok) as fake:
+            status, report = bench_json(fake.port, "--rate", "500", "--operations", "500",
+                                        "--connections", "4", "--threads", "2")
+            sent = len(fake.requests)
+        self.assertEqual(report["rate"]["scheduled"], 500)
+        self.assertLessEqual(report["rate"]["unsent"], 5)
+        self.assertEqual(sent + report["rate"]["unsent"], 500)
+        self.assertEqual(status, 0)
+
+    def test_a_server_that_never_answers_leaves_requests_unanswered(self):
+        with FakeServer(lambda words, number: b"") as fake:
+            status, report = bench_json(fake.port, "--duration", "100ms", "--connections", "3",
+                                        "--depth", "2")
+        self.assertEqual(status, 1)
+        self.assertEqual(report["unanswered"], 6)
+        self.assertEqual(report["operations"], 0)
+        self.assertGreater(report["latency_us"]["p50"], 2000000)  # the time waited
+        self.assertGreaterEqual(report["gap_max_ms"], 99)
+
+    def test_an_interrupt_ends_the_run_with_a_report(self):
+        started = threading.Event()
+
+        def note_start(_words, number):
+            if number >= 100:
+                started.set()
+            return b"+OK\r\n"
+
+        with FakeServer(note_start) as fake:
+            process = subprocess.Popen([WEIR_BENCH, "--port", str(fake.port), "--duration", "5m",
+                                        "--connections", "2", "--json"], stdout=subprocess.PIPE,
+                                       text=True)
+            self.assertTrue(started.wait(20))
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 0)
+        self.assertGreaterEqual(json.loads(output)["operations"], 90)
+
+
+class AgainstNullServer(unittest.TestCase):
+    def setUp(self):
+        self.port = free_port()
+        self.process = subprocess.Popen([NULL_SERVER, f"127.0.0.1:{self.port}"])
+        wait_for_port(self.port, self.process)
+
+    def tearDown(self):
+        self.process.terminate()
+        self.assertEqual(self.process.wait(20), 0)
+
+    def test_every_request_gets_one_reply_whatever_its_length(self):
+        for arguments in (["--depth", "1"], ["--depth", "128"],
+                          ["--value-size", "0", "--depth", "99"],
+                          ["--mix", "set:1,get:1,mset:1,ping:1", "--depth", "50"],
+                          ["--value-size", "200000", "--depth", "3"]):
+            status, report = bench_json(self.port, "--operations", "3000", *arguments)
+            self.assertEqual(status, 0, (arguments, report))
+            self.assertEqual(report["operations"], 3000)
+
+    def test_every_split_of_requests_gets_as_many_replies(self):
+        stream = (b"*1\r\n$4\r\nPING\r\n" b"*2\r\n$3\r\nGET\r\n$2\r\n*1\r\n" b"PING\r\n"
+                  b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n")
+        for cut in range(len(stream) + 1):
+            with socket.create_connection(("127.0.0.1", self.port)) as link:
+                link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                link.settimeout(10)
+                link.sendall(stream[:cut])
+                link.sendall(stream[cut:])
+                link.shutdown(socket.SHUT_WR)
+                received = b""
+                while True:
+                    block = link.recv(4096)
+                    if not block:
+                        break
+                    received += block
+            self.assertEqual(received, b"+OK\r\n" * 4, cut)
+
+    def test_a_warm_up_is_not_measured(self):
+        status, report = bench_json(self.port, "--warmup", "300ms", "--duration", "200ms",
+                                    "--connections", "4")
+        self.assertEqual(status, 0)
+        self.assertAlmostEqual(report["elapsed_s"], 0.2, delta=0.001)
+
+
+@unittest.skipUnless(shutil.which("redis-server"), "redis-server is not installed")
+class AgainstRedis(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory()
+        cls.port = free_port()
+        cls.process = subprocess.Popen(
+            ["redis-server", "--port", str(cls.port), "--bind", "127.0.0.1", "--save", "", "--dir",
+             cls.directory.name, "--requirepass", "secret", "--appendonly", "yes", "--appendfsync",
+             "always"], stdout=subprocess.DEVNULL)
+        wait_for_port(cls.port, cls.process)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.process.terminate()
+        cls.process.wait(20)
+        cls.directory.cleanup()
+
+    def test_every_command_of_the_mix_that_redis_has_is_answered(self):
+        for resp in ("2", "3"):
+            status, report = bench_json(
+                self.port, "--password", "secret", "--resp", resp, "--operations", "5000",
+                "--depth", "10", "--distribution", "zipf:0.99", "--mix",
+                "set,get,del,exists,strlen,append,incr,mset,mget,ping,echo")
+            self.assertEqual(status, 0, report)
+            self.assertEqual(report["operations"], 5000)
+            self.assertTrue(report["server_version"].startswith("redis "))
+            self.assertEqual(report["durability"], "fsync")
+
+    def test_sequential_keys_fill_the_key_space(self):
+        status, _ = bench_json(self.port, "--password", "secret", "--command",
+                               "SET filled:__rand__ x", "--keys", "777", "--operations", "777",
+                               "--distribution", "sequential", "--threads", "2")
+        self.assertEqual(status, 0)
+        with socket.create_connection(("127.0.0.1", self.port)) as link:
+            link.sendall(b"AUTH secret\r\nEVAL \"return #redis.call('KEYS','filled:*')\" 0\r\n")
+            received = b""
+            while received.count(b"\r\n") < 2:
+                received += link.recv(4096)
+        self.assertEqual(received, b"+OK\r\n:777\r\n")
+
+    def test_a_wrong_or_missing_password_is_said(self):
+        for arguments in (["--password", "wrong"], [], ["--password", "wrong", "--resp", "3"]):
+            done = bench(self.port, *arguments)
+            self.assertEqual(done.returncode, 1, arguments)
+            self.assertIn("--password", done.stderr)
+
+    def test_nested_replies_are_counted_as_one(self):
+        status, report = bench_json(self.port, "--password", "secret", "--operations", "200",
+                                    "--depth", "20", "--resp", "3", "--connections", "3",
+                                    "--command", "COMMAND INFO get set", "--command", "HELLO 3")
+        self.assertEqual(status, 0, report)
+        self.assertEqual(report["operations"], 200)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0]] + sys.argv[3:])
