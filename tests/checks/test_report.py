@@ -20,7 +20,7 @@ add_test(NAME crashes COMMAND sh -c "kill -SEGV $$")
 add_test(NAME missing COMMAND /nonexistent/program)
 add_test(NAME hangs COMMAND sh -c "read line < fifo")
 add_test(NAME skips COMMAND sh -c "echo no such kernel; exit 77")
-add_test(NAME skips_inside COMMAND sh -c "echo '[  SKIPPED ] one of its tests'")
+add_test(NAME skips_inside COMMAND sh -c "echo '[  SKIPPED ] one_of_its_tests'")
 set_tests_properties(hangs PROPERTIES TIMEOUT 1)
 set_tests_properties(skips skips_inside PROPERTIES
     SKIP_RETURN_CODE 77 SKIP_REGULAR_EXPRESSION "\\\\[  SKIPPED \\\\]")
@@ -81,6 +81,7 @@ class Report(unittest.TestCase):
 
     def test_a_skip_carries_its_reason(self):
         self.assertEqual(self.rows["skips"][3], "no such kernel")
+        self.assertEqual(self.rows["skips_inside"][3], "without a reason: one_of_its_tests")
 
     def test_output_is_kept_and_a_failure_is_shown(self):
         with open(os.path.join(self.path("output"), "passes.txt"), encoding="utf-8") as file:
