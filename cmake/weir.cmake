@@ -152,8 +152,8 @@ function(weir_fuzz name)
         set(found ${PROJECT_BINARY_DIR}/fuzz/${name})
         file(MAKE_DIRECTORY ${found})
         add_test(NAME fuzz_${name} COMMAND fuzz_${name} -max_total_time=${WEIR_FUZZ_SECONDS}
-            ${exit_statuses} -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix=${found}/
-            ${found} ${corpus})
+            ${exit_statuses} -timeout=10 -rss_limit_mb=2048 -print_final_stats=1
+            -artifact_prefix=${found}/ ${found} ${corpus})
         math(EXPR limit "${WEIR_FUZZ_SECONDS} + 120")
         weir_test_properties(fuzz_${name} long ${limit} FALSE "")
         set(replay_arguments -runs=0 ${exit_statuses} ${corpus})
