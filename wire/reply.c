@@ -4,8 +4,8 @@
  * place of its payload; the caller of reply_take copies the payload there.
  *
  * The one failure: it does not fit. Then, and for every later record, only its size is added to
- * overflow_bytes. A later, smaller record that would fit is not written either: a stream with a hole
- * would be a wrong answer, while a stream that stops is one that can be asked for again.
+ * overflow_bytes. A later, smaller record that would fit is not written either: a stream with a
+ * hole would be a wrong answer, while a stream that stops is one that can be asked for again.
  */
 #include "wire/reply.h"
 
@@ -77,8 +77,8 @@ static inline void reply_header(uint8_t *at, enum reply_kind kind, size_t length
     bytes_put_u64(at + REPLY_AT_VALUE, value);
 }
 
-/* Room for a whole record of this payload length: where its payload goes, or NULL when it overflows.
- * `position` moves behind the record. */
+/* Room for a whole record of this payload length: where its payload goes, or NULL when it
+ * overflows. `position` moves behind the record. */
 static inline uint8_t *reply_take(struct reply_writer *writer, enum reply_kind kind, size_t length,
                                   uint64_t value) {
     ASSERT_HOT(kind > REPLY_INVALID && kind < REPLY_KINDS && reply_shapes[kind].valid);

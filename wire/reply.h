@@ -19,7 +19,8 @@
  *            Little-endian. It never leaves the process and is not a format to be kept.
  *
  *   slack    What makes encoding in place possible: for every kind, length and protocol the RESP
- *            encoding is never longer than the record, and its header never longer than the record's:
+ *            encoding is never longer than the record, and its header never longer than the
+ *            record's:
  *
  *                kind                    record        longest encoding
  *                ok pong queued          16            "+QUEUED\r\n"                             9
@@ -33,19 +34,20 @@
  *                verbatim big_number     16 + n + 2    "=" 10 digits "\r\n" n "\r\n"        15 + n
  *
  *            (verbatim: n counts the "txt:" in front, which RESP 2 leaves out.) A bulk's slack lies
- *            behind its payload, so its CRLF fits there and its header fits in front: a large payload
- *            is sent from where it was written.
+ *            behind its payload, so its CRLF fits there and its header fits in front: a large
+ *            payload is sent from where it was written.
  *
  *   reply    One complete answer: a record, or an aggregate's record followed by its elements (a
  *            map's count is in pairs). The writer does not check nesting; the test decoder does.
  *
  *   overflow A record is written whole or not at all. The first one that does not fit closes the
- *            writer: from then on records are only counted, in overflow_bytes. used + overflow_bytes
- *            is exactly the room in which the same calls would have succeeded, so a read can be run
- *            again in room of that size. A stream with overflow must not be encoded.
+ *            writer: from then on records are only counted, in overflow_bytes. used +
+ *            overflow_bytes is exactly the room in which the same calls would have succeeded, so a
+ *            read can be run again in room of that size. A stream with overflow must not be
+ *            encoded.
  *
- * One writer belongs to one thread at a time; the region belongs to the caller, before and after. No
- * function here blocks or allocates. Lengths and counts are at most INT32_MAX (asserted).
+ * One writer belongs to one thread at a time; the region belongs to the caller, before and after.
+ * No function here blocks or allocates. Lengths and counts are at most INT32_MAX (asserted).
  */
 #ifndef WEIR_WIRE_REPLY_H
 #define WEIR_WIRE_REPLY_H
@@ -87,7 +89,8 @@ enum {
     REPLY_ERROR_FORMAT_BYTES_MAX = 512,
 };
 
-/* A stream being written. Public so that used room can be read; change it only by these functions. */
+/* A stream being written. Public so that used room can be read; change it only by these
+ * functions. */
 struct reply_writer {
     uint8_t *begin;          /* the region's first byte */
     uint8_t *position;       /* where the next record goes */
@@ -112,7 +115,8 @@ static inline size_t reply_used_bytes(const struct reply_writer *writer) {
 }
 
 /* A place in a stream to which reply_rewind can return, for an answer that turns out to be another:
- * the elements written since are forgotten, overflow included. Valid until the writer begins anew. */
+ * the elements written since are forgotten, overflow included. Valid until the writer begins
+ * anew. */
 struct reply_mark {
     uint8_t *position;
     uint64_t overflow_bytes;
@@ -129,6 +133,7 @@ void reply_queued(struct reply_writer *writer);
 void reply_null(struct reply_writer *writer);
 void reply_null_array(struct reply_writer *writer);
 
+/* Any 64 bit integer. */
 void reply_integer(struct reply_writer *writer, int64_t value);
 
 /* RESP 2: :1 or :0. */
@@ -141,16 +146,17 @@ void reply_double(struct reply_writer *writer, double value);
 void reply_bulk(struct reply_writer *writer, const void *data, size_t length);
 
 /* A string that the caller writes in place: room for `length_max` bytes, or NULL if that overflows
- * (length_max is then counted, and reply_bulk_commit must not be called). Nothing else may be written
- * until reply_bulk_commit, with the length really used (<= length_max), completes the record. */
+ * (length_max is then counted, and reply_bulk_commit must not be called). Nothing else may be
+ * written until reply_bulk_commit, with the length really used (<= length_max), completes the
+ * record. */
 uint8_t *reply_bulk_reserve(struct reply_writer *writer, size_t length_max);
 void reply_bulk_commit(struct reply_writer *writer, size_t length);
 
 /* A simple string. No CR or LF inside (asserted): status texts are ours, never a client's. */
 void reply_status(struct reply_writer *writer, const char *text, size_t length);
 
-/* An error: code word, space, sentence ("ERR syntax error"), without the '-'. Since errors quote what
- * clients sent, CR, LF and NUL at both ends are cut and inside become spaces. */
+/* An error: code word, space, sentence ("ERR syntax error"), without the '-'. Since errors quote
+ * what clients sent, CR, LF and NUL at both ends are cut and inside become spaces. */
 void reply_error(struct reply_writer *writer, const char *text, size_t length);
 
 /* The same, formatted; cut to REPLY_ERROR_FORMAT_BYTES_MAX - 1 bytes. */

@@ -5,10 +5,11 @@
  * passes the read cursor, so a record's bytes are overwritten only after they were used; within a
  * record the RESP header is no longer than the neutral one, so it cannot run over the payload.
  *
- * A large payload is not moved: the header goes in front of it, into the neutral header's place, and
- * the write cursor jumps there. If that leaves a gap, a new piece begins.
+ * A large payload is not moved: the header goes in front of it, into the neutral header's place,
+ * and the write cursor jumps there. If that leaves a gap, a new piece begins.
  *
- * There is one failure, decided before anything is touched: no piece can take the stream's beginning.
+ * There is one failure, decided before anything is touched: no piece can take the stream's
+ * beginning.
  */
 #include "wire/reply_encode.h"
 
@@ -48,7 +49,8 @@ _Static_assert(ENCODE_INTEGER_MAX < ENCODE_LINE_BUFFER_BYTES &&
                "a line fits in its buffer");
 _Static_assert(DBL_MANT_DIG == 53 && DBL_MAX_10_EXP == 308, "the length of a double's text");
 
-/* What a record becomes: a line, then for some kinds a payload (a part of the record's) and CRLF. */
+/* What a record becomes: a line, then for some kinds a payload (a part of the record's) and
+ * CRLF. */
 struct encode_form {
     char line[ENCODE_LINE_BUFFER_BYTES];
     uint32_t line_bytes;

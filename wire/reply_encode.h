@@ -2,8 +2,8 @@
  *
  * Concepts
  *
- *   stream   What a reply_writer wrote for one command, or for several (wire/reply.h). Its memory is
- *            given to the encoder, which overwrites it.
+ *   stream   What a reply_writer wrote for one command, or for several (wire/reply.h). Its memory
+ *            is given to the encoder, which overwrites it.
  *   piece    A range of bytes ready to be sent. A list of pieces, in order, is what one connection
  *            gets; it becomes the iovec of one send. The memory of all its streams must stay until
  *            the whole list is sent: a piece may span adjacent streams. Nothing else is kept.
@@ -36,11 +36,12 @@ enum resp_version {
 };
 
 enum {
-    /* From this length on a payload is not moved. Moving 4 KiB costs about what one more piece costs
-     * the kernel and us in a send. */
+    /* From this length on a payload is not moved: at some 10 GB/s moving less costs at most 0.4 us,
+     * and a piece more costs the kernel an iovec and a page or two to pin or copy from. */
     REPLY_MOVE_BYTES_MAX = 4096,
 };
 
+/* Bytes to be sent: a part of the memory that the streams were written in. */
 struct reply_piece {
     uint8_t *data;
     uint32_t length;
@@ -60,12 +61,12 @@ void reply_pieces_begin(struct reply_pieces *pieces, struct reply_piece *table, 
 
 /* Encode the stream [region, region + length) in place and append it to the list.
  *
- * length is a whole number of records, written by a reply_writer without overflow (asserted as far as
- * headers tell); 0 is allowed and changes nothing.
+ * length is a whole number of records, written by a reply_writer without overflow (asserted as far
+ * as headers tell); 0 is allowed and changes nothing.
  *
- * Returns false, and changes nothing, if and only if the list is full and the stream is not adjacent
- * to the last one: send the list, begin it anew, and call again. Otherwise it succeeds, using at most
- * one piece for each large payload plus one.
+ * Returns false, and changes nothing, if and only if the list is full and the stream is not
+ * adjacent to the last one: send the list, begin it anew, and call again. Otherwise it succeeds,
+ * using at most one piece for each large payload plus one.
  *
  * Source: RESP 3 specification (antirez/RESP3); the RESP 2 forms as Redis 7.0 maps them. */
 bool reply_encode_in_place(uint8_t *region, size_t length, enum resp_version version,

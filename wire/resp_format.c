@@ -1,4 +1,5 @@
-/* Requests, formatted. One path: sizes are known first, so that a command is written whole or not. */
+/* Requests, formatted. One path: sizes are known first, so that a command is written whole or
+ * not. */
 #include "wire/resp_format.h"
 
 #include <string.h>

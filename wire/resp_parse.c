@@ -1,8 +1,8 @@
 /* The request parser as a state machine over offsets.
  *
- * The happy path: a multibulk that is complete in the region. START sees '*', COUNT reads the count,
- * and resp_take_whole_arguments takes one argument after the other without leaving its loop: a '$',
- * at most nine digits, CRLF, payload, CRLF. The last one completes the command.
+ * The happy path: a multibulk that is complete in the region. START sees '*', COUNT reads the
+ * count, and resp_take_whole_arguments takes one argument after the other without leaving its loop:
+ * a '$', at most nine digits, CRLF, payload, CRLF. The last one completes the command.
  *
  *        +-------------------- blank, or all words taken <--------- WORDS <-- line end -- LINE
  *        v                                                            |                    ^
@@ -14,15 +14,14 @@
  *
  *      Every state but START can fail (FAILED); WORDS can find an HTTP request (CLOSED).
  *
- * When something is missing, the parser waits in its state. In COUNT, LENGTH and LINE `scanned` says
- * how far the search for the line's end has come; in PAYLOAD one comparison tells whether the payload
- * and its CRLF are there. When something is unusual (a line cut in two, ten digits, a bad byte) the
- * fast loop stops in front of it, once, and the step of the state decides. So what is refused, and
- * how, is written in the steps only.
+ * When something is missing, the parser waits in its state. In COUNT, LENGTH and LINE `scanned`
+ * says how far the search for the line's end has come; in PAYLOAD one comparison tells whether the
+ * payload and its CRLF are there. When something is unusual (a line cut in two, ten digits, a bad
+ * byte) the fast loop stops in front of it, once, and the step of the state decides. So what is
+ * refused, and how, is written in the steps only.
  *
- * An inline line is split only when it is there as a whole. Words are unquoted in place, each within
- * the bytes it came from (no escape is shorter than what it stands for), so a full table can
- * interrupt between two words.
+ * An inline line is split only when it is there as a whole, word by word (wire/resp_words.h), each
+ * within the bytes it came from, so a full table can interrupt between two words.
  */
 #include "wire/resp_parse.h"
 
@@ -31,12 +30,13 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/decimal.h"
+#include "wire/resp_words.h"
 
 #ifdef RESP_PARSE_COUNT_EXAMINED
 uint64_t resp_parse_bytes_examined;
 #define RESP_EXAMINED(count) ((void)(resp_parse_bytes_examined += (count)))
 #else
-#define RESP_EXAMINED(count) ((void)0)
+#define RESP_EXAMINED(count) ((void)(count))
 #endif
 
 enum resp_state {
@@ -238,7 +238,8 @@ static bool resp_line_number(const struct resp_parser *parser, const struct resp
     return decimal_parse_i64(digits, digit_count, value) == 0;
 }
 
-/* The count line's number and the offset behind it: the short way if the line is there and plain. */
+/* The count line's number and the offset behind it: the short way if the line is there and
+ * plain. */
 static int resp_read_count(struct resp_parser *parser, const struct resp_call *call, int64_t *count,
                            uint32_t *next) {
     if (parser->scanned == 0) { /* not yet looked at */
@@ -416,96 +417,6 @@ static int resp_step_line(struct resp_parser *parser, const struct resp_call *ca
     return RESP_GO_ON;
 }
 
-/* What separates words, as isspace in the C locale. */
-static bool resp_is_space(uint8_t byte) {
-    return byte == ' ' || (byte >= '\t' && byte <= '\r');
-}
-
-/* What ends a word outside quotes. Not \v and \f: so does Redis. */
-static bool resp_ends_word(uint8_t byte) {
-    return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
-}
-
-/* The value of a hexadecimal digit, or -1. */
-static int resp_hex_digit(uint8_t byte) {
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    const uint8_t lower = byte | 0x20;
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-/* Read one escape inside double quotes, at the backslash `at` with `available` >= 1 bytes up to the
- * line's end: \xHH, \n \r \t \b \a, or any other byte for itself. Returns the bytes it takes; a
- * backslash at the very end stands for itself. */
-static uint32_t resp_unescape(const uint8_t *at, uint32_t available, uint8_t *byte) {
-    ASSERT(available >= 1 && at[0] == '\\');
-    *byte = '\\';
-    if (available == 1)
-        return 1;
-    if (available >= 4 && at[1] == 'x') {
-        const int high = resp_hex_digit(at[2]);
-        const int low = resp_hex_digit(at[3]);
-        if (high >= 0 && low >= 0) {
-            *byte = (uint8_t)(high * 16 + low);
-            return 4;
-        }
-    }
-    switch (at[1]) {
-    case 'n': *byte = '\n'; break;
-    case 'r': *byte = '\r'; break;
-    case 't': *byte = '\t'; break;
-    case 'b': *byte = '\b'; break;
-    case 'a': *byte = '\a'; break;
-    default: *byte = at[1]; break;
-    }
-    return 2;
-}
-
-/* Unquote the word that begins at *cursor, in place, and leave *cursor behind it. A quote opens
- * anywhere in a word; the closing one ends it and must be followed by a space or the line's end.
- * Returns false if it is not. */
-static bool resp_unquote_word(uint8_t *bytes, uint32_t *cursor, uint32_t line_end,
-                              struct resp_argument *word) {
-    const uint32_t begin = *cursor;
-    uint32_t read = begin;
-    uint32_t write = begin;
-    uint8_t quote = 0;
-    ASSERT(begin < line_end);
-
-    while (read < line_end) {
-        uint8_t byte = bytes[read];
-        if (quote != 0 && byte == quote) {
-            read++;
-            if (read < line_end && !resp_is_space(bytes[read]))
-                return false;
-            quote = 0;
-            break;
-        }
-        if (quote == 0 && resp_ends_word(byte))
-            break;
-        if (quote == 0 && (byte == '"' || byte == '\'')) {
-            quote = byte;
-            read++;
-            continue;
-        }
-        uint32_t taken = 1;
-        if (quote == '"' && byte == '\\') {
-            taken = resp_unescape(bytes + read, line_end - read, &byte);
-        } else if (quote == '\'' && byte == '\\' && read + 1 < line_end &&
-                   bytes[read + 1] == '\'') {
-            byte = '\'';
-            taken = 2;
-        }
-        read += taken;
-        bytes[write++] = byte;
-    }
-    RESP_EXAMINED(read - begin);
-    ASSERT(write <= read && read <= line_end);
-    *word = (struct resp_argument){begin, write - begin};
-    *cursor = read;
-    return quote == 0;
-}
-
 static bool resp_word_is(const uint8_t *bytes, struct resp_argument word, const char *lower) {
     if (word.length != strlen(lower))
         return false;
@@ -522,16 +433,21 @@ static int resp_step_words(struct resp_parser *parser, const struct resp_call *c
     const uint32_t line_end = parser->payload;
     ASSERT(parser->position <= line_end && line_end < call->length);
     for (;;) {
-        while (parser->position < line_end && resp_is_space(call->bytes[parser->position]))
+        while (parser->position < line_end && resp_is_space(call->bytes[parser->position])) {
+            RESP_EXAMINED(1);
             parser->position++;
+        }
         if (parser->position == line_end)
             break;
         if (parser->index >= call->capacity) {
             call->out->argument_count = parser->index;
             return RESP_ARGUMENTS_FULL;
         }
+        const uint32_t begin = parser->position;
         struct resp_argument *word = &call->arguments[parser->index];
-        if (!resp_unquote_word(call->bytes, &parser->position, line_end, word))
+        const bool closed = resp_unquote_word(call->bytes, &parser->position, line_end, word);
+        RESP_EXAMINED(parser->position - begin);
+        if (!closed)
             return resp_fail(parser, RESP_ERROR_INLINE_QUOTES);
         parser->index++;
     }

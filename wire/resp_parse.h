@@ -9,23 +9,23 @@
  *
  * Concepts
  *
- *   region      The bytes of a connection from the first byte of its current command on, contiguous,
- *               as many as have arrived. The caller owns it. It may grow, and may be moved, between
- *               two calls; bytes already handed over must not change otherwise. It may hold the
- *               beginning (or all) of the commands that follow.
+ *   region      The bytes of a connection from the first byte of its current command on,
+ *               contiguous, as many as have arrived. The caller owns it. It may grow, and may be
+ *               moved, between two calls; bytes already handed over must not change otherwise. It
+ *               may hold the beginning (or all) of the commands that follow.
  *   offset      A distance from the first byte of the current command. The parser keeps nothing but
  *               offsets, which is why the region may move.
- *   parser      A few words of state for one connection: where the current command's reading stands.
- *   table       The caller's array of arguments for the current command. It grows as arguments
- *               arrive and is never sized by an announced count.
+ *   parser      A few words of state for one connection: where the current command's reading
+ *   stands. table       The caller's array of arguments for the current command. It grows as
+ *               arguments arrive and is never sized by an announced count.
  *
  * What is promised
  *
  *   1. Any split is the same. Results, arguments, errors and their order depend on the byte stream
  *      (and on limits and `authenticated`) and never on how it was cut into calls.
  *   2. Linear time. No byte is examined more than a few times: a call continues where the last one
- *      stopped, and waits for a payload by one comparison. A 16 MiB bulk or a million arguments arriving in small pieces
- *      cost what they cost in one piece.
+ *      stopped, and waits for a payload by one comparison. A 16 MiB bulk or a million arguments
+ *      arriving in small pieces cost what they cost in one piece.
  *   3. No offset leaves the region: offset + length <= consumed_bytes <= length given.
  *   4. A number announced by a client reserves nothing. `needed_bytes` says how long the command
  *      claims to become at least; grow the region as bytes arrive, and never past that claim.
@@ -49,18 +49,19 @@
  *
  * Where we differ from Redis 7.0, and why
  *
- *   a. Redis takes any two bytes for the CRLF behind a payload and any byte behind a line's CR; here
- *      they must be CRLF ("invalid multibulk length", "invalid bulk length", and "bulk not followed
- *      by CRLF"). A client that counts wrongly is told so instead of having its data executed.
- *   b. A NUL hides the rest of the line from Redis, which waits until the line is too long. Here a
- *      NUL in a multibulk's line is a bad number like any other byte, and in an inline line it is
- *      refused where it stands ("unexpected NUL in inline request"): so ends a TLS handshake.
- *   c. Redis measures a line only when its end has not arrived yet, so whether a long line passes
- *      depends on the split. Here a line whose end lies beyond inline_length_max is always refused.
- *   d. command_length_max bounds the whole command ("too big request"), as soon as what has been
- *      announced cannot fit any more. Redis closes at client-query-buffer-limit without a word.
- *   e. Redis's POST / Host: guard also acts on a multibulk of that name; here only on the inline
- *      form, the only one that a browser can be made to send. The other is an unknown command.
+ *   a. Redis takes any two bytes for the CRLF behind a payload and any byte behind a line's CR;
+ *      here they must be CRLF ("invalid multibulk length", "invalid bulk length", and "bulk not
+ *      followed by CRLF"). A client that counts wrongly is told so instead of having its data
+ *   executed. b. A NUL hides the rest of the line from Redis, which waits until the line is too
+ *      long. Here a NUL in a multibulk's line is a bad number like any other byte, and in an inline
+ *      line it is refused where it stands ("unexpected NUL in inline request"): so ends a TLS
+ *   handshake. c. Redis measures a line only when its end has not arrived yet, so whether a long
+ *      line passes depends on the split. Here a line whose end lies beyond inline_length_max is
+ *   always refused. d. command_length_max bounds the whole command ("too big request"), as soon as
+ *      what has been announced cannot fit any more. Redis closes at client-query-buffer-limit
+ *   without a word. e. Redis's POST / Host: guard also acts on a multibulk of that name; here only
+ *      on the inline form, the only one that a browser can be made to send. The other is an unknown
+ *      command.
  *
  * `authenticated` is read when a count or a length line ends. A caller that parses ahead of AUTH's
  * outcome must therefore not parse past an AUTH or HELLO while the connection is unauthenticated,
@@ -121,6 +122,7 @@ enum resp_result {
     RESP_CROSS_PROTOCOL, /* an HTTP request was sent here: close without any reply */
 };
 
+/* Why a RESP_ERROR: each is one sentence of resp_error_text. */
 enum resp_error {
     RESP_ERROR_NONE,
     RESP_ERROR_COUNT_INVALID,
@@ -152,8 +154,9 @@ struct resp_command {
     uint8_t error_byte; /* ERROR, RESP_ERROR_BULK_EXPECTED: the byte found */
 };
 
-/* The state of one connection's parser. Plain data: zero bytes are the state after reset, and a copy
- * of it may go on with a copy of the region and the table. The fields belong to resp_parse.c. */
+/* The state of one connection's parser. Plain data: zero bytes are the state after reset, and a
+ * copy of it may go on with a copy of the region and the table. The fields belong to
+ * resp_parse.c. */
 struct resp_parser {
     uint32_t position;      /* offset of the current line's or payload's first byte */
     uint32_t scanned;       /* no line end lies in [position, scanned) */
@@ -181,9 +184,9 @@ bool resp_parser_idle(const struct resp_parser *parser);
 
 /* Read on in the current command.
  *
- *   bytes      the region: `length` bytes from the current command's first byte on. Writable, for an
- *              inline command's arguments are unquoted where they stand; a multibulk is left as it is.
- *   length     >= the length of the last call on this command. 0 gives RESP_MORE.
+ *   bytes      the region: `length` bytes from the current command's first byte on. Writable, for
+ *              an inline command's arguments are unquoted where they stand; a multibulk is left as
+ *   it is. length     >= the length of the last call on this command. 0 gives RESP_MORE.
  *   arguments  the table, `arguments_capacity` >= 1 slots. Between calls on one command its first
  *              argument_count slots must be kept (by copy, if the table is another one).
  *   out        written in full.

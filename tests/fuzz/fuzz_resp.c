@@ -1,9 +1,10 @@
 /* Fuzzing the request parser: any bytes, any limits, any split.
  *
- * The input's first 4 bytes choose the limits, whether the client is authenticated, and how the rest
- * is cut; the rest is the stream. What must hold: the parser gives, whole and cut, the transcript that
- * the twin gives (tests/wire/resp_feed.h asserts offsets and needed_bytes on the way), in regions of
- * exactly the bytes that have arrived, so that the address sanitizer sees one byte too far. */
+ * The input's first 4 bytes choose the limits, whether the client is authenticated, and how the
+ * rest is cut; the rest is the stream. What must hold: the parser gives, whole and cut, the
+ * transcript that the twin gives (tests/wire/resp_feed.h asserts offsets and needed_bytes on the
+ * way), in regions of exactly the bytes that have arrived, so that the address sanitizer sees one
+ * byte too far. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

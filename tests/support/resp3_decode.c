@@ -2,7 +2,6 @@
  * bytes anywhere means MORE, and the tree so far is freed. */
 #include "tests/support/resp3_decode.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,15 +54,19 @@ static bool is_digits(const char *text, size_t length) {
 }
 
 static bool read_integer(const char *text, size_t length, int64_t *value) {
-    char copy[32];
+    const bool negative = length > 0 && text[0] == '-';
     const size_t sign = length > 0 && (text[0] == '-' || text[0] == '+') ? 1 : 0;
-    if (length >= sizeof(copy) || !is_digits(text + sign, length - sign))
+    if (!is_digits(text + sign, length - sign))
         return false;
-    memcpy(copy, text, length);
-    copy[length] = '\0';
-    errno = 0;
-    *value = strtoll(copy, NULL, 10);
-    return errno == 0;
+    int64_t number = 0;
+    for (size_t i = sign; i < length; i++) {
+        const int digit = text[i] - '0';
+        if (__builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, negative ? -digit : digit, &number))
+            return false;
+    }
+    *value = number;
+    return true;
 }
 
 static bool read_double(const char *text, size_t length, double *value) {

@@ -50,8 +50,8 @@ enum resp3_result {
     RESP3_BAD,  /* they are not */
 };
 
-/* Decode one value. On RESP3_OK *value is the caller's (resp3_free) and *consumed the bytes it took;
- * otherwise both are unchanged. */
+/* Decode one value. On RESP3_OK *value is the caller's (resp3_free) and *consumed the bytes it
+ * took; otherwise both are unchanged. */
 enum resp3_result resp3_decode(const void *bytes, size_t length, struct resp3_value **value,
                                size_t *consumed);
 
@@ -67,8 +67,9 @@ bool resp3_equal(const struct resp3_value *a, const struct resp3_value *b);
  * Bytes outside ASCII's visible ones, '"' and '\' are written \xHH. */
 char *resp3_print(const struct resp3_value *value);
 
-/* Decode all values in `bytes` and print them, each followed by a newline; malloc'ed. What cannot be
- * decoded ends it by "MORE\n" or "BAD\n". The shortest way to compare a reply stream with a text. */
+/* Decode all values in `bytes` and print them, each followed by a newline; malloc'ed. What cannot
+ * be decoded ends it by "MORE\n" or "BAD\n". The shortest way to compare a reply stream with a
+ * text. */
 char *resp3_print_all(const void *bytes, size_t length);
 
 #endif

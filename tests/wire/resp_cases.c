@@ -1,3 +1,4 @@
+/* The cases, in the order of the parser's states: counts, bulks, inline lines, other protocols. */
 #include "tests/wire/resp_cases.h"
 
 #include <stdlib.h>

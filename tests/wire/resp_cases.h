@@ -1,5 +1,5 @@
-/* Requests that a parser must get right, each by name: the bad ones first. Shared by the test of the
- * parser and the comparison with a running Redis. */
+/* Requests that a parser must get right, each by name: the bad ones first. Shared by the test of
+ * the parser and the comparison with a running Redis. */
 #ifndef WEIR_TESTS_WIRE_RESP_CASES_H
 #define WEIR_TESTS_WIRE_RESP_CASES_H
 

@@ -1,5 +1,5 @@
-/* A connection as the read and parse stages see it: bytes arrive in pieces, the unfinished command is
- * kept, the table grows when the parser asks for it. */
+/* A connection as the read and parse stages see it: bytes arrive in pieces, the unfinished command
+ * is kept, the table grows when the parser asks for it. */
 #include "tests/wire/resp_feed.h"
 
 #include <stdio.h>
@@ -28,8 +28,8 @@ static void put_argument(FILE *to, const uint8_t *bytes, size_t length) {
     fputc('"', to);
 }
 
-/* Another region of exactly `length` bytes with the same content. malloc(0) may be NULL, so one byte
- * more than needed never is, and the sanitizer sees every byte too far. */
+/* Another region of exactly `length` bytes with the same content. malloc(0) may be NULL, so one
+ * byte more than needed never is, and the sanitizer sees every byte too far. */
 static void feed_move(struct feed *feed, size_t drop) {
     uint8_t *moved = malloc(feed->length - drop > 0 ? feed->length - drop : 1);
     ASSERT(moved != NULL);

@@ -54,7 +54,8 @@ static bool canonical(const uint8_t *text, size_t length, long long *value) {
         return false;
     memcpy(copy, text, length);
     copy[length] = '\0';
-    *value = strtoll(copy, NULL, 10);
+    if (sscanf(copy, "%lld", value) != 1)
+        return false;
     snprintf(back, sizeof(back), "%lld", *value);
     return strlen(back) == length && memcmp(copy, back, length) == 0;
 }

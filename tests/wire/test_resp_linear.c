@@ -48,7 +48,8 @@ static struct cost feed(uint8_t *stream, uint32_t length, uint32_t piece_bytes) 
     return cost;
 }
 
-/* A million arguments of 8 bytes: nearly all of the stream is headers, so all of it is looked at. */
+/* A million arguments of 8 bytes: nearly all of the stream is headers, so all of it is looked
+ * at. */
 static void a_million_arguments_in_small_pieces_cost_what_they_cost_in_one(void **state) {
     (void)state;
     const uint32_t count = 1024 * 1024;

@@ -78,7 +78,7 @@ static void case_gives_its_transcript_at_every_split(void **state) {
     free(stream);
 }
 
-/* ---- Random streams ---------------------------------------------------------------------------- */
+/* ---- Random streams -------------------------------------------------------------------------- */
 
 /* Small limits, so that random streams meet them. */
 static void limits_random(struct random *random, struct resp_limits *limits) {
@@ -213,7 +213,7 @@ static void any_split_of_random_streams_gives_what_the_twin_gives(void **state) 
     }
 }
 
-/* ---- Requests of independent formatters ---------------------------------------------------------- */
+/* ---- Requests of independent formatters ------------------------------------------------------ */
 
 static void what_hiredis_formats_is_what_we_read_and_what_we_format(void **state) {
     (void)state;
@@ -273,7 +273,7 @@ static void strings_are_formatted_by_their_length(void **state) {
     assert_memory_equal(buffer, expected, sizeof(expected) - 1);
 }
 
-/* ---- What a call tells --------------------------------------------------------------------------- */
+/* ---- What a call tells ----------------------------------------------------------------------- */
 
 static void needed_bytes_follow_what_is_announced(void **state) {
     (void)state;

@@ -36,8 +36,8 @@ struct redis {
 
 static struct redis redis;
 
-/* Start it and wait until it says on its standard output that it accepts: reading blocks until then,
- * and ends if it dies. */
+/* Start it and wait until it says on its standard output that it accepts: reading blocks until
+ * then, and ends if it dies. */
 static bool redis_start(void) {
     snprintf(redis.directory, sizeof(redis.directory), "/tmp/weir-resp-redis-XXXXXX");
     if (mkdtemp(redis.directory) == NULL)
@@ -102,8 +102,8 @@ static void skip_without_redis(void) {
         skip();
 }
 
-/* Send all, close the sending half, read to the end. Returns the reply's length. A server that closes
- * first has said all it had to say. */
+/* Send all, close the sending half, read to the end. Returns the reply's length. A server that
+ * closes first has said all it had to say. */
 static size_t ask(const uint8_t *stream, size_t length, char *reply) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     memcpy(address.sun_path, redis.socket, strlen(redis.socket) + 1);
@@ -149,7 +149,8 @@ static void require_password(bool on) {
     assert_string_equal(reply, on ? "+OK\r\n" : "+OK\r\n+OK\r\n");
 }
 
-/* The last line of a transcript that ends in an error, as the reply that must end Redis's answer. */
+/* The last line of a transcript that ends in an error, as the reply that must end Redis's
+ * answer. */
 static void expected_error(const char *transcript, char *expected, size_t capacity) {
     const char *error = strstr(transcript, "error ");
     if (error == NULL)
