@@ -90,7 +90,8 @@ class FakeServer:
 
         self.server = Server(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,),
+                                       daemon=True)
         self.thread.start()
 
     def __enter__(self):
@@ -329,10 +330,14 @@ class AgainstFakes(unittest.TestCase):
         self.assertGreaterEqual(json.loads(output)["operations"], 90)
 
 
-class AgainstNullServer(unittest.TestCase):
+class NullServer:
+    """What holds for the null server by either way to the kernel."""
+
+    door = None
+
     def setUp(self):
         self.port = free_port()
-        self.process = subprocess.Popen([NULL_SERVER, f"127.0.0.1:{self.port}"])
+        self.process = subprocess.Popen([NULL_SERVER, self.door, f"127.0.0.1:{self.port}"])
         wait_for_port(self.port, self.process)
 
     def tearDown(self):
@@ -371,6 +376,14 @@ class AgainstNullServer(unittest.TestCase):
                                     "--connections", "4")
         self.assertEqual(status, 0)
         self.assertAlmostEqual(report["elapsed_s"], 0.2, delta=0.001)
+
+
+class AgainstNullServerByEpoll(NullServer, unittest.TestCase):
+    door = "--epoll"
+
+
+class AgainstNullServerByUring(NullServer, unittest.TestCase):
+    door = "--uring"
 
 
 @unittest.skipUnless(shutil.which("redis-server"), "redis-server is not installed")
