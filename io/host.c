@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "io/address.h"
 
 /* ---- time and entropy -------------------------------------------------------------------- */
 
@@ -51,33 +52,6 @@ void io_entropy(struct io *io, void *memory, size_t length_bytes) {
 }
 
 /* ---- listening --------------------------------------------------------------------------- */
-
-/* Splits "host:port" or "[v6]:port".  False if it is neither. */
-static bool address_split(const char *address, char host[256], char service[8]) {
-    const char *colon = strrchr(address, ':');
-    if (colon == NULL)
-        return false;
-    const char *begin = address;
-    const char *end = colon;
-    if (*begin == '[') {
-        if (end - begin < 3 || end[-1] != ']')
-            return false;
-        begin++;
-        end--;
-    } else if (memchr(begin, ':', (size_t)(end - begin)) != NULL) {
-        return false; /* a v6 address needs its brackets */
-    }
-    size_t host_length = (size_t)(end - begin);
-    size_t service_length = strlen(colon + 1);
-    if (host_length == 0 || host_length >= 256 || service_length == 0 || service_length >= 8)
-        return false;
-    if (strspn(colon + 1, "0123456789") != service_length || atol(colon + 1) > UINT16_MAX)
-        return false;
-    memcpy(host, begin, host_length);
-    host[host_length] = '\0';
-    memcpy(service, colon + 1, service_length + 1);
-    return true;
-}
 
 static int listen_refused(const char *address, int number, struct error_text *error) {
     switch (number) {
@@ -125,9 +99,9 @@ static int listen_on(const struct addrinfo *where, uint32_t backlog) {
 
 int io_listen(struct io *io, const char *address, uint32_t backlog, int32_t *handle,
               struct error_text *error) {
-    char host[256];
-    char service[8];
-    if (!address_split(address, host, service)) {
+    char host[IO_ADDRESS_HOST_BYTES];
+    char service[IO_ADDRESS_PORT_BYTES];
+    if (!io_address_split(address, host, service)) {
         error_text_set(error, "'%s' is not an address: write HOST:PORT, or [V6-ADDRESS]:PORT",
                        address);
         return WEIR_EINVAL;

@@ -215,8 +215,8 @@ fail_io:
 void uring_enable(struct io *io) {
     ASSERT(!io->enabled);
     /* liburing 2.3 declares io_uring_enable_rings and forgets to export it. */
-    long result = syscall(__NR_io_uring_register, io->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS,
-                          NULL, 0);
+    long result =
+        syscall(__NR_io_uring_register, io->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
     ASSERT(result == 0);
     io->enabled = true;
     io->owner = pthread_self();

@@ -59,8 +59,10 @@ static void accept_gives_each_connection_once(void **state) {
     io_accept_stop(fixture->port, fixture->listener);
     struct io_completion ended = door_expect(fixture, IO_ACCEPT, USER_A);
     assert_false(ended.flags & IO_MORE);
-    for (int i = 0; i < COUNT; i++) {
+    /* Which client got which handle is not known: connections overtake each other. */
+    for (int i = 0; i < COUNT; i++)
         io_close(fixture->io, handles[i]);
+    for (int i = 0; i < COUNT; i++) {
         door_client_expect(fixture, clients[i], DOOR_CLIENT_EOF);
         fixture->kind->client_close(clients[i]);
     }
@@ -139,7 +141,7 @@ static struct io_completion drain(struct door_fixture *fixture, uint64_t user, u
 
 static void receive_ends_without_buffers_and_goes_on_when_armed_again(void **state) {
     struct door_fixture *fixture = *state;
-    enum { TOTAL = DOOR_BUFFER_BYTES * DOOR_BUFFER_COUNT * 3 };
+    enum { TOTAL = DOOR_BUFFER_BYTES * DOOR_BUFFER_COUNT * 2 }; /* a socket holds it */
     uint8_t bytes[TOTAL];
     for (size_t i = 0; i < TOTAL; i++)
         bytes[i] = door_pattern(i);
@@ -210,7 +212,9 @@ static void stop_always_yields_one_final_completion(void **state) {
             if (completion.flags & IO_HAS_BUFFER)
                 io_buffer_return(fixture->io, completion.buffer);
             ended = !(completion.flags & IO_MORE);
-            assert_true(!ended || completion.result == -ECANCELED || completion.result > 0);
+            if (ended && completion.result <= 0) /* or it ended by itself, just before */
+                assert_true(completion.result == -ECANCELED ||
+                            completion.result == IO_RECEIVE_NO_BUFFERS);
         }
         assert_int_equal(io_outstanding(fixture->port), 0);
         io_receive_stop(fixture->port, socket, round); /* nothing is armed: does nothing */

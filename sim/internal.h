@@ -1,0 +1,403 @@
+#ifndef WEIR_SIM_INTERNAL_H
+#define WEIR_SIM_INTERNAL_H
+
+/*
+ * What the files of the simulated world share.
+ *
+ *   world.c       time, events, chance, clocks, trace, death
+ *   door.c        io_create to io_wait: ports, submission, delivery, timers
+ *   network.c     connections, listeners, clients: how bytes move
+ *   socket.c      io.h's socket functions: accept, receive, send
+ *   disk.c        files, sectors, directories: what is durable, what a power cut leaves
+ *   file.c        io.h's file functions: delays, parts, faults
+ *
+ * Life of an operation: started -> submitted (io_poll) -> completed, once or several times, into
+ * the door's queue -> delivered (io_poll) to the mailbox.  An operation that a pending event refers
+ * to (`scheduled`) is freed by that event if its door died meanwhile.
+ */
+
+#include "base/assert.h"
+#include "base/random.h"
+#include "io/mailbox.h"
+#include "sim/world.h"
+
+enum {
+    WORLD_DOORS_MAX = 64,   /* of one node */
+    WORLD_PORTS_MAX = 128,  /* of one door, as the io_uring door */
+    WORLD_HANDLE_FIRST = 3, /* handles look like descriptors */
+    WORLD_NAME_BYTES = 256,
+};
+
+/* ---- events ------------------------------------------------------------------------------ */
+
+struct world_event {
+    uint64_t time_ns;
+    uint64_t tie; /* drawn from the seed: the order within a moment */
+    void (*run)(struct world *world, void *object, uint64_t argument);
+    void *object;
+    uint64_t argument;
+};
+
+/* ---- the network ------------------------------------------------------------------------- */
+
+struct byte_queue {
+    uint8_t *bytes;
+    uint32_t capacity;
+    uint32_t head;
+    uint32_t length;
+};
+
+/* One direction of a connection. */
+struct stream {
+    struct byte_queue sent;    /* by the side that writes */
+    struct byte_queue arrived; /* at the side that reads */
+    bool end_sent;
+    bool end_arrived;
+    bool moving; /* an event that moves bytes is pending */
+};
+
+enum side_state {
+    SIDE_WAITING,  /* to be accepted */
+    SIDE_ATTACHED, /* a handle or a client holds it */
+    SIDE_CLOSED,
+};
+
+struct side {
+    uint32_t host; /* node, or WORLD_OUTSIDE */
+    enum side_state state;
+    bool breaking;                 /* a reset is on its way here */
+    bool break_due;                /* and an event brings it */
+    bool shut;                     /* io_shutdown: neither sends nor receives */
+    bool broken;                   /* a reset has arrived */
+    bool told;                     /* the reset was reported once */
+    bool receiving;                /* an event that completes a receive is pending */
+    struct sim_operation *receive; /* armed and submitted */
+    struct sim_operation *send;    /* waits for room */
+};
+
+/* Side 0 connected, side 1 accepted; streams[i] is written by side i. */
+struct connection {
+    struct world *world;
+    struct connection *next;
+    struct connection **link;
+    uint64_t id;
+    uint16_t port_number; /* of the listener */
+    uint16_t client_port_number;
+    uint32_t events;  /* pending ones that refer to this */
+    bool established; /* a listener has it, or had */
+    bool offered;     /* it is in a listener's backlog */
+    struct side sides[2];
+    struct stream streams[2];
+};
+
+struct world_client {
+    struct connection *connection;
+    struct world_client *next;
+    struct world_client **link;
+};
+
+struct listener {
+    uint16_t port_number;
+    uint32_t backlog_max;
+    struct connection **backlog; /* oldest first */
+    uint32_t backlog_count;
+    struct sim_operation *accept; /* armed and submitted */
+    struct node *node;
+};
+
+/* ---- the disk ---------------------------------------------------------------------------- */
+
+enum file_sort { FILE_REGULAR, FILE_SYMBOLIC_LINK, FILE_DIRECTORY, FILE_PIPE };
+
+/* A content of a sector that was written and not synced. */
+struct sector_version {
+    uint64_t sector;
+    uint64_t sequence; /* of the disk's changes */
+    bool abandoned;    /* a sync failed on it: no later one makes it durable */
+    uint8_t bytes[WORLD_SECTOR_BYTES];
+};
+
+struct image {
+    uint8_t *bytes;
+    uint64_t capacity_bytes; /* allocated memory; zeros behind size */
+    uint64_t size_bytes;
+};
+
+struct file {
+    struct node *node;
+    struct file *next; /* in the disk's list of all files */
+    struct file **link;
+    enum file_sort sort;
+    uint32_t references; /* entries, changes, handles, operations */
+    uint32_t visible;    /* of these: current entries and handles, which hold the space */
+    struct image current;
+    struct image durable;
+    struct sector_version *versions;
+    uint64_t versions_count;
+    uint64_t versions_capacity;
+};
+
+struct directory_entry {
+    char name[WORLD_NAME_BYTES];
+    struct file *file;
+};
+
+struct entry_table {
+    struct directory_entry *entries;
+    uint32_t count;
+    uint32_t capacity;
+};
+
+/* A change of names that is not synced: after it, `to` is this file and `from` is not. */
+struct directory_change {
+    char from[WORLD_NAME_BYTES]; /* empty: nothing disappears */
+    char to[WORLD_NAME_BYTES];   /* empty: nothing appears */
+    struct file *file;
+    uint64_t sequence;
+};
+
+struct directory {
+    char *path;
+    struct directory *next;
+    struct entry_table current;
+    struct entry_table durable;
+    struct directory_change *changes;
+    uint32_t changes_count;
+    uint32_t changes_capacity;
+    int32_t locked_by; /* handle, or -1 */
+};
+
+struct disk_fault {
+    uint32_t skip; /* operations that still succeed */
+    uint32_t times;
+    int error;
+};
+
+struct disk {
+    struct directory *directories;
+    struct file *files;
+    uint64_t capacity_bytes;
+    uint64_t used_bytes;
+    uint64_t sequence; /* counts changes: world_disk_steps */
+    uint64_t dies_at;  /* in steps; UINT64_MAX: never */
+    uint64_t delay_ns_min;
+    uint64_t delay_ns_max;
+    bool stalled;
+    struct disk_fault faults[WORLD_DISK_OPERATIONS];
+    struct sim_operation *in_flight; /* submitted file operations, by disk_next */
+};
+
+/* ---- nodes ------------------------------------------------------------------------------- */
+
+enum handle_sort { HANDLE_FREE, HANDLE_LISTENER, HANDLE_SOCKET, HANDLE_FILE, HANDLE_DIRECTORY };
+
+struct handle {
+    enum handle_sort sort;
+    uint32_t open_flags; /* of a file */
+    uint8_t side;        /* of a socket */
+    union {
+        struct listener *listener;
+        struct connection *connection;
+        struct file *file;
+        struct directory *directory;
+    };
+};
+
+struct node {
+    struct world *world;
+    uint32_t number;
+    struct io *doors[WORLD_DOORS_MAX];
+    struct handle *handles;
+    uint32_t handles_count;
+    uint16_t next_port_number;
+    struct disk disk;
+    /* monotonic = clock_base + (now - clock_anchor) * (1 + rate) */
+    uint64_t clock_anchor_ns;
+    uint64_t clock_base_ns;
+    int32_t clock_rate_ppm;
+    int64_t wall_minus_monotonic_ns;
+};
+
+/* ---- doors ------------------------------------------------------------------------------- */
+
+struct sim_operation {
+    struct io_port *port;
+    struct sim_operation *next; /* in the port's list of live operations */
+    struct sim_operation **link;
+    struct sim_operation *submit_next;
+    struct sim_operation *disk_next; /* in flight on the disk */
+    uint64_t id;
+    uint64_t user;
+    int32_t handle;
+    uint8_t kind;      /* enum io_kind; 0: a stop */
+    bool scheduled;    /* an event refers to it */
+    bool dead;         /* its door died: the event frees it */
+    bool held;         /* its event came while the disk was stalled */
+    uint8_t send_mode; /* enum io_send_mode */
+
+    const struct iovec *pieces;
+    struct iovec single;
+    uint32_t pieces_count;
+    uint64_t offset_bytes;
+    uint64_t length_bytes;
+    uint64_t done_bytes;
+    uint64_t sequence;   /* of a sync: changes up to here; of a write: its last own change */
+    uint64_t size_bytes; /* of a sync: the file's size when it began */
+    uint64_t stops;      /* of a stop: the operation's id */
+    uint32_t open_flags;
+    int error; /* decided at submission; 0: none */
+    bool sync;
+    struct file *file;
+    struct directory *directory;
+    const char *from;
+    const char *to;
+};
+
+struct io_port {
+    struct io *io;
+    struct io_mailbox mailbox;
+    struct sim_operation *operations;
+    uint32_t operations_max;
+    uint32_t outstanding;
+    uint32_t index;
+    uint64_t timer_deadline_ns;
+    uint64_t timer_user;
+    bool timer_set;
+};
+
+struct queued_completion {
+    struct io_port *port;
+    struct io_completion completion;
+};
+
+struct io {
+    struct node *node;
+    uint32_t index;
+    uint32_t features;
+    bool dead;
+    bool woken;
+    uint32_t posted;
+    struct io_port *ports[WORLD_PORTS_MAX];
+    struct sim_operation *submit_first;
+    struct sim_operation **submit_last;
+    struct queued_completion *queue; /* completed, not delivered: the completion ring */
+    uint32_t queue_head;
+    uint32_t queue_count;
+    uint32_t queue_capacity;
+    uint8_t *buffer_memory;
+    uint32_t buffer_bytes;
+    uint32_t buffer_count;
+    uint32_t *buffers_free; /* oldest first */
+    bool *buffer_taken;
+    uint32_t buffers_free_head;
+    uint32_t buffers_free_count;
+};
+
+struct world {
+    struct world_options options;
+    struct random random;
+    uint64_t now_ns;
+    struct world_event *events; /* binary heap */
+    uint32_t events_count;
+    uint32_t events_capacity;
+    uint64_t next_id;
+    bool ending; /* world_destroy: what is in flight is forgotten */
+    struct node *nodes[WORLD_NODES_MAX];
+    uint32_t nodes_count;
+    struct connection *connections;
+    struct world_client *clients;
+    bool clogged[WORLD_NODES_MAX + 1][WORLD_NODES_MAX + 1];
+    struct io *dead_doors[WORLD_NODES_MAX * WORLD_DOORS_MAX]; /* not destroyed yet */
+    uint32_t dead_doors_count;
+    uint64_t trace_hash;
+    void (*trace)(void *context, const char *line);
+    void *trace_context;
+};
+
+/* ---- world.c ---- */
+
+void world_schedule(struct world *world, uint64_t delay_ns,
+                    void (*run)(struct world *world, void *object, uint64_t argument), void *object,
+                    uint64_t argument);
+uint64_t world_random_between(struct world *world, uint64_t min, uint64_t max);
+bool world_chance(struct world *world, uint32_t in_a_thousand);
+uint64_t world_network_delay_ns(struct world *world);
+void world_note(struct world *world, const char *what, uint64_t a, uint64_t b, int64_t c);
+struct node *world_node(const struct world *world, uint32_t node);
+uint64_t node_monotonic_ns(const struct node *node);
+uint64_t node_wall_ms(const struct node *node);
+/* An event without effect: time stops there. */
+void world_time_comes(struct world *world, void *object, uint64_t argument);
+uint64_t node_world_time_ns(const struct node *node, uint64_t monotonic_ns);
+void *world_allocate(size_t count, size_t size);
+
+/* Grows an array to hold one more; elements are moved, so no pointer into it survives. */
+void *world_grow(void *array, uint64_t count, uint64_t *capacity, size_t size);
+
+/* ---- door.c ---- */
+
+struct sim_operation *operation_start(struct io_port *port, uint8_t kind, int32_t handle,
+                                      uint64_t user);
+/* Queues a completion; without IO_MORE the operation is freed. */
+void operation_complete(struct sim_operation *operation, int32_t result, uint8_t flags,
+                        uint32_t buffer);
+void operation_free(struct sim_operation *operation);
+struct handle *handle_get(struct node *node, int32_t handle, enum handle_sort sort);
+int32_t handle_new(struct node *node, enum handle_sort sort);
+void door_kill(struct io *io);
+void door_free(struct io *io);
+void node_handles_free(struct node *node);
+
+/* ---- network.c ---- */
+
+uint32_t byte_queue_room(const struct byte_queue *queue);
+uint32_t byte_queue_put(struct byte_queue *queue, const void *bytes, size_t length_bytes);
+uint32_t byte_queue_get(struct byte_queue *queue, void *bytes, size_t length_bytes);
+struct listener *node_listener(struct node *node, uint16_t port_number);
+void listener_pump(struct listener *listener);
+void listener_close(struct listener *listener);
+void stream_pump(struct connection *connection, uint32_t writer);
+void side_receive_pump(struct connection *connection, uint32_t reader);
+void side_send_pump(struct connection *connection, uint32_t writer);
+void side_close(struct connection *connection, uint32_t side);
+void side_vanish(struct connection *connection, uint32_t side);
+void connection_break(struct connection *connection, uint32_t victim);
+void connection_release(struct connection *connection);
+void connection_free(struct connection *connection);
+
+/* ---- socket.c ---- */
+
+void socket_submit(struct sim_operation *operation);
+bool io_buffer_take(struct io *io, uint32_t *index);
+void side_receive_run(struct connection *connection, uint32_t reader);
+void side_send_run(struct connection *connection, uint32_t writer);
+
+/* ---- disk.c ---- */
+
+struct directory *disk_directory(struct disk *disk, const char *path);
+struct directory *disk_directory_add(struct disk *disk, const char *path);
+struct file *directory_find(const struct directory *directory, const char *name);
+void directory_change(struct node *node, struct directory *directory, const char *from,
+                      const char *to, struct file *file);
+void directory_make_durable(struct directory *directory, uint64_t sequence);
+struct file *file_create(struct node *node, enum file_sort sort);
+void file_reference(struct file *file, bool visible);
+void file_release(struct file *file, bool visible);
+/* Changes the current content; false if the disk has no room for it. */
+bool file_write(struct file *file, uint64_t offset_bytes, const uint8_t *bytes, uint64_t length);
+bool file_grow(struct file *file, uint64_t size_bytes);
+/* Makes durable what a range of sectors held after the change `sequence_last`. */
+void file_make_durable(struct file *file, uint64_t sector_first, uint64_t sector_end,
+                       uint64_t sequence_last, uint64_t size_bytes);
+/* The same range is forgotten by the disk: a sync failed on it. */
+void file_abandon(struct file *file, uint64_t sector_first, uint64_t sector_end,
+                  uint64_t sequence_last);
+void disk_cut_power(struct node *node, enum world_power_cut cut);
+void disk_free(struct node *node);
+
+/* ---- file.c ---- */
+
+void file_submit(struct sim_operation *operation);
+void file_in_flight_end(struct node *node, bool power_cut);
+
+#endif

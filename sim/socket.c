@@ -1,0 +1,351 @@
+/*
+ * io.h's sockets in the simulated world: what the network has done becomes completions.
+ *
+ * The happy path: an armed receive is completed once for each piece, with a buffer of the door's
+ * group; a send takes what there is room for.
+ *
+ * Every outcome that the io_uring door has is produced: receives that end by the end of the stream,
+ * a reset, a stop, a lack of buffers (real, or pretended at times), or for no reason; sends that
+ * take a part; connections that die while they are accepted.
+ */
+
+#include "sim/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/address.h"
+
+/* ---- receive buffers --------------------------------------------------------------------- */
+
+enum { BUFFER_POISON = 0xdd }; /* what a buffer holds after it went home */
+
+int io_buffers_register(struct io *io, uint8_t *memory, uint32_t buffer_bytes, uint32_t count,
+                        struct error_text *error) {
+    (void)error;
+    ASSERT(io->buffer_memory == NULL && memory != NULL);
+    ASSERT(IS_POWER_OF_TWO(count) && count <= 32768 && buffer_bytes > 0);
+    io->buffer_memory = memory;
+    io->buffer_bytes = buffer_bytes;
+    io->buffer_count = count;
+    io->buffers_free = world_allocate(count, sizeof(*io->buffers_free));
+    io->buffer_taken = world_allocate(count, sizeof(*io->buffer_taken));
+    for (uint32_t i = 0; i < count; i++)
+        io->buffers_free[i] = i;
+    io->buffers_free_count = count;
+    return 0;
+}
+
+void io_buffer_return(struct io *io, uint32_t index) {
+    if (io->dead)
+        return;
+    ASSERT(index < io->buffer_count && io->buffer_taken[index]);
+    io->buffer_taken[index] = false;
+    memset(io->buffer_memory + (size_t)index * io->buffer_bytes, BUFFER_POISON, io->buffer_bytes);
+    uint32_t at = (io->buffers_free_head + io->buffers_free_count++) % io->buffer_count;
+    io->buffers_free[at] = index;
+}
+
+bool io_buffer_take(struct io *io, uint32_t *index) {
+    ASSERT(io->buffer_memory != NULL);
+    if (io->buffers_free_count == 0)
+        return false;
+    *index = io->buffers_free[io->buffers_free_head];
+    io->buffers_free_head = (io->buffers_free_head + 1) % io->buffer_count;
+    io->buffers_free_count--;
+    io->buffer_taken[*index] = true;
+    return true;
+}
+
+/* ---- listening and accepting ------------------------------------------------------------- */
+
+int io_listen(struct io *io, const char *address, uint32_t backlog, int32_t *handle,
+              struct error_text *error) {
+    char host[IO_ADDRESS_HOST_BYTES];
+    char port[IO_ADDRESS_PORT_BYTES];
+    if (!io_address_split(address, host, port)) {
+        error_text_set(error, "'%s' is not an address", address);
+        return WEIR_EINVAL;
+    }
+    ASSERT(!io->dead);
+    struct node *node = io->node;
+    uint16_t port_number = (uint16_t)atol(port);
+    if (port_number == 0)
+        port_number = node->next_port_number++;
+    if (node_listener(node, port_number) != NULL) {
+        error_text_set(error, "%s is in use", address);
+        return WEIR_EADDRINUSE;
+    }
+    struct listener *listener = world_allocate(1, sizeof(*listener));
+    listener->node = node;
+    listener->port_number = port_number;
+    listener->backlog_max = backlog == 0 ? 1 : backlog;
+    listener->backlog = world_allocate(listener->backlog_max, sizeof(struct connection *));
+    *handle = handle_new(node, HANDLE_LISTENER);
+    node->handles[*handle].listener = listener;
+    return 0;
+}
+
+uint16_t io_listen_port(struct io *io, int32_t listener) {
+    return handle_get(io->node, listener, HANDLE_LISTENER)->listener->port_number;
+}
+
+void listener_pump(struct listener *listener) {
+    struct world *world = listener->node->world;
+    while (listener->accept != NULL && listener->backlog_count > 0) {
+        struct connection *connection = listener->backlog[0];
+        listener->backlog_count--;
+        memmove(listener->backlog, listener->backlog + 1,
+                listener->backlog_count * sizeof(struct connection *));
+        connection->offered = false;
+        struct sim_operation *accept = listener->accept;
+        if (world_chance(world, world->options.accept_error_chance)) {
+            /* It died in the backlog.  As with io_uring, accepting may end with it. */
+            bool more = world_chance(world, 500);
+            if (!more)
+                listener->accept = NULL;
+            connection->sides[1].state = SIDE_ATTACHED;
+            connection_break(connection, 0);
+            side_close(connection, 1);
+            operation_complete(accept, -ECONNABORTED, more ? IO_MORE : 0, 0);
+            continue;
+        }
+        int32_t handle = handle_new(listener->node, HANDLE_SOCKET);
+        listener->node->handles[handle].connection = connection;
+        listener->node->handles[handle].side = 1;
+        connection->sides[1].state = SIDE_ATTACHED;
+        operation_complete(accept, handle, IO_MORE, 0);
+    }
+}
+
+void io_accept_start(struct io_port *port, int32_t listener, uint64_t user) {
+    if (port->io->dead)
+        return;
+    handle_get(port->io->node, listener, HANDLE_LISTENER);
+    operation_start(port, IO_ACCEPT, listener, user);
+}
+
+/* Starts a stop of the port's live operation on a handle; nothing if it has ended already. */
+static void stop_start(struct io_port *port, enum io_kind kind, int32_t handle) {
+    if (port->io->dead)
+        return;
+    const struct sim_operation *each = port->operations;
+    while (each != NULL && (each->kind != kind || each->handle != handle))
+        each = each->next;
+    if (each != NULL)
+        operation_start(port, 0, handle, each->user)->stops = each->id;
+}
+
+void io_accept_stop(struct io_port *port, int32_t listener) {
+    stop_start(port, IO_ACCEPT, listener);
+}
+
+/* ---- receiving --------------------------------------------------------------------------- */
+
+void io_receive_start(struct io_port *port, int32_t socket, uint64_t user) {
+    if (port->io->dead)
+        return;
+    ASSERT(port->io->buffer_memory != NULL);
+    handle_get(port->io->node, socket, HANDLE_SOCKET);
+    operation_start(port, IO_RECEIVE, socket, user);
+}
+
+void io_receive_stop(struct io_port *port, int32_t socket, uint64_t user) {
+    for (const struct sim_operation *each = port->operations; each != NULL; each = each->next)
+        ASSERT(each->kind != IO_RECEIVE || each->handle != socket || each->user == user);
+    stop_start(port, IO_RECEIVE, socket);
+}
+
+/* Completes the armed receive for the last time. */
+static void receive_end(struct side *side, int32_t result) {
+    struct sim_operation *receive = side->receive;
+    side->receive = NULL;
+    operation_complete(receive, result, 0, 0);
+}
+
+void side_receive_run(struct connection *connection, uint32_t reader) {
+    struct world *world = connection->world;
+    struct side *side = &connection->sides[reader];
+    struct stream *stream = &connection->streams[1 - reader];
+    struct sim_operation *receive = side->receive;
+    if (receive == NULL)
+        return;
+    if (stream->arrived.length == 0) {
+        if (side->broken && !side->told) {
+            side->told = true;
+            receive_end(side, -ECONNRESET);
+        } else if (side->broken || stream->end_arrived || side->shut) {
+            receive_end(side, IO_RECEIVE_EOF);
+        }
+        return;
+    }
+    struct io *io = receive->port->io;
+    uint32_t buffer;
+    if (world_chance(world, world->options.no_buffers_chance) || !io_buffer_take(io, &buffer)) {
+        receive_end(side, IO_RECEIVE_NO_BUFFERS);
+        return;
+    }
+    uint32_t most = io->buffer_bytes;
+    if (world_chance(world, 300))
+        most = (uint32_t)world_random_between(world, 1, most);
+    uint32_t length_bytes = byte_queue_get(
+        &stream->arrived, io->buffer_memory + (size_t)buffer * io->buffer_bytes, most);
+    uint8_t flags = IO_HAS_BUFFER | IO_MORE;
+    if (world_chance(world, world->options.receive_end_chance)) {
+        flags = IO_HAS_BUFFER;
+        side->receive = NULL;
+    }
+    operation_complete(receive, (int32_t)length_bytes, flags, buffer);
+    stream_pump(connection, 1 - reader);
+    side_receive_pump(connection, reader);
+}
+
+/* ---- sending ----------------------------------------------------------------------------- */
+
+void io_send(struct io_port *port, int32_t socket, const struct iovec *pieces, uint32_t count,
+             enum io_send_mode mode, uint64_t user) {
+    if (port->io->dead)
+        return;
+    ASSERT(count >= 1 && count <= IO_SEND_PIECES_MAX);
+    handle_get(port->io->node, socket, HANDLE_SOCKET);
+    struct sim_operation *operation = operation_start(port, IO_SEND, socket, user);
+    operation->pieces = pieces;
+    operation->pieces_count = count;
+    operation->send_mode = (uint8_t)mode;
+    for (uint32_t i = 0; i < count; i++)
+        operation->length_bytes += pieces[i].iov_len;
+    ASSERT(operation->length_bytes > 0 && operation->length_bytes <= INT32_MAX);
+}
+
+/* What the socket says to a send: bytes taken, or a negative errno. */
+static int32_t send_try(struct connection *connection, uint32_t writer,
+                        const struct sim_operation *send) {
+    struct world *world = connection->world;
+    struct side *side = &connection->sides[writer];
+    struct byte_queue *sent = &connection->streams[writer].sent;
+    if (side->broken && !side->told) {
+        side->told = true;
+        return -ECONNRESET;
+    }
+    if (side->broken || side->shut)
+        return -EPIPE;
+    if (byte_queue_room(sent) == 0)
+        return -EAGAIN;
+    uint64_t most = send->length_bytes;
+    if (world_chance(world, world->options.send_partial_chance))
+        most = world_random_between(world, 1, most);
+    uint32_t taken = 0;
+    for (uint32_t i = 0; i < send->pieces_count && taken < most; i++) {
+        size_t length_bytes = send->pieces[i].iov_len;
+        if (length_bytes > most - taken)
+            length_bytes = most - taken;
+        taken += byte_queue_put(sent, send->pieces[i].iov_base, length_bytes);
+    }
+    return (int32_t)taken;
+}
+
+void side_send_run(struct connection *connection, uint32_t writer) {
+    struct side *side = &connection->sides[writer];
+    struct sim_operation *send = side->send;
+    int32_t result = send_try(connection, writer, send);
+    if (result == -EAGAIN && send->send_mode == IO_SEND_WAIT)
+        return;
+    side->send = NULL;
+    operation_complete(send, result, 0, 0);
+    stream_pump(connection, writer);
+}
+
+/* ---- submission -------------------------------------------------------------------------- */
+
+static void stop_comes(struct world *world, void *object, uint64_t id) {
+    (void)world;
+    struct connection *connection = object;
+    connection->events--;
+    for (int i = 0; i < 2; i++)
+        if (connection->sides[i].receive != NULL && connection->sides[i].receive->id == id)
+            receive_end(&connection->sides[i], -ECANCELED);
+    connection_release(connection);
+}
+
+static void receive_stop_submit(const struct sim_operation *stop, const struct handle *handle) {
+    struct connection *connection = handle->connection;
+    struct side *side = &connection->sides[handle->side];
+    if (side->receive == NULL || side->receive->id != stop->stops)
+        return; /* it ended by itself */
+    if (world_chance(connection->world, 500)) {
+        receive_end(side, -ECANCELED);
+        return;
+    }
+    /* Something may still arrive before the stop takes effect. */
+    connection->events++;
+    world_schedule(connection->world, world_random_between(connection->world, 0, 10000), stop_comes,
+                   connection, stop->stops);
+}
+
+static void stop_submit(struct sim_operation *stop) {
+    const struct node *node = stop->port->io->node;
+    const struct handle *handle = &node->handles[stop->handle];
+    if (handle->sort == HANDLE_SOCKET) {
+        receive_stop_submit(stop, handle);
+    } else if (handle->sort == HANDLE_LISTENER) {
+        struct sim_operation *accept = handle->listener->accept;
+        if (accept != NULL && accept->id == stop->stops) {
+            handle->listener->accept = NULL;
+            operation_complete(accept, -ECANCELED, 0, 0);
+        }
+    }
+    operation_free(stop);
+}
+
+void socket_submit(struct sim_operation *operation) {
+    if (operation->kind == 0) {
+        stop_submit(operation);
+        return;
+    }
+    struct node *node = operation->port->io->node;
+    if (operation->kind == IO_ACCEPT) {
+        struct listener *listener = handle_get(node, operation->handle, HANDLE_LISTENER)->listener;
+        ASSERT(listener->accept == NULL);
+        listener->accept = operation;
+        listener_pump(listener);
+        return;
+    }
+    const struct handle *handle = handle_get(node, operation->handle, HANDLE_SOCKET);
+    struct side *side = &handle->connection->sides[handle->side];
+    if (operation->kind == IO_RECEIVE) {
+        ASSERT(side->receive == NULL);
+        side->receive = operation;
+        side_receive_pump(handle->connection, handle->side);
+    } else {
+        ASSERT(operation->kind == IO_SEND && side->send == NULL);
+        side->send = operation;
+        side_send_run(handle->connection, handle->side);
+    }
+}
+
+/* ---- what takes effect at once ----------------------------------------------------------- */
+
+void io_shutdown(struct io *io, int32_t socket) {
+    if (io->dead)
+        return;
+    const struct handle *handle = handle_get(io->node, socket, HANDLE_SOCKET);
+    struct connection *connection = handle->connection;
+    connection->sides[handle->side].shut = true;
+    connection->streams[handle->side].end_sent = true;
+    side_send_pump(connection, handle->side);
+    side_receive_pump(connection, handle->side);
+    stream_pump(connection, handle->side);
+}
+
+void io_peer_name(struct io *io, int32_t socket, char out[64]) {
+    memcpy(out, "?", 2);
+    if (io->dead)
+        return;
+    const struct handle *handle = handle_get(io->node, socket, HANDLE_SOCKET);
+    const struct connection *connection = handle->connection;
+    if (!connection->sides[handle->side].broken)
+        snprintf(out, 64, "10.0.0.%u:%u", connection->sides[1 - handle->side].host,
+                 connection->client_port_number);
+}

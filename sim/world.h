@@ -1,0 +1,230 @@
+#ifndef WEIR_SIM_WORLD_H
+#define WEIR_SIM_WORLD_H
+
+/*
+ * The simulated world: hosts with clocks and disks, and the network between them and the clients
+ * outside.  It implements io/io.h (library weir_sim in place of weir_io), so that the same objects
+ * of everything else run in it, on one thread, from one seed.
+ *
+ * Words
+ *   world    everything, and the only source of chance.  The same seed, options and calls give the
+ *            same events at the same times: world_trace_hash is then equal.
+ *   time     nanoseconds of the world.  It moves only by world_step (and by io_park and io_wait,
+ *            which step the world themselves): code takes no time, only disk and network do.
+ *   node     a host: a disk, two clocks that may run and jump by themselves, listening sockets,
+ *            and any number of doors (struct io), one for each of its cores.
+ *   client   the far end of a connection to a node, driven by the test: a plain byte stream.
+ *   event    something that happens at a time; those of one moment happen in an order drawn from
+ *            the seed.
+ *
+ * What the network does.  A connection is two byte streams.  Bytes that a side has sent move to the
+ * other in pieces of random size after random delays, in order; a socket holds a bounded number of
+ * bytes in each direction, so a reader that does not read stops the sender.  A side may end its
+ * sending half (the other reads the end after the last byte), close, or reset at any byte; a link
+ * can be clogged, in one direction too: then nothing moves until it is opened, and nothing is lost.
+ *
+ * What the disk does.  Files consist of sectors of WORLD_SECTOR_BYTES.  A completed write is seen
+ * by every later read, but only a sync makes it durable.  A power cut keeps what was synced, and of
+ * the rest any combination: each unsynced sector has, independently, one of the contents that were
+ * written to it since its last sync, or the synced one; a sector is never torn.  Writes in flight
+ * count as unsynced, also the part of them that had not been reached yet.  Sizes and names behave
+ * alike: a growth, creation, rename or removal that was not synced (the file, or its directory) is
+ * there or is not.  A sync that fails forgets: what it covered is read as written until the power
+ * cut, and no later sync makes it durable, as ext4 does.
+ *
+ * Death.  world_kill ends the node's processes: their doors are dead, the disk keeps everything
+ * that was written.  world_crash cuts the power.  A dead door accepts every call and does nothing;
+ * its ports and the door itself are still to be destroyed by whoever made them, or are freed with
+ * the world.  A node starts again by making new doors.
+ *
+ * Everything here is called by one thread, allocates, and never fails but by assertion.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "io/io.h"
+
+struct world;
+struct world_client;
+
+enum {
+    WORLD_SECTOR_BYTES = 512,
+    WORLD_NODES_MAX = 16,
+    WORLD_OUTSIDE = WORLD_NODES_MAX, /* where clients are, as an end of a link */
+};
+
+/* Chances are in a thousand.  Delays are drawn uniformly from [min, max]. */
+struct world_options {
+    uint64_t network_delay_ns_min; /* for each piece that moves, and for each end of a stream */
+    uint64_t network_delay_ns_max;
+    uint32_t network_piece_bytes_max; /* largest piece that moves at once */
+    uint32_t socket_send_bytes;       /* sent by a side and not moved yet */
+    uint32_t socket_receive_bytes;    /* moved and not received yet */
+    uint32_t send_partial_chance;     /* a send takes a part although there is room for all */
+    uint32_t no_buffers_chance;       /* a receive ends with -ENOBUFS although there are some */
+    uint32_t receive_end_chance;      /* a piece is the last of its receive */
+    uint32_t accept_error_chance;     /* a connection is aborted as it is accepted */
+
+    uint64_t disk_delay_ns_min; /* of each operation, and of each part of a write */
+    uint64_t disk_delay_ns_max;
+    uint32_t disk_parts_max;       /* a write reaches the disk in 1 to so many parts */
+    uint32_t disk_alignment_bytes; /* of direct files: 512 to 4096 */
+    uint64_t disk_capacity_bytes;  /* of each node */
+    uint32_t clock_drift_ppm_max;  /* each node's clock runs wrong by up to this, either way */
+};
+
+/* Delays of a fast local network and disk; no error that is not provoked by the code itself. */
+struct world_options world_options_calm(void);
+
+/* As calm, with every spurious outcome at a few in a hundred and sockets of a few hundred bytes. */
+struct world_options world_options_rough(void);
+
+struct world *world_create(uint64_t seed, const struct world_options *options);
+void world_destroy(struct world *world);
+
+/* Adds a host; returns its number, counting from 0. */
+uint32_t world_node_add(struct world *world);
+
+/* A door on a node, as if a thread of its had called io_create. */
+struct io *world_io(struct world *world, uint32_t node);
+
+/* From now on io_create makes doors on this node.  NULL: on none. */
+void world_enter(struct world *world, uint32_t node);
+
+/* ---- time -------------------------------------------------------------------------------- */
+
+/* Lets the next event happen; false if nothing will ever happen by itself. */
+bool world_step(struct world *world);
+
+/* As world_step, but only if the event is not later than a time; else time moves there. */
+bool world_step_until(struct world *world, uint64_t time_ns);
+
+uint64_t world_now_ns(const struct world *world);
+
+/* Whether io_poll on this door would do or deliver something now: a scheduler asks before. */
+bool world_io_ready(const struct io *io);
+
+/* The wall clock of a node jumps, either way. */
+void world_clock_jump(struct world *world, uint32_t node, int64_t by_ms);
+
+/* Both clocks of a node run fast by so many millionths (negative: slow), up to 100000. */
+void world_clock_rate(struct world *world, uint32_t node, int32_t ppm);
+
+/* ---- the trace --------------------------------------------------------------------------- */
+
+/* A hash of all that happened: event by event, with times, sizes and results. */
+uint64_t world_trace_hash(const struct world *world);
+
+/* Calls `each` with every event as a line of text; NULL: no longer. */
+void world_trace_to(struct world *world, void (*each)(void *context, const char *line),
+                    void *context);
+
+/* ---- death ------------------------------------------------------------------------------- */
+
+/* What a power cut does to what was not synced. */
+enum world_power_cut {
+    WORLD_KEEP_RANDOM, /* any combination; now and then all or nothing */
+    WORLD_KEEP_NOTHING,
+    WORLD_KEEP_ALL,
+};
+
+/* The node's processes end, as by SIGKILL. */
+void world_kill(struct world *world, uint32_t node);
+
+/* The node loses power, and has it again: its disk is as described above. */
+void world_crash(struct world *world, uint32_t node, enum world_power_cut cut);
+
+/*
+ * The disk goes dead after so many more steps (see world_disk_steps): from then on every operation
+ * on it fails with -EIO and changes nothing.  So code that waits inside io_wait comes back, and the
+ * test then calls world_crash, which is what really happened.  0: at once.
+ */
+void world_disk_die_after(struct world *world, uint32_t node, uint64_t steps);
+
+/* How often the disk has changed: parts of writes, syncs, allocations, and changes of names. */
+uint64_t world_disk_steps(const struct world *world, uint32_t node);
+
+/* ---- faults of the disk ------------------------------------------------------------------ */
+
+enum world_disk_operation {
+    WORLD_DISK_OPEN,
+    WORLD_DISK_READ,
+    WORLD_DISK_WRITE,
+    WORLD_DISK_SYNC, /* of a file or directory, also the one inside a write with IO_SYNC */
+    WORLD_DISK_ALLOCATE,
+    WORLD_DISK_NAMES, /* rename, remove */
+    WORLD_DISK_OPERATIONS,
+};
+
+/*
+ * The nth operation of this sort from now (1: the next one), and the following ones, `times` in
+ * all, fail with this negative errno.  A write that fails may have written any part of itself.
+ * times 0 withdraws an earlier call.
+ */
+void world_disk_fail(struct world *world, uint32_t node, enum world_disk_operation operation,
+                     uint32_t nth, uint32_t times, int error);
+
+/* While stalled no disk operation completes. */
+void world_disk_stall(struct world *world, uint32_t node, bool stalled);
+
+/* Delays of this node's disk from now on. */
+void world_disk_delay(struct world *world, uint32_t node, uint64_t ns_min, uint64_t ns_max);
+
+/* Limits the disk; less than is in use is allowed, and leaves no room.  And what is in use. */
+void world_disk_capacity(struct world *world, uint32_t node, uint64_t bytes);
+uint64_t world_disk_used_bytes(const struct world *world, uint32_t node);
+
+/* ---- files at rest ----------------------------------------------------------------------- */
+
+/* The bytes of a file as a read would see them, valid until the next step; NULL if it is not. */
+const uint8_t *world_file_bytes(struct world *world, uint32_t node, const char *directory,
+                                const char *name, uint64_t *length_bytes);
+
+/* Flips the bits of `mask` in one byte, durably. */
+void world_file_flip(struct world *world, uint32_t node, const char *directory, const char *name,
+                     uint64_t offset_bytes, uint8_t mask);
+
+/* Replaces a file, or makes it, durably: with its name, and with its content. */
+void world_file_put(struct world *world, uint32_t node, const char *directory, const char *name,
+                    const void *bytes, size_t length_bytes);
+
+enum world_obstacle { WORLD_SYMBOLIC_LINK, WORLD_DIRECTORY, WORLD_PIPE };
+
+/* Puts something that is no file into a directory. */
+void world_obstruct(struct world *world, uint32_t node, const char *directory, const char *name,
+                    enum world_obstacle obstacle);
+
+/* ---- clients and links ------------------------------------------------------------------- */
+
+enum world_client_state {
+    WORLD_CLIENT_OPEN,
+    WORLD_CLIENT_EOF,   /* the node ended its sending half, and all before it was received */
+    WORLD_CLIENT_RESET, /* broken, or refused */
+};
+
+/* Connects to a port of a node; NULL if nothing listens there now. */
+struct world_client *world_client_connect(struct world *world, uint32_t node, uint16_t port_number);
+
+/* Sends what there is room for; returns how much, 0 also after a reset or a half-close. */
+size_t world_client_send(struct world_client *client, const void *bytes, size_t length_bytes);
+
+/* Receives what has arrived; returns how much. */
+size_t world_client_receive(struct world_client *client, void *bytes, size_t length_bytes);
+
+enum world_client_state world_client_state(const struct world_client *client);
+
+/* Ends the sending half, after what was sent. */
+void world_client_half_close(struct world_client *client);
+
+/* Breaks the connection; what was sent and has not arrived is lost.  Frees the client. */
+void world_client_reset(struct world_client *client);
+
+/* Closes: as half-close, and what still arrives is answered by a reset.  Frees the client. */
+void world_client_close(struct world_client *client);
+
+/* Opens or clogs the link from one host (or WORLD_OUTSIDE) to another, in this direction. */
+void world_link_clog(struct world *world, uint32_t from, uint32_t to, bool clogged);
+
+#endif
