@@ -44,21 +44,34 @@
 #define WEIR_TSAN 0
 #endif
 
+/*
+ * Where a thread may be interrupted, for the test that steps two ends by hand through every
+ * interleaving (tests/queues/interleave.h). Nothing otherwise. The two of 8 bytes have none: they
+ * count, and nobody waits for a count.
+ */
+#ifndef ATOMIC_STEP
+#define ATOMIC_STEP() ((void)0)
+#endif
+
 #if WEIR_TSAN
 
 /* Consume: the value that another thread published, and with it all that was done before. */
 static inline uint32_t atomic_load_acquire_u32(const uint32_t *word) {
+    ATOMIC_STEP();
     return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
 
 /* Publish: all that this thread did so far becomes visible before `value` does. */
 static inline void atomic_store_release_u32(uint32_t *word, uint32_t value) {
+    ATOMIC_STEP();
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
+    ATOMIC_STEP();
 }
 
 /* Fence: see above. The sanitizer knows no fences and gcc warns of that; nothing is lost, since
  * a fence here orders a store with a later load, which is no happens-before edge in its model. */
 static inline void atomic_fence_full(void) {
+    ATOMIC_STEP();
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wtsan"
@@ -71,11 +84,13 @@ static inline void atomic_fence_full(void) {
 
 /* Exchange: stores `value`, returns what was there; exactly one thread gets each old value. */
 static inline uint32_t atomic_exchange_u32(uint32_t *word, uint32_t value) {
+    ATOMIC_STEP();
     return __atomic_exchange_n(word, value, __ATOMIC_SEQ_CST);
 }
 
 /* Glance: some whole value that the word had, not older than what this thread saw before. */
 static inline uint32_t atomic_load_relaxed_u32(const uint32_t *word) {
+    ATOMIC_STEP();
     return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
@@ -86,6 +101,7 @@ static inline uint64_t atomic_load_relaxed_u64(const uint64_t *word) {
 
 /* Note: others will see the value, whole, some time. */
 static inline void atomic_store_relaxed_u32(uint32_t *word, uint32_t value) {
+    ATOMIC_STEP();
     __atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 
@@ -100,6 +116,7 @@ static inline void atomic_store_relaxed_u64(uint64_t *word, uint64_t value) {
 
 /* Consume: the value that another thread published, and with it all that was done before. */
 static inline uint32_t atomic_load_acquire_u32(const uint32_t *word) {
+    ATOMIC_STEP();
     uint32_t value = ck_pr_load_32(word);
     ck_pr_fence_acquire(); /* partner: the release of atomic_store_release_u32 */
     return value;
@@ -107,22 +124,27 @@ static inline uint32_t atomic_load_acquire_u32(const uint32_t *word) {
 
 /* Publish: all that this thread did so far becomes visible before `value` does. */
 static inline void atomic_store_release_u32(uint32_t *word, uint32_t value) {
+    ATOMIC_STEP();
     ck_pr_fence_release(); /* partner: the acquire of atomic_load_acquire_u32 */
     ck_pr_store_32(word, value);
+    ATOMIC_STEP();
 }
 
 /* Fence: see above. */
 static inline void atomic_fence_full(void) {
+    ATOMIC_STEP();
     ck_pr_fence_memory(); /* partner: the fence, or the membarrier, of the other side */
 }
 
 /* Exchange: stores `value`, returns what was there; exactly one thread gets each old value. */
 static inline uint32_t atomic_exchange_u32(uint32_t *word, uint32_t value) {
+    ATOMIC_STEP();
     return ck_pr_fas_32(word, value);
 }
 
 /* Glance: some whole value that the word had, not older than what this thread saw before. */
 static inline uint32_t atomic_load_relaxed_u32(const uint32_t *word) {
+    ATOMIC_STEP();
     return ck_pr_load_32(word);
 }
 
@@ -133,6 +155,7 @@ static inline uint64_t atomic_load_relaxed_u64(const uint64_t *word) {
 
 /* Note: others will see the value, whole, some time. */
 static inline void atomic_store_relaxed_u32(uint32_t *word, uint32_t value) {
+    ATOMIC_STEP();
     ck_pr_store_32(word, value);
 }
 
