@@ -1,4 +1,5 @@
 /* The twin parser. It sees all bytes at once, copies freely, and reads like the specification. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,15 +50,18 @@ static size_t find(const struct twin *twin, size_t from, uint8_t byte) {
 
 /* The only spelling of a number is the one that printf gives. */
 static bool canonical(const uint8_t *text, size_t length, long long *value) {
-    char copy[32], back[32];
-    if (length == 0 || length >= sizeof(copy))
-        return false;
-    memcpy(copy, text, length);
-    copy[length] = '\0';
-    if (sscanf(copy, "%lld", value) != 1)
-        return false;
-    snprintf(back, sizeof(back), "%lld", *value);
-    return strlen(back) == length && memcmp(copy, back, length) == 0;
+    const bool negative = length > 0 && text[0] == '-';
+    long long number = 0;
+    for (size_t i = negative ? 1 : 0; i < length; i++) {
+        const int digit = text[i] - '0';
+        if (digit < 0 || digit > 9 || __builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, negative ? -digit : digit, &number))
+            return false;
+    }
+    *value = number;
+    char back[32];
+    snprintf(back, sizeof(back), "%lld", number);
+    return strlen(back) == length && memcmp(text, back, length) == 0;
 }
 
 /* A line's CR at an offset, or an answer that ends everything. */
@@ -140,6 +144,11 @@ static bool space(int c) {
     return c == ' ' || c == '\t' || c == '\n' || c == '\v' || c == '\f' || c == '\r';
 }
 
+static int hex_value(char digit) {
+    static const char digits[] = "0123456789abcdef";
+    return (int)(strchr(digits, tolower((unsigned char)digit)) - digits);
+}
+
 /* Split a NUL-terminated line by the rules of Redis's redis-cli and inline commands, one word at a
  * time into `word`. Returns its length, -1 at the end, -2 for unbalanced quotes. */
 static long split_word(const char **line, char *word) {
@@ -160,15 +169,13 @@ static long split_word(const char **line, char *word) {
         for (; *p != quote; p++) {
             if (*p == '\0')
                 return -2;
-            unsigned byte;
-            int used = 0;
             if (quote == '\'' && p[0] == '\\' && p[1] == '\'') {
                 word[n++] = *++p;
             } else if (quote == '\'' || *p != '\\' || p[1] == '\0') {
                 word[n++] = *p;
-            } else if (strspn(p + 2, "0123456789abcdefABCDEF") >= 2 &&
-                       sscanf(p, "\\x%2x%n", &byte, &used) == 1) {
-                word[n++] = (char)byte;
+            } else if (p[1] == 'x' && isxdigit((unsigned char)p[2]) &&
+                       isxdigit((unsigned char)p[3])) {
+                word[n++] = (char)(hex_value(p[2]) * 16 + hex_value(p[3]));
                 p += 3;
             } else {
                 static const char from[] = "nrtba", to[] = "\n\r\t\b\a";
