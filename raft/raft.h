@@ -50,6 +50,7 @@
 
 #include "entry/configuration.h"
 
+/* What a node is in its term (dissertation, figure 3.3; the pre-candidate of 9.6). */
 enum raft_role {
     RAFT_FOLLOWER,
     RAFT_PRE_CANDIDATE,
@@ -83,6 +84,7 @@ enum raft_action_kind {
     RAFT_ACTION_READ_FAILED, /* context */
 };
 
+/* One action; the comment at its kind says which fields it uses. */
 struct raft_action {
     enum raft_action_kind kind;
     enum raft_role role;
@@ -95,6 +97,7 @@ struct raft_action {
 /* The most actions one step can give: one vote, one no-op, one commit, one role and one read. */
 enum { RAFT_ACTIONS_MAX = 8 };
 
+/* The actions of one step, in the order in which they are to be carried out. */
 struct raft_actions {
     uint32_t count;
     struct raft_action action[RAFT_ACTIONS_MAX];
@@ -106,7 +109,7 @@ struct raft_options {
     struct configuration configuration; /* the latest in the log or the snapshot */
     uint64_t term;                      /* from the vote file */
     uint64_t voted_for;
-    uint64_t last_index;     /* of the log */
+    uint64_t last_index; /* of the log */
     uint64_t last_term;
     uint64_t snapshot_index; /* applied and committed at least up to here */
     uint64_t seed;
@@ -133,9 +136,11 @@ void raft_step(struct raft *raft, const struct raft_event *event, struct raft_ac
  */
 int raft_propose(const struct raft *raft, uint32_t count, uint64_t *first_index, uint64_t *term);
 
+/* Role, term, leader as far as known (node id, 0: unknown), and how far the log is committed and
+ * long.  Pure looks; owner's thread. */
 enum raft_role raft_role(const struct raft *raft);
 uint64_t raft_term(const struct raft *raft);
-uint64_t raft_leader(const struct raft *raft); /* node id, 0 if unknown */
+uint64_t raft_leader(const struct raft *raft);
 uint64_t raft_commit_index(const struct raft *raft);
 uint64_t raft_last_index(const struct raft *raft);
 

@@ -44,6 +44,7 @@
 #include "wire/reply_encode.h"
 #include "wire/resp_parse.h"
 
+/* The stages, in the order of a request's path. */
 enum stage_id {
     STAGE_READ,
     STAGE_PARSE,
@@ -66,8 +67,9 @@ enum {
     BATCH_ARGUMENTS_MAX = 2736,
     /* 512 short replies (16 to 24 bytes each), or 170 values of 64 bytes. */
     BATCH_REPLY_BYTES = 16 * 1024,
-    /* Room for the replies of commands about the connection (HELLO, CLIENT ID, errors' details). */
-    BATCH_PIECES_MAX = 64,
+    /* One piece for each command's stream, wherever it lies, and 64 for large values sent from
+       where they stand. */
+    BATCH_PIECES_MAX = BATCH_COMMANDS_MAX + 64,
 };
 
 _Static_assert(BATCH_ARGUMENTS_MAX >= BATCH_BUFFER_BYTES / RESP_ARGUMENT_BYTES_MIN,
@@ -101,15 +103,16 @@ enum batch_refusal {
     REFUSAL_UNKNOWN_SUBCOMMAND,
     REFUSAL_ARITY,
     REFUSAL_NO_AUTH,
-    REFUSAL_NOT_ALLOWED,      /* the protocol state does not allow it */
-    REFUSAL_MEMORY,           /* -OOM: the memory limit is reached */
-    REFUSAL_DISK_FULL,        /* no room for the next log segment */
-    REFUSAL_OVERLOAD,         /* -TRYAGAIN */
-    REFUSAL_ENTRY_SIZE,       /* the batch's writes exceed the largest entry */
-    REFUSAL_REPLY_SIZE,       /* the reply exceeds the reply memory */
+    REFUSAL_NOT_ALLOWED, /* the protocol state does not allow it */
+    REFUSAL_MEMORY,      /* -OOM: the memory limit is reached */
+    REFUSAL_DISK_FULL,   /* no room for the next log segment */
+    REFUSAL_OVERLOAD,    /* -TRYAGAIN */
+    REFUSAL_ENTRY_SIZE,  /* the batch's writes exceed the largest entry */
+    REFUSAL_REPLY_SIZE,  /* the reply exceeds the reply memory */
     REFUSAL_NOT_LEADER,
     REFUSAL_STOPPING,
-    REFUSAL_PROTOCOL,         /* not RESP: the text is in the command's local reply */
+    REFUSAL_PROTOCOL, /* not RESP: `row` is the resp_error, `detail` the byte found */
+    REFUSAL_CARRY,    /* no memory left for unfinished commands; the connection closes */
     REFUSAL_COUNT,
 };
 
@@ -118,20 +121,20 @@ enum batch_table { TABLE_NONE = 0, TABLE_MACHINE, TABLE_CONNECTION };
 
 /* One command.  Offsets of arguments count from `base`. */
 struct batch_command {
-    uint8_t *base;            /* its first byte, in the receive buffer or in the carry */
-    uint8_t *reply;           /* its reply stream; after serialize meaningless */
+    uint8_t *base;  /* its first byte, in the receive buffer or in the carry */
+    uint8_t *reply; /* its reply stream; after serialize meaningless */
     uint32_t reply_bytes;
-    uint32_t argument_first;  /* of the name, in batch->arguments */
-    uint32_t argument_count;  /* with the name */
-    uint32_t key_first;       /* in batch->key_hashes */
+    uint32_t argument_first; /* of the name, in batch->arguments */
+    uint32_t argument_count; /* with the name */
+    uint32_t key_first;      /* in batch->key_hashes */
     uint32_t key_count;
-    uint16_t row;             /* in its table */
-    uint8_t table;            /* enum batch_table */
-    uint8_t fate;             /* enum batch_fate */
-    uint8_t refusal;          /* enum batch_refusal */
-    uint8_t resp_version;     /* 2 or 3: stamped by validate, valid for this command's reply */
+    uint16_t row;         /* in its table */
+    uint8_t table;        /* enum batch_table */
+    uint8_t fate;         /* enum batch_fate */
+    uint8_t refusal;      /* enum batch_refusal */
+    uint8_t resp_version; /* 2 or 3: stamped by validate, valid for this command's reply */
     uint8_t is_inline;
-    uint8_t reserved;
+    uint8_t detail; /* more about the refusal, or validate's note to itself */
 };
 
 /* A connection: the slot in everybody's tables, and which life of the slot. */
@@ -142,25 +145,26 @@ struct batch_connection {
 
 struct batch {
     /* fixed when the pool is made */
-    uint32_t id;            /* == number of its receive buffer */
-    uint8_t *bytes;         /* BATCH_BUFFER_BYTES */
+    uint32_t id;    /* == number of its receive buffer */
+    uint8_t *bytes; /* BATCH_BUFFER_BYTES */
     struct batch_command *command_slots;
     struct resp_argument *argument_slots;
     uint64_t *key_hash_slots;
-    uint8_t *reply_room;    /* BATCH_REPLY_BYTES */
+    uint8_t *reply_room; /* BATCH_REPLY_BYTES */
+    struct reply_piece *piece_slots;
 
     /* hand-over */
-    uint8_t owner;          /* enum stage_id */
-    uint8_t lane;           /* the shards it visits: read's assignment of its connection */
-    uint8_t read_shard;     /* where it goes home to */
-    uint8_t flags;          /* enum batch_flags */
-    uint32_t owner_epoch;   /* the assignment table's epoch when read dealt it */
+    uint8_t owner;        /* enum stage_id */
+    uint8_t lane;         /* the shards it visits: read's assignment of its connection */
+    uint8_t read_shard;   /* where it goes home to */
+    uint8_t flags;        /* enum batch_flags */
+    uint32_t owner_epoch; /* the assignment table's epoch when read dealt it */
 
     /* read */
     struct batch_connection connection;
-    int32_t socket;         /* write's handle for this connection */
-    uint32_t length_bytes;  /* received; 0 in a continuation */
-    uint64_t sequence;      /* of this batch in its connection, from 0, without gaps */
+    int32_t socket;        /* write's handle for this connection */
+    uint32_t length_bytes; /* received; 0 in a continuation */
+    uint64_t sequence;     /* of this batch in its connection, from 0, without gaps */
     uint64_t received_ns;
 
     /* parse: the tables are the slots above, or lie in the carry block if it needs larger ones */
@@ -170,26 +174,26 @@ struct batch {
     uint32_t command_count;
     uint32_t argument_count;
     uint32_t key_count;
-    uint32_t carry_block;   /* of the parse shard's arena, or BATCH_NO_BLOCK */
+    uint32_t carry_block; /* of the parse shard's arena, or BATCH_NO_BLOCK */
 
     /* validate */
     uint32_t write_count;
     uint32_t read_count;
     uint32_t write_entry_bytes; /* the body of its entry */
-    uint32_t local_block;   /* of validate's arena, or BATCH_NO_BLOCK */
+    uint32_t local_block;       /* of validate's arena, or BATCH_NO_BLOCK */
 
     /* replicate */
-    uint64_t index;         /* of its entry, or 0 */
+    uint64_t index; /* of its entry, or 0 */
     uint64_t term;
-    uint64_t place;         /* reads run once this index is applied */
-    uint64_t noted_last;    /* the log's last index when it was noted */
-    uint32_t next;          /* link in a queue of replicate's, or BATCH_NO_BLOCK */
-    uint32_t readers_head;  /* batches that run right after this one's entry */
+    uint64_t place;        /* reads run once this index is applied */
+    uint64_t noted_last;   /* the log's last index when it was noted */
+    uint32_t next;         /* link in a queue of replicate's, or BATCH_NO_BLOCK */
+    uint32_t readers_head; /* batches that run right after this one's entry */
     uint32_t readers_tail;
 
     /* apply */
     struct reply_writer reply;
-    uint32_t reply_block;   /* of apply's arena, or BATCH_NO_BLOCK */
+    uint32_t reply_block; /* of apply's arena, or BATCH_NO_BLOCK */
 
     /* serialize */
     struct reply_pieces pieces;
@@ -200,8 +204,7 @@ struct batch {
 };
 
 /* Asserts that `from` owns the batch and makes `to` its owner; the caller then enqueues it. */
-static inline void batch_hand_over(struct batch *batch, enum stage_id from, enum stage_id to)
-{
+static inline void batch_hand_over(struct batch *batch, enum stage_id from, enum stage_id to) {
     ASSERT_HOT(batch->owner == from);
     ASSERT_HOT(to < STAGE_COUNT && to != from);
     batch->owner = (uint8_t)to;
@@ -210,8 +213,7 @@ static inline void batch_hand_over(struct batch *batch, enum stage_id from, enum
 /* Argument `index` (0 is the name) of a command. */
 static inline const uint8_t *batch_argument(const struct batch *batch,
                                             const struct batch_command *command, uint32_t index,
-                                            uint32_t *length_bytes)
-{
+                                            uint32_t *length_bytes) {
     ASSERT_HOT(index < command->argument_count);
     const struct resp_argument *argument = &batch->arguments[command->argument_first + index];
     *length_bytes = argument->length;

@@ -47,8 +47,8 @@ struct stage_moment {
 
 /* What a poll did. */
 struct stage_result {
-    uint32_t work;  /* items moved on; 0: nothing to do, or blocked */
-    bool blocked;   /* there was input, and no room downstream */
+    uint32_t work; /* items moved on; 0: nothing to do, or blocked */
+    bool blocked;  /* there was input, and no room downstream */
 };
 
 /* Given to a shard when it is made. */
@@ -80,6 +80,7 @@ struct stage {
     void (*fini)(void *shard);
 };
 
+/* The seven, in the order of a request's path; each is in the file of its name. */
 extern const struct stage stage_read;
 extern const struct stage stage_parse;
 extern const struct stage stage_validate;

@@ -1,0 +1,513 @@
+/*
+ * The apply stage: the work on one item, and the turn of a poll.  Reply room is in apply_replies.c,
+ * snapshots are in apply_snapshot.c.
+ *
+ * Happy path: an item is cut into runs, a run being consecutive machine commands of one batch, or
+ * of one entry; the machine executes a run in one call.  When an item is finished its batch goes to
+ * serialize, and the index applied is published for replicate.
+ *
+ * Failure modes: out of budget: gone on with at the next poll.  A reply without room: more room, or
+ * a refusal.  A machine that cannot be made (no memory) fails the node.  The entry is damaged:
+ * cannot be, it was checked when it was written or read; asserted.
+ */
+
+#include "stages/apply.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "stages/apply_internal.h"
+
+enum { APPLY_TAKE_MAX = 64 };
+
+/* ---- runs ---------------------------------------------------------------------------------- */
+
+static struct machine_operation *run_add(struct apply_shard *shard, uint16_t row) {
+    struct machine_run *run = &shard->work.run;
+    ASSERT(run->count < BATCH_COMMANDS_MAX);
+    struct machine_operation *operation = &run->operations[run->count++];
+    *operation = (struct machine_operation){.row = row,
+                                            .command_id = shard->operations->commands[row].id,
+                                            .arguments = shard->arguments + shard->argument_count};
+    return operation;
+}
+
+/* Adds the next write of the open entry. */
+static void run_add_write(struct apply_shard *shard) {
+    struct entry_command command;
+    bool there = entry_cursor_next(&shard->work.cursor, &command);
+    ASSERT(there);
+    int32_t row = machine_id_find(shard->operations, command.id);
+    ASSERT(row >= 0); /* ids stay for ever; another machine's log is refused at start */
+    struct machine_operation *operation = run_add(shard, (uint16_t)row);
+    operation->argument_count = command.argument_count;
+    operation->key_count = command.key_count;
+    operation->key_hashes = (const uint64_t *)(const void *)command.key_hashes;
+    const uint8_t *data = command.arguments;
+    for (uint32_t i = 0; i < command.argument_count; i++) {
+        uint32_t length_bytes = bytes_get_u32(command.argument_lengths + 4 * (size_t)i);
+        ASSERT_HOT(shard->argument_count < shard->arguments_capacity);
+        shard->arguments[shard->argument_count++] =
+            (struct machine_argument){.data = data, .length_bytes = length_bytes};
+        data += length_bytes;
+    }
+}
+
+/* Adds a read of the batch. */
+static void run_add_read(struct apply_shard *shard, const struct batch_command *command) {
+    struct machine_operation *operation = run_add(shard, command->row);
+    const struct batch *batch = shard->work.batch;
+    operation->argument_count = command->argument_count - 1;
+    operation->key_count = command->key_count;
+    operation->key_hashes = batch->key_hashes + command->key_first;
+    for (uint32_t i = 1; i < command->argument_count; i++) {
+        ASSERT_HOT(shard->argument_count < shard->arguments_capacity);
+        struct machine_argument *argument = &shard->arguments[shard->argument_count++];
+        argument->data = batch_argument(batch, command, i, &argument->length_bytes);
+    }
+}
+
+static void run_begin(struct apply_shard *shard) {
+    struct apply_work *work = &shard->work;
+    work->run = (struct machine_run){.operations = shard->run_operations};
+    shard->argument_count = 0;
+}
+
+static void run_start(struct apply_shard *shard, bool has_writes) {
+    struct apply_work *work = &shard->work;
+    struct machine_moment *moment = &work->run.moment;
+    if (has_writes) {
+        moment->index = work->header.index;
+        moment->log_time_ms = work->header.log_time_ms;
+        moment->random = work->header.chain; /* the same on every replica, unknown before */
+    } else {
+        moment->index = shard->tail.index;
+        moment->log_time_ms = shard->tail.log_time_ms;
+    }
+    moment->clock_ms =
+        moment->log_time_ms > shard->clock_ms ? moment->log_time_ms : shard->clock_ms;
+    work->run.reply = work->batch == NULL ? NULL : &work->batch->reply;
+    work->running = true;
+}
+
+/* What a batch's next commands are: a run of machine commands, or one that the machine never sees.
+ * Returns false when there are none left. */
+static bool batch_next(struct apply_shard *shard) {
+    struct apply_work *work = &shard->work;
+    struct batch *batch = work->batch;
+    if (work->command == batch->command_count) {
+        return false;
+    }
+    struct batch_command *command = &batch->commands[work->command];
+    if (command->fate != FATE_READ && command->fate != FATE_WRITE) {
+        apply_reply_canned(shard, batch, command);
+        work->command++;
+        return true;
+    }
+    run_begin(shard);
+    work->run_first = work->command;
+    bool has_writes = false;
+    while (work->command < batch->command_count) {
+        command = &batch->commands[work->command];
+        if (command->fate == FATE_WRITE) {
+            run_add_write(shard);
+            has_writes = true;
+        } else if (command->fate == FATE_READ) {
+            run_add_read(shard, command);
+        } else {
+            break;
+        }
+        work->command++;
+    }
+    if (has_writes) {
+        uint64_t room = (uint64_t)(batch->reply.end - batch->reply.position);
+        uint64_t need = (uint64_t)work->run.count * APPLY_WRITE_REPLY_BYTES;
+        if (room < need) {
+            /* Best effort: without it a write whose reply does not fit ends the connection. */
+            (void)apply_replies_grow(shard, batch, need);
+        }
+    }
+    run_start(shard, has_writes);
+    return true;
+}
+
+/* The next writes of an entry that no batch waits for; false when there are none left. */
+static bool entry_next(struct apply_shard *shard) {
+    struct apply_work *work = &shard->work;
+    if (work->cursor.commands_left == 0) {
+        return false;
+    }
+    run_begin(shard);
+    while (work->cursor.commands_left > 0 && work->run.count < BATCH_COMMANDS_MAX &&
+           (work->run.count == 0 ||
+            shard->argument_count + BATCH_ARGUMENTS_MAX < shard->arguments_capacity)) {
+        run_add_write(shard);
+    }
+    run_start(shard, true);
+    return true;
+}
+
+/* The run's operations up to `next` are done: their commands know where their replies are. */
+static void run_replies(struct apply_shard *shard, uint32_t done) {
+    struct apply_work *work = &shard->work;
+    uint32_t reads = 0;
+    for (uint32_t i = 0; i < done; i++) {
+        const struct machine_operation *operation = &work->run.operations[i];
+        if (shard->operations->commands[operation->row].flags & MACHINE_READ) {
+            reads++;
+        }
+        if (work->batch != NULL) {
+            struct batch_command *command = &work->batch->commands[work->run_first + i];
+            command->reply = operation->reply;
+            command->reply_bytes = operation->reply_bytes;
+        }
+    }
+    node_figure_add(&shard->node->apply.reads, reads);
+    node_figure_add(&shard->node->apply.writes, done - reads);
+}
+
+/* A read's reply does not fit: more room, or it is refused and the run ends before it. */
+static void run_reply_full(struct apply_shard *shard) {
+    struct apply_work *work = &shard->work;
+    struct batch *batch = work->batch;
+    struct reply_writer *writer = &batch->reply;
+    uint64_t overflow_bytes = writer->overflow_bytes;
+    reply_rewind(writer, (struct reply_mark){.position = writer->position, .overflow_bytes = 0});
+    uint64_t need = (uint64_t)(writer->end - writer->position) + overflow_bytes;
+    if (apply_replies_grow(shard, batch, need)) {
+        return;
+    }
+    uint32_t refused = work->run_first + work->run.next;
+    run_replies(shard, work->run.next);
+    work->running = false;
+    ASSERT(batch->commands[refused].fate == FATE_READ);
+    batch->commands[refused].fate = FATE_REFUSED;
+    batch->commands[refused].refusal = REFUSAL_REPLY_SIZE;
+    apply_reply_canned(shard, batch, &batch->commands[refused]);
+    /* The operations behind it are collected again; their writes are still in the cursor only if
+       they were not decoded, so the cursor goes back to the first of them. */
+    uint32_t writes_before = 0;
+    for (uint32_t i = 0; i < refused; i++) {
+        writes_before += batch->commands[i].fate == FATE_WRITE;
+    }
+    if (work->entry_open) {
+        entry_cursor_begin(&work->cursor, work->entry);
+        struct entry_command skipped;
+        for (uint32_t i = 0; i < writes_before; i++) {
+            entry_cursor_next(&work->cursor, &skipped);
+        }
+    }
+    work->command = refused + 1;
+}
+
+/* Goes on with the run; false when the budget is spent. */
+static bool run_continue(struct apply_shard *shard, uint32_t *units) {
+    struct apply_work *work = &shard->work;
+    work->run.budget = *units;
+    enum machine_progress progress = shard->operations->execute(shard->machine, &work->run);
+    *units = work->run.budget;
+    switch (progress) {
+    case MACHINE_DONE:
+        ASSERT(work->run.next == work->run.count);
+        run_replies(shard, work->run.count);
+        work->running = false;
+        if (work->batch != NULL && work->batch->reply.overflow_bytes > 0) {
+            /* A write applied and its reply found no room: the client must not guess. */
+            work->batch->flags |= BATCH_ABORT;
+            struct reply_writer *writer = &work->batch->reply;
+            reply_rewind(writer, (struct reply_mark){.position = writer->position});
+        }
+        return true;
+    case MACHINE_MORE: *units = 0; return false;
+    case MACHINE_REPLY_FULL: run_reply_full(shard); return true;
+    }
+    UNREACHABLE("a progress of machine.h");
+}
+
+/* ---- entries ------------------------------------------------------------------------------- */
+
+static bool machine_make(struct apply_shard *shard, const struct entry_genesis *genesis) {
+    struct machine_options options = shard->node->options->machine_options;
+    options.hash_seed = genesis->hash_seed;
+    options.partition_bits = (uint32_t)__builtin_ctz(genesis->partition_count);
+    if (options.partition_bits > shard->operations->partition_bits_max) {
+        options.partition_bits = shard->operations->partition_bits_max;
+    }
+    shard->genesis = *genesis;
+    return shard->operations->create(&shard->machine, &shard->host, &options) == WEIR_OK;
+}
+
+/* Begins the next entry of the item. */
+static void entry_begin(struct apply_shard *shard) {
+    struct apply_work *work = &shard->work;
+    work->header = entry_header_read(work->entry);
+    ASSERT(work->header.index == shard->tail.index + 1);
+    work->entry_open = true;
+    work->cursor = (struct entry_cursor){0};
+    switch (work->header.kind) {
+    case ENTRY_COMMANDS:
+        ASSERT(shard->machine != NULL);
+        entry_cursor_begin(&work->cursor, work->entry);
+        break;
+    case ENTRY_GENESIS: {
+        ASSERT(shard->machine == NULL);
+        struct entry_genesis genesis = entry_genesis_read(work->entry + ENTRY_HEADER_BYTES);
+        if (!machine_make(shard, &genesis)) {
+            node_fail(shard->node, "no memory for the machine");
+        }
+        break;
+    }
+    case ENTRY_TIME: shard->maintaining = true; break;
+    default: break; /* no-op, configuration: the core's business */
+    }
+}
+
+static void entry_end(struct apply_shard *shard) {
+    struct apply_work *work = &shard->work;
+    shard->tail = (struct entry_tail){.index = work->header.index,
+                                      .term = work->header.term,
+                                      .log_time_ms = work->header.log_time_ms,
+                                      .chain = work->header.chain};
+    shard->snapshot.log_bytes += work->header.length_bytes;
+    work->entry_open = false;
+    work->entries_left--;
+    work->entry += entry_stride_bytes(work->header.length_bytes);
+}
+
+/* Goes on with the item; true when it is finished. */
+static bool item_continue(struct apply_shard *shard, uint32_t *units) {
+    struct apply_work *work = &shard->work;
+    for (;;) {
+        if (work->running) {
+            if (!run_continue(shard, units)) {
+                return false;
+            }
+        } else if (work->entries_left > 0 && !work->entry_open) {
+            entry_begin(shard);
+        } else if (work->batch != NULL && batch_next(shard)) {
+            continue;
+        } else if (work->batch == NULL && work->entry_open && entry_next(shard)) {
+            continue;
+        } else if (work->entry_open) {
+            entry_end(shard);
+        } else {
+            return true;
+        }
+        if (*units == 0) {
+            return false;
+        }
+    }
+}
+
+static void item_begin(struct apply_shard *shard, const struct apply_item *item) {
+    struct apply_work *work = &shard->work;
+    ASSERT(!work->active);
+    *work = (struct apply_work){
+        .active = true, .item = *item, .entry = item->entry, .entries_left = item->entry_count};
+    if (item->batch != BATCH_NO_BLOCK) {
+        work->batch = pipeline_batch(shard->pipeline, item->batch);
+        ASSERT(work->batch->owner == STAGE_APPLY);
+        ASSERT(item->entry_count <= 1);
+        apply_replies_begin(work->batch);
+    }
+}
+
+static void item_end(struct apply_shard *shard) {
+    struct apply_work *work = &shard->work;
+    work->active = false;
+    if (work->batch != NULL) {
+        batch_hand_over(work->batch, STAGE_APPLY, STAGE_SERIALIZE);
+        uint32_t taken = ring_u32_enqueue(shard->to_serialize, &work->batch->id, 1);
+        ASSERT(taken == 1); /* as long as the pool */
+    }
+}
+
+/* ---- the turn ------------------------------------------------------------------------------ */
+
+static void note_send(struct apply_shard *shard) {
+    uint32_t note = 0;
+    (void)ring_u32_enqueue(shard->to_replicate, &note, 1); /* full: it is awake anyway */
+}
+
+/* Tells everybody how far we are. */
+static void publish(struct apply_shard *shard) {
+    struct node_apply_figures *figures = &shard->node->apply;
+    struct node_signals *signals = &shard->node->signals;
+    if (shard->machine != NULL) {
+        uint64_t deadline_ms = shard->operations->next_deadline_ms(shard->machine);
+        node_figure_set(&figures->memory_bytes, shard->operations->memory_bytes(shard->machine));
+        node_figure_set(&figures->record_count, shard->operations->record_count(shard->machine));
+        node_figure_set(&figures->next_deadline_ms, deadline_ms);
+        if (deadline_ms < shard->deadline_told_ms) {
+            note_send(shard); /* it must set its timer earlier */
+        }
+        shard->deadline_told_ms = deadline_ms;
+    }
+    node_figure_set(&figures->applied_index, shard->tail.index);
+    node_figure_set(&figures->log_time_ms, shard->tail.log_time_ms);
+    atomic_store_relaxed_u64(&signals->applied_index, shard->tail.index);
+    /* Partner: replicate's acquire, before it reuses the entries' memory. */
+    atomic_store_release_u32(&signals->applied_sequence, signals->applied_sequence + 1);
+    atomic_fence_full(); /* partner: the fence in replicate's want_applied */
+    if (atomic_load_relaxed_u32(&signals->applied_wanted) != 0) {
+        atomic_store_relaxed_u32(&signals->applied_wanted, 0);
+        note_send(shard);
+    }
+}
+
+static void blocks_come_home(struct apply_shard *shard) {
+    uint32_t blocks[APPLY_TAKE_MAX];
+    uint32_t count = ring_u32_dequeue(shard->from_write, blocks, APPLY_TAKE_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        arena_give(shard->arena, blocks[i]);
+    }
+}
+
+/* Sliced housekeeping of the machine; returns whether there was something to do. */
+static bool maintain_turn(struct apply_shard *shard, uint32_t units) {
+    if (!shard->maintaining || shard->machine == NULL || units == 0) {
+        return false;
+    }
+    shard->maintaining =
+        shard->operations->maintain(shard->machine, shard->tail.log_time_ms, units) == MACHINE_MORE;
+    return true;
+}
+
+static struct stage_result apply_poll(void *state, const struct stage_moment *moment,
+                                      uint32_t budget) {
+    struct apply_shard *shard = state;
+    struct stage_result result = {0};
+    shard->clock_ms = moment->wall_ms;
+    blocks_come_home(shard);
+    uint32_t units = APPLY_POLL_UNITS;
+    while (result.work < budget && units > 0) {
+        if (!shard->work.active) {
+            struct apply_item item;
+            if (ring_apply_dequeue(shard->from_replicate, &item, 1) == 0) {
+                break;
+            }
+            item_begin(shard, &item);
+        }
+        result.work++;
+        if (!item_continue(shard, &units)) {
+            break;
+        }
+        item_end(shard);
+    }
+    bool worked = result.work > 0;
+    shard->maintaining |= worked;
+    worked |= maintain_turn(shard, units);
+    if (worked) {
+        publish(shard);
+    }
+    worked |= apply_snapshot_turn(shard, moment->monotonic_ns);
+    if (worked && result.work == 0) {
+        result.work = 1; /* housekeeping that must go on */
+    }
+    return result;
+}
+
+static bool apply_drain(void *state, const struct stage_moment *moment) {
+    struct apply_shard *shard = state;
+    blocks_come_home(shard);
+    return !shard->work.active && ring_ready(shard->from_replicate, 1) == 0 &&
+           ring_ready(shard->from_write, 1) == 0 &&
+           apply_snapshot_rest(shard, moment->monotonic_ns);
+}
+
+/* ---- making the shard ---------------------------------------------------------------------- */
+
+static void apply_fini(void *state) {
+    struct apply_shard *shard = state;
+    if (shard->machine != NULL) {
+        while (shard->operations->destroy(shard->machine, UINT32_MAX) == MACHINE_MORE) {
+        }
+        ASSERT(shard->pages.taken_bytes == 0);
+    }
+    if (shard->snapshot.writer != NULL) {
+        snapshot_writer_destroy(shard->snapshot.writer);
+    }
+    if (shard->directory_handle >= 0) {
+        io_close(shard->io, shard->directory_handle);
+    }
+    if (shard->port != NULL) {
+        io_port_destroy(shard->port);
+    }
+    if (shard->arena != NULL) {
+        arena_destroy(shard->arena);
+    }
+    free(shard->run_operations);
+    free(shard->arguments);
+    free(shard);
+}
+
+static int apply_init(void **out, const struct stage_environment *environment,
+                      struct error_text *error) {
+    const struct apply_options *options = environment->options;
+    struct apply_shard *shard = calloc(1, sizeof(*shard));
+    if (shard == NULL) {
+        error_text_set(error, "no memory for the apply stage");
+        return WEIR_ENOMEM;
+    }
+    struct pipeline *pipeline = environment->pipeline;
+    shard->pipeline = pipeline;
+    shard->node = pipeline_node(pipeline);
+    shard->io = environment->io;
+    shard->directory = options->directory;
+    shard->directory_handle = -1;
+    shard->from_replicate = pipeline_ring(pipeline, STAGE_REPLICATE, 0, STAGE_APPLY, 0);
+    shard->to_replicate = pipeline_ring(pipeline, STAGE_APPLY, 0, STAGE_REPLICATE, 0);
+    shard->to_serialize = pipeline_ring(pipeline, STAGE_APPLY, 0, STAGE_SERIALIZE, 0);
+    shard->from_write = pipeline_ring(pipeline, STAGE_WRITE, 0, STAGE_APPLY, 0);
+    shard->operations = shard->node->options->machine;
+    shard->host = machine_host_make(&shard->pages);
+    shard->deadline_told_ms = UINT64_MAX;
+    node_figure_set(&shard->node->apply.next_deadline_ms, UINT64_MAX);
+    /* A run's arguments: those of a batch, or of one command as large as allowed. */
+    shard->arguments_capacity =
+        shard->node->options->resp_limits.argument_count_max + 2 * BATCH_ARGUMENTS_MAX;
+    shard->run_operations = calloc(BATCH_COMMANDS_MAX, sizeof(*shard->run_operations));
+    shard->arguments = calloc(shard->arguments_capacity, sizeof(*shard->arguments));
+    int result = WEIR_ENOMEM;
+    if (shard->run_operations == NULL || shard->arguments == NULL ||
+        arena_create(&shard->arena, shard->node->options->reply_bytes_max) != WEIR_OK) {
+        error_text_set(error, "no memory for the apply stage");
+        goto fail;
+    }
+    result = apply_restore(shard, options, error);
+    if (result != WEIR_OK) {
+        goto fail;
+    }
+    publish(shard);
+    *out = shard;
+    return WEIR_OK;
+
+fail:
+    apply_fini(shard);
+    return result;
+}
+
+static int apply_start(void *state, struct error_text *error) {
+    struct apply_shard *shard = state;
+    int result = io_port_create(shard->io, &shard->port, SNAPSHOT_OPERATIONS_MAX + 4);
+    if (result == WEIR_OK) {
+        result = io_directory_open(shard->io, shard->node->options->data_directory, false,
+                                   &shard->directory_handle, error);
+    }
+    if (result == WEIR_OK) {
+        result =
+            snapshot_writer_create(&shard->snapshot.writer, shard->io, shard->port,
+                                   shard->directory_handle, &shard->node->options->identity, 0);
+    }
+    return result;
+}
+
+const struct stage stage_apply = {.id = STAGE_APPLY,
+                                  .name = "apply",
+                                  .init = apply_init,
+                                  .start = apply_start,
+                                  .poll = apply_poll,
+                                  .drain = apply_drain,
+                                  .fini = apply_fini};

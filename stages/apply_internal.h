@@ -1,0 +1,105 @@
+#ifndef WEIR_STAGES_APPLY_INTERNAL_H
+#define WEIR_STAGES_APPLY_INTERNAL_H
+
+/* What the files of the apply stage share; see stages/apply.h.  One owner: its thread. */
+
+#include "entry/entry.h"
+#include "stages/apply.h"
+#include "stages/arena.h"
+#include "stages/machine_host.h"
+#include "stages/pipeline.h"
+#include "storage/snapshot.h"
+
+enum {
+    /* Machine units (about 100 ns) a poll: 200 µs. */
+    APPLY_POLL_UNITS = 2000,
+    /* Room kept for the reply of a write: an integer, a status, an error of one sentence. */
+    APPLY_WRITE_REPLY_BYTES = 128,
+    /* The first block of a batch whose replies exceed its own room. */
+    APPLY_REPLY_BLOCK_BYTES = 64 * 1024,
+};
+
+/* Where the work on the current item stands. */
+struct apply_work {
+    bool active;
+    bool running; /* `run` is under way */
+    struct apply_item item;
+    const uint8_t *entry;  /* the current one */
+    uint32_t entries_left; /* with the current one */
+    bool entry_open;       /* `cursor` is in it */
+    struct entry_header header;
+    struct entry_cursor cursor;
+    struct batch *batch; /* or NULL */
+    uint32_t command;    /* the batch's next command */
+    uint32_t run_first;  /* command of operation 0, if there is a batch */
+    struct machine_run run;
+};
+
+/* The snapshot under way. */
+struct apply_snapshot {
+    struct snapshot_writer *writer;
+    bool emitting; /* the machine has slices left */
+    bool sealing;
+    uint64_t log_bytes; /* entries applied since the last one began */
+    uint64_t index;     /* of the one under way */
+};
+
+struct apply_shard {
+    struct pipeline *pipeline;
+    struct node *node;
+    struct io *io;
+    struct io_port *port;
+    const struct directory *directory;
+    struct ring *from_replicate;
+    struct ring *to_replicate;
+    struct ring *to_serialize;
+    struct ring *from_write; /* reply blocks that came home */
+    struct arena *arena;
+
+    const struct machine_operations *operations;
+    struct machine *machine; /* NULL before the genesis entry */
+    struct machine_host host;
+    struct machine_host_pages pages;
+    struct entry_genesis genesis;
+    bool maintaining; /* maintain said that there is more */
+
+    struct apply_work work;
+    struct machine_operation *run_operations; /* BATCH_COMMANDS_MAX */
+    struct machine_argument *arguments;       /* scratch of a run */
+    uint64_t *hashes;                         /* unused hashes of commands without keys */
+    uint32_t arguments_capacity;
+    uint32_t argument_count;
+
+    struct entry_tail tail; /* of the last entry applied */
+    uint64_t clock_ms;      /* max(log time, wall clock), for reads */
+    uint64_t deadline_told_ms;
+    struct apply_snapshot snapshot;
+    int32_t directory_handle;
+};
+
+/* ---- apply_replies.c ------------------------------------------------------------------------ */
+
+/* Prepares the batch's own reply room. */
+void apply_replies_begin(struct batch *batch);
+
+/* Makes at least `need_bytes` of reply room, keeping what was written; false if there is none. */
+bool apply_replies_grow(struct apply_shard *shard, struct batch *batch, uint64_t need_bytes);
+
+/* Writes the reply of a command that the machine never sees.  Without room the connection ends. */
+void apply_reply_canned(struct apply_shard *shard, struct batch *batch,
+                        struct batch_command *command);
+
+/* ---- apply_snapshot.c ------------------------------------------------------------------------ */
+
+/* Restores the newest snapshot, if there is one, into a new machine and node->recovery.
+ * Start-up; blocks.  Errors: those of snapshot_open and the machine's restore. */
+int apply_restore(struct apply_shard *shard, const struct apply_options *options,
+                  struct error_text *error);
+
+/* One turn of the snapshot; returns whether something was done. */
+bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns);
+
+/* Abandons one under way; true when nothing is outstanding. */
+bool apply_snapshot_rest(struct apply_shard *shard, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,245 @@
+/*
+ * Snapshots of the machine: restored at start, taken while applying.
+ *
+ * Happy path of taking one: the log has grown by the configured bytes; the machine fixes its state
+ * between two items; at each poll it emits a slice into the writer's buffers as far as these have
+ * room; after the last slice the writer seals the file, and replicate may drop the log before it.
+ *
+ * Failure modes: the writer fails (disk full): nothing remains, the node goes on, the next one is
+ * tried when the log has grown again.  The node stops: the one under way is abandoned.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "stages/apply_internal.h"
+
+enum {
+    SNAPSHOT_EMIT_UNITS = 1000, /* 100 µs a slice */
+    RESTORE_UNITS = 1 << 20,    /* at start nobody waits */
+    SNAPSHOT_TAKE_MAX = 8,
+};
+
+/* ---- taking -------------------------------------------------------------------------------- */
+
+static uint8_t *sink_reserve(void *context, uint32_t length_bytes) {
+    return snapshot_reserve(context, length_bytes);
+}
+
+static void sink_commit(void *context, uint32_t length_bytes) {
+    snapshot_commit(context, length_bytes);
+}
+
+static void snapshot_start(struct apply_shard *shard) {
+    struct apply_snapshot *snapshot = &shard->snapshot;
+    struct machine_moment moment = {.index = shard->tail.index,
+                                    .log_time_ms = shard->tail.log_time_ms,
+                                    .clock_ms = shard->tail.log_time_ms};
+    snapshot->log_bytes = 0; /* also if it fails: try again when the log has grown again */
+    if (shard->operations->snapshot_begin(shard->machine, &moment) != WEIR_OK) {
+        log_warn_limited("snapshot_failed", "what=\"the machine has no memory for it\"");
+        node_figure_add(&shard->node->apply.snapshot_failures, 1);
+        return;
+    }
+    const struct node_options *options = shard->node->options;
+    struct snapshot_meta meta = {.tail = shard->tail,
+                                 .configuration = options->identity.members,
+                                 .genesis = shard->genesis,
+                                 .machine_version = shard->operations->version,
+                                 .digest_count = shard->genesis.partition_count};
+    snprintf(meta.machine_name, sizeof(meta.machine_name), "%s", shard->operations->name);
+    uint32_t partitions = UINT32_C(1) << shard->operations->partition_bits_max;
+    for (uint32_t i = 0; i < meta.digest_count && i < partitions; i++) {
+        meta.digests[i] = shard->operations->digest(shard->machine, i);
+    }
+    snapshot_begin(snapshot->writer, &meta);
+    snapshot->index = shard->tail.index;
+    snapshot->emitting = true;
+    node_figure_set(&shard->node->apply.snapshot_running, 1);
+    log_info("snapshot_begin", "index=%lu", snapshot->index);
+}
+
+static void snapshot_over(struct apply_shard *shard, bool complete) {
+    struct apply_snapshot *snapshot = &shard->snapshot;
+    if (snapshot->emitting) {
+        shard->operations->snapshot_end(shard->machine);
+    }
+    snapshot->emitting = false;
+    snapshot->sealing = false;
+    node_figure_set(&shard->node->apply.snapshot_running, 0);
+    if (complete) {
+        node_figure_set(&shard->node->apply.snapshot_index, snapshot->index);
+        node_figure_add(&shard->node->apply.snapshots, 1);
+        log_info("snapshot_complete", "index=%lu bytes=%lu", snapshot->index,
+                 snapshot_writer_meta(snapshot->writer)->machine_bytes);
+    } else {
+        node_figure_add(&shard->node->apply.snapshot_failures, 1);
+        log_warn("snapshot_failed", "index=%lu what=\"%s\"", snapshot->index,
+                 snapshot_error(snapshot->writer));
+    }
+}
+
+static bool take_completions(struct apply_shard *shard) {
+    struct io_completion completions[SNAPSHOT_TAKE_MAX];
+    uint32_t count = io_take(shard->port, completions, SNAPSHOT_TAKE_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        bool taken = snapshot_completion(shard->snapshot.writer, &completions[i]);
+        ASSERT(taken);
+    }
+    return count > 0;
+}
+
+bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
+    struct apply_snapshot *snapshot = &shard->snapshot;
+    bool worked = take_completions(shard);
+    if (!snapshot->emitting && !snapshot->sealing) {
+        uint64_t trigger = shard->node->options->snapshot_log_bytes;
+        if (trigger != 0 && snapshot->log_bytes >= trigger && !shard->work.active &&
+            shard->machine != NULL &&
+            atomic_load_relaxed_u32(&shard->node->signals.stopping) == 0) {
+            snapshot_start(shard);
+            return true;
+        }
+        return worked;
+    }
+    enum snapshot_state state = snapshot_poll(snapshot->writer, now_ns);
+    if (state == SNAPSHOT_FAILED || state == SNAPSHOT_COMPLETE) {
+        snapshot_over(shard, state == SNAPSHOT_COMPLETE);
+        return true;
+    }
+    if (snapshot->emitting && state == SNAPSHOT_WRITING) {
+        struct machine_sink sink = {
+            .context = snapshot->writer, .reserve = sink_reserve, .commit = sink_commit};
+        enum machine_progress progress =
+            shard->operations->snapshot_emit(shard->machine, &sink, SNAPSHOT_EMIT_UNITS);
+        if (progress == MACHINE_DONE) {
+            shard->operations->snapshot_end(shard->machine);
+            snapshot->emitting = false;
+            snapshot->sealing = true;
+            snapshot_finish(snapshot->writer);
+        }
+        return true;
+    }
+    return worked;
+}
+
+bool apply_snapshot_rest(struct apply_shard *shard, uint64_t now_ns) {
+    /* One under way is carried through: it is nearly always nearly done, and then it is of use. */
+    if (shard->snapshot.emitting || shard->snapshot.sealing) {
+        apply_snapshot_turn(shard, now_ns);
+    }
+    return !shard->snapshot.emitting && !shard->snapshot.sealing &&
+           io_outstanding(shard->port) == 0;
+}
+
+/* ---- restoring ----------------------------------------------------------------------------- */
+
+static int restore_machine(struct apply_shard *shard, struct snapshot_reader *reader,
+                           const struct snapshot_meta *meta, const struct apply_options *options,
+                           struct error_text *error) {
+    struct machine_options machine_options = shard->node->options->machine_options;
+    machine_options.hash_seed = meta->genesis.hash_seed;
+    machine_options.partition_bits = (uint32_t)__builtin_ctz(meta->genesis.partition_count);
+    if (machine_options.partition_bits > shard->operations->partition_bits_max) {
+        machine_options.partition_bits = shard->operations->partition_bits_max;
+    }
+    shard->genesis = meta->genesis;
+    if (shard->operations->create(&shard->machine, &shard->host, &machine_options) != WEIR_OK) {
+        error_text_set(error, "no memory for the machine");
+        return WEIR_ENOMEM;
+    }
+    uint64_t done = 0;
+    for (;;) {
+        const uint8_t *bytes;
+        size_t length;
+        int result = snapshot_read(reader, &bytes, &length, error);
+        if (result != WEIR_OK) {
+            return result;
+        }
+        if (length == 0) {
+            break;
+        }
+        while (length > 0) {
+            size_t consumed = 0;
+            result = shard->operations->restore(shard->machine, meta->machine_version, bytes,
+                                                length, &consumed, RESTORE_UNITS);
+            if (result < 0) {
+                error_text_set(error,
+                               "the machine '%s' cannot restore the snapshot at index %lu "
+                               "(%s): run 'weir inspect'",
+                               shard->operations->name, meta->tail.index, error_name(result));
+                return result;
+            }
+            bytes += consumed;
+            length -= consumed;
+            done += consumed;
+        }
+        if (options->progress != NULL) {
+            options->progress(options->context, done, meta->machine_bytes);
+        }
+    }
+    int result = shard->operations->restore_end(shard->machine);
+    if (result != WEIR_OK) {
+        error_text_set(error, "the snapshot at index %lu ends too early: run 'weir inspect'",
+                       meta->tail.index);
+    }
+    return result;
+}
+
+int apply_restore(struct apply_shard *shard, const struct apply_options *options,
+                  struct error_text *error) {
+    struct node *node = shard->node;
+    node->recovery = (struct node_recovery){.tail = entry_tail_origin()};
+    shard->tail = entry_tail_origin();
+    struct io *io = NULL;
+    struct io_port *port = NULL;
+    int32_t directory = -1;
+    struct snapshot_reader *reader = NULL;
+    struct io_options io_options = {
+        .submissions_max = 64, .completions_max = 128, .features_allowed = IO_FEATURES_ALL};
+    int result = io_create(&io, &io_options, error);
+    if (result != WEIR_OK) {
+        return result;
+    }
+    io_adopt(io);
+    result = io_port_create(io, &port, SNAPSHOT_OPERATIONS_MAX + 4);
+    if (result == WEIR_OK) {
+        result = io_directory_open(io, node->options->data_directory, false, &directory, error);
+    }
+    struct snapshot_meta meta;
+    if (result == WEIR_OK) {
+        result =
+            snapshot_open(&reader, io, port, directory, &node->options->identity, &meta, error);
+    }
+    if (result == WEIR_OK && reader != NULL) {
+        if (strcmp(meta.machine_name, shard->operations->name) != 0) {
+            error_text_set(error,
+                           "the data in %s are of machine '%s', not '%s': start with "
+                           "--machine %s",
+                           node->options->data_directory, meta.machine_name,
+                           shard->operations->name, meta.machine_name);
+            result = WEIR_EINVAL;
+        } else {
+            result = restore_machine(shard, reader, &meta, options, error);
+        }
+        shard->tail = meta.tail;
+        node->recovery = (struct node_recovery){.tail = meta.tail,
+                                                .has_genesis = true,
+                                                .genesis = meta.genesis,
+                                                .configuration = meta.configuration};
+        node_figure_set(&node->apply.snapshot_index, meta.tail.index);
+    }
+    if (reader != NULL) {
+        snapshot_close(reader);
+    }
+    if (directory >= 0) {
+        io_close(io, directory);
+    }
+    if (port != NULL) {
+        io_port_destroy(port);
+    }
+    io_destroy(io);
+    return result;
+}

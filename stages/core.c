@@ -1,0 +1,243 @@
+/*
+ * The runner: one thread that polls its shards in the order of the map.
+ *
+ * A round: look at the clock once, let the io deliver and submit (at most one system call), poll
+ * each shard, wake the cores whose rings have grown.  A round without work waits by the core's
+ * policy: spin, pause, park.  Parking is the doorbell's protocol with one more round as the check
+ * in between, so nothing that was published before the bell was armed is left lying.
+ *
+ * Failure modes: a shard whose start fails is reported by pipeline_start and the thread ends before
+ * its first round.  A shard never fails in poll: it publishes node_signals.failed, and the main
+ * thread drains the pipeline as for a clean stop.
+ */
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "stages/pipeline_internal.h"
+
+enum {
+    /* Items a shard may move in one poll.  64 batches of 128 commands are about 1 ms of apply at
+       120 ns each; the usual batch is far smaller. */
+    CORE_POLL_BUDGET = 64,
+    /* A poll longer than this is counted: the bound that every stage must keep. */
+    CORE_POLL_LIMIT_NS = 1000 * 1000,
+    /* Rounds between two looks at the thread's own figures (getrusage). */
+    CORE_USAGE_ROUNDS = 4096,
+};
+
+const struct wait_policy *core_policy(const struct map *map) {
+    /* A spinning thread would keep the CPU from the one it waits for; and a thread that is alone
+       finds its next work in the kernel, which tells it at once. */
+    if (map->oversubscribed || map->thread_count == 1) {
+        return &wait_policies[WAIT_FRUGAL];
+    }
+    return &wait_policies[WAIT_BALANCED];
+}
+
+/* Wakes the consumers of the rings into which the shard has published since the last look. */
+static void core_ring_bells(struct core *core, struct runner_shard *shard) {
+    for (uint32_t i = 0; i < shard->out_count; i++) {
+        struct ring_out *out = &shard->out[i];
+        if (out->ring->tail == out->tail_seen) {
+            continue;
+        }
+        out->tail_seen = out->ring->tail;
+        if (out->consumer != NULL && doorbell_ring(&out->consumer->doorbell)) {
+            gauge_add(&core->gauge->doorbells_sent, 1);
+        }
+    }
+}
+
+/* Charges the time since the last charge to a regime of the core, and of a shard if it is one's. */
+static uint64_t core_charge(struct core *core, struct runner_shard *shard,
+                            enum gauge_regime regime) {
+    uint64_t now_ns = io_monotonic_ns(core->io);
+    uint64_t spent_ns = now_ns - core->gauge->charged_until_ns;
+    gauge_add(&core->gauge->regime_ns[regime], spent_ns);
+    gauge_set(&core->gauge->charged_until_ns, now_ns);
+    if (shard != NULL) {
+        ASSERT_HOT(regime < GAUGE_SHARD_REGIMES);
+        gauge_add(&shard->gauge->regime_ns[regime], spent_ns);
+        gauge_max(&shard->gauge->longest_poll_ns, spent_ns);
+        if (spent_ns > core->gauge->longest_poll_ns) {
+            gauge_set(&core->gauge->longest_poll_ns, spent_ns);
+            gauge_set(&core->gauge->longest_poll_of, shard->gauge_index + 1);
+        }
+        if (spent_ns > CORE_POLL_LIMIT_NS) {
+            gauge_add(&core->gauge->polls_over_limit, 1);
+        }
+    }
+    return now_ns;
+}
+
+/* Polls one shard; its empty polls are charged with whatever comes next, so that they cost no look
+ * at the clock. */
+static uint32_t core_poll_shard(struct core *core, struct runner_shard *shard,
+                                const struct stage_moment *moment) {
+    struct stage_result result = shard->stage->poll(shard->state, moment, CORE_POLL_BUDGET);
+    gauge_add(&shard->gauge->polls, 1);
+    if (result.work == 0 && !result.blocked) {
+        return 0;
+    }
+    if (result.blocked) {
+        gauge_add(&shard->gauge->blocked, 1);
+    }
+    if (result.work > 0) {
+        gauge_add(&shard->gauge->polls_worked, 1);
+        gauge_add(&shard->gauge->items, result.work);
+        core_ring_bells(core, shard);
+    }
+    core_charge(core, shard, result.work > 0 ? GAUGE_WORKING : GAUGE_BLOCKED);
+    return result.work;
+}
+
+/* One round; returns what was done. */
+static uint32_t core_round(struct core *core) {
+    struct stage_moment moment = {.monotonic_ns = io_monotonic_ns(core->io),
+                                  .wall_ms = io_wall_ms(core->io)};
+    uint32_t work = io_poll(core->io);
+    for (uint32_t i = 0; i < core->shard_count; i++) {
+        work += core_poll_shard(core, core->shards[i], &moment);
+    }
+    gauge_add(&core->gauge->loops, 1);
+    if (work == 0) {
+        gauge_add(&core->gauge->loops_empty, 1);
+        core_charge(core, NULL, GAUGE_IDLE);
+    } else {
+        core_charge(core, core->shards[0], GAUGE_HOUSEKEEPING);
+    }
+    return work;
+}
+
+static void core_usage(struct core *core) {
+    struct rusage usage;
+    if (getrusage(RUSAGE_THREAD, &usage) == 0) {
+        gauge_set(&core->gauge->switches_forced, (uint64_t)usage.ru_nivcsw);
+        gauge_set(&core->gauge->switches_chosen, (uint64_t)usage.ru_nvcsw);
+        gauge_set(&core->gauge->page_faults, (uint64_t)(usage.ru_minflt + usage.ru_majflt));
+        uint64_t cpu_us = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
+                          (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+        gauge_set(&core->gauge->cpu_ns, cpu_us * 1000);
+    }
+}
+
+/* Sleeps until the io or a doorbell has something, unless one more round finds work after all. */
+static void core_park(struct core *core) {
+    if (!doorbell_prepare(&core->doorbell)) {
+        return;
+    }
+    gauge_add(&core->gauge->parks_prepared, 1);
+    if (core_round(core) == 0 && atomic_load_relaxed_u32(&core->pipeline->stop) == 0) {
+        core_usage(core);
+        io_park(core->io, UINT64_MAX);
+        gauge_add(&core->gauge->parks, 1);
+        core_charge(core, NULL, GAUGE_IDLE);
+    }
+    if (doorbell_finish(&core->doorbell)) {
+        gauge_add(&core->gauge->wakes, 1);
+    }
+}
+
+/* Asks the shards that may come to rest to do so; true once all of this core have. */
+static bool core_drain(struct core *core) {
+    struct stage_moment moment = {.monotonic_ns = io_monotonic_ns(core->io),
+                                  .wall_ms = io_wall_ms(core->io)};
+    bool all = true;
+    for (uint32_t i = 0; i < core->shard_count; i++) {
+        struct runner_shard *shard = core->shards[i];
+        if (shard->drained != 0) {
+            continue;
+        }
+        if (pipeline_drained_before(core->pipeline, shard->stage->id) &&
+            shard->stage->drain(shard->state, &moment)) {
+            /* Partner: the acquire in pipeline_drained_before, on the cores behind. */
+            atomic_store_release_u32(&shard->drained, 1);
+            for (uint32_t other = 0; other < core->pipeline->core_count; other++) {
+                if (other != core->index) {
+                    io_wake(core->pipeline->cores[other].io);
+                }
+            }
+        } else {
+            all = false;
+        }
+        core_ring_bells(core, shard);
+    }
+    return all;
+}
+
+static void core_loop(struct core *core) {
+    struct wait_state wait = {0};
+    uint32_t rounds = 0;
+    for (;;) {
+        uint32_t work = core_round(core);
+        if (++rounds % CORE_USAGE_ROUNDS == 0) {
+            core_usage(core);
+        }
+        /* Partner: pipeline_stop, which also wakes us. */
+        if (atomic_load_acquire_u32(&core->pipeline->stop) != 0) {
+            if (core_drain(core)) {
+                return;
+            }
+            if (work == 0) {
+                /* Somebody before us is not at rest yet: wait for its completions or its wake. */
+                io_park(core->io, 1000 * 1000);
+                core_charge(core, NULL, GAUGE_IDLE);
+            }
+            continue;
+        }
+        if (work > 0) {
+            wait_reset(&wait);
+            continue;
+        }
+        switch (wait_next(core->policy, &wait)) {
+        case WAIT_SPIN: break;
+        case WAIT_PAUSE: wait_pause(); break;
+        case WAIT_PARK:
+            core_park(core);
+            wait_reset(&wait);
+            break;
+        }
+    }
+}
+
+static void core_pin(struct core *core) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(core->cpu, &set);
+    if (sched_setaffinity(0, sizeof(set), &set) != 0) {
+        log_warn("core_not_pinned", "core=%u cpu=%u errno=%d", core->index, core->cpu, errno);
+    }
+}
+
+void *core_main(void *argument) {
+    struct core *core = argument;
+    char name[16]; /* the kernel's limit for a thread's name */
+    snprintf(name, sizeof(name), "weir-%u-cpu%u", core->index % 100, core->cpu % 1000);
+    pthread_setname_np(pthread_self(), name);
+    core_pin(core);
+    io_adopt(core->io);
+    gauge_set(&core->gauge->started_ns, io_monotonic_ns(core->io));
+    gauge_set(&core->gauge->charged_until_ns, core->gauge->started_ns);
+    for (uint32_t i = 0; i < core->shard_count && core->start_error == 0; i++) {
+        struct runner_shard *shard = core->shards[i];
+        gauge_set(&shard->gauge->core, core->index + 1);
+        if (shard->stage->start != NULL) {
+            core->start_error = shard->stage->start(shard->state, &core->start_text);
+        }
+    }
+    pthread_barrier_wait(&core->pipeline->started); /* everybody's start_error is written ... */
+    pthread_barrier_wait(&core->pipeline->started); /* ... and pipeline_start has judged them */
+    if (atomic_load_acquire_u32(&core->pipeline->stop) != 2) {
+        core_loop(core);
+    }
+    core_usage(core);
+    return NULL;
+}

@@ -1,0 +1,224 @@
+#ifndef WEIR_STAGES_NODE_H
+#define WEIR_STAGES_NODE_H
+
+/*
+ * The node: what all shards of one process may read.
+ *
+ * Three sorts of things, and nothing else, are seen by more than one thread besides rings:
+ *
+ *   options      set before the first core starts, constant from then on.
+ *   figures      what a stage publishes about itself: one writer each, relaxed words, a cache line
+ *                group for each writer.  Readers (INFO, the monitor) get whole values of some
+ *                recent moment.  Nothing is decided by a figure that must be exact.
+ *   records      one for each connection slot, for CLIENT LIST and the like: read writes one half,
+ *                validate the other.
+ *
+ * The few words by which stages do steer each other are listed in struct node_signals, with their
+ * writer, their readers and why a glance suffices.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "machines/machine.h"
+#include "queues/atomic.h"
+#include "storage/identity.h"
+#include "storage/log.h"
+#include "wire/resp_parse.h"
+
+/* Lengths of texts, without the zero behind them where it matters. */
+enum {
+    NODE_PASSWORD_BYTES_MAX = 512,
+    NODE_CLIENT_NAME_BYTES_MAX = 64,
+    NODE_ADDRESS_BYTES_MAX = 64,
+    NODE_CONFIG_ITEMS_MAX = 64,
+};
+
+/* One configured value as CONFIG GET shows it. */
+struct node_config_item {
+    const char *name; /* Redis's key where one exists */
+    const char *value;
+};
+
+/* Constant after the start. */
+struct node_options {
+    const struct machine_operations *machine;
+    struct machine_options machine_options; /* hash_seed is set by the genesis entry */
+    struct identity identity;
+    enum durability durability;
+    uint32_t batch_count;            /* power of two: batches = receive buffers of a read shard */
+    uint32_t connections_max;        /* maxclients */
+    uint32_t connection_batches_max; /* batches one connection may have in flight */
+    struct resp_limits resp_limits;
+    uint64_t memory_bytes_max;             /* maxmemory; 0: no limit */
+    uint64_t carry_bytes_max;              /* arena of unfinished and large commands */
+    uint64_t reply_bytes_max;              /* arena of large replies */
+    uint64_t backlog_bytes_max;            /* what slow readers may leave unread, all together */
+    uint64_t backlog_connection_bytes_max; /* and each of them */
+    char password[NODE_PASSWORD_BYTES_MAX + 1]; /* requirepass; empty: none */
+    struct log_options log;
+    const char *map_text; /* the map as configured, for INFO */
+    const char *data_directory;
+    uint16_t port; /* where clients are served */
+    uint64_t started_wall_ms;
+    const char *version;         /* of this program */
+    uint64_t snapshot_log_bytes; /* take a snapshot when the log has grown by this; 0: never */
+    const struct node_config_item *config_items;
+    uint32_t config_item_count;
+};
+
+/* What read publishes. */
+struct node_read_figures {
+    uint64_t connections; /* open now */
+    uint64_t accepted;    /* since the start */
+    uint64_t rejected;    /* over maxclients */
+    uint64_t accept_errors;
+    uint64_t received_bytes;
+    uint64_t buffers_exhausted; /* receives that ended for want of a buffer */
+};
+
+/* What validate publishes. */
+struct node_validate_figures {
+    uint64_t commands; /* judged */
+    uint64_t refused;
+    uint64_t auth_failures;
+};
+
+/* What replicate publishes. */
+struct node_replicate_figures {
+    uint64_t role; /* enum raft_role */
+    uint64_t term;
+    uint64_t leader;
+    uint64_t last_index;
+    uint64_t durable_index;
+    uint64_t commit_index;
+    uint64_t log_writes;
+    uint64_t log_write_bytes;
+    uint64_t log_entries;
+    uint64_t log_write_ns_total;
+    uint64_t log_write_ns_max;
+    uint64_t log_full; /* 1 while there is no room for the next segment */
+    uint64_t log_time_ms;
+};
+
+/* What apply publishes. */
+struct node_apply_figures {
+    uint64_t applied_index;
+    uint64_t reads;
+    uint64_t writes;
+    uint64_t memory_bytes; /* of the machine */
+    uint64_t record_count;
+    uint64_t log_time_ms; /* of the last entry applied */
+    uint64_t next_deadline_ms;
+    uint64_t snapshot_index;
+    uint64_t snapshots; /* completed */
+    uint64_t snapshot_failures;
+    uint64_t snapshot_running;
+};
+
+/* What write publishes. */
+struct node_write_figures {
+    uint64_t sent_bytes;
+    uint64_t sends;
+    uint64_t slow_cut; /* connections closed because they did not read */
+    uint64_t backlog_bytes;
+};
+
+/* Words by which stages steer each other.  Each on a line of its own. */
+struct node_signals {
+    /* Writer: the main thread.  Readers: read (drain), validate.  A late glance only delays. */
+    CACHE_ALIGNED uint32_t stopping;
+    /* Writer: validate (SHUTDOWN).  Reader: the main thread, which it also wakes. */
+    CACHE_ALIGNED uint32_t shutdown_requested;
+    /* Writer: replicate, once the genesis entry is applied.  Reader: read, which accepts nobody
+       before.  Published with release after hash_seed; read acquires it. */
+    CACHE_ALIGNED uint32_t serving;
+    uint64_t hash_seed;
+    uint32_t partition_bits;
+    /* Writer: apply (release, after it has left the entry's memory).  Reader: replicate
+       (acquire), which then gives that memory back. */
+    CACHE_ALIGNED uint32_t applied_sequence; /* counts the publications of applied_index */
+    uint64_t applied_index;
+    /* Writer: replicate, while it waits for apply (for log memory, for room in the ring, for the
+       catch-up buffer).  Reader: apply, which then sends a note.  Each side stores its word, makes
+       a full fence, and looks at the other's, so that not both can miss. */
+    CACHE_ALIGNED uint32_t applied_wanted;
+    /* Writer: replicate or apply, on a final failure.  Reader: the main thread. */
+    CACHE_ALIGNED uint32_t failing; /* exchanged to 1 by the first to fail */
+    uint32_t failed;
+    char failure[ERROR_TEXT_BYTES];
+};
+
+/*
+ * One connection slot as others may see it.  read owns the first part, validate the second; what
+ * must be seen whole is guarded by a sequence each (odd while being written) and is written and
+ * copied by stages/node_record.h; the rest are single words, stored and loaded relaxed.
+ */
+struct node_record {
+    /* read: under open_sequence */
+    CACHE_ALIGNED uint32_t open_sequence;
+    uint32_t open; /* the slot is in use */
+    uint32_t generation;
+    int32_t socket;
+    uint64_t client_id; /* unique in the process's life, from 1 */
+    uint64_t opened_ms;
+    char address[NODE_ADDRESS_BYTES_MAX];
+
+    /* validate: single words */
+    CACHE_ALIGNED uint32_t authenticated; /* also glanced at by parse: its limits before it */
+    uint32_t resp_version;
+    uint32_t last_command; /* enum batch_table << 16 | row; 0: none yet */
+    uint64_t last_command_ms;
+    uint64_t commands;
+    /* validate: under names_sequence */
+    uint32_t names_sequence;
+    char name[NODE_CLIENT_NAME_BYTES_MAX];
+    char library_name[NODE_CLIENT_NAME_BYTES_MAX];
+    char library_version[NODE_CLIENT_NAME_BYTES_MAX];
+};
+
+/* What the snapshot held: apply restores it before replicate opens the log behind it. */
+struct node_recovery {
+    struct entry_tail tail; /* entry_tail_origin() without a snapshot */
+    bool has_genesis;
+    struct entry_genesis genesis;
+    struct configuration configuration; /* member_count 0: not known from a snapshot */
+};
+
+struct node {
+    const struct node_options *options;
+    struct node_recovery recovery; /* written by apply's init, read by replicate's start */
+    struct node_signals signals;
+    CACHE_ALIGNED struct node_read_figures read;
+    CACHE_ALIGNED struct node_validate_figures validate;
+    CACHE_ALIGNED struct node_replicate_figures replicate;
+    CACHE_ALIGNED struct node_apply_figures apply;
+    CACHE_ALIGNED struct node_write_figures write;
+    struct node_record *records;      /* connections_max of them */
+    void (*wake_main)(void *context); /* any thread: makes the main thread look at the signals */
+    void *wake_context;
+    const uint8_t *gauges; /* the gauge file's memory (queues/gauge.h) */
+    size_t gauges_bytes;
+};
+
+/* A final failure, from any stage: keeps the first sentence and wakes the main thread. */
+void node_fail(struct node *node, const char *sentence);
+
+/* Adds to a figure; its one writer only. */
+static inline void node_figure_add(uint64_t *figure, uint64_t amount) {
+    atomic_store_relaxed_u64(figure, atomic_load_relaxed_u64(figure) + amount);
+}
+
+/* Sets a figure; its one writer only. */
+static inline void node_figure_set(uint64_t *figure, uint64_t value) {
+    atomic_store_relaxed_u64(figure, value);
+}
+
+/* Reads a figure; any thread. */
+static inline uint64_t node_figure(const uint64_t *figure) {
+    return atomic_load_relaxed_u64(figure);
+}
+
+#endif

@@ -1,0 +1,585 @@
+/*
+ * The parse stage: from bytes to commands, in place.
+ *
+ * Happy path: a batch's bytes are whole commands.  They are parsed where they were received, each
+ * is looked up and its keys are hashed, and the batch goes to validate.
+ *
+ * A command that is not complete at the end of the batch is moved to the connection's carry, a
+ * block of this shard's arena: first its bytes, behind them the table of the arguments found so
+ * far.  Bytes that come later are appended there; when the command is complete the block travels
+ * with the batch, and what is behind the command moves to a new block.  A carry grows as bytes
+ * arrive, never by what a client announces.
+ *
+ * Failure modes: not RESP: the batch ends with a refusal, and the connection is closed after its
+ * replies.  The arena is full: the connection with the largest unfinished command is refused, so
+ * that the others can finish theirs.  More commands than a batch holds, or an AUTH or HELLO before
+ * authentication (whose outcome decides the limits of what follows): the rest goes to the carry and
+ * the batch comes round again (BATCH_CONTINUE).
+ *
+ * A connection, as parse sees it:  READING ──not RESP, or refused──► BROKEN: its bytes are dropped.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "stages/arena.h"
+#include "stages/directory.h"
+#include "stages/parse.h"
+#include "stages/pipeline.h"
+
+enum {
+    PARSE_TAKE_MAX = 64,
+    /* What a connection that is not authenticated may leave unfinished: two of the largest bulks
+       it may send, with room for their headers. */
+    PARSE_UNAUTHENTICATED_CARRY_BYTES = 2 * RESP_UNAUTHENTICATED_BULK_LENGTH_DEFAULT + 1024,
+    /* Arguments for which a new carry has room. */
+    PARSE_CARRY_ARGUMENTS_MIN = 16,
+    PARSE_KEYS_MAX = BATCH_ARGUMENTS_MAX,
+};
+
+/* The unfinished command of a connection. */
+struct parse_carry {
+    uint32_t block;          /* BATCH_NO_BLOCK: none */
+    uint32_t length_bytes;   /* of the command's bytes, and whatever is behind it */
+    uint32_t capacity_bytes; /* the tables begin here, rounded up to 8 */
+    uint32_t argument_capacity;
+    uint32_t argument_count; /* found so far */
+};
+
+enum parse_state { PARSE_READING = 0, PARSE_BROKEN };
+
+struct parse_connection {
+    uint32_t generation;
+    uint8_t state; /* enum parse_state */
+    bool refused;  /* its carry was taken away: say so with the next batch */
+    struct resp_parser parser;
+    struct parse_carry carry;
+};
+
+struct parse_shard {
+    struct pipeline *pipeline;
+    struct node *node;
+    const struct directory *directory;
+    struct ring *from_read;
+    struct ring *to_validate;
+    struct ring *from_write; /* carry blocks that came home */
+    struct arena *arena;
+    struct parse_connection *connections;
+    uint32_t connections_max;
+    uint32_t *positions; /* scratch: key positions of one command */
+};
+
+/* What is being parsed. */
+struct parse_region {
+    uint8_t *bytes; /* of the current command */
+    uint32_t length_bytes;
+    bool in_carry;
+};
+
+/* ---- the carry ----------------------------------------------------------------------------- */
+
+static size_t carry_tables_offset(const struct parse_carry *carry) {
+    return ALIGN_UP((size_t)carry->capacity_bytes, (size_t)8);
+}
+
+static uint8_t *carry_bytes(const struct parse_shard *shard, const struct parse_carry *carry) {
+    return arena_memory(shard->arena, carry->block);
+}
+
+static struct resp_argument *carry_arguments(const struct parse_shard *shard,
+                                             const struct parse_carry *carry) {
+    return (struct resp_argument *)(void *)(carry_bytes(shard, carry) + carry_tables_offset(carry));
+}
+
+/* The key hashes of a carried command stand behind its arguments. */
+static uint64_t *carry_hashes(const struct parse_shard *shard, const struct parse_carry *carry) {
+    return (uint64_t *)(void *)(carry_arguments(shard, carry) + carry->argument_capacity);
+}
+
+static void carry_forget(struct parse_shard *shard, struct parse_carry *carry) {
+    if (carry->block != BATCH_NO_BLOCK) {
+        arena_give(shard->arena, carry->block);
+    }
+    *carry = (struct parse_carry){.block = BATCH_NO_BLOCK};
+}
+
+/* Takes the largest carry away from its connection; false if `self` has the largest. */
+static bool carry_evict_largest(struct parse_shard *shard, const struct parse_connection *self) {
+    struct parse_connection *largest = NULL;
+    for (uint32_t slot = 0; slot < shard->connections_max; slot++) {
+        struct parse_connection *connection = &shard->connections[slot];
+        if (connection->carry.block != BATCH_NO_BLOCK &&
+            (largest == NULL || connection->carry.capacity_bytes > largest->carry.capacity_bytes)) {
+            largest = connection;
+        }
+    }
+    if (largest == NULL || largest == self) {
+        return false;
+    }
+    carry_forget(shard, &largest->carry);
+    largest->state = PARSE_BROKEN;
+    largest->refused = true;
+    return true;
+}
+
+/*
+ * Gives the connection a carry of at least these capacities, keeping what is in it.  False if there
+ * is no memory even after refusing others; then nothing has changed.
+ */
+static bool carry_reserve(struct parse_shard *shard, struct parse_connection *connection,
+                          uint32_t capacity_bytes, uint32_t argument_capacity) {
+    struct parse_carry *carry = &connection->carry;
+    if (carry->block != BATCH_NO_BLOCK && carry->capacity_bytes >= capacity_bytes &&
+        carry->argument_capacity >= argument_capacity) {
+        return true;
+    }
+    struct parse_carry grown = *carry;
+    grown.capacity_bytes =
+        capacity_bytes > carry->capacity_bytes ? capacity_bytes : carry->capacity_bytes;
+    grown.argument_capacity =
+        argument_capacity > carry->argument_capacity ? argument_capacity : carry->argument_capacity;
+    uint64_t need =
+        carry_tables_offset(&grown) +
+        (uint64_t)grown.argument_capacity * (sizeof(struct resp_argument) + sizeof(uint64_t));
+    do {
+        grown.block = arena_take(shard->arena, need);
+    } while (grown.block == BATCH_NO_BLOCK && carry_evict_largest(shard, connection));
+    if (grown.block == BATCH_NO_BLOCK) {
+        return false;
+    }
+    if (carry->block != BATCH_NO_BLOCK) {
+        memcpy(carry_bytes(shard, &grown), carry_bytes(shard, carry), carry->length_bytes);
+        memcpy(carry_arguments(shard, &grown), carry_arguments(shard, carry),
+               carry->argument_count * sizeof(struct resp_argument));
+        arena_give(shard->arena, carry->block);
+    }
+    *carry = grown;
+    return true;
+}
+
+/* How large to make a carry that holds `have` bytes of a command which needs at least `needed`. */
+static uint32_t carry_goal_bytes(uint32_t have, uint32_t needed) {
+    uint64_t doubled = (uint64_t)have * 2;
+    uint64_t goal = doubled > BATCH_BUFFER_BYTES ? doubled : BATCH_BUFFER_BYTES;
+    if (goal > needed && needed > have) {
+        goal = needed; /* it is not known to become longer */
+    }
+    ASSERT(goal >= have && goal <= UINT32_MAX);
+    return (uint32_t)goal;
+}
+
+/* ---- commands ------------------------------------------------------------------------------ */
+
+static bool name_is(const uint8_t *name, uint32_t length_bytes, const char *what) {
+    return length_bytes == strlen(what) && strncasecmp((const char *)name, what, length_bytes) == 0;
+}
+
+/* Hashes the keys of a machine command. */
+static void command_keys(struct parse_shard *shard, struct batch *batch,
+                         struct batch_command *command) {
+    command->key_first = batch->key_count;
+    command->key_count = 0;
+    int16_t arity = directory_arity(shard->directory, command->table, command->row);
+    uint32_t least = (uint32_t)(arity < 0 ? -arity : arity);
+    if (command->argument_count < least ||
+        (arity > 0 && command->argument_count != (uint32_t)arity)) {
+        return; /* validate will refuse it; its keys mean nothing */
+    }
+    uint32_t count =
+        directory_keys(shard->directory, command->table, command->row, batch, command,
+                       shard->positions, shard->node->options->resp_limits.argument_count_max);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t length_bytes;
+        const uint8_t *key = batch_argument(batch, command, shard->positions[i] + 1, &length_bytes);
+        batch->key_hashes[batch->key_count++] =
+            machine_key_hash(key, length_bytes, shard->node->signals.hash_seed);
+    }
+    command->key_count = count;
+}
+
+/* Adds the command that the parser has just completed. */
+static struct batch_command *command_add(struct parse_shard *shard, struct batch *batch,
+                                         uint8_t *base, const struct resp_command *parsed) {
+    ASSERT(batch->command_count < BATCH_COMMANDS_MAX);
+    struct batch_command *command = &batch->commands[batch->command_count++];
+    *command = (struct batch_command){.base = base,
+                                      .argument_first = batch->argument_count,
+                                      .argument_count = parsed->argument_count,
+                                      .is_inline = parsed->is_inline};
+    batch->argument_count += parsed->argument_count;
+    uint32_t length_bytes;
+    const uint8_t *name = batch_argument(batch, command, 0, &length_bytes);
+    directory_find(shard->directory, name, length_bytes, &command->table, &command->row);
+    if (command->table == TABLE_MACHINE) {
+        command_keys(shard, batch, command);
+    }
+    return command;
+}
+
+/* Ends the batch, and the connection, with a refusal. */
+static void refuse_and_close(struct parse_connection *connection, struct batch *batch,
+                             enum batch_refusal refusal, uint16_t row, uint8_t detail) {
+    connection->state = PARSE_BROKEN;
+    batch->flags |= BATCH_CLOSE_AFTER;
+    /* There is always room: parse stops one command before the table is full. */
+    ASSERT(batch->command_count < BATCH_COMMANDS_MAX);
+    struct batch_command *command = &batch->commands[batch->command_count++];
+    *command = (struct batch_command){.base = batch->reply_room,
+                                      .fate = FATE_REFUSED,
+                                      .refusal = (uint8_t)refusal,
+                                      .row = row,
+                                      .detail = detail};
+}
+
+static bool stops_parse(const struct batch_command *command, const struct batch *batch) {
+    uint32_t length_bytes;
+    const uint8_t *name = batch_argument(batch, command, 0, &length_bytes);
+    return name_is(name, length_bytes, "auth") || name_is(name, length_bytes, "hello");
+}
+
+/* ---- one batch ----------------------------------------------------------------------------- */
+
+/*
+ * Leaves the rest of the region, which begins at a command's first byte, to the connection.  If the
+ * rest already stands at the beginning of its carry, nothing moves.  `partial` arguments of the
+ * unfinished command stand at batch->arguments + batch->argument_count.
+ */
+static void leave_rest(struct parse_shard *shard, struct parse_connection *connection,
+                       struct batch *batch, const struct parse_region *region, uint32_t needed,
+                       uint32_t partial) {
+    struct parse_carry *carry = &connection->carry;
+    struct parse_carry travelling = *carry;
+    bool travels = region->in_carry && batch->command_count > 0;
+    if (region->in_carry && !travels && region->length_bytes == 0) {
+        carry_forget(shard, carry);
+        return;
+    }
+    if (region->in_carry && !travels) {
+        carry->length_bytes = region->length_bytes;
+        if (batch->arguments != carry_arguments(shard, carry)) {
+            if (!carry_reserve(shard, connection, carry->capacity_bytes, partial)) {
+                refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0);
+                carry_forget(shard, carry);
+                return;
+            }
+            memcpy(carry_arguments(shard, carry), batch->arguments + batch->argument_count,
+                   partial * sizeof(struct resp_argument));
+        }
+        carry->argument_count = partial;
+        return;
+    }
+    /* The block with the commands found so far goes with the batch. */
+    *carry = (struct parse_carry){.block = BATCH_NO_BLOCK};
+    if (travels) {
+        batch->carry_block = travelling.block;
+    }
+    if (region->length_bytes == 0) {
+        return;
+    }
+    uint32_t arguments = partial < PARSE_CARRY_ARGUMENTS_MIN ? PARSE_CARRY_ARGUMENTS_MIN : partial;
+    if (!carry_reserve(shard, connection, carry_goal_bytes(region->length_bytes, needed),
+                       arguments)) {
+        refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0);
+        return;
+    }
+    memcpy(carry_bytes(shard, carry), region->bytes, region->length_bytes);
+    memcpy(carry_arguments(shard, carry), batch->arguments + batch->argument_count,
+           partial * sizeof(struct resp_argument));
+    carry->length_bytes = region->length_bytes;
+    carry->argument_count = partial;
+}
+
+/* Enlarges the argument table of the one command that is too long for the batch's slots. */
+static bool enlarge_arguments(struct parse_shard *shard, struct parse_connection *connection,
+                              struct batch *batch, struct parse_region *region, uint32_t have) {
+    struct parse_carry *carry = &connection->carry;
+    ASSERT(batch->argument_count == 0);
+    bool in_slots = batch->arguments == batch->argument_slots;
+    if (!region->in_carry) {
+        /* An inline line of single letters: it moves to a carry, which travels with the batch. */
+        ASSERT(carry->block == BATCH_NO_BLOCK);
+        if (!carry_reserve(shard, connection, region->length_bytes, 2 * BATCH_ARGUMENTS_MAX)) {
+            return false;
+        }
+        memcpy(carry_bytes(shard, carry), region->bytes, region->length_bytes);
+        region->bytes = carry_bytes(shard, carry);
+        region->in_carry = true;
+    }
+    carry->length_bytes = region->length_bytes;
+    if (!in_slots) {
+        carry->argument_count = have;
+    }
+    if (!carry_reserve(shard, connection, carry->capacity_bytes,
+                       have * 2 > BATCH_ARGUMENTS_MAX ? have * 2 : 2 * BATCH_ARGUMENTS_MAX)) {
+        return false;
+    }
+    if (in_slots) {
+        memcpy(carry_arguments(shard, carry), batch->argument_slots,
+               have * sizeof(struct resp_argument));
+        carry->argument_count = have;
+    }
+    batch->arguments = carry_arguments(shard, carry);
+    batch->key_hashes = carry_hashes(shard, carry);
+    region->bytes = carry_bytes(shard, carry);
+    return true;
+}
+
+static uint32_t argument_room(const struct parse_connection *connection,
+                              const struct batch *batch) {
+    uint32_t capacity = batch->arguments == batch->argument_slots
+                            ? (uint32_t)BATCH_ARGUMENTS_MAX
+                            : connection->carry.argument_capacity;
+    ASSERT(capacity >= batch->argument_count);
+    return capacity - batch->argument_count;
+}
+
+/* Puts the batch's bytes behind the carry and makes the carry the region. */
+static bool region_from_carry(struct parse_shard *shard, struct parse_connection *connection,
+                              struct batch *batch, struct parse_region *region) {
+    struct parse_carry *carry = &connection->carry;
+    uint32_t total = carry->length_bytes + batch->length_bytes;
+    if (total > carry->capacity_bytes &&
+        !carry_reserve(shard, connection, carry_goal_bytes(total, 0), carry->argument_capacity)) {
+        return false;
+    }
+    if (batch->length_bytes > 0) {
+        memcpy(carry_bytes(shard, carry) + carry->length_bytes, batch->bytes, batch->length_bytes);
+    }
+    carry->length_bytes = total;
+    region->bytes = carry_bytes(shard, carry);
+    region->length_bytes = total;
+    region->in_carry = true;
+    if (carry->argument_count + 1 < BATCH_ARGUMENTS_MAX) {
+        memcpy(batch->argument_slots, carry_arguments(shard, carry),
+               carry->argument_count * sizeof(struct resp_argument));
+    } else {
+        batch->arguments = carry_arguments(shard, carry);
+        batch->key_hashes = carry_hashes(shard, carry);
+    }
+    return true;
+}
+
+/* The connection is broken: what is behind is dropped. */
+static void leave_nothing(struct parse_shard *shard, struct parse_connection *connection,
+                          struct batch *batch, struct parse_region *region) {
+    ASSERT(connection->state == PARSE_BROKEN);
+    region->length_bytes = 0;
+    leave_rest(shard, connection, batch, region, 0, 0);
+}
+
+/* Glances at what validate has published: the limits of who has not said who it is. */
+static bool is_authenticated(const struct parse_shard *shard, uint32_t slot) {
+    return shard->node->options->password[0] == '\0' ||
+           atomic_load_relaxed_u32(&shard->node->records[slot].authenticated) != 0;
+}
+
+/* Parses the region to its end or to the first reason to stop. */
+static void parse_region_commands(struct parse_shard *shard, struct parse_connection *connection,
+                                  struct batch *batch, struct parse_region *region) {
+    bool authenticated = is_authenticated(shard, batch->connection.slot);
+    const struct resp_limits *limits = &shard->node->options->resp_limits;
+    for (;;) {
+        struct resp_command parsed;
+        uint32_t room = argument_room(connection, batch);
+        if (batch->command_count == BATCH_COMMANDS_MAX - 1 || room == 0) {
+            batch->flags |= region->length_bytes > 0 ? BATCH_CONTINUE : 0;
+            leave_rest(shard, connection, batch, region, 0, 0);
+            return;
+        }
+        enum resp_result result = resp_parse(
+            &connection->parser, limits, authenticated, region->bytes, region->length_bytes,
+            batch->arguments + batch->argument_count, room, &parsed);
+        switch (result) {
+        case RESP_COMMAND: {
+            const struct batch_command *command = command_add(shard, batch, region->bytes, &parsed);
+            region->bytes += parsed.consumed_bytes;
+            region->length_bytes -= parsed.consumed_bytes;
+            if (!authenticated && region->length_bytes > 0 && stops_parse(command, batch)) {
+                batch->flags |= BATCH_CONTINUE;
+                leave_rest(shard, connection, batch, region, 0, 0);
+                return;
+            }
+            break;
+        }
+        case RESP_EMPTY:
+            region->bytes += parsed.consumed_bytes;
+            region->length_bytes -= parsed.consumed_bytes;
+            if (region->in_carry && batch->command_count == 0) {
+                /* The carry begins with a command: move up what is behind the empty one. */
+                memmove(carry_bytes(shard, &connection->carry), region->bytes,
+                        region->length_bytes);
+                region->bytes = carry_bytes(shard, &connection->carry);
+            }
+            break;
+        case RESP_MORE:
+            if (!authenticated && region->length_bytes > PARSE_UNAUTHENTICATED_CARRY_BYTES) {
+                refuse_and_close(connection, batch, REFUSAL_PROTOCOL,
+                                 RESP_ERROR_BULK_UNAUTHENTICATED, 0);
+                leave_nothing(shard, connection, batch, region);
+                return;
+            }
+            leave_rest(shard, connection, batch, region, parsed.needed_bytes,
+                       parsed.argument_count);
+            return;
+        case RESP_ARGUMENTS_FULL:
+            if (batch->command_count > 0) {
+                batch->flags |= BATCH_CONTINUE;
+                leave_rest(shard, connection, batch, region, 0, parsed.argument_count);
+                return;
+            }
+            if (!enlarge_arguments(shard, connection, batch, region, parsed.argument_count)) {
+                refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0);
+                return;
+            }
+            break;
+        case RESP_ERROR:
+            refuse_and_close(connection, batch, REFUSAL_PROTOCOL, parsed.error, parsed.error_byte);
+            leave_nothing(shard, connection, batch, region);
+            return;
+        case RESP_CROSS_PROTOCOL: /* without a word: a browser is to learn nothing */
+            connection->state = PARSE_BROKEN;
+            batch->flags |= BATCH_CLOSE_AFTER;
+            leave_nothing(shard, connection, batch, region);
+            return;
+        }
+    }
+}
+
+static void batch_reset(struct batch *batch) {
+    batch->commands = batch->command_slots;
+    batch->arguments = batch->argument_slots;
+    batch->key_hashes = batch->key_hash_slots;
+    batch->command_count = 0;
+    batch->argument_count = 0;
+    batch->key_count = 0;
+    ASSERT(batch->carry_block == BATCH_NO_BLOCK);
+}
+
+static void parse_batch(struct parse_shard *shard, struct batch *batch) {
+    struct parse_connection *connection = &shard->connections[batch->connection.slot];
+    batch_reset(batch);
+    if (batch->flags & BATCH_OPEN) {
+        ASSERT(connection->carry.block == BATCH_NO_BLOCK);
+        *connection = (struct parse_connection){.generation = batch->connection.generation,
+                                                .carry = {.block = BATCH_NO_BLOCK}};
+    }
+    ASSERT(connection->generation == batch->connection.generation);
+    if (batch->flags & BATCH_END) {
+        carry_forget(shard, &connection->carry);
+        return;
+    }
+    if (connection->state == PARSE_BROKEN) {
+        if (connection->refused) {
+            connection->refused = false;
+            refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0);
+        }
+        return;
+    }
+    struct parse_region region = {.bytes = batch->bytes, .length_bytes = batch->length_bytes};
+    if (connection->carry.block != BATCH_NO_BLOCK &&
+        !region_from_carry(shard, connection, batch, &region)) {
+        carry_forget(shard, &connection->carry);
+        refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0);
+        return;
+    }
+    if (region.length_bytes > 0) {
+        parse_region_commands(shard, connection, batch, &region);
+    }
+    if (connection->state == PARSE_BROKEN && connection->carry.block != BATCH_NO_BLOCK) {
+        carry_forget(shard, &connection->carry);
+    }
+}
+
+/* ---- the stage ----------------------------------------------------------------------------- */
+
+static void blocks_come_home(struct parse_shard *shard) {
+    uint32_t blocks[PARSE_TAKE_MAX];
+    uint32_t count = ring_u32_dequeue(shard->from_write, blocks, PARSE_TAKE_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        arena_give(shard->arena, blocks[i]);
+    }
+}
+
+static struct stage_result parse_poll(void *state, const struct stage_moment *moment,
+                                      uint32_t budget) {
+    struct parse_shard *shard = state;
+    (void)moment;
+    blocks_come_home(shard);
+    uint32_t ids[PARSE_TAKE_MAX];
+    uint32_t count =
+        ring_u32_dequeue(shard->from_read, ids, budget < PARSE_TAKE_MAX ? budget : PARSE_TAKE_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        if (i + 1 < count) {
+            __builtin_prefetch(pipeline_batch(shard->pipeline, ids[i + 1])->bytes);
+        }
+        struct batch *batch = pipeline_batch(shard->pipeline, ids[i]);
+        parse_batch(shard, batch);
+        batch_hand_over(batch, STAGE_PARSE, STAGE_VALIDATE);
+    }
+    if (count > 0) {
+        uint32_t taken = ring_u32_enqueue(shard->to_validate, ids, count);
+        ASSERT(taken == count); /* as long as the pool */
+    }
+    return (struct stage_result){.work = count};
+}
+
+static bool parse_drain(void *state, const struct stage_moment *moment) {
+    struct parse_shard *shard = state;
+    (void)moment;
+    blocks_come_home(shard);
+    return ring_ready(shard->from_read, 1) == 0 && ring_ready(shard->from_write, 1) == 0;
+}
+
+static void parse_fini(void *state) {
+    struct parse_shard *shard = state;
+    arena_destroy(shard->arena);
+    free(shard->connections);
+    free(shard->positions);
+    free(shard);
+}
+
+static int parse_init(void **out, const struct stage_environment *environment,
+                      struct error_text *error) {
+    const struct parse_options *options = environment->options;
+    struct parse_shard *shard = calloc(1, sizeof(*shard));
+    if (shard == NULL) {
+        error_text_set(error, "no memory for the parse stage");
+        return WEIR_ENOMEM;
+    }
+    struct pipeline *pipeline = environment->pipeline;
+    shard->pipeline = pipeline;
+    shard->node = pipeline_node(pipeline);
+    shard->directory = options->directory;
+    shard->from_read = pipeline_ring(pipeline, STAGE_READ, 0, STAGE_PARSE, environment->shard);
+    shard->to_validate =
+        pipeline_ring(pipeline, STAGE_PARSE, environment->shard, STAGE_VALIDATE, 0);
+    shard->from_write = pipeline_ring(pipeline, STAGE_WRITE, 0, STAGE_PARSE, environment->shard);
+    shard->connections_max = shard->node->options->connections_max;
+    shard->connections = calloc(shard->connections_max, sizeof(*shard->connections));
+    shard->positions =
+        calloc(shard->node->options->resp_limits.argument_count_max, sizeof(*shard->positions));
+    if (shard->connections == NULL || shard->positions == NULL ||
+        arena_create(&shard->arena, shard->node->options->carry_bytes_max) != WEIR_OK) {
+        error_text_set(error, "no memory for the parse stage's %u connections",
+                       shard->connections_max);
+        free(shard->connections);
+        free(shard->positions);
+        free(shard);
+        return WEIR_ENOMEM;
+    }
+    for (uint32_t slot = 0; slot < shard->connections_max; slot++) {
+        shard->connections[slot].carry.block = BATCH_NO_BLOCK;
+    }
+    *out = shard;
+    return WEIR_OK;
+}
+
+const struct stage stage_parse = {.id = STAGE_PARSE,
+                                  .name = "parse",
+                                  .init = parse_init,
+                                  .poll = parse_poll,
+                                  .drain = parse_drain,
+                                  .fini = parse_fini};

@@ -1,0 +1,102 @@
+#ifndef WEIR_STAGES_PIPELINE_H
+#define WEIR_STAGES_PIPELINE_H
+
+/*
+ * The pipeline: which rings there are, who they join, and the cores that run the shards.
+ *
+ * All wiring stands in one table (pipeline.c): for each link its producer stage, consumer stage,
+ * what travels, and how long it is, with the reason.  For every link there is a ring for each pair
+ * of producer shard and consumer shard, up to the configured maximum, created at start.
+ *
+ *   link                 carries              length
+ *   read_parse           batch id             the pool: never full
+ *   parse_validate       batch id             the pool
+ *   validate_replicate   batch id             the pool
+ *   replicate_apply      struct apply_item    the pool + the catch-up window (bounded; may fill)
+ *   apply_serialize      batch id             the pool
+ *   serialize_write      batch id             the pool
+ *   write_read           struct home_item     the pool + one close notice a connection
+ *   write_parse          block number         the pool: one carry block a batch
+ *   write_validate       block number         the pool: one local block a batch
+ *   write_apply          block number         the pool: one reply block a batch
+ *
+ * Rings as long as the pool cannot be full: there are no more batches than that.
+ */
+
+#include "queues/ring.h"
+#include "stages/map.h"
+#include "stages/node.h"
+#include "stages/stage.h"
+
+/* What replicate hands to apply. */
+struct apply_item {
+    const uint8_t *entry; /* the first entry of the range, back to back; NULL: no entries */
+    uint64_t first_index; /* [first, first + count) */
+    uint32_t entry_count;
+    uint32_t batch; /* that waits beside the one entry, or that only reads; BATCH_NO_BLOCK */
+    uint64_t length_bytes;
+};
+_Static_assert(sizeof(struct apply_item) == 32, "a ring item: a power of two");
+RING_TYPED(ring_apply, struct apply_item);
+
+/* What comes home to read. */
+enum home_kind {
+    HOME_BATCH,        /* value: a batch, all of whose replies are sent or forgotten */
+    HOME_CLOSE_NOTICE, /* value: a connection slot whose sending half is dead or done */
+};
+struct home_item {
+    uint32_t kind; /* enum home_kind */
+    uint32_t value;
+    uint32_t generation; /* of the slot, for HOME_CLOSE_NOTICE */
+    uint32_t reserved;
+};
+_Static_assert(sizeof(struct home_item) == 16, "a ring item: a power of two");
+RING_TYPED(ring_home, struct home_item);
+
+struct pipeline;
+
+struct pipeline_options {
+    struct node *node; /* options and records are set; figures zero */
+    const struct map *map;
+    const void *stage_options[STAGE_COUNT];
+    const char *gauge_path;       /* shared-memory file to create; NULL: anonymous memory */
+    uint32_t io_features_allowed; /* for io_create */
+};
+
+/* Makes batches, rings, cores and shards.  Main thread; blocks and allocates.
+ * On error nothing is left, and the text says what and what to do. */
+int pipeline_create(struct pipeline **out, const struct pipeline_options *options,
+                    struct error_text *error);
+
+/* Starts the cores' threads.  Errors: WEIR_ENOMEM, or what a shard's start said. */
+int pipeline_start(struct pipeline *pipeline, struct error_text *error);
+
+/* Asks for a clean stop: drains in the pipeline's order.  Returns at once. */
+void pipeline_stop(struct pipeline *pipeline);
+
+/* Waits until every core has ended (after pipeline_stop or a failure).  0, or the failure. */
+int pipeline_join(struct pipeline *pipeline, struct error_text *error);
+
+/* Frees it, whether or not it was ever started; its threads have ended. */
+void pipeline_destroy(struct pipeline *pipeline);
+
+/* ---- for shards ---------------------------------------------------------------------------- */
+
+/* The node and the batch of that id (asserted to exist).  Any thread; the batch is its owner's. */
+struct node *pipeline_node(const struct pipeline *pipeline);
+struct batch *pipeline_batch(const struct pipeline *pipeline, uint32_t id);
+
+/* The ring from one shard to another; asserts that the table has that link. */
+struct ring *pipeline_ring(const struct pipeline *pipeline, enum stage_id from, uint32_t from_shard,
+                           enum stage_id to, uint32_t to_shard);
+
+/* Shards of a stage. */
+uint32_t pipeline_shards(const struct pipeline *pipeline, enum stage_id stage);
+
+/* The receive buffers' memory, contiguous by batch id (read registers it). */
+uint8_t *pipeline_buffers(const struct pipeline *pipeline);
+
+/* Batches there are: those with a receive buffer first, then the markers (bytes == NULL). */
+uint32_t pipeline_batch_total(const struct pipeline *pipeline);
+
+#endif

@@ -1,0 +1,101 @@
+#ifndef WEIR_STAGES_PIPELINE_INTERNAL_H
+#define WEIR_STAGES_PIPELINE_INTERNAL_H
+
+/*
+ * What pipeline.c (memory and wiring) and core.c (threads) share.  Stages do not include it.
+ *
+ * Threads: everything here is made by the main thread before the cores start, and constant from
+ * then on, but for the fields that name their writer.
+ */
+
+#include <pthread.h>
+
+#include "queues/doorbell.h"
+#include "queues/gauge.h"
+#include "queues/ring.h"
+#include "queues/wait.h"
+#include "stages/pipeline.h"
+
+enum {
+    /* Shards of one stage.  Sharding while the server runs raises it; the tables below and the map
+       are written for any number. */
+    PIPELINE_SHARDS_MAX = 1,
+    /* Rings that leave one shard: a stage has at most four links, one ring for each consumer. */
+    PIPELINE_RINGS_OUT_MAX = 8,
+    /* Batches without a receive buffer, for the end of connections: a connection that ends while
+       all are under way waits until one is home. */
+    PIPELINE_MARKERS = 64,
+    PIPELINE_LINKS_MAX = 16,
+};
+
+struct core;
+
+/* A ring as its producer's core sees it: whom to wake when its tail has moved. */
+struct ring_out {
+    struct ring *ring;
+    struct core *consumer; /* NULL if it is this very core */
+    uint32_t tail_seen;    /* core's thread: the tail when it last looked */
+};
+
+/* A shard and where it runs. */
+struct runner_shard {
+    const struct stage *stage;
+    void *state;
+    uint32_t number;      /* among its stage's shards */
+    uint32_t gauge_index; /* in the gauge file */
+    struct gauge_shard *gauge;
+    struct ring_out out[PIPELINE_RINGS_OUT_MAX];
+    uint32_t out_count;
+    uint32_t drained; /* writer: its core.  Readers: the cores of the stages behind it (acquire) */
+};
+
+/* One thread. */
+struct core {
+    struct pipeline *pipeline;
+    uint32_t index;
+    uint32_t cpu;
+    struct io *io;
+    struct runner_shard *shards[STAGE_COUNT * PIPELINE_SHARDS_MAX];
+    uint32_t shard_count;
+    const struct wait_policy *policy;
+    struct doorbell doorbell;
+    struct gauge_core *gauge;
+    pthread_t thread;
+    bool has_thread;
+    int start_error; /* written by its thread before it reports in */
+    struct error_text start_text;
+};
+
+struct pipeline {
+    struct node *node;
+    struct map map;
+    uint32_t batch_total; /* buffers + markers */
+    struct batch *batches;
+    uint8_t *slots; /* one mapping: buffers, then the tables of each batch */
+    size_t slots_bytes;
+    struct ring *rings[PIPELINE_LINKS_MAX][PIPELINE_SHARDS_MAX][PIPELINE_SHARDS_MAX];
+    uint8_t *ring_memory;
+    size_t ring_memory_bytes;
+    struct runner_shard shards[STAGE_COUNT][PIPELINE_SHARDS_MAX];
+    struct core cores[MAP_THREADS_MAX];
+    uint32_t core_count;
+    struct doorbell_barrier barrier;
+    struct gauge_file gauges;
+    uint8_t *gauge_memory;
+    size_t gauge_memory_bytes;
+    char gauge_path[256];
+    uint32_t stop; /* writer: any caller of pipeline_stop.  Readers: the cores */
+    pthread_barrier_t started;
+    bool running;
+};
+
+/* Where a core begins; the argument is its struct core. */
+void *core_main(void *core);
+
+/* The wait policy for a core of this map. */
+const struct wait_policy *core_policy(const struct map *map);
+
+/* Is every shard of the stages before `stage` at rest?  Any core. */
+bool pipeline_drained_before(const struct pipeline *pipeline, enum stage_id stage);
+
+#endif

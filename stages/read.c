@@ -1,0 +1,526 @@
+/*
+ * The read stage.  See stages/read.h for the life of a connection.
+ *
+ * Happy path of a poll: batches that came home give their buffers back; completions become batches
+ * for parse; paused connections whose reason is gone are armed again.
+ *
+ * Failure modes: no buffer left: the connection waits in `starved` until one is home.  Too many
+ * batches of one connection: its receive is stopped and armed again at half the limit.  Too many
+ * connections: told so and closed.  A failing accept does not stop accepting.
+ */
+
+#include "stages/read.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "queues/pool.h"
+#include "stages/node_record.h"
+#include "stages/pipeline.h"
+
+enum {
+    READ_TAKE_MAX = 64, /* completions a turn: one budget */
+    READ_LISTEN_BACKLOG = 1024,
+    READ_REFUSALS_MAX = 16, /* connections over the limit being told so at once */
+    READ_USER_ACCEPT = 1,   /* low bits of `user`: what the completion is about */
+    READ_USER_RECEIVE = 2,
+    READ_USER_REFUSAL = 3,
+    READ_USER_KIND_BITS = 2,
+};
+
+enum read_state { READ_FREE = 0, READ_OPEN, READ_ENDING, READ_MARKED, READ_STATES };
+
+static const bool read_moves[READ_STATES][READ_STATES] = {
+    [READ_FREE][READ_OPEN] = true,
+    [READ_OPEN][READ_ENDING] = true,
+    [READ_ENDING][READ_MARKED] = true,
+    [READ_MARKED][READ_FREE] = true,
+};
+
+struct read_connection {
+    uint64_t sequence; /* of its next batch */
+    int32_t socket;
+    uint32_t generation;
+    uint32_t in_flight; /* batches under way */
+    uint32_t next;      /* link in `starved` or `unmarked` */
+    uint8_t state;      /* enum read_state */
+    bool armed;         /* a receive is outstanding: its final completion has not come */
+    bool stopping;      /* io_receive_stop was called on it */
+    bool starved;       /* in the list `starved` */
+    bool paused;        /* at its limit; armed again at half of it */
+    bool opened;        /* its first batch was sent */
+};
+
+struct read_shard {
+    struct pipeline *pipeline;
+    struct node *node;
+    struct io *io;
+    struct io_port *port;
+    const struct read_options *options;
+    struct ring *to_parse;
+    struct ring *from_write;
+    struct read_connection *connections;
+    struct pool *slots;   /* free connection slots */
+    struct pool *markers; /* ids counted from the first marker */
+    void *slots_memory;
+    void *markers_memory;
+    uint32_t connections_max;
+    uint32_t marker_first;  /* batch id of marker 0 */
+    uint32_t open_count;    /* connections not FREE */
+    uint32_t starved_head;  /* connections waiting for a buffer */
+    uint32_t unmarked_head; /* connections waiting for a marker */
+    uint32_t refusals;      /* being told that there are too many */
+    uint64_t clients_total; /* ever accepted: the client ids */
+    int32_t listener;
+    uint64_t wall_ms;
+    bool accepting;
+    bool announced; /* on_serving was called */
+    bool draining;
+};
+
+static const char read_refusal[] = "-ERR max number of clients reached\r\n";
+static const struct iovec read_refusal_piece = {(void *)(uintptr_t)read_refusal,
+                                                sizeof(read_refusal) - 1};
+
+static void state_set(struct read_connection *connection, enum read_state state) {
+    ASSERT(read_moves[connection->state][state]);
+    connection->state = (uint8_t)state;
+}
+
+static uint64_t user_of(uint32_t slot, uint32_t generation, uint32_t kind) {
+    return (uint64_t)generation << 32 | (uint64_t)slot << READ_USER_KIND_BITS | kind;
+}
+
+/* ---- making the shard ---------------------------------------------------------------------- */
+
+static int read_init(void **out, const struct stage_environment *environment,
+                     struct error_text *error) {
+    struct read_shard *shard = calloc(1, sizeof(*shard));
+    if (shard == NULL) {
+        error_text_set(error, "no memory for the read stage");
+        return WEIR_ENOMEM;
+    }
+    struct pipeline *pipeline = environment->pipeline;
+    shard->pipeline = pipeline;
+    shard->node = pipeline_node(pipeline);
+    shard->io = environment->io;
+    shard->options = environment->options;
+    shard->to_parse = pipeline_ring(pipeline, STAGE_READ, environment->shard, STAGE_PARSE, 0);
+    shard->from_write = pipeline_ring(pipeline, STAGE_WRITE, 0, STAGE_READ, environment->shard);
+    shard->connections_max = shard->node->options->connections_max;
+    shard->marker_first = shard->node->options->batch_count;
+    shard->starved_head = BATCH_NO_BLOCK;
+    shard->unmarked_head = BATCH_NO_BLOCK;
+    shard->listener = -1;
+    uint32_t markers = pipeline_batch_total(pipeline) - shard->marker_first;
+    shard->connections = calloc(shard->connections_max, sizeof(*shard->connections));
+    shard->slots_memory = aligned_alloc(
+        CACHE_LINE_BYTES, ALIGN_UP(pool_bytes(shard->connections_max), (size_t)CACHE_LINE_BYTES));
+    shard->markers_memory =
+        aligned_alloc(CACHE_LINE_BYTES, ALIGN_UP(pool_bytes(markers), (size_t)CACHE_LINE_BYTES));
+    if (shard->connections == NULL || shard->slots_memory == NULL ||
+        shard->markers_memory == NULL) {
+        error_text_set(error, "no memory for %u connections", shard->connections_max);
+        free(shard->connections);
+        free(shard->slots_memory);
+        free(shard->markers_memory);
+        free(shard);
+        return WEIR_ENOMEM;
+    }
+    shard->slots = pool_init(shard->slots_memory, shard->connections_max);
+    shard->markers = pool_init(shard->markers_memory, markers);
+    *out = shard;
+    return WEIR_OK;
+}
+
+static int read_start(void *state, struct error_text *error) {
+    struct read_shard *shard = state;
+    /* One accept, a receive for each connection, a mailbox place for each buffer, the refusals. */
+    uint32_t operations =
+        1 + shard->connections_max + shard->node->options->batch_count + READ_REFUSALS_MAX;
+    int result = io_port_create(shard->io, &shard->port, operations);
+    if (result != WEIR_OK) {
+        error_text_set(error, "no memory for %u operations of the read stage", operations);
+        return result;
+    }
+    result = io_buffers_register(shard->io, pipeline_buffers(shard->pipeline), BATCH_BUFFER_BYTES,
+                                 shard->node->options->batch_count, error);
+    if (result != WEIR_OK) {
+        return result;
+    }
+    return io_listen(shard->io, shard->options->listen_address, READ_LISTEN_BACKLOG,
+                     &shard->listener, error);
+}
+
+static void read_fini(void *state) {
+    struct read_shard *shard = state;
+    if (shard->listener >= 0) {
+        io_close(shard->io, shard->listener);
+    }
+    if (shard->port != NULL) {
+        io_port_destroy(shard->port);
+    }
+    free(shard->connections);
+    free(shard->slots_memory);
+    free(shard->markers_memory);
+    free(shard);
+}
+
+/* ---- sending batches on -------------------------------------------------------------------- */
+
+static void batch_send(struct read_shard *shard, struct batch *batch, uint64_t now_ns) {
+    struct read_connection *connection = &shard->connections[batch->connection.slot];
+    batch->sequence = connection->sequence++;
+    batch->received_ns = now_ns;
+    connection->in_flight++;
+    batch_hand_over(batch, STAGE_READ, STAGE_PARSE);
+    uint32_t taken = ring_u32_enqueue(shard->to_parse, &batch->id, 1);
+    ASSERT(taken == 1); /* as long as the pool */
+}
+
+/* Fills the fields of a batch that starts its journey. */
+static struct batch *batch_begin(struct read_shard *shard, uint32_t id, uint32_t slot,
+                                 uint32_t length_bytes, uint8_t flags) {
+    struct read_connection *connection = &shard->connections[slot];
+    struct batch *batch = pipeline_batch(shard->pipeline, id);
+    ASSERT(batch->owner == STAGE_READ);
+    batch->connection.slot = slot;
+    batch->connection.generation = connection->generation;
+    batch->socket = connection->socket;
+    batch->length_bytes = length_bytes;
+    batch->flags = flags;
+    if (!connection->opened) {
+        connection->opened = true;
+        batch->flags |= BATCH_OPEN;
+    }
+    batch->lane = 0;
+    batch->read_shard = 0;
+    batch->owner_epoch = 0;
+    return batch;
+}
+
+/* Sends the marker of an ENDING connection that is at rest, or queues it for one. */
+static void mark_if_rested(struct read_shard *shard, uint32_t slot, uint64_t now_ns) {
+    struct read_connection *connection = &shard->connections[slot];
+    if (connection->state != READ_ENDING || connection->armed || connection->in_flight > 0 ||
+        connection->starved) {
+        return;
+    }
+    uint32_t marker = pool_take(shard->markers);
+    if (marker == POOL_NONE) {
+        connection->next = shard->unmarked_head;
+        connection->starved = true; /* in a list: `unmarked` */
+        shard->unmarked_head = slot;
+        return;
+    }
+    state_set(connection, READ_MARKED);
+    batch_send(shard, batch_begin(shard, shard->marker_first + marker, slot, 0, BATCH_END), now_ns);
+}
+
+/* ---- receiving ----------------------------------------------------------------------------- */
+
+static void receive_arm(struct read_shard *shard, uint32_t slot) {
+    struct read_connection *connection = &shard->connections[slot];
+    ASSERT(connection->state == READ_OPEN && !connection->armed);
+    connection->armed = true;
+    connection->stopping = false;
+    connection->paused = false;
+    io_receive_start(shard->port, connection->socket,
+                     user_of(slot, connection->generation, READ_USER_RECEIVE));
+}
+
+static void receive_stop(struct read_shard *shard, uint32_t slot) {
+    struct read_connection *connection = &shard->connections[slot];
+    if (connection->armed && !connection->stopping) {
+        connection->stopping = true;
+        io_receive_stop(shard->port, connection->socket,
+                        user_of(slot, connection->generation, READ_USER_RECEIVE));
+    }
+}
+
+static void connection_end(struct read_shard *shard, uint32_t slot, uint64_t now_ns) {
+    struct read_connection *connection = &shard->connections[slot];
+    if (connection->state == READ_OPEN) {
+        state_set(connection, READ_ENDING);
+        receive_stop(shard, slot);
+    }
+    mark_if_rested(shard, slot, now_ns);
+}
+
+/* The final completion of a receive: what to do depends on why it came. */
+static void receive_ended(struct read_shard *shard, uint32_t slot, int32_t result,
+                          uint64_t now_ns) {
+    struct read_connection *connection = &shard->connections[slot];
+    connection->armed = false;
+    connection->stopping = false;
+    if (connection->state == READ_ENDING) {
+        mark_if_rested(shard, slot, now_ns);
+    } else if (result == IO_RECEIVE_NO_BUFFERS) {
+        node_figure_add(&shard->node->read.buffers_exhausted, 1);
+        connection->starved = true;
+        connection->next = shard->starved_head;
+        shard->starved_head = slot;
+    } else if (result == -ECANCELED && connection->paused) {
+        /* Stopped for its limit; goes on when its batches are home. */
+        if (connection->in_flight * 2 <= shard->node->options->connection_batches_max) {
+            receive_arm(shard, slot);
+        }
+    } else if (result > 0) {
+        receive_arm(shard, slot); /* it carried data and merely has to be armed again */
+    } else {
+        connection_end(shard, slot, now_ns); /* end of stream, or broken */
+    }
+}
+
+static void on_receive(struct read_shard *shard, const struct io_completion *completion,
+                       uint64_t now_ns) {
+    uint32_t slot = (uint32_t)completion->user >> READ_USER_KIND_BITS;
+    ASSERT(slot < shard->connections_max);
+    struct read_connection *connection = &shard->connections[slot];
+    /* A slot is freed only after its receive has ended, so no completion is ever stale. */
+    ASSERT(connection->generation == (uint32_t)(completion->user >> 32));
+    if (completion->flags & IO_HAS_BUFFER) {
+        ASSERT(completion->result > 0);
+        node_figure_add(&shard->node->read.received_bytes, (uint64_t)completion->result);
+        if (connection->state == READ_OPEN) {
+            batch_send(
+                shard,
+                batch_begin(shard, completion->buffer, slot, (uint32_t)completion->result, 0),
+                now_ns);
+            if (connection->in_flight >= shard->node->options->connection_batches_max) {
+                connection->paused = true;
+                receive_stop(shard, slot);
+            }
+        } else {
+            io_buffer_return(shard->io, completion->buffer); /* nobody wants it any more */
+        }
+    }
+    if ((completion->flags & IO_MORE) == 0) {
+        receive_ended(shard, slot, completion->result, now_ns);
+    }
+}
+
+/* ---- accepting ----------------------------------------------------------------------------- */
+
+static void record_publish(struct read_shard *shard, uint32_t slot, bool open) {
+    const struct read_connection *connection = &shard->connections[slot];
+    struct node_record value = {.open = open,
+                                .generation = connection->generation,
+                                .socket = connection->socket,
+                                .opened_ms = shard->wall_ms,
+                                .client_id = shard->clients_total};
+    if (open) {
+        io_peer_name(shard->io, connection->socket, value.address);
+    }
+    node_record_publish_open(&shard->node->records[slot], &value);
+}
+
+static void refuse(struct read_shard *shard, int32_t socket) {
+    node_figure_add(&shard->node->read.rejected, 1);
+    log_warn_limited("client_refused", "reason=maxclients limit=%u", shard->connections_max);
+    if (shard->refusals == READ_REFUSALS_MAX || shard->draining) {
+        io_close(shard->io, socket);
+        return;
+    }
+    shard->refusals++;
+    io_send(shard->port, socket, &read_refusal_piece, 1, IO_SEND_TRY,
+            user_of((uint32_t)socket, 0, READ_USER_REFUSAL));
+}
+
+static void on_accept(struct read_shard *shard, const struct io_completion *completion) {
+    if ((completion->flags & IO_MORE) == 0) {
+        shard->accepting = false; /* armed again by the poll, unless the node stops */
+    }
+    if (completion->result < 0) {
+        if (completion->result != -ECANCELED) {
+            node_figure_add(&shard->node->read.accept_errors, 1);
+            log_warn_limited("accept_failed", "errno=%d", -completion->result);
+        }
+        return;
+    }
+    uint32_t slot = shard->draining ? POOL_NONE : pool_take(shard->slots);
+    if (slot == POOL_NONE) {
+        refuse(shard, completion->result);
+        return;
+    }
+    struct read_connection *connection = &shard->connections[slot];
+    uint32_t generation = connection->generation + 1;
+    memset(connection, 0, sizeof(*connection));
+    connection->generation = generation;
+    connection->socket = completion->result;
+    connection->next = BATCH_NO_BLOCK;
+    state_set(connection, READ_OPEN);
+    shard->open_count++;
+    shard->clients_total++;
+    node_figure_add(&shard->node->read.accepted, 1);
+    node_figure_set(&shard->node->read.connections, shard->open_count);
+    record_publish(shard, slot, true);
+    receive_arm(shard, slot);
+}
+
+/* ---- coming home --------------------------------------------------------------------------- */
+
+static void slot_free(struct read_shard *shard, uint32_t slot) {
+    struct read_connection *connection = &shard->connections[slot];
+    state_set(connection, READ_FREE);
+    shard->open_count--;
+    node_figure_set(&shard->node->read.connections, shard->open_count);
+    record_publish(shard, slot, false);
+    pool_give(shard->slots, slot);
+}
+
+static void batch_home(struct read_shard *shard, struct batch *batch, uint64_t now_ns) {
+    uint32_t slot = batch->connection.slot;
+    struct read_connection *connection = &shard->connections[slot];
+    ASSERT(connection->generation == batch->connection.generation);
+    ASSERT(connection->in_flight > 0);
+    connection->in_flight--;
+    if (batch->flags & BATCH_CONTINUE) {
+        /* Parse has more of this connection: round again, without bytes of its own. */
+        batch_send(shard, batch_begin(shard, batch->id, slot, 0, 0), now_ns);
+        return;
+    }
+    if (batch->id >= shard->marker_first) {
+        pool_give(shard->markers, batch->id - shard->marker_first);
+        ASSERT(connection->state == READ_MARKED);
+        slot_free(shard, slot);
+        return;
+    }
+    io_buffer_return(shard->io, batch->id);
+    if (connection->state == READ_ENDING) {
+        mark_if_rested(shard, slot, now_ns);
+    } else if (connection->paused && !connection->armed &&
+               connection->in_flight * 2 <= shard->node->options->connection_batches_max) {
+        receive_arm(shard, slot);
+    }
+}
+
+/* Write says that a connection's sending half is done for. */
+static void on_notice(struct read_shard *shard, const struct home_item *item, uint64_t now_ns) {
+    struct read_connection *connection = &shard->connections[item->value];
+    if (connection->generation == item->generation && connection->state == READ_OPEN) {
+        if (connection->starved) {
+            return; /* taken out of its list by the next arming, which will see the end */
+        }
+        connection_end(shard, item->value, now_ns);
+    }
+}
+
+static uint32_t come_home(struct read_shard *shard, uint32_t budget, uint64_t now_ns) {
+    struct home_item items[READ_TAKE_MAX];
+    uint32_t count = ring_home_dequeue(shard->from_write, items,
+                                       budget < READ_TAKE_MAX ? budget : READ_TAKE_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        if (items[i].kind == HOME_BATCH) {
+            struct batch *batch = pipeline_batch(shard->pipeline, items[i].value);
+            ASSERT_HOT(batch->owner == STAGE_READ);
+            batch_home(shard, batch, now_ns);
+        } else {
+            on_notice(shard, &items[i], now_ns);
+        }
+    }
+    return count;
+}
+
+/* Arms the connections that waited for a buffer, and marks those that waited for a marker. */
+static void serve_waiters(struct read_shard *shard, uint64_t now_ns) {
+    while (shard->starved_head != BATCH_NO_BLOCK) {
+        uint32_t slot = shard->starved_head;
+        struct read_connection *connection = &shard->connections[slot];
+        shard->starved_head = connection->next;
+        connection->starved = false;
+        connection->next = BATCH_NO_BLOCK;
+        if (connection->state == READ_OPEN) {
+            receive_arm(shard, slot);
+        } else {
+            mark_if_rested(shard, slot, now_ns);
+        }
+    }
+    while (shard->unmarked_head != BATCH_NO_BLOCK && pool_free_count(shard->markers) > 0) {
+        uint32_t slot = shard->unmarked_head;
+        shard->unmarked_head = shard->connections[slot].next;
+        shard->connections[slot].starved = false;
+        shard->connections[slot].next = BATCH_NO_BLOCK;
+        mark_if_rested(shard, slot, now_ns);
+    }
+}
+
+/* Accepts once the node serves, and again whenever accepting has ended by itself. */
+static void accept_if_due(struct read_shard *shard) {
+    if (shard->accepting || shard->draining) {
+        return;
+    }
+    /* Partner: replicate's release, after the genesis entry's hash seed. */
+    if (atomic_load_acquire_u32(&shard->node->signals.serving) == 0) {
+        return;
+    }
+    if (!shard->announced && shard->options->on_serving != NULL) {
+        shard->announced = true;
+        shard->options->on_serving(shard->options->context,
+                                   io_listen_port(shard->io, shard->listener));
+    }
+    shard->accepting = true;
+    io_accept_start(shard->port, shard->listener, READ_USER_ACCEPT);
+}
+
+static struct stage_result read_poll(void *state, const struct stage_moment *moment,
+                                     uint32_t budget) {
+    struct read_shard *shard = state;
+    shard->wall_ms = moment->wall_ms;
+    struct stage_result result = {0};
+    result.work = come_home(shard, budget, moment->monotonic_ns);
+    if (result.work > 0) {
+        serve_waiters(shard, moment->monotonic_ns);
+    }
+    struct io_completion completions[READ_TAKE_MAX];
+    uint32_t count =
+        io_take(shard->port, completions, budget < READ_TAKE_MAX ? budget : READ_TAKE_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        switch (completions[i].user & ((1u << READ_USER_KIND_BITS) - 1)) {
+        case READ_USER_RECEIVE: on_receive(shard, &completions[i], moment->monotonic_ns); break;
+        case READ_USER_ACCEPT: on_accept(shard, &completions[i]); break;
+        case READ_USER_REFUSAL:
+            shard->refusals--;
+            io_close(shard->io, (int32_t)((uint32_t)completions[i].user >> READ_USER_KIND_BITS));
+            break;
+        default: UNREACHABLE("a completion of read's");
+        }
+    }
+    accept_if_due(shard);
+    result.work += count;
+    return result;
+}
+
+static bool read_drain(void *state, const struct stage_moment *moment) {
+    struct read_shard *shard = state;
+    if (!shard->draining) {
+        shard->draining = true;
+        if (shard->accepting) {
+            io_accept_stop(shard->port, shard->listener);
+        }
+        for (uint32_t slot = 0; slot < shard->connections_max; slot++) {
+            if (shard->connections[slot].state == READ_OPEN && !shard->connections[slot].starved) {
+                connection_end(shard, slot, moment->monotonic_ns);
+            }
+        }
+    }
+    serve_waiters(shard, moment->monotonic_ns);
+    for (uint32_t slot = 0; slot < shard->connections_max; slot++) {
+        if (shard->connections[slot].state == READ_OPEN) {
+            connection_end(shard, slot, moment->monotonic_ns);
+        }
+    }
+    return shard->open_count == 0 && !shard->accepting && shard->refusals == 0 &&
+           io_outstanding(shard->port) == 0;
+}
+
+const struct stage stage_read = {.id = STAGE_READ,
+                                 .name = "read",
+                                 .init = read_init,
+                                 .start = read_start,
+                                 .poll = read_poll,
+                                 .drain = read_drain,
+                                 .fini = read_fini};

@@ -1,0 +1,441 @@
+/*
+ * The replicate stage: completions, events to the core, its actions, and the turn of a poll.
+ * The order of batches is in replicate_order.c, log time in replicate_time.c.
+ *
+ * Happy path of a poll: completions first (they may make entries durable), then what apply has
+ * left, then new batches, one write submitted for all of them, and last everything that may now be
+ * handed on.
+ *
+ * Failure modes: the log or the vote file fails: final; everything that waits is answered, the node
+ * drains and exits.  The disk is full: writes are refused until there is room.  Apply is behind:
+ * memory of the log runs out, and new batches wait here; the clients feel it as backpressure.
+ */
+
+#include "stages/replicate.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "stages/replicate_internal.h"
+
+enum {
+    REPLICATE_TAKE_MAX = 64,
+    /* While the disk is full, look again this often. */
+    REPLICATE_FULL_RETRY_NS = 200 * 1000 * 1000,
+};
+
+void replicate_pass_batch(struct replicate_shard *shard, struct batch *batch, const uint8_t *entry,
+                          uint64_t index, uint64_t length_bytes) {
+    struct apply_item item = {.entry = entry,
+                              .first_index = index,
+                              .entry_count = entry == NULL ? 0 : 1,
+                              .batch = batch->id,
+                              .length_bytes = length_bytes};
+    batch_hand_over(batch, STAGE_REPLICATE, STAGE_APPLY);
+    uint32_t taken = ring_apply_enqueue(shard->to_apply, &item, 1);
+    ASSERT(taken == 1); /* half of the ring is as long as the pool */
+}
+
+void replicate_fail(struct replicate_shard *shard, const char *sentence) {
+    if (shard->failed) {
+        return;
+    }
+    shard->failed = true;
+    log_error("log_failed", "what=\"%s\"", sentence);
+    replicate_abandon(shard);
+    node_fail(shard->node, sentence);
+}
+
+/* ---- the core's actions -------------------------------------------------------------------- */
+
+/* The first entry of a term: the genesis record if the log has none yet, a no-op otherwise. */
+static void append_noop(struct replicate_shard *shard, uint64_t term) {
+    uint32_t body_bytes = shard->has_genesis ? 0 : (uint32_t)ENTRY_GENESIS_BODY_BYTES;
+    uint8_t *entry = log_reserve(shard->log, ENTRY_HEADER_BYTES + body_bytes, true);
+    if (entry == NULL) {
+        replicate_fail(shard, "there is no room in the log for the first entry of a term");
+        return;
+    }
+    if (!shard->has_genesis) {
+        io_entropy(shard->io, &shard->genesis.hash_seed, sizeof(shard->genesis.hash_seed));
+        shard->genesis.partition_count = UINT32_C(1)
+                                         << shard->node->options->machine_options.partition_bits;
+        shard->has_genesis = true;
+        entry_genesis_write(entry + ENTRY_HEADER_BYTES, &shard->genesis);
+    }
+    struct entry_header header = {.length_bytes = ENTRY_HEADER_BYTES + body_bytes,
+                                  .kind = body_bytes > 0 ? ENTRY_GENESIS : ENTRY_NOOP,
+                                  .version = ENTRY_VERSION,
+                                  .term = term,
+                                  .log_time_ms =
+                                      replicate_log_time(shard, io_monotonic_ns(shard->io))};
+    struct raft_event event = {.kind = RAFT_EVENT_APPENDED, .term = term};
+    event.index = log_append(shard->log, &header);
+    replicate_step(shard, &event);
+}
+
+static void on_role(struct replicate_shard *shard, const struct raft_action *action) {
+    node_figure_set(&shard->node->replicate.role, action->role);
+    node_figure_set(&shard->node->replicate.term, action->term);
+    node_figure_set(&shard->node->replicate.leader, action->node_id);
+    if (action->role == RAFT_LEADER) {
+        replicate_time_begin(shard, io_monotonic_ns(shard->io), io_wall_ms(shard->io));
+        log_info("leader", "term=%lu last_index=%lu", action->term, log_last_index(shard->log));
+    }
+}
+
+static void carry_out(struct replicate_shard *shard, const struct raft_actions *actions) {
+    for (uint32_t i = 0; i < actions->count; i++) {
+        const struct raft_action *action = &actions->action[i];
+        switch (action->kind) {
+        case RAFT_ACTION_STORE_VOTE: {
+            struct vote_record record = {.term = action->term, .voted_for = action->node_id};
+            vote_store(shard->vote, &record);
+            break;
+        }
+        case RAFT_ACTION_APPEND_NOOP: append_noop(shard, action->term); break;
+        case RAFT_ACTION_ROLE: on_role(shard, action); break;
+        case RAFT_ACTION_COMMIT:
+            node_figure_set(&shard->node->replicate.commit_index, action->index);
+            break; /* replicate_hand_on reads it from the core */
+        case RAFT_ACTION_READ_READY:
+        case RAFT_ACTION_READ_FAILED: UNREACHABLE("reads are asked for in replicate_order.c");
+        }
+    }
+}
+
+void replicate_step(struct replicate_shard *shard, const struct raft_event *event) {
+    struct raft_actions actions;
+    raft_step(shard->raft, event, &actions);
+    carry_out(shard, &actions);
+}
+
+/* ---- what happened outside ----------------------------------------------------------------- */
+
+static uint32_t take_completions(struct replicate_shard *shard) {
+    struct io_completion completions[REPLICATE_TAKE_MAX];
+    uint32_t count = io_take(shard->port, completions, REPLICATE_TAKE_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        bool stored = false;
+        int failed = 0;
+        if (completions[i].kind == IO_TIMER) {
+            if (completions[i].result == 0) {
+                shard->timer_ns = 0;
+            }
+        } else if (vote_completion(shard->vote, &completions[i], &stored, &failed)) {
+            if (failed != 0) {
+                replicate_fail(shard, "writing term and vote failed: nothing can be promised any "
+                                      "more; check the disk, then start again");
+            } else if (stored) {
+                struct raft_event event = {.kind = RAFT_EVENT_VOTE_STORED,
+                                           .term = raft_term(shard->raft)};
+                replicate_step(shard, &event);
+            }
+        } else {
+            bool taken = log_completion(shard->log, &completions[i]);
+            ASSERT(taken);
+        }
+    }
+    return count;
+}
+
+/* Tells the core what has become durable. */
+static void tell_stored(struct replicate_shard *shard) {
+    uint64_t durable = log_durable_index(shard->log);
+    if (log_state(shard->log) == LOG_FAILED) {
+        replicate_fail(shard, log_error_text(shard->log));
+        return;
+    }
+    if (durable > shard->stored) {
+        shard->stored = durable;
+        struct raft_event event = {
+            .kind = RAFT_EVENT_STORED, .index = durable, .term = log_term(shard->log, durable)};
+        replicate_step(shard, &event);
+    }
+}
+
+/* Learns how far apply is, and gives that memory back. */
+static void learn_applied(struct replicate_shard *shard) {
+    /* Partner: apply's release of applied_sequence, after it has left the entries. */
+    (void)atomic_load_acquire_u32(&shard->node->signals.applied_sequence);
+    uint64_t applied = atomic_load_relaxed_u64(&shard->node->signals.applied_index);
+    if (applied <= shard->applied) {
+        return;
+    }
+    shard->applied = applied;
+    struct raft_event event = {.kind = RAFT_EVENT_APPLIED, .index = applied};
+    replicate_step(shard, &event);
+    log_release(shard->log, applied);
+    if (!shard->serving && raft_serving(shard->raft) && applied == raft_commit_index(shard->raft)) {
+        shard->serving = true;
+        shard->node->signals.hash_seed = shard->genesis.hash_seed;
+        shard->node->signals.partition_bits = shard->node->options->machine_options.partition_bits;
+        /* Partner: read's acquire before it accepts. */
+        atomic_store_release_u32(&shard->node->signals.serving, 1);
+        log_info("serving", "term=%lu applied=%lu", raft_term(shard->raft), applied);
+    }
+    uint64_t snapshot = node_figure(&shard->node->apply.snapshot_index);
+    if (snapshot > shard->compacted) {
+        shard->compacted = snapshot;
+        log_compact(shard->log, snapshot);
+    }
+}
+
+static void publish(struct replicate_shard *shard) {
+    struct node_replicate_figures *figures = &shard->node->replicate;
+    struct log_counters counters;
+    log_counters(shard->log, &counters);
+    node_figure_set(&figures->last_index, log_last_index(shard->log));
+    node_figure_set(&figures->durable_index, log_durable_index(shard->log));
+    node_figure_set(&figures->log_writes, counters.writes);
+    node_figure_set(&figures->log_write_bytes, counters.write_bytes);
+    node_figure_set(&figures->log_entries, counters.entries);
+    node_figure_set(&figures->log_write_ns_total, counters.write_ns_total);
+    node_figure_set(&figures->log_write_ns_max, counters.write_ns_max);
+    node_figure_set(&figures->log_full, log_state(shard->log) == LOG_FULL);
+    node_figure_set(&figures->log_time_ms, log_tail(shard->log)->log_time_ms);
+}
+
+/* ---- the turn ------------------------------------------------------------------------------ */
+
+static uint32_t take_batches(struct replicate_shard *shard, uint32_t budget, uint64_t now_ns,
+                             bool *waiting) {
+    uint32_t count = 0;
+    if (shard->stalled != BATCH_NO_BLOCK) {
+        struct batch *batch = pipeline_batch(shard->pipeline, shard->stalled);
+        shard->stalled = BATCH_NO_BLOCK;
+        if (!replicate_take(shard, batch, now_ns)) {
+            *waiting = true;
+            return 0;
+        }
+        count++;
+    }
+    while (count < budget) {
+        uint32_t id;
+        if (ring_u32_dequeue(shard->from_validate, &id, 1) == 0) {
+            break;
+        }
+        count++;
+        if (!replicate_take(shard, pipeline_batch(shard->pipeline, id), now_ns)) {
+            *waiting = true;
+            break;
+        }
+    }
+    return count;
+}
+
+/* Says that we wait for apply; true if it has moved on in the meantime after all. */
+static bool want_applied(struct replicate_shard *shard) {
+    atomic_store_relaxed_u32(&shard->node->signals.applied_wanted, 1);
+    atomic_fence_full(); /* partner: the fence in apply's publication */
+    return atomic_load_relaxed_u64(&shard->node->signals.applied_index) != shard->applied;
+}
+
+static struct stage_result replicate_poll(void *state, const struct stage_moment *moment,
+                                          uint32_t budget) {
+    struct replicate_shard *shard = state;
+    struct stage_result result = {0};
+    uint64_t now_ns = moment->monotonic_ns;
+    if (raft_deadline_ns(shard->raft) <= now_ns) {
+        struct raft_event event = {.kind = RAFT_EVENT_TICK, .now_ns = now_ns};
+        replicate_step(shard, &event);
+        result.work++;
+    }
+    uint32_t notes[REPLICATE_TAKE_MAX];
+    result.work += ring_u32_dequeue(shard->from_apply, notes, REPLICATE_TAKE_MAX);
+    result.work += take_completions(shard);
+    learn_applied(shard);
+    bool waiting = false;
+    uint32_t taken = take_batches(shard, budget, now_ns, &waiting);
+    result.work += taken;
+    if (!shard->failed) {
+        if (replicate_time_entry(shard, now_ns)) {
+            result.work++;
+        }
+        log_flush(shard->log);
+        log_maintain(shard->log, now_ns);
+        tell_stored(shard);
+    }
+    result.work += replicate_hand_on(shard, &waiting);
+    if (result.work > 0) {
+        publish(shard);
+    }
+    result.blocked = waiting;
+    if ((waiting || !shard->serving) && want_applied(shard)) {
+        result.work++; /* poll again at once */
+    }
+    if (log_state(shard->log) == LOG_FULL && shard->timer_ns == 0) {
+        shard->timer_ns = now_ns + REPLICATE_FULL_RETRY_NS;
+        io_timer_set(shard->port, shard->timer_ns, 0);
+    }
+    return result;
+}
+
+static bool replicate_drain(void *state, const struct stage_moment *moment) {
+    struct replicate_shard *shard = state;
+    if (!replicate_order_empty(shard) || ring_ready(shard->from_validate, 1) > 0) {
+        return false;
+    }
+    if (shard->failed) {
+        return true;
+    }
+    if (!shard->stop_started) {
+        if (vote_busy(shard->vote) || shard->applied < shard->handed) {
+            return false;
+        }
+        shard->stop_started = true;
+        shard->serving = false; /* no more time entries */
+        log_stop(shard->log);
+        if (shard->timer_ns != 0) {
+            shard->timer_ns = moment->monotonic_ns;
+            io_timer_set(shard->port, shard->timer_ns, 0);
+        }
+    }
+    return log_stopped(shard->log) && io_outstanding(shard->port) == 0;
+}
+
+/* ---- making the shard ---------------------------------------------------------------------- */
+
+static int replicate_init(void **out, const struct stage_environment *environment,
+                          struct error_text *error) {
+    struct replicate_shard *shard = calloc(1, sizeof(*shard));
+    if (shard == NULL) {
+        error_text_set(error, "no memory for the replicate stage");
+        return WEIR_ENOMEM;
+    }
+    struct pipeline *pipeline = environment->pipeline;
+    shard->pipeline = pipeline;
+    shard->node = pipeline_node(pipeline);
+    shard->io = environment->io;
+    shard->options = environment->options;
+    shard->directory = -1;
+    shard->from_validate = pipeline_ring(pipeline, STAGE_VALIDATE, 0, STAGE_REPLICATE, 0);
+    shard->to_apply = pipeline_ring(pipeline, STAGE_REPLICATE, 0, STAGE_APPLY, 0);
+    shard->from_apply = pipeline_ring(pipeline, STAGE_APPLY, 0, STAGE_REPLICATE, 0);
+    shard->stalled = BATCH_NO_BLOCK;
+    batch_queue_init(&shard->writing);
+    batch_queue_init(&shard->reading);
+    const struct node_options *options = shard->node->options;
+    shard->connections = calloc(options->connections_max, sizeof(*shard->connections));
+    shard->arguments = calloc(options->resp_limits.argument_count_max, sizeof(*shard->arguments));
+    /* One piece of catch-up must hold the largest entry; touched only as far as it is used. */
+    shard->catch_up_bytes = ALIGN_UP((size_t)options->log.entry_bytes_max + 4096, (size_t)4096);
+    if (shard->catch_up_bytes < 1024 * 1024) {
+        shard->catch_up_bytes = 1024 * 1024;
+    }
+    void *memory = mmap(NULL, shard->catch_up_bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (shard->connections == NULL || shard->arguments == NULL || memory == MAP_FAILED) {
+        error_text_set(error, "no memory for the replicate stage");
+        if (memory != MAP_FAILED) {
+            munmap(memory, shard->catch_up_bytes);
+        }
+        free(shard->connections);
+        free(shard->arguments);
+        free(shard);
+        return WEIR_ENOMEM;
+    }
+    shard->catch_up = memory;
+    *out = shard;
+    return WEIR_OK;
+}
+
+/* What the log tells while it is verified: the genesis record. */
+static void on_entry(void *context, const uint8_t *entry) {
+    struct replicate_shard *shard = context;
+    if (entry_header_read(entry).kind == ENTRY_GENESIS) {
+        shard->genesis = entry_genesis_read(entry + ENTRY_HEADER_BYTES);
+        shard->has_genesis = true;
+    }
+}
+
+static int replicate_start(void *state, struct error_text *error) {
+    struct replicate_shard *shard = state;
+    const struct node_options *options = shard->node->options;
+    const struct node_recovery *recovery = &shard->node->recovery;
+    shard->has_genesis = recovery->has_genesis;
+    shard->genesis = recovery->genesis;
+    /* The log's, two writes of the vote, one timer that may be replaced while it is due. */
+    int result = io_port_create(shard->io, &shard->port, LOG_OPERATIONS_MAX + 8);
+    if (result != WEIR_OK) {
+        error_text_set(error, "no memory for the replicate stage");
+        return result;
+    }
+    result = io_directory_open(shard->io, options->data_directory, false, &shard->directory, error);
+    if (result != WEIR_OK) {
+        return result;
+    }
+    struct vote_record record;
+    result = vote_open(&shard->vote, shard->io, shard->port, shard->directory, &options->identity,
+                       &record, error);
+    if (result != WEIR_OK) {
+        return result;
+    }
+    struct log_start start = {.tail = recovery->tail};
+    result = log_open(&shard->log, shard->io, shard->port, shard->directory, &options->identity,
+                      &start, &options->log, shard->options->progress, on_entry, shard, error);
+    if (result != WEIR_OK) {
+        return result;
+    }
+    struct raft_options raft_options = {
+        .node_id = options->identity.node_id,
+        .configuration = recovery->configuration.member_count > 0 ? recovery->configuration
+                                                                  : options->identity.members,
+        .term = record.term,
+        .voted_for = record.voted_for,
+        .last_index = log_last_index(shard->log),
+        .last_term = log_tail(shard->log)->term,
+        .snapshot_index = recovery->tail.index,
+    };
+    result = raft_create(&shard->raft, &raft_options);
+    if (result == WEIR_EUNSUPPORTED) {
+        error_text_set(error,
+                       "this cluster has %u members, and replication between members is "
+                       "not there yet: use a data directory of a cluster of one",
+                       raft_options.configuration.member_count);
+    } else if (result != WEIR_OK) {
+        error_text_set(error,
+                       "term and vote (term %lu) do not fit the log (last term %lu) in %s: "
+                       "run 'weir inspect'",
+                       record.term, raft_options.last_term, options->data_directory);
+    }
+    shard->handed = recovery->tail.index;
+    shard->applied = recovery->tail.index;
+    shard->stored = log_durable_index(shard->log);
+    shard->compacted = recovery->tail.index;
+    return result;
+}
+
+static void replicate_fini(void *state) {
+    struct replicate_shard *shard = state;
+    if (shard->raft != NULL) {
+        raft_destroy(shard->raft);
+    }
+    if (shard->log != NULL) {
+        log_close(shard->log);
+    }
+    if (shard->vote != NULL) {
+        vote_close(shard->vote);
+    }
+    if (shard->directory >= 0) {
+        io_close(shard->io, shard->directory);
+    }
+    if (shard->port != NULL && io_outstanding(shard->port) == 0) {
+        io_port_destroy(shard->port); /* after a failed write it may never come to rest */
+    }
+    munmap(shard->catch_up, shard->catch_up_bytes);
+    free(shard->connections);
+    free(shard->arguments);
+    free(shard);
+}
+
+const struct stage stage_replicate = {.id = STAGE_REPLICATE,
+                                      .name = "replicate",
+                                      .init = replicate_init,
+                                      .start = replicate_start,
+                                      .poll = replicate_poll,
+                                      .drain = replicate_drain,
+                                      .fini = replicate_fini};

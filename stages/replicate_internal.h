@@ -1,0 +1,114 @@
+#ifndef WEIR_STAGES_REPLICATE_INTERNAL_H
+#define WEIR_STAGES_REPLICATE_INTERNAL_H
+
+/* What the files of the replicate stage share; see stages/replicate.h.  One owner: its thread. */
+
+#include "entry/entry.h"
+#include "raft/raft.h"
+#include "stages/pipeline.h"
+#include "stages/replicate.h"
+#include "storage/log.h"
+#include "storage/vote.h"
+
+/* A first in, first out of batches, linked by batch->next. */
+struct batch_queue {
+    uint32_t head; /* BATCH_NO_BLOCK: empty */
+    uint32_t tail;
+};
+
+/* What replicate knows of a connection. */
+struct replicate_connection {
+    uint64_t last_index; /* of its last entry; 0: none */
+    uint32_t last_batch; /* the batch of that entry; valid while the entry was not handed on */
+    uint32_t generation;
+};
+
+struct replicate_shard {
+    struct pipeline *pipeline;
+    struct node *node;
+    struct io *io;
+    struct io_port *port;
+    const struct replicate_options *options;
+    struct ring *from_validate;
+    struct ring *to_apply;
+    struct ring *from_apply;
+
+    struct raft *raft;
+    struct log *log;
+    struct vote_file *vote;
+    int32_t directory;
+
+    struct replicate_connection *connections;
+    struct entry_argument *arguments; /* scratch: of one command */
+
+    struct batch_queue writing; /* proposed, in log order */
+    struct batch_queue reading; /* noted, by ascending place, not attached to a writing batch */
+    uint32_t stalled;           /* a batch that found no log memory: next to be proposed */
+
+    uint64_t handed;  /* last index given to apply */
+    uint64_t applied; /* last index apply has left */
+    uint64_t stored;  /* last durable index told to the core */
+    uint64_t compacted;
+
+    /* entries that are only on disk, on their way to apply */
+    uint8_t *catch_up;
+    size_t catch_up_bytes;
+    uint64_t catch_up_last; /* last index in the buffer that apply has not left; 0: free */
+    bool catch_up_reading;
+    uint64_t catch_up_start; /* for the progress line */
+
+    /* log time */
+    uint64_t base_ms;  /* max(last log time, wall clock) when leadership began */
+    uint64_t base_ns;  /* monotonic, then */
+    uint64_t timer_ns; /* what the port's timer is set to; 0: nothing */
+    struct entry_genesis genesis;
+    bool has_genesis;
+    bool serving;
+    bool failed;
+    bool stop_started;
+};
+
+/* ---- replicate.c --------------------------------------------------------------------------- */
+
+/* Gives a batch to apply's ring; there is always room for every batch. */
+void replicate_pass_batch(struct replicate_shard *shard, struct batch *batch, const uint8_t *entry,
+                          uint64_t index, uint64_t length_bytes);
+
+/* Final: fails the node and answers everything that waits. */
+void replicate_fail(struct replicate_shard *shard, const char *sentence);
+
+/* Runs the core with one event and carries its actions out. */
+void replicate_step(struct replicate_shard *shard, const struct raft_event *event);
+
+/* ---- replicate_order.c: the one order ------------------------------------------------------- */
+
+/* Makes it empty. */
+void batch_queue_init(struct batch_queue *queue);
+
+/* Takes one batch from validate: proposes or notes it.  False if the log has no memory for it
+ * now; it is then in shard->stalled. */
+bool replicate_take(struct replicate_shard *shard, struct batch *batch, uint64_t now_ns);
+
+/* Hands on what may be handed on; returns the number of items.  *waiting is set if something has
+ * to wait for apply. */
+uint32_t replicate_hand_on(struct replicate_shard *shard, bool *waiting);
+
+/* Answers everything that waits: proposed writes as unknown, the rest as refused. */
+void replicate_abandon(struct replicate_shard *shard);
+
+/* True if no batch waits here. */
+bool replicate_order_empty(const struct replicate_shard *shard);
+
+/* ---- replicate_time.c: log time -------------------------------------------------------------- */
+
+/* Leadership begins: fixes the base of log time. */
+void replicate_time_begin(struct replicate_shard *shard, uint64_t now_ns, uint64_t wall_ms);
+
+/* The log time of an entry appended now. */
+uint64_t replicate_log_time(const struct replicate_shard *shard, uint64_t now_ns);
+
+/* Appends a time entry if the machine's earliest deadline has passed and no entry says so; sets
+ * the timer for the next one otherwise.  Returns whether it appended. */
+bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,326 @@
+/*
+ * The one order: which batch and which entry goes to apply when.  See stages/replicate.h.
+ *
+ * Happy path: a batch with writes is encoded into the log and queued; when its entry commits it is
+ * handed on.  A batch without writes whose place has been handed on already goes straight through.
+ *
+ * Failure modes: no log memory: the batch is stalled, and with it all behind it, until apply has
+ * left some.  Disk full, or writes too large for an entry: the writes are refused, whole, and the
+ * batch goes on as one without writes.  The log has failed: proposed writes are unknown.
+ */
+
+#include "base/assert.h"
+#include "stages/replicate_internal.h"
+
+void batch_queue_init(struct batch_queue *queue) {
+    queue->head = BATCH_NO_BLOCK;
+    queue->tail = BATCH_NO_BLOCK;
+}
+
+static void queue_push(struct replicate_shard *shard, struct batch_queue *queue,
+                       struct batch *batch) {
+    ASSERT(batch->next == BATCH_NO_BLOCK);
+    if (queue->head == BATCH_NO_BLOCK) {
+        queue->head = batch->id;
+    } else {
+        pipeline_batch(shard->pipeline, queue->tail)->next = batch->id;
+    }
+    queue->tail = batch->id;
+}
+
+static struct batch *queue_pop(struct replicate_shard *shard, struct batch_queue *queue) {
+    ASSERT(queue->head != BATCH_NO_BLOCK);
+    struct batch *batch = pipeline_batch(shard->pipeline, queue->head);
+    queue->head = batch->next;
+    batch->next = BATCH_NO_BLOCK;
+    if (queue->head == BATCH_NO_BLOCK) {
+        queue->tail = BATCH_NO_BLOCK;
+    }
+    return batch;
+}
+
+static struct replicate_connection *connection_of(struct replicate_shard *shard,
+                                                  const struct batch *batch) {
+    struct replicate_connection *connection = &shard->connections[batch->connection.slot];
+    if (connection->generation != batch->connection.generation) {
+        *connection = (struct replicate_connection){.generation = batch->connection.generation,
+                                                    .last_batch = BATCH_NO_BLOCK};
+    }
+    return connection;
+}
+
+/* ---- proposing ----------------------------------------------------------------------------- */
+
+/* Answers all writes of a batch with the same refusal, or as unknown. */
+static void writes_answer(struct batch *batch, enum batch_fate fate, enum batch_refusal refusal) {
+    for (uint32_t i = 0; i < batch->command_count; i++) {
+        if (batch->commands[i].fate == FATE_WRITE) {
+            batch->commands[i].fate = (uint8_t)fate;
+            batch->commands[i].refusal = (uint8_t)refusal;
+        }
+    }
+    batch->write_count = 0;
+}
+
+static void reads_refuse(struct batch *batch) {
+    for (uint32_t i = 0; i < batch->command_count; i++) {
+        if (batch->commands[i].fate == FATE_READ) {
+            batch->commands[i].fate = FATE_REFUSED;
+            batch->commands[i].refusal = REFUSAL_NOT_LEADER;
+        }
+    }
+    batch->read_count = 0;
+}
+
+/* Encodes one command of the batch; returns the bytes written. */
+static uint32_t command_encode(struct replicate_shard *shard, const struct batch *batch,
+                               const struct batch_command *command, uint8_t *out) {
+    const struct machine_operations *machine = shard->node->options->machine;
+    uint32_t count = command->argument_count - 1;
+    for (uint32_t i = 0; i < count; i++) {
+        shard->arguments[i].data =
+            batch_argument(batch, command, i + 1, &shard->arguments[i].length_bytes);
+    }
+    return entry_command_write(out, machine->commands[command->row].id, shard->arguments, count,
+                               batch->key_hashes + command->key_first, command->key_count);
+}
+
+enum propose_result { PROPOSED, PROPOSE_STALLED, PROPOSE_REFUSED };
+
+/* Makes one entry of the batch's writes. */
+static enum propose_result propose(struct replicate_shard *shard, struct batch *batch,
+                                   uint64_t now_ns) {
+    uint64_t index;
+    uint64_t term;
+    uint32_t length_bytes = ENTRY_HEADER_BYTES + batch->write_entry_bytes;
+    ASSERT(batch->write_count > 0 && batch->write_count <= UINT16_MAX);
+    if (shard->failed || raft_propose(shard->raft, 1, &index, &term) != WEIR_OK) {
+        writes_answer(batch, FATE_REFUSED, REFUSAL_NOT_LEADER);
+        return PROPOSE_REFUSED;
+    }
+    if (length_bytes > shard->node->options->log.entry_bytes_max) {
+        writes_answer(batch, FATE_REFUSED, REFUSAL_ENTRY_SIZE);
+        return PROPOSE_REFUSED;
+    }
+    uint8_t *entry = log_reserve(shard->log, length_bytes, false);
+    if (entry == NULL) {
+        if (log_state(shard->log) == LOG_READY) {
+            return PROPOSE_STALLED;
+        }
+        writes_answer(batch, FATE_REFUSED, REFUSAL_DISK_FULL);
+        return PROPOSE_REFUSED;
+    }
+    uint8_t *position = entry + ENTRY_HEADER_BYTES;
+    for (uint32_t i = 0; i < batch->command_count; i++) {
+        if (batch->commands[i].fate == FATE_WRITE) {
+            position += command_encode(shard, batch, &batch->commands[i], position);
+        }
+    }
+    ASSERT(position == entry + length_bytes);
+    struct entry_header header = {.length_bytes = length_bytes,
+                                  .kind = ENTRY_COMMANDS,
+                                  .version = ENTRY_VERSION,
+                                  .command_count = (uint16_t)batch->write_count,
+                                  .term = term,
+                                  .log_time_ms = replicate_log_time(shard, now_ns)};
+    batch->index = log_append(shard->log, &header);
+    batch->term = term;
+    ASSERT(batch->index == index);
+    struct raft_event event = {.kind = RAFT_EVENT_APPENDED, .index = index, .term = term};
+    replicate_step(shard, &event);
+    return PROPOSED;
+}
+
+/* ---- noting -------------------------------------------------------------------------------- */
+
+/* Puts a batch without writes where it belongs. */
+static void note(struct replicate_shard *shard, struct batch *batch,
+                 const struct replicate_connection *connection) {
+    uint64_t commit = raft_commit_index(shard->raft);
+    batch->index = 0;
+    batch->place = connection->last_index > commit ? connection->last_index : commit;
+    batch->noted_last = log_last_index(shard->log);
+    if (batch->place <= shard->handed && shard->reading.head == BATCH_NO_BLOCK) {
+        replicate_pass_batch(shard, batch, NULL, 0, 0);
+        return;
+    }
+    if (connection->last_index > commit) {
+        /* Its own write is under way: it runs right behind that entry. */
+        struct batch *own = pipeline_batch(shard->pipeline, connection->last_batch);
+        ASSERT(own->index == connection->last_index && own->owner == STAGE_REPLICATE);
+        struct batch_queue readers = {.head = own->readers_head, .tail = own->readers_tail};
+        queue_push(shard, &readers, batch);
+        own->readers_head = readers.head;
+        own->readers_tail = readers.tail;
+        return;
+    }
+    queue_push(shard, &shard->reading, batch);
+}
+
+/* The core's word on a batch that reads: of one member it is given at once. */
+static bool reads_confirmed(struct replicate_shard *shard) {
+    struct raft_event event = {.kind = RAFT_EVENT_READ};
+    struct raft_actions actions;
+    raft_step(shard->raft, &event, &actions);
+    ASSERT(actions.count == 1);
+    return actions.action[0].kind == RAFT_ACTION_READ_READY;
+}
+
+bool replicate_take(struct replicate_shard *shard, struct batch *batch, uint64_t now_ns) {
+    ASSERT_HOT(batch->owner == STAGE_REPLICATE);
+    struct replicate_connection *connection = connection_of(shard, batch);
+    batch->next = BATCH_NO_BLOCK;
+    batch->readers_head = BATCH_NO_BLOCK;
+    batch->readers_tail = BATCH_NO_BLOCK;
+    if (batch->write_count > 0) {
+        switch (propose(shard, batch, now_ns)) {
+        case PROPOSED:
+            connection->last_index = batch->index;
+            connection->last_batch = batch->id;
+            queue_push(shard, &shard->writing, batch);
+            return true;
+        case PROPOSE_STALLED: shard->stalled = batch->id; return false;
+        case PROPOSE_REFUSED: break;
+        }
+    }
+    if (batch->read_count > 0 && (shard->failed || !reads_confirmed(shard))) {
+        reads_refuse(batch);
+    }
+    note(shard, batch, connection);
+    return true;
+}
+
+/* ---- handing on ---------------------------------------------------------------------------- */
+
+/* Noted batches whose place has been handed on; these first, in the order noted. */
+static uint32_t hand_on_readers(struct replicate_shard *shard) {
+    uint32_t items = 0;
+    while (shard->reading.head != BATCH_NO_BLOCK &&
+           pipeline_batch(shard->pipeline, shard->reading.head)->place <= shard->handed) {
+        replicate_pass_batch(shard, queue_pop(shard, &shard->reading), NULL, 0, 0);
+        items++;
+    }
+    return items;
+}
+
+/* The batch at the head of `writing` and the readers attached to it. */
+static uint32_t hand_on_writer(struct replicate_shard *shard, const uint8_t *entry) {
+    struct batch *batch = queue_pop(shard, &shard->writing);
+    uint32_t items = 1;
+    struct batch_queue readers = {.head = batch->readers_head, .tail = batch->readers_tail};
+    shard->handed = batch->index;
+    uint64_t index = batch->index;
+    replicate_pass_batch(shard, batch, entry, index, entry_header_read(entry).length_bytes);
+    items += hand_on_readers(shard);
+    while (readers.head != BATCH_NO_BLOCK) {
+        replicate_pass_batch(shard, queue_pop(shard, &readers), NULL, 0, 0);
+        items++;
+    }
+    return items;
+}
+
+/* Entries that are only on disk: reads a piece, or hands on what was read. */
+static uint32_t hand_on_from_disk(struct replicate_shard *shard, bool *waiting) {
+    if (shard->catch_up_last > shard->applied) {
+        *waiting = true; /* apply is still in the buffer */
+        return 0;
+    }
+    if (!shard->catch_up_reading) {
+        shard->catch_up_reading = true;
+        log_read(shard->log, shard->handed + 1, shard->catch_up, shard->catch_up_bytes);
+    }
+    uint64_t first_index;
+    uint32_t count;
+    size_t length_bytes;
+    int error;
+    if (!log_read_result(shard->log, &first_index, &count, &length_bytes, &error)) {
+        return 0; /* its completion wakes us */
+    }
+    shard->catch_up_reading = false;
+    if (count == 0) {
+        replicate_fail(shard, "the log cannot be read back: run 'weir inspect' on the data "
+                              "directory");
+        return 0;
+    }
+    ASSERT(first_index == shard->handed + 1);
+    uint64_t last = first_index + count - 1;
+    uint64_t commit = raft_commit_index(shard->raft);
+    if (last > commit) {
+        /* What is not committed yet is read again later. */
+        count = (uint32_t)(commit - shard->handed);
+        last = commit;
+    }
+    struct apply_item item = {.entry = shard->catch_up,
+                              .first_index = first_index,
+                              .entry_count = count,
+                              .batch = BATCH_NO_BLOCK,
+                              .length_bytes = length_bytes};
+    uint32_t taken = ring_apply_enqueue(shard->to_apply, &item, 1);
+    ASSERT(taken == 1); /* replicate_hand_on looked for room */
+    shard->catch_up_last = last;
+    shard->handed = last;
+    return 1;
+}
+
+uint32_t replicate_hand_on(struct replicate_shard *shard, bool *waiting) {
+    uint32_t items = hand_on_readers(shard);
+    while (shard->handed < raft_commit_index(shard->raft) && !shard->failed) {
+        /* Half of the ring is for the batches, of which there are no more than that. */
+        if (ring_depth(shard->to_apply) >= ring_capacity(shard->to_apply) / 2) {
+            *waiting = true;
+            return items;
+        }
+        uint64_t index = shard->handed + 1;
+        const uint8_t *entry = log_entry(shard->log, index);
+        struct batch *head = shard->writing.head == BATCH_NO_BLOCK
+                                 ? NULL
+                                 : pipeline_batch(shard->pipeline, shard->writing.head);
+        if (head != NULL && head->index == index) {
+            ASSERT(entry != NULL); /* it is not released before apply has left it */
+            items += hand_on_writer(shard, entry);
+        } else if (entry != NULL) {
+            struct apply_item item = {.entry = entry,
+                                      .first_index = index,
+                                      .entry_count = 1,
+                                      .batch = BATCH_NO_BLOCK,
+                                      .length_bytes = entry_header_read(entry).length_bytes};
+            uint32_t taken = ring_apply_enqueue(shard->to_apply, &item, 1);
+            ASSERT(taken == 1);
+            shard->handed = index;
+            items++;
+        } else {
+            uint32_t handed = hand_on_from_disk(shard, waiting);
+            if (handed == 0) {
+                return items;
+            }
+            items += handed;
+        }
+        items += hand_on_readers(shard);
+    }
+    return items;
+}
+
+void replicate_abandon(struct replicate_shard *shard) {
+    while (shard->writing.head != BATCH_NO_BLOCK) {
+        struct batch *batch = queue_pop(shard, &shard->writing);
+        struct batch_queue readers = {.head = batch->readers_head, .tail = batch->readers_tail};
+        writes_answer(batch, FATE_UNKNOWN, REFUSAL_NONE);
+        reads_refuse(batch);
+        replicate_pass_batch(shard, batch, NULL, 0, 0);
+        while (readers.head != BATCH_NO_BLOCK) {
+            struct batch *reader = queue_pop(shard, &readers);
+            reads_refuse(reader);
+            replicate_pass_batch(shard, reader, NULL, 0, 0);
+        }
+    }
+    while (shard->reading.head != BATCH_NO_BLOCK) {
+        struct batch *batch = queue_pop(shard, &shard->reading);
+        reads_refuse(batch);
+        replicate_pass_batch(shard, batch, NULL, 0, 0);
+    }
+}
+
+bool replicate_order_empty(const struct replicate_shard *shard) {
+    return shard->writing.head == BATCH_NO_BLOCK && shard->reading.head == BATCH_NO_BLOCK &&
+           shard->stalled == BATCH_NO_BLOCK;
+}

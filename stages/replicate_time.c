@@ -1,0 +1,78 @@
+/*
+ * Log time: max(last log time, base + monotonic time since leadership began), in milliseconds,
+ * where base = max(last log time, wall clock) at that moment.  It never goes back, whatever the
+ * wall clock does while the leader leads.
+ *
+ * When the machine's earliest deadline has passed and no entry comes by, the leader appends an
+ * entry that holds nothing but the time; and only then: an idle log does not grow.
+ */
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "stages/replicate_internal.h"
+
+enum {
+    /* A first jump of log time beyond this is told loudly: the wall clock is probably wrong. */
+    LOG_TIME_JUMP_MS_MAX = 24 * 3600 * 1000,
+};
+
+void replicate_time_begin(struct replicate_shard *shard, uint64_t now_ns, uint64_t wall_ms) {
+    uint64_t last_ms = log_tail(shard->log)->log_time_ms;
+    shard->base_ms = wall_ms > last_ms ? wall_ms : last_ms;
+    shard->base_ns = now_ns;
+    if (last_ms != 0 && wall_ms > last_ms + LOG_TIME_JUMP_MS_MAX) {
+        log_warn("log_time_jump",
+                 "from_ms=%lu to_ms=%lu what=\"the wall clock is more than a day "
+                 "ahead of the log; keys that expire in between are gone\"",
+                 last_ms, wall_ms);
+    } else if (wall_ms < last_ms) {
+        log_warn("log_time_ahead",
+                 "log_ms=%lu wall_ms=%lu what=\"the wall clock is behind the "
+                 "log; log time goes on from the log's\"",
+                 last_ms, wall_ms);
+    }
+}
+
+uint64_t replicate_log_time(const struct replicate_shard *shard, uint64_t now_ns) {
+    /* The time of a poll can be a little older than the moment at which leadership began in it. */
+    uint64_t led_ns = now_ns > shard->base_ns ? now_ns - shard->base_ns : 0;
+    uint64_t time_ms = shard->base_ms + led_ns / 1000000;
+    uint64_t last_ms = log_tail(shard->log)->log_time_ms;
+    return time_ms > last_ms ? time_ms : last_ms;
+}
+
+bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns) {
+    uint64_t deadline_ms = node_figure(&shard->node->apply.next_deadline_ms);
+    if (!shard->serving || deadline_ms == UINT64_MAX || deadline_ms == 0) {
+        return false;
+    }
+    uint64_t last_ms = log_tail(shard->log)->log_time_ms;
+    if (last_ms >= deadline_ms) {
+        return false; /* an entry already says that it has passed; apply will see it */
+    }
+    if (replicate_log_time(shard, now_ns) < deadline_ms) {
+        /* The first nanosecond of the millisecond in which it is due. */
+        uint64_t due_ns = shard->base_ns + (deadline_ms - shard->base_ms) * 1000000;
+        if (shard->timer_ns == 0 || due_ns < shard->timer_ns || shard->timer_ns <= now_ns) {
+            shard->timer_ns = due_ns;
+            io_timer_set(shard->port, due_ns, 0);
+        }
+        return false;
+    }
+    uint64_t index;
+    uint64_t term;
+    if (raft_propose(shard->raft, 1, &index, &term) != WEIR_OK ||
+        log_reserve(shard->log, ENTRY_HEADER_BYTES, true) == NULL) {
+        return false; /* at the next poll */
+    }
+    struct entry_header header = {.length_bytes = ENTRY_HEADER_BYTES,
+                                  .kind = ENTRY_TIME,
+                                  .version = ENTRY_VERSION,
+                                  .term = term,
+                                  .log_time_ms = replicate_log_time(shard, now_ns)};
+    uint64_t appended = log_append(shard->log, &header);
+    ASSERT(appended == index);
+    struct raft_event event = {.kind = RAFT_EVENT_APPENDED, .index = appended, .term = term};
+    replicate_step(shard, &event);
+    return true;
+}
