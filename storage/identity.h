@@ -34,8 +34,8 @@ enum { IDENTITY_NAME_BYTES_MAX = 64 };
 struct identity {
     char cluster_name[IDENTITY_NAME_BYTES_MAX + 1];
     uint64_t cluster_id;
-    uint64_t node_id;     /* not 0 */
-    uint64_t incarnation; /* not 0 */
+    uint64_t node_id;             /* not 0 */
+    uint64_t incarnation;         /* not 0 */
     struct configuration members; /* the first configuration */
 };
 
@@ -57,7 +57,6 @@ int identity_create(struct io *io, int32_t directory, const char *cluster_name, 
  * Reads it.  Errors: WEIR_ENOENT if the directory is empty (never created); WEIR_ECORRUPT if the
  * file is damaged or the directory holds other files of weir's without it; WEIR_EVERSION; WEIR_EIO.
  */
-int identity_load(struct io *io, int32_t directory, struct identity *out,
-                  struct error_text *error);
+int identity_load(struct io *io, int32_t directory, struct identity *out, struct error_text *error);
 
 #endif

@@ -58,14 +58,14 @@ enum durability { DURABILITY_FSYNC = 0, DURABILITY_WRITE = 1, DURABILITY_NONE = 
 enum log_state {
     LOG_READY,
     LOG_FULL,   /* no next segment yet for lack of space: clients' entries are refused */
-    LOG_FAILED, /* final: stop, say log_error(), exit non-zero */
+    LOG_FAILED, /* final: stop, say log_error_text(), exit non-zero */
 };
 
 struct log_options {
-    uint64_t segment_bytes;     /* file size of a segment; multiple of 1 MiB */
-    uint64_t memory_bytes;      /* log memory; multiple of 1 MiB, <= segment_bytes */
-    uint32_t entry_bytes_max;   /* largest entry; < memory_bytes / 2 (asserted) */
-    uint32_t write_bytes_max;   /* a write is closed at this size unless one entry is larger */
+    uint64_t segment_bytes;   /* file size of a segment; multiple of 1 MiB */
+    uint64_t memory_bytes;    /* log memory; multiple of 1 MiB, <= segment_bytes */
+    uint32_t entry_bytes_max; /* largest entry; < memory_bytes / 2 (asserted) */
+    uint32_t write_bytes_max; /* a write is closed at this size unless one entry is larger */
     enum durability durability;
 };
 
@@ -94,6 +94,14 @@ int log_open(struct log **out, struct io *io, struct io_port *port, int32_t dire
              void (*on_entry)(void *context, const uint8_t *entry), void *context,
              struct error_text *error);
 
+/*
+ * Creates the first segment of a new log with entry 1, the configuration `identity->members`, and
+ * syncs it and the directory.  For identity_create.  Errors: WEIR_EEXISTS, WEIR_ENOSPC, WEIR_EIO,
+ * WEIR_ENOMEM.
+ */
+int log_create(struct io *io, struct io_port *port, int32_t directory,
+               const struct identity *identity, struct error_text *error);
+
 /* Operations the log may have outstanding on its port: for the port's size. */
 enum { LOG_OPERATIONS_MAX = 16 };
 
@@ -102,7 +110,7 @@ uint64_t log_last_index(const struct log *log);
 uint64_t log_durable_index(const struct log *log); /* grows, except by log_truncate */
 const struct entry_tail *log_tail(const struct log *log);
 enum log_state log_state(const struct log *log);
-const char *log_error(const struct log *log); /* the sentence of LOG_FAILED or LOG_FULL */
+const char *log_error_text(const struct log *log); /* the sentence of LOG_FAILED or LOG_FULL */
 
 /* Term of the entry at index (or of the snapshot before the first); 0 if it is not known. */
 uint64_t log_term(const struct log *log, uint64_t index);
@@ -133,6 +141,9 @@ bool log_completion(struct log *log, const struct io_completion *completion);
  * segments, retries after LOG_FULL.  Cheap; call once a poll. */
 void log_maintain(struct log *log, uint64_t now_ns);
 
+/* When log_maintain has something to do at the latest; UINT64_MAX: nothing before a completion. */
+uint64_t log_deadline_ns(const struct log *log);
+
 /* The entry in memory, or NULL if it is only on disk.  Borrowed until released past. */
 const uint8_t *log_entry(const struct log *log, uint64_t index);
 
@@ -152,8 +163,8 @@ void log_read(struct log *log, uint64_t index, uint8_t *buffer, size_t buffer_by
 /* True once the read is done: *first_index, *count and *length_bytes describe what is in the
  * buffer; count 0 with *error < 0 if it failed (WEIR_EIO, WEIR_ECORRUPT, WEIR_EFULL: the buffer
  * is too small for the first entry, *length_bytes tells its size). */
-bool log_read_result(struct log *log, uint64_t *first_index, uint32_t *count,
-                     size_t *length_bytes, int *error);
+bool log_read_result(struct log *log, uint64_t *first_index, uint32_t *count, size_t *length_bytes,
+                     int *error);
 
 /*
  * Makes `index` the last entry (>= log_first_index - 1).  Entries after it are gone from memory
@@ -175,14 +186,14 @@ void log_close(struct log *log);
 
 /* ---- figures for the monitor --------------------------------------------------------------- */
 struct log_counters {
-    uint64_t writes;          /* writes completed */
-    uint64_t write_bytes;     /* bytes of them, headers and padding included */
-    uint64_t entries;         /* entries appended */
-    uint64_t entry_bytes;     /* bytes of them */
+    uint64_t writes;      /* writes completed */
+    uint64_t write_bytes; /* bytes of them, headers and padding included */
+    uint64_t entries;     /* entries appended */
+    uint64_t entry_bytes; /* bytes of them */
     uint64_t syncs;
-    uint64_t write_ns_total;  /* submission to completion */
+    uint64_t write_ns_total; /* submission to completion */
     uint64_t write_ns_max;
-    uint64_t segments;        /* files there are */
+    uint64_t segments; /* files there are */
 };
 void log_counters(const struct log *log, struct log_counters *out);
 

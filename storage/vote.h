@@ -33,6 +33,14 @@ struct vote_record {
 
 struct vote_file;
 
+/*
+ * Creates the file with this record in both slots and syncs it and the directory.  For
+ * identity_create.  Errors: WEIR_EEXISTS, WEIR_ENOSPC, WEIR_EIO, WEIR_ENOMEM.
+ */
+int vote_create(struct io *io, struct io_port *port, int32_t directory,
+                const struct identity *identity, const struct vote_record *record,
+                struct error_text *error);
+
 /* Opens and repairs it as above.  Start-up; blocks.
  * Errors: WEIR_ECORRUPT, WEIR_EIDENTITY (another node's file), WEIR_ENOENT, WEIR_EIO. */
 int vote_open(struct vote_file **out, struct io *io, struct io_port *port, int32_t directory,
