@@ -59,7 +59,7 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
     COMMAND_ROW(SELECT, "select", 2, CONNECTION_FAST, "1.0.0", "index",
                 "Changes the selected database: there is one, 0.", "connection"),
     COMMAND_ROW(SHUTDOWN, "shutdown", -1, CONNECTION_ADMIN, "1.0.0", "[NOSAVE | SAVE]",
-                "Stops the server after everything accepted is done and stored.", "server"),
+                "Stops the server, once what it received is answered.", "server"),
     COMMAND_ROW(TIME, "time", 1, CONNECTION_FAST, "2.6.0", "", "Returns the server's clock.",
                 "server"),
 
@@ -90,7 +90,7 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
                    "[command-name [command-name ...]]",
                    "Returns arity, flags and keys of one, several or all commands.", "server"),
     SUBCOMMAND_ROW(COMMAND, LIST, "command|list", -2, 0, "7.0.0",
-                   "[FILTERBY ACLCAT category | PATTERN pattern | MODULE module]",
+                   "[FILTERBY MODULE module | PATTERN pattern]",
                    "Returns the names of the commands.", "server"),
     SUBCOMMAND_ROW(CONFIG, GET, "config|get", -3, CONNECTION_ADMIN, "2.0.0",
                    "parameter [parameter ...]",
@@ -124,10 +124,14 @@ uint16_t connection_subcommand_find(uint16_t container, const uint8_t *name,
     return CONNECTION_ROW_COUNT;
 }
 
+_Static_assert(CONNECTION_ARGUMENTS_MAX == 128, "the words below say so");
+
 /* The words of the canned errors, as Redis 7.0 has them. */
 static const char *const canned_errors[CONNECTION_REPLY_COUNT] = {
     [CONNECTION_REPLY_DB_RANGE] = "ERR DB index is out of range",
-    [CONNECTION_REPLY_DB_NUMBER] = "ERR value is not an integer or out of range",
+    [CONNECTION_REPLY_NUMBER] = "ERR value is not an integer or out of range",
+    [CONNECTION_REPLY_NUMBER_RANGE] =
+        "ERR value is out of range, value must between -2147483648 and 2147483647",
     [CONNECTION_REPLY_SYNTAX] = "ERR syntax error",
     [CONNECTION_REPLY_NAME_CHARACTERS] =
         "ERR Client names cannot contain spaces, newlines or special characters.",
@@ -141,8 +145,14 @@ static const char *const canned_errors[CONNECTION_REPLY_COUNT] = {
     [CONNECTION_REPLY_VERSION] = "NOPROTO unsupported protocol version",
     [CONNECTION_REPLY_HELLO_AUTH] =
         "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
-        "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
+        "AUTH <user> <pass> option can be used to authenticate the client and select the "
         "RESP protocol version at the same time",
+    [CONNECTION_REPLY_CLIENT_ID] = "ERR Invalid client ID",
+    [CONNECTION_REPLY_ARGUMENTS] =
+        "ERR too many arguments: commands about the connection or the server take at most 127",
+    [CONNECTION_REPLY_NO_SHUTDOWN] = "ERR No shutdown in progress.",
+    [CONNECTION_REPLY_SHUTDOWN_SAVE] =
+        "ERR nothing can be saved: this node runs with durability none",
 };
 
 void connection_reply_write(struct reply_writer *writer, const struct batch *batch,
@@ -159,7 +169,8 @@ void connection_reply_write(struct reply_writer *writer, const struct batch *bat
     }
     case CONNECTION_REPLY_RESET: reply_status(writer, "RESET", 5); return;
     case CONNECTION_REPLY_DB_RANGE:
-    case CONNECTION_REPLY_DB_NUMBER:
+    case CONNECTION_REPLY_NUMBER:
+    case CONNECTION_REPLY_NUMBER_RANGE:
     case CONNECTION_REPLY_SYNTAX:
     case CONNECTION_REPLY_NAME_CHARACTERS:
     case CONNECTION_REPLY_NAME_LENGTH:
@@ -167,7 +178,11 @@ void connection_reply_write(struct reply_writer *writer, const struct batch *bat
     case CONNECTION_REPLY_PASSWORD_NONE:
     case CONNECTION_REPLY_VERSION_NUMBER:
     case CONNECTION_REPLY_VERSION:
-    case CONNECTION_REPLY_HELLO_AUTH: {
+    case CONNECTION_REPLY_HELLO_AUTH:
+    case CONNECTION_REPLY_CLIENT_ID:
+    case CONNECTION_REPLY_ARGUMENTS:
+    case CONNECTION_REPLY_NO_SHUTDOWN:
+    case CONNECTION_REPLY_SHUTDOWN_SAVE: {
         const char *words = canned_errors[command->detail];
         reply_error(writer, words, strlen(words));
         return;

@@ -86,14 +86,19 @@ extern const struct connection_command connection_commands[CONNECTION_ROW_COUNT]
 /* The row of a container's subcommand, in any case, or CONNECTION_ROW_COUNT. */
 uint16_t connection_subcommand_find(uint16_t container, const uint8_t *name, uint32_t length_bytes);
 
+/* Arguments, with the name, that one of these commands takes: what they cost grows with them, and
+ * a poll must be short. */
+enum { CONNECTION_ARGUMENTS_MAX = 128 };
+
 /* What connection_reply_write writes: batch_command.detail of a FATE_LOCAL without reply. */
 enum connection_reply {
     CONNECTION_REPLY_OK = 1,
     CONNECTION_REPLY_PONG,
-    CONNECTION_REPLY_ARGUMENT, /* the first argument after the name, as a bulk */
-    CONNECTION_REPLY_RESET,    /* +RESET */
-    CONNECTION_REPLY_DB_RANGE, /* SELECT of another database than 0 */
-    CONNECTION_REPLY_DB_NUMBER,
+    CONNECTION_REPLY_ARGUMENT,     /* the first argument after the name, as a bulk */
+    CONNECTION_REPLY_RESET,        /* +RESET */
+    CONNECTION_REPLY_DB_RANGE,     /* SELECT of another database than 0 */
+    CONNECTION_REPLY_NUMBER,       /* not an integer, or beyond 64 bits */
+    CONNECTION_REPLY_NUMBER_RANGE, /* an integer beyond 32 bits */
     CONNECTION_REPLY_SYNTAX,
     CONNECTION_REPLY_NAME_CHARACTERS, /* CLIENT SETNAME with a space or worse */
     CONNECTION_REPLY_NAME_LENGTH,
@@ -102,6 +107,10 @@ enum connection_reply {
     CONNECTION_REPLY_VERSION_NUMBER, /* HELLO with what is no number */
     CONNECTION_REPLY_VERSION,        /* HELLO: -NOPROTO */
     CONNECTION_REPLY_HELLO_AUTH,     /* HELLO: authentication is required */
+    CONNECTION_REPLY_CLIENT_ID,      /* CLIENT LIST ID with what is no id */
+    CONNECTION_REPLY_ARGUMENTS,      /* more than CONNECTION_ARGUMENTS_MAX */
+    CONNECTION_REPLY_NO_SHUTDOWN,    /* SHUTDOWN ABORT */
+    CONNECTION_REPLY_SHUTDOWN_SAVE,  /* SHUTDOWN SAVE, and nothing is kept */
     CONNECTION_REPLY_COUNT,
 };
 

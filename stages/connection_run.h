@@ -1,0 +1,146 @@
+#ifndef WEIR_STAGES_CONNECTION_RUN_H
+#define WEIR_STAGES_CONNECTION_RUN_H
+
+/*
+ * Running one command about the connection or the server.
+ *
+ * It is cut into four steps, so that memory is taken only when it is needed, a reply that does not
+ * fit can be written again, and nothing long happens in one poll:
+ *
+ *   effect    once: changes the connection's state, the record, the signals.  Says how to go on.
+ *   compose   in slices: collects the text of a long reply (CLIENT LIST, INFO) in text memory of
+ *             connection_text_bytes, lent by validate until the reply is written.
+ *   write     any number of times, each into more room: the reply.  Changes nothing.
+ *
+ *     connection_effect ──CANNED──► detail is set, apply writes the reply
+ *           │   │   └─────SILENT──► no reply, the connection closes
+ *           │   └──WRITES──────────────────────────────► connection_write
+ *           └──COMPOSES──► connection_compose ... true ──► connection_write
+ *
+ * The functions of the rows stand in connection_session.c (AUTH, HELLO, ...), connection_client.c,
+ * connection_server.c (CONFIG, SHUTDOWN, TIME), connection_info.c and connection_documents.c.
+ *
+ * Owner: the validate shard of the connection.  Nothing here blocks or allocates.
+ */
+
+#include "stages/connection_commands.h"
+#include "stages/connection_protocol.h"
+#include "stages/directory.h"
+#include "stages/node.h"
+#include "stages/stage.h"
+
+/* How a command goes on after its effect. */
+enum connection_step {
+    CONNECTION_CANNED,   /* command->detail is an enum connection_reply */
+    CONNECTION_WRITES,   /* connection_write makes the reply */
+    CONNECTION_COMPOSES, /* connection_compose, then connection_write */
+    CONNECTION_SILENT,   /* no reply: the command and what is behind it are dropped */
+};
+
+/* Text being composed: `used` of `capacity` bytes, without a terminating zero. */
+struct connection_text {
+    char *begin;
+    size_t used;
+    size_t capacity;
+};
+
+/* One command being run.  The first group is set by validate, the second by the steps. */
+struct connection_run {
+    struct node *node;
+    const struct directory *directory;
+    const struct stage_moment *moment;
+    struct connection *connection;
+    struct batch *batch;
+    struct batch_command *command; /* of TABLE_CONNECTION; its row is not a container's */
+
+    struct connection_text text;
+    uint64_t cursor; /* of compose; 0 at first */
+    uint32_t note;   /* from effect to write: the row's own */
+};
+
+/* Runs the command's effect.  Leaves the connection in state CLOSING if it is to be closed. */
+enum connection_step connection_effect(struct connection_run *run);
+
+/* How much text compose may need at most, bytes. */
+size_t connection_text_bytes(const struct connection_run *run);
+
+/* Composes a slice of at most about 0.2 ms; true when the text is complete. */
+bool connection_compose(struct connection_run *run);
+
+/* Writes the reply; if it does not fit, the writer says so: give it room and call again. */
+void connection_write(const struct connection_run *run, struct reply_writer *writer);
+
+/* ---- for the rows' functions --------------------------------------------------------------- */
+
+/* Whether argument `index` (0 is the name) is `word`, lower case, in any case. */
+bool connection_argument_is(const struct connection_run *run, uint32_t index, const char *word);
+
+/* Makes the reply a canned one. */
+enum connection_step connection_canned(struct connection_run *run, enum connection_reply reply);
+
+/* Appends to the text; asserts that it fits: connection_text_bytes was the bound. */
+__attribute__((format(printf, 2, 3))) void connection_text_add(struct connection_text *text,
+                                                               const char *format, ...);
+
+/* Whether `text` matches the glob pattern, both in any case. */
+bool connection_glob(const uint8_t *pattern, uint32_t pattern_bytes, const char *text);
+
+/* The record of the command's connection. */
+struct node_record *connection_record(const struct connection_run *run);
+
+/* Publishes the connection's names in its record. */
+void connection_names_publish(const struct connection_run *run);
+
+/* Writes an array of the lines of a HELP text, each a status. */
+void connection_help_write(struct reply_writer *writer, const char *const *lines, size_t count);
+
+/* connection_session.c: state, protocol and authentication */
+enum connection_step connection_auth(struct connection_run *run);
+enum connection_step connection_echo(struct connection_run *run);
+enum connection_step connection_hello(struct connection_run *run);
+void connection_hello_write(const struct connection_run *run, struct reply_writer *writer);
+enum connection_step connection_ping(struct connection_run *run);
+enum connection_step connection_quit(struct connection_run *run);
+enum connection_step connection_reset(struct connection_run *run);
+enum connection_step connection_select(struct connection_run *run);
+
+/* Gives the connection argument `index` as its name: 0, or the canned error.  In session too,
+ * since HELLO and CLIENT SETNAME both do it. */
+enum connection_reply connection_name_set(struct connection_run *run, uint32_t index);
+
+/* connection_client.c */
+void connection_client_getname_write(const struct connection_run *run, struct reply_writer *writer);
+void connection_client_help_write(const struct connection_run *run, struct reply_writer *writer);
+void connection_client_id_write(const struct connection_run *run, struct reply_writer *writer);
+size_t connection_client_info_bytes(const struct connection_run *run);
+bool connection_client_info_compose(struct connection_run *run);
+enum connection_step connection_client_list(struct connection_run *run);
+size_t connection_client_list_bytes(const struct connection_run *run);
+bool connection_client_list_compose(struct connection_run *run);
+void connection_client_list_write(const struct connection_run *run, struct reply_writer *writer);
+enum connection_step connection_client_setinfo(struct connection_run *run);
+void connection_client_setinfo_write(const struct connection_run *run, struct reply_writer *writer);
+enum connection_step connection_client_setname(struct connection_run *run);
+
+/* connection_server.c */
+void connection_config_get_write(const struct connection_run *run, struct reply_writer *writer);
+void connection_config_help_write(const struct connection_run *run, struct reply_writer *writer);
+enum connection_step connection_shutdown(struct connection_run *run);
+void connection_time_write(const struct connection_run *run, struct reply_writer *writer);
+
+/* connection_info.c */
+size_t connection_info_bytes(const struct connection_run *run);
+bool connection_info_compose(struct connection_run *run);
+
+/* Writes the composed text as a verbatim string: INFO, CLIENT INFO. */
+void connection_text_write(const struct connection_run *run, struct reply_writer *writer);
+
+/* connection_documents.c: COMMAND, over both tables */
+void connection_command_count_write(const struct connection_run *run, struct reply_writer *writer);
+void connection_command_docs_write(const struct connection_run *run, struct reply_writer *writer);
+void connection_command_help_write(const struct connection_run *run, struct reply_writer *writer);
+void connection_command_info_write(const struct connection_run *run, struct reply_writer *writer);
+enum connection_step connection_command_list(struct connection_run *run);
+void connection_command_list_write(const struct connection_run *run, struct reply_writer *writer);
+
+#endif

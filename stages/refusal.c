@@ -1,0 +1,122 @@
+/*
+ * Most refusals are one constant; four quote the command, one the parser.
+ *
+ * What a client sent is quoted as Redis quotes it: at most 128 bytes of a name, and arguments until
+ * 128 bytes are full; a zero byte ends a quotation, and reply_error makes line ends harmless.
+ */
+
+#include "stages/refusal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "stages/connection_commands.h"
+
+enum {
+    REFUSAL_QUOTE_BYTES_MAX = 128,
+    /* One more argument may begin when 127 bytes are there: two quotes, a space, and a zero. */
+    REFUSAL_ARGUMENTS_BYTES = 2 * REFUSAL_QUOTE_BYTES_MAX,
+};
+
+static const char *const constant_words[REFUSAL_COUNT] = {
+    [REFUSAL_NO_AUTH] = "NOAUTH Authentication required.",
+    [REFUSAL_MEMORY] = "OOM command not allowed when used memory > 'maxmemory'.",
+    [REFUSAL_DISK_FULL] = "MISCONF the disk has no room for the next log segment: writes are "
+                          "refused until there is room, nothing was done",
+    [REFUSAL_OVERLOAD] = "TRYAGAIN the server is overloaded: nothing was done, try again",
+    [REFUSAL_ENTRY_SIZE] = "ERR command too large: with it the log entry would exceed its limit",
+    [REFUSAL_REPLY_SIZE] = "ERR reply too large: it exceeds the memory for replies",
+    [REFUSAL_NOT_LEADER] = "CLUSTERDOWN this node does not lead: nothing was done",
+    [REFUSAL_STOPPING] = "CLUSTERDOWN this node is stopping: nothing was done",
+    [REFUSAL_CARRY] = "TRYAGAIN no memory left for unfinished commands: nothing was done, the "
+                      "connection closes",
+};
+
+/* The first bytes of an argument, at most `bytes_max`, as printf's precision wants them. */
+struct quote {
+    const char *text;
+    int length;
+};
+
+static struct quote quote_argument(const struct batch *batch, const struct batch_command *command,
+                                   uint32_t index, uint32_t bytes_max) {
+    uint32_t length = 0;
+    const uint8_t *bytes = batch_argument(batch, command, index, &length);
+    return (struct quote){(const char *)bytes, (int)(length < bytes_max ? length : bytes_max)};
+}
+
+static void write_unknown_command(struct reply_writer *writer, const struct batch *batch,
+                                  const struct batch_command *command) {
+    char arguments[REFUSAL_ARGUMENTS_BYTES] = "";
+    size_t used = 0;
+    for (uint32_t i = 1; i < command->argument_count && used < REFUSAL_QUOTE_BYTES_MAX; i++) {
+        struct quote quote =
+            quote_argument(batch, command, i, REFUSAL_QUOTE_BYTES_MAX - (uint32_t)used);
+        int written = snprintf(arguments + used, sizeof(arguments) - used, "'%.*s' ", quote.length,
+                               quote.text);
+        ASSERT(written > 0 && (size_t)written < sizeof(arguments) - used);
+        used += (size_t)written;
+    }
+    struct quote name = quote_argument(batch, command, 0, REFUSAL_QUOTE_BYTES_MAX);
+    reply_error_format(writer, "ERR unknown command '%.*s', with args beginning with: %s",
+                       name.length, name.text, arguments);
+}
+
+static void write_unknown_subcommand(struct reply_writer *writer, const struct batch *batch,
+                                     const struct batch_command *command,
+                                     const struct directory *directory) {
+    char container[32];
+    const char *name = directory_name(directory, command->table, command->row);
+    size_t length = strlen(name);
+    ASSERT(length < sizeof(container));
+    for (size_t i = 0; i <= length; i++) {
+        container[i] = (char)(name[i] >= 'a' && name[i] <= 'z' ? name[i] - 0x20 : name[i]);
+    }
+    struct quote subcommand = quote_argument(batch, command, 1, REFUSAL_QUOTE_BYTES_MAX);
+    reply_error_format(writer, "ERR unknown subcommand '%.*s'. Try %s HELP.", subcommand.length,
+                       subcommand.text, container);
+}
+
+static void write_protocol(struct reply_writer *writer, const struct batch_command *command) {
+    struct resp_command parsed = {.error = (uint8_t)command->row, .error_byte = command->detail};
+    char text[RESP_ERROR_TEXT_BYTES_MAX];
+    size_t length = resp_error_text(&parsed, text);
+    reply_error(writer, text, length);
+}
+
+void refusal_write(struct reply_writer *writer, const struct batch *batch,
+                   const struct batch_command *command, const struct directory *directory) {
+    ASSERT(command->fate == FATE_REFUSED);
+    switch ((enum batch_refusal)command->refusal) {
+    case REFUSAL_UNKNOWN_COMMAND: write_unknown_command(writer, batch, command); return;
+    case REFUSAL_UNKNOWN_SUBCOMMAND:
+        write_unknown_subcommand(writer, batch, command, directory);
+        return;
+    case REFUSAL_ARITY:
+        reply_error_format(writer, "ERR wrong number of arguments for '%s' command",
+                           directory_name(directory, command->table, command->row));
+        return;
+    case REFUSAL_NOT_ALLOWED:
+        reply_error_format(writer, "ERR Can't execute '%s' in the connection's present state",
+                           directory_name(directory, command->table, command->row));
+        return;
+    case REFUSAL_PROTOCOL: write_protocol(writer, command); return;
+    case REFUSAL_NO_AUTH:
+    case REFUSAL_MEMORY:
+    case REFUSAL_DISK_FULL:
+    case REFUSAL_OVERLOAD:
+    case REFUSAL_ENTRY_SIZE:
+    case REFUSAL_REPLY_SIZE:
+    case REFUSAL_NOT_LEADER:
+    case REFUSAL_STOPPING:
+    case REFUSAL_CARRY: {
+        const char *words = constant_words[command->refusal];
+        reply_error(writer, words, strlen(words));
+        return;
+    }
+    case REFUSAL_NONE:
+    case REFUSAL_COUNT: break;
+    }
+    UNREACHABLE("a refused command has a reason");
+}

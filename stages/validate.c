@@ -1,0 +1,588 @@
+/*
+ * The validate stage.
+ *
+ * Happy path: a batch's commands are judged one after the other; each becomes a write, a read, or
+ * is answered here.  The batch goes to replicate in the order in which it came.
+ *
+ * A reply made here stands in the batch's local block, taken from this shard's arena when the
+ * first one is needed and exchanged for a larger one when it is full; write sends the block home.
+ * A long answer (CLIENT LIST over all connections) is made in slices: the batch stays the shard's
+ * present work, and nothing behind it is judged until it is done.
+ *
+ * Failure modes: a refused command keeps its place, marked with the reason; apply writes the
+ * words.  No memory for a reply: the command is refused as overload.  A connection that said QUIT,
+ * or what is not RESP, is CLOSING: commands behind that are dropped, in this batch and in later
+ * ones, and nothing of them takes effect.
+ */
+
+#include "stages/validate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "entry/entry.h"
+#include "stages/arena.h"
+#include "stages/connection_run.h"
+#include "stages/node_record.h"
+#include "stages/pipeline.h"
+
+enum {
+    VALIDATE_TAKE_MAX = 64,
+    /* A first local block: some errors, HELLO, CLIENT ID.  It grows to what a reply needs. */
+    VALIDATE_BLOCK_BYTES = 2 * 1024,
+    /* Local blocks and texts: CLIENT LIST of 10,000 connections takes 8 MiB of text and 8 MiB of
+       reply, COMMAND DOCS 64 KiB; several of each at a time.  Address space until it is used. */
+    VALIDATE_ARENA_BYTES = 64 * 1024 * 1024,
+    /* An error of the machine's, with its record. */
+    VALIDATE_ERROR_BYTES = 2 * REPLY_ERROR_FORMAT_BYTES_MAX,
+    /* Commands with no more arguments than this need no arena: a table of 4 KiB. */
+    VALIDATE_ARGUMENTS_NEAR = 256,
+};
+
+/* The batch being judged, and how far; kept between polls only while a reply is composed. */
+struct validate_work {
+    struct batch *batch; /* NULL: none */
+    uint32_t command;    /* the next to judge */
+    struct reply_writer reply;
+    bool composing; /* commands[command] is: `run` and `text_block` are in use */
+    uint32_t text_block;
+    struct connection_run run;
+};
+
+struct validate_shard {
+    struct pipeline *pipeline;
+    struct node *node;
+    const struct directory *directory;
+    const struct machine_operations *machine;
+    struct ring *from_parse;
+    struct ring *to_replicate;
+    struct ring *from_write; /* local blocks that came home */
+    struct arena *arena;
+    struct connection *connections;
+    uint32_t entry_body_bytes_max;
+    bool password_required;
+    /* Batches taken and not yet judged: [ids_next, ids_count).  More than none between two polls
+       only behind one whose reply is being composed. */
+    uint32_t ids[VALIDATE_TAKE_MAX];
+    uint32_t ids_next;
+    uint32_t ids_count;
+    struct validate_work work;
+    struct machine_argument arguments[VALIDATE_ARGUMENTS_NEAR];
+    uint8_t error_room[VALIDATE_ERROR_BYTES];
+};
+
+/* ---- local replies ------------------------------------------------------------------------- */
+
+/*
+ * Gives the batch a local block with room for `need_bytes` behind what is in it.  False if the
+ * arena has none; nothing has changed then.
+ */
+static bool local_grow(struct validate_shard *shard, struct batch *batch, uint64_t need_bytes) {
+    struct reply_writer *writer = &shard->work.reply;
+    bool has_block = batch->local_block != BATCH_NO_BLOCK;
+    size_t used = has_block ? reply_used_bytes(writer) : 0;
+    uint64_t doubled = has_block ? 2 * arena_block_bytes(shard->arena, batch->local_block)
+                                 : (uint64_t)VALIDATE_BLOCK_BYTES;
+    uint64_t wanted = used + need_bytes;
+    uint32_t block = arena_take(shard->arena, doubled > wanted ? doubled : wanted);
+    if (block == BATCH_NO_BLOCK) {
+        return false;
+    }
+    uint8_t *memory = arena_memory(shard->arena, block);
+    if (has_block) {
+        const uint8_t *old = writer->begin;
+        memcpy(memory, old, used);
+        for (uint32_t i = 0; i < batch->command_count; i++) {
+            struct batch_command *command = &batch->commands[i];
+            if (command->reply != NULL) {
+                ASSERT(command->reply >= old && command->reply <= old + used);
+                command->reply = memory + (command->reply - old);
+            }
+        }
+        arena_give(shard->arena, batch->local_block);
+    }
+    batch->local_block = block;
+    reply_begin(writer, memory, arena_block_bytes(shard->arena, block));
+    writer->position += used;
+    return true;
+}
+
+/* Makes the stream written since `mark` the command's reply. */
+static void local_answer(struct validate_shard *shard, struct batch_command *command,
+                         struct reply_mark mark) {
+    command->fate = FATE_LOCAL;
+    command->reply = mark.position;
+    command->reply_bytes = (uint32_t)(shard->work.reply.position - mark.position);
+    ASSERT(command->reply_bytes > 0);
+}
+
+static void refuse(struct validate_shard *shard, struct batch_command *command,
+                   enum batch_refusal refusal) {
+    command->fate = FATE_REFUSED;
+    command->refusal = (uint8_t)refusal;
+    node_figure_add(&shard->node->validate.refused, 1);
+}
+
+/* Writes the reply of a command about the connection, into as much room as it needs. */
+static void local_write(struct validate_shard *shard, struct connection_run *run) {
+    struct reply_writer *writer = &shard->work.reply;
+    if (run->batch->local_block == BATCH_NO_BLOCK &&
+        !local_grow(shard, run->batch, VALIDATE_BLOCK_BYTES)) {
+        refuse(shard, run->command, REFUSAL_OVERLOAD);
+        return;
+    }
+    for (;;) {
+        struct reply_mark mark = reply_mark(writer);
+        connection_write(run, writer);
+        uint64_t overflow_bytes = writer->overflow_bytes;
+        if (overflow_bytes == 0) {
+            local_answer(shard, run->command, mark);
+            return;
+        }
+        uint64_t need = (uint64_t)(writer->position - mark.position) + overflow_bytes;
+        reply_rewind(writer, mark);
+        if (!local_grow(shard, run->batch, need)) {
+            refuse(shard, run->command, REFUSAL_OVERLOAD);
+            return;
+        }
+    }
+}
+
+/* ---- commands about the connection --------------------------------------------------------- */
+
+/* Drops the commands from `command_count` on: they take no effect and get no reply. */
+static void batch_cut(struct batch *batch, uint32_t command_count) {
+    ASSERT(command_count <= batch->command_count);
+    batch->command_count = command_count;
+    batch->flags |= BATCH_CLOSE_AFTER;
+}
+
+/* What others may see of the protocol state. */
+static void connection_publish(struct validate_shard *shard, uint32_t slot,
+                               const struct connection *connection) {
+    struct node_record *record = &shard->node->records[slot];
+    atomic_store_relaxed_u32(&record->authenticated, connection->state == CONNECTION_READY);
+    atomic_store_relaxed_u32(&record->resp_version, connection->resp_version);
+}
+
+/* Composes on; true when the reply is there (or was refused). */
+static bool compose_on(struct validate_shard *shard, const struct stage_moment *moment) {
+    struct validate_work *work = &shard->work;
+    work->run.moment = moment;
+    if (!connection_compose(&work->run)) {
+        return false;
+    }
+    local_write(shard, &work->run);
+    arena_give(shard->arena, work->text_block);
+    work->composing = false;
+    return true;
+}
+
+static void compose_begin(struct validate_shard *shard, const struct connection_run *run) {
+    struct validate_work *work = &shard->work;
+    work->text_block = arena_take(shard->arena, connection_text_bytes(run));
+    if (work->text_block == BATCH_NO_BLOCK) {
+        refuse(shard, run->command, REFUSAL_OVERLOAD);
+        return;
+    }
+    work->run = *run;
+    work->run.text = (struct connection_text){
+        .begin = (char *)arena_memory(shard->arena, work->text_block),
+        .capacity = arena_block_bytes(shard->arena, work->text_block),
+    };
+    work->composing = true;
+}
+
+/* Runs commands[work.command], which is allowed now. */
+static void run_local(struct validate_shard *shard, struct connection *connection,
+                      struct batch_command *command, const struct stage_moment *moment) {
+    struct connection_run run = {.node = shard->node,
+                                 .directory = shard->directory,
+                                 .moment = moment,
+                                 .connection = connection,
+                                 .batch = shard->work.batch,
+                                 .command = command};
+    enum connection_step step = connection_effect(&run);
+    command->fate = FATE_LOCAL;
+    switch (step) {
+    case CONNECTION_CANNED: break;
+    case CONNECTION_WRITES: local_write(shard, &run); break;
+    case CONNECTION_COMPOSES: compose_begin(shard, &run); break;
+    case CONNECTION_SILENT:
+        ASSERT(connection->state == CONNECTION_CLOSING);
+        batch_cut(run.batch, shard->work.command);
+        break;
+    }
+    connection_publish(shard, run.batch->connection.slot, connection);
+    if (connection->state == CONNECTION_CLOSING && step != CONNECTION_SILENT) {
+        batch_cut(run.batch, shard->work.command + 1);
+    }
+}
+
+/* ---- commands of the machine --------------------------------------------------------------- */
+
+/* The bytes of a command's arguments without its name. */
+static uint64_t arguments_bytes(const struct batch *batch, const struct batch_command *command) {
+    const struct resp_argument *argument = &batch->arguments[command->argument_first];
+    uint64_t bytes = 0;
+    for (uint32_t i = 1; i < command->argument_count; i++) {
+        bytes += argument[i].length;
+    }
+    return bytes;
+}
+
+static void arguments_fill(const struct batch *batch, const struct batch_command *command,
+                           struct machine_argument *arguments) {
+    const struct resp_argument *argument = &batch->arguments[command->argument_first];
+    for (uint32_t i = 1; i < command->argument_count; i++) {
+        arguments[i - 1] = (struct machine_argument){.data = command->base + argument[i].offset,
+                                                     .length_bytes = argument[i].length};
+    }
+}
+
+/* The machine's own refusal, moved from the shard's scratch to the batch's block. */
+static void answer_machine_error(struct validate_shard *shard, struct batch_command *command,
+                                 const struct reply_writer *error) {
+    struct batch *batch = shard->work.batch;
+    struct reply_writer *writer = &shard->work.reply;
+    size_t length = reply_used_bytes(error);
+    ASSERT(length > 0 && error->overflow_bytes == 0);
+    node_figure_add(&shard->node->validate.refused, 1);
+    bool fits =
+        batch->local_block != BATCH_NO_BLOCK && (size_t)(writer->end - writer->position) >= length;
+    if (!fits && !local_grow(shard, batch, length)) {
+        command->fate = FATE_REFUSED;
+        command->refusal = REFUSAL_OVERLOAD;
+        return;
+    }
+    struct reply_mark mark = reply_mark(writer);
+    memcpy(writer->position, error->begin, length);
+    writer->position += length;
+    local_answer(shard, command, mark);
+}
+
+/* Whether the machine accepts the command's form; if not, it has its answer. */
+static bool machine_accepts(struct validate_shard *shard, struct batch_command *command) {
+    struct batch *batch = shard->work.batch;
+    uint32_t count = command->argument_count - 1;
+    struct machine_argument *arguments = shard->arguments;
+    uint32_t block = BATCH_NO_BLOCK;
+    if (count > VALIDATE_ARGUMENTS_NEAR) {
+        block = arena_take(shard->arena, (uint64_t)count * sizeof(*arguments));
+        if (block == BATCH_NO_BLOCK) {
+            refuse(shard, command, REFUSAL_OVERLOAD);
+            return false;
+        }
+        arguments = (struct machine_argument *)(void *)arena_memory(shard->arena, block);
+    }
+    arguments_fill(batch, command, arguments);
+    struct reply_writer error;
+    reply_begin(&error, shard->error_room, sizeof(shard->error_room));
+    enum machine_verdict verdict = shard->machine->validate(
+        command->row, arguments, count, &shard->node->options->machine_options, &error);
+    if (block != BATCH_NO_BLOCK) {
+        arena_give(shard->arena, block);
+    }
+    if (verdict == MACHINE_ACCEPT) {
+        return true;
+    }
+    answer_machine_error(shard, command, &error);
+    return false;
+}
+
+static bool memory_is_full(const struct validate_shard *shard) {
+    uint64_t limit = shard->node->options->memory_bytes_max;
+    return limit != 0 && node_figure(&shard->node->apply.memory_bytes) >= limit;
+}
+
+/* Judges a command of the machine's, whose arity is right, on a connection that may speak. */
+static void judge_machine(struct validate_shard *shard, struct batch_command *command) {
+    struct batch *batch = shard->work.batch;
+    const struct machine_command *row = &shard->machine->commands[command->row];
+    if ((row->flags & MACHINE_GROWS) != 0 && memory_is_full(shard)) {
+        refuse(shard, command, REFUSAL_MEMORY);
+        return;
+    }
+    if (shard->machine->validate != NULL && !machine_accepts(shard, command)) {
+        return;
+    }
+    if ((row->flags & MACHINE_WRITE) == 0) {
+        command->fate = FATE_READ;
+        batch->read_count++;
+        return;
+    }
+    uint32_t record_bytes = entry_command_bytes(command->argument_count - 1, command->key_count,
+                                                arguments_bytes(batch, command), false);
+    if (record_bytes == 0 ||
+        record_bytes > shard->entry_body_bytes_max - batch->write_entry_bytes) {
+        refuse(shard, command, REFUSAL_ENTRY_SIZE);
+        return;
+    }
+    command->fate = FATE_WRITE;
+    batch->write_count++;
+    batch->write_entry_bytes += record_bytes;
+}
+
+/* ---- one batch ----------------------------------------------------------------------------- */
+
+/* Arity, and the two things about it that the table cannot say. */
+static bool arity_suits(const struct validate_shard *shard, const struct batch_command *command) {
+    int16_t arity = directory_arity(shard->directory, command->table, command->row);
+    if (!directory_arity_suits(arity, command->argument_count)) {
+        return false;
+    }
+    bool is_ping = command->table == TABLE_CONNECTION && command->row == CONNECTION_PING;
+    return !is_ping || command->argument_count <= 2;
+}
+
+/* Moves a container's command on to its subcommand; false if there is no such subcommand. */
+static bool resolve_subcommand(const struct batch *batch, struct batch_command *command) {
+    if ((connection_commands[command->row].flags & CONNECTION_CONTAINER) == 0 ||
+        command->argument_count < 2) {
+        return true;
+    }
+    uint32_t length = 0;
+    const uint8_t *name = batch_argument(batch, command, 1, &length);
+    uint16_t row = connection_subcommand_find(command->row, name, length);
+    if (row == CONNECTION_ROW_COUNT) {
+        return false;
+    }
+    command->row = row;
+    return true;
+}
+
+static void judge_connection(struct validate_shard *shard, struct connection *connection,
+                             struct batch_command *command, const struct stage_moment *moment) {
+    if (!resolve_subcommand(shard->work.batch, command)) {
+        refuse(shard, command, REFUSAL_UNKNOWN_SUBCOMMAND);
+    } else if (!arity_suits(shard, command)) {
+        refuse(shard, command, REFUSAL_ARITY);
+    } else if (connection->state == CONNECTION_LOCKED &&
+               (connection_commands[command->row].flags & CONNECTION_UNAUTHENTICATED) == 0) {
+        refuse(shard, command, REFUSAL_NO_AUTH);
+    } else if (command->argument_count > CONNECTION_ARGUMENTS_MAX) {
+        command->fate = FATE_LOCAL;
+        command->detail = CONNECTION_REPLY_ARGUMENTS;
+    } else {
+        run_local(shard, connection, command, moment);
+    }
+}
+
+static void judge(struct validate_shard *shard, struct connection *connection,
+                  struct batch_command *command, const struct stage_moment *moment) {
+    ASSERT_HOT(command->reply == NULL);
+    if (command->fate == FATE_REFUSED) {
+        node_figure_add(&shard->node->validate.refused, 1); /* by parse */
+    } else if (command->table == TABLE_NONE) {
+        refuse(shard, command, REFUSAL_UNKNOWN_COMMAND);
+    } else if (command->table == TABLE_CONNECTION) {
+        judge_connection(shard, connection, command, moment);
+    } else if (!arity_suits(shard, command)) {
+        refuse(shard, command, REFUSAL_ARITY);
+    } else if (connection->state == CONNECTION_LOCKED) {
+        refuse(shard, command, REFUSAL_NO_AUTH);
+    } else {
+        judge_machine(shard, command);
+    }
+    /* After the effect: HELLO's own reply is in the version that it asked for. */
+    command->resp_version = connection->resp_version;
+}
+
+/* Judges on from work.command; false if a reply is still being composed. */
+static bool judge_on(struct validate_shard *shard, struct connection *connection,
+                     const struct stage_moment *moment) {
+    struct validate_work *work = &shard->work;
+    if (work->composing && !compose_on(shard, moment)) {
+        return false;
+    }
+    while (work->command < work->batch->command_count) {
+        struct batch_command *command = &work->batch->commands[work->command];
+        judge(shard, connection, command, moment);
+        if (work->composing && !compose_on(shard, moment)) {
+            work->command++; /* judged, but for its reply */
+            return false;
+        }
+        work->command++;
+    }
+    return true;
+}
+
+/* Looks at the batch as a whole before its commands: connection, flags, counts. */
+static void batch_begin(struct validate_shard *shard, struct batch *batch,
+                        struct connection *connection) {
+    ASSERT(batch->owner == STAGE_VALIDATE);
+    batch->write_count = 0;
+    batch->read_count = 0;
+    batch->write_entry_bytes = 0;
+    batch->local_block = BATCH_NO_BLOCK;
+    if ((batch->flags & BATCH_OPEN) != 0) {
+        connection->generation = batch->connection.generation;
+        connection_transit(connection, CONNECTION_OPENED, shard->password_required);
+        connection_publish(shard, batch->connection.slot, connection);
+    }
+    ASSERT(connection->generation == batch->connection.generation);
+    if (connection->state == CONNECTION_CLOSING) {
+        batch->command_count = 0;
+    }
+    shard->work.batch = batch;
+    shard->work.command = 0;
+}
+
+/* The connection is gone: whoever gets its slot must find nothing of it. */
+static void connection_forget(struct validate_shard *shard, struct batch *batch,
+                              struct connection *connection) {
+    struct node_record *record = &shard->node->records[batch->connection.slot];
+    connection_transit(connection, CONNECTION_ENDED, shard->password_required);
+    connection_publish(shard, batch->connection.slot, connection);
+    atomic_store_relaxed_u32(&record->last_command, 0);
+    node_figure_set(&record->last_command_ms, 0);
+    node_figure_set(&record->commands, 0);
+    struct node_record nameless = {.open = 0};
+    node_record_publish_names(record, &nameless);
+}
+
+/* Judged to its last command: the figures, the connection's end, and on to replicate. */
+static void batch_finish(struct validate_shard *shard, struct connection *connection,
+                         const struct stage_moment *moment) {
+    struct batch *batch = shard->work.batch;
+    if (batch->command_count > 0) {
+        struct node_record *record = &shard->node->records[batch->connection.slot];
+        const struct batch_command *last = &batch->commands[batch->command_count - 1];
+        node_figure_add(&shard->node->validate.commands, batch->command_count);
+        node_figure_add(&record->commands, batch->command_count);
+        node_figure_set(&record->last_command_ms, moment->wall_ms);
+        if (last->table != TABLE_NONE) {
+            atomic_store_relaxed_u32(&record->last_command,
+                                     (uint32_t)last->table << 16 | last->row);
+        }
+    }
+    if ((batch->flags & (BATCH_CLOSE_AFTER | BATCH_ABORT)) != 0 &&
+        connection->state != CONNECTION_CLOSING) {
+        connection_transit(connection, CONNECTION_CLOSED, shard->password_required);
+        connection_publish(shard, batch->connection.slot, connection);
+    }
+    if ((batch->flags & BATCH_END) != 0) {
+        connection_forget(shard, batch, connection);
+    }
+    shard->work.batch = NULL;
+    batch_hand_over(batch, STAGE_VALIDATE, STAGE_REPLICATE);
+}
+
+/* ---- the stage ----------------------------------------------------------------------------- */
+
+static void blocks_come_home(struct validate_shard *shard) {
+    uint32_t blocks[VALIDATE_TAKE_MAX];
+    uint32_t count = ring_u32_dequeue(shard->from_write, blocks, VALIDATE_TAKE_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        arena_give(shard->arena, blocks[i]);
+    }
+}
+
+/* Judges the present work; false if it is not finished. */
+static bool work_on(struct validate_shard *shard, const struct stage_moment *moment) {
+    struct connection *connection = &shard->connections[shard->work.batch->connection.slot];
+    if (!judge_on(shard, connection, moment)) {
+        return false;
+    }
+    batch_finish(shard, connection, moment);
+    return true;
+}
+
+/* Judges the batches taken, as far as it gets; returns how many are finished. */
+static uint32_t judge_taken(struct validate_shard *shard, const struct stage_moment *moment) {
+    uint32_t first = shard->ids_next;
+    while (shard->ids_next < shard->ids_count) {
+        if (shard->work.batch == NULL) {
+            struct batch *batch = pipeline_batch(shard->pipeline, shard->ids[shard->ids_next]);
+            batch_begin(shard, batch, &shard->connections[batch->connection.slot]);
+        }
+        if (!work_on(shard, moment)) {
+            break;
+        }
+        shard->ids_next++;
+    }
+    return shard->ids_next - first;
+}
+
+static struct stage_result validate_poll(void *state, const struct stage_moment *moment,
+                                         uint32_t budget) {
+    struct validate_shard *shard = state;
+    blocks_come_home(shard);
+    if (shard->ids_next == shard->ids_count) {
+        uint32_t wanted = budget < VALIDATE_TAKE_MAX ? budget : VALIDATE_TAKE_MAX;
+        uint32_t room = ring_room(shard->to_replicate, wanted);
+        if (room == 0) {
+            return (struct stage_result){.blocked = ring_ready(shard->from_parse, 1) > 0};
+        }
+        shard->ids_next = 0;
+        shard->ids_count =
+            ring_u32_dequeue(shard->from_parse, shard->ids, wanted < room ? wanted : room);
+    }
+    if (shard->ids_count == shard->ids_next) {
+        (void)arena_trim(shard->arena, moment->monotonic_ns);
+        return (struct stage_result){0};
+    }
+    uint32_t first = shard->ids_next;
+    uint32_t finished = judge_taken(shard, moment);
+    /* There was room for all that were taken, and nobody else fills this ring. */
+    uint32_t handed = ring_u32_enqueue(shard->to_replicate, shard->ids + first, finished);
+    ASSERT(handed == finished);
+    return (struct stage_result){.work = finished > 0 ? finished : 1};
+}
+
+static bool validate_drain(void *state, const struct stage_moment *moment) {
+    struct validate_shard *shard = state;
+    (void)moment;
+    blocks_come_home(shard);
+    return shard->ids_next == shard->ids_count && ring_ready(shard->from_parse, 1) == 0;
+}
+
+static void validate_fini(void *state) {
+    struct validate_shard *shard = state;
+    arena_destroy(shard->arena);
+    free(shard->connections);
+    free(shard);
+}
+
+static int validate_init(void **out, const struct stage_environment *environment,
+                         struct error_text *error) {
+    const struct validate_options *options = environment->options;
+    struct pipeline *pipeline = environment->pipeline;
+    struct node *node = pipeline_node(pipeline);
+    struct validate_shard *shard = calloc(1, sizeof(*shard));
+    if (shard == NULL) {
+        error_text_set(error, "no memory for the validate stage");
+        return WEIR_ENOMEM;
+    }
+    shard->connections = calloc(node->options->connections_max, sizeof(*shard->connections));
+    if (shard->connections == NULL ||
+        arena_create(&shard->arena, VALIDATE_ARENA_BYTES) != WEIR_OK) {
+        error_text_set(error, "no memory for the validate stage's %u connections",
+                       node->options->connections_max);
+        free(shard->connections);
+        free(shard);
+        return WEIR_ENOMEM;
+    }
+    ASSERT(node->options->log.entry_bytes_max > ENTRY_HEADER_BYTES);
+    shard->pipeline = pipeline;
+    shard->node = node;
+    shard->directory = options->directory;
+    shard->machine = directory_machine(options->directory);
+    shard->entry_body_bytes_max = node->options->log.entry_bytes_max - ENTRY_HEADER_BYTES;
+    shard->password_required = node->options->password[0] != '\0';
+    shard->from_parse = pipeline_ring(pipeline, STAGE_PARSE, 0, STAGE_VALIDATE, environment->shard);
+    shard->to_replicate =
+        pipeline_ring(pipeline, STAGE_VALIDATE, environment->shard, STAGE_REPLICATE, 0);
+    shard->from_write = pipeline_ring(pipeline, STAGE_WRITE, 0, STAGE_VALIDATE, environment->shard);
+    *out = shard;
+    return WEIR_OK;
+}
+
+const struct stage stage_validate = {.id = STAGE_VALIDATE,
+                                     .name = "validate",
+                                     .init = validate_init,
+                                     .poll = validate_poll,
+                                     .drain = validate_drain,
+                                     .fini = validate_fini};
