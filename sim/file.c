@@ -255,8 +255,8 @@ static int64_t effect(struct sim_operation *operation) {
 /* What an operation in flight may have done when the disk died, or the process. */
 static void effect_uncertain(struct sim_operation *operation, bool power_cut) {
     struct world *world = operation->port->io->node->world;
-    if (world->ending)
-        return; /* the memory lent may be gone */
+    if (world->ending || operation->error != 0)
+        return; /* the memory lent may be gone; the disk never got it */
     switch (operation->kind) {
     case IO_FILE_WRITE:
         /* Unsynced sectors, of which a power cut then keeps any. */
@@ -362,7 +362,7 @@ void file_submit(struct sim_operation *operation) {
         disk_complete(operation, -EBADF);
         return;
     }
-    operation->error = fault_take(disk, fault_sort(operation->kind));
+    operation->error = disk_dead(disk) ? -EIO : fault_take(disk, fault_sort(operation->kind));
     if (operation->sync && operation->error == 0)
         operation->error = fault_take(disk, WORLD_DISK_SYNC);
     operation_schedule(operation);
