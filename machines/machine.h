@@ -28,6 +28,17 @@
  * are given nothing else to do.  The long ones are KEYS, FLUSHALL, a million-argument MSET,
  * growing a table, restore, snapshot and freeing: all of them must return within the budget.
  *
+ * A budget may be overrun by the smallest step that leaves things whole: one split of a hash table
+ * segment (450 units), 4 KiB of a value, or one key, which is at most key_bytes_max long.
+ *
+ * Memory.  A machine takes pages from its host and counts them (memory_bytes).  The host refuses
+ * MACHINE_GROWS commands before the log when its limit is reached (-OOM); what is in the log is
+ * always applied.  So the limit must leave room for what may already be in the log then, at most
+ * twice the bytes of the uncommitted and unapplied entries, and 25 % of the content for rounding.
+ * If pages_take has none left in the middle of an apply, the machine aborts the process with a
+ * sentence: a replica that cannot apply must stop, since going on would be to differ, and the log
+ * still has the entry.  create, snapshot_begin and restore have somebody to tell: WEIR_ENOMEM.
+ *
  * Replies are written as a protocol-neutral stream (wire/reply.h); serialize makes RESP of it.
  *
  * Threads: all calls on one machine come from one thread at a time, except `validate` and the
@@ -44,8 +55,7 @@
 #define MACHINE_ABI_VERSION 1u
 
 /* The partition of a key: the top bits of its hash.  partition_bits is in [0, 8]. */
-static inline uint32_t machine_partition(uint64_t key_hash, uint32_t partition_bits)
-{
+static inline uint32_t machine_partition(uint64_t key_hash, uint32_t partition_bits) {
     return partition_bits == 0 ? 0 : (uint32_t)(key_hash >> (64 - partition_bits));
 }
 
@@ -58,14 +68,19 @@ static inline uint32_t machine_partition(uint64_t key_hash, uint32_t partition_b
 uint64_t machine_key_hash(const uint8_t *key, uint32_t length_bytes, uint64_t seed);
 
 enum machine_command_flags {
-    MACHINE_READ = 1 << 0,       /* never changes the machine; does not enter the log */
-    MACHINE_WRITE = 1 << 1,      /* goes through the log */
-    MACHINE_GROWS = 1 << 2,      /* may need memory: refused (-OOM) when the limit is reached */
-    MACHINE_FAST = 1 << 3,       /* O(1) or O(log n): shown by COMMAND as "fast" */
-    MACHINE_ALL_KEYS = 1 << 4,   /* touches every partition (FLUSHALL, KEYS, DBSIZE, SCAN) */
-    MACHINE_UNORDERED = 1 << 5,  /* the order of its reply depends on the hash seed */
-    MACHINE_CLOCK = 1 << 6,      /* its reply depends on the clock (TTL) */
-    MACHINE_ODD_KEYS = 1 << 7,   /* key positions do not fit first/last/step: ask key_positions */
+    MACHINE_READ = 1 << 0,      /* never changes the machine; does not enter the log */
+    MACHINE_WRITE = 1 << 1,     /* goes through the log */
+    MACHINE_GROWS = 1 << 2,     /* may need memory: refused (-OOM) when the limit is reached */
+    MACHINE_FAST = 1 << 3,      /* O(1) or O(log n): shown by COMMAND as "fast" */
+    MACHINE_ALL_KEYS = 1 << 4,  /* touches every partition (FLUSHALL, KEYS, DBSIZE, SCAN) */
+    MACHINE_UNORDERED = 1 << 5, /* the order of its reply depends on the hash seed */
+    MACHINE_CLOCK = 1 << 6,     /* its reply depends on the clock (TTL) */
+    MACHINE_ODD_KEYS = 1 << 7,  /* key positions do not fit first/last/step: ask key_positions */
+};
+
+enum {
+    MACHINE_NAME_BYTES_MAX = 64,   /* no command's name is longer */
+    MACHINE_SINK_BYTES_MAX = 4096, /* a machine never asks a sink for more at a time */
 };
 
 /* One row of a machine's command table. */
@@ -96,9 +111,10 @@ struct machine_operation {
     uint32_t argument_count;
     uint32_t key_count;
     uint16_t command_id;
-    uint16_t row;            /* its row in the machine's command table */
-    uint32_t reply_bytes;    /* out: how much it wrote to the reply stream */
-    uint8_t *reply;          /* out: where its reply begins; NULL if nobody listens */
+    uint16_t row;         /* its row in the machine's command table */
+    uint32_t reply_bytes; /* out: how much it wrote to the reply stream */
+    uint8_t *reply;       /* NULL; out: where its reply begins; NULL: nobody listens, or it did
+                                not fit.  Leave it alone between the slices of an operation. */
 };
 
 /* When and where in history the operations of one call happen. */
@@ -121,21 +137,24 @@ struct machine_cursor {
 struct machine_run {
     struct machine_operation *operations;
     uint32_t count;
-    uint32_t next;                 /* in and out: the first operation not yet finished */
+    uint32_t next; /* in and out: the first operation not yet finished */
     struct machine_moment moment;
-    struct reply_writer *reply;    /* NULL: nobody listens (a follower) */
-    struct machine_cursor cursor;  /* of operation `next` */
-    uint32_t budget;               /* units left; at 0 the call returns MACHINE_MORE */
+    struct reply_writer *reply;   /* NULL: nobody listens (a follower) */
+    struct machine_cursor cursor; /* of operation `next` */
+    uint32_t budget;              /* units left; at 0 the call returns MACHINE_MORE */
 };
 
 enum machine_progress {
     MACHINE_DONE = 0,       /* next == count */
     MACHINE_MORE = 1,       /* out of budget: call again */
     MACHINE_REPLY_FULL = 2, /* operations[next] is a read whose reply does not fit: nothing of it
-                               was written; reply->overflow_bytes tells how much it needs.  Give
-                               room and call again (its cursor has been zeroed), or refuse it. */
-    /* A write is never held up by its reply: if that does not fit, the write applies,
-       reply->overflow_bytes is left non-zero, and the host closes the connection. */
+                               is in the stream, and reply->overflow_bytes tells how much room it
+                               needs.  Begin the writer anew with that room and call again (the
+                               cursor has been zeroed), or answer in its place and skip it. */
+    /* A write is never held up by its reply.  If that does not fit, the write has been applied,
+       nothing of its reply is in the stream, and the call returns at once with `next` behind it
+       (MACHINE_DONE or MACHINE_MORE) and reply->overflow_bytes not zero: the host closes that
+       connection, sets overflow_bytes to 0, and goes on. */
 };
 
 /* What validate says of a command before it may cost a quorum. */
@@ -154,9 +173,9 @@ struct machine_host {
 };
 
 struct machine_options {
-    uint32_t partition_bits;     /* partitions = 1 << partition_bits; [0, 8] */
-    uint64_t hash_seed;          /* from the genesis record */
-    uint32_t value_bytes_max;    /* largest string a command may build */
+    uint32_t partition_bits;  /* partitions = 1 << partition_bits; [0, 8] */
+    uint64_t hash_seed;       /* from the genesis record */
+    uint32_t value_bytes_max; /* largest string a command may build */
 };
 
 struct machine; /* the machine's own */
@@ -175,6 +194,8 @@ struct machine_operations {
     const char *name;
     const struct machine_command *commands;
     uint32_t command_count;
+    uint32_t key_bytes_max;      /* longer keys are refused where they are hashed (parse): a key is
+                                    copied and compared in one piece */
     uint32_t partition_bits_max; /* 0: this machine has one partition */
 
     /* Creates an empty machine.  Errors: WEIR_ENOMEM (the host had no pages). */
@@ -206,20 +227,28 @@ struct machine_operations {
     /*
      * Tells the machine the log time of an entry without commands.  Also the place of sliced
      * housekeeping that no reply and no digest shows: growing a table, removing what has expired,
-     * freeing what was flushed.  MACHINE_MORE while there is more to do.
+     * freeing what was flushed.  MACHINE_MORE while there is more to do; during a snapshot the
+     * room for it may have to be made by snapshot_emit.
      */
     enum machine_progress (*maintain)(struct machine *machine, uint64_t log_time_ms,
                                       uint32_t budget);
 
-    /* The earliest log time at which something expires; UINT64_MAX if nothing does. */
+    /* The earliest log time at which something expires; UINT64_MAX if nothing does.  May lie in
+       the past until maintain has returned MACHINE_DONE. */
     uint64_t (*next_deadline_ms)(const struct machine *machine);
 
     /*
-     * Snapshot.  begin fixes the state as of now (index and log time are the moment's); from then
-     * on emit writes slices of it while execute goes on: a record that is about to change and was
-     * not yet emitted is emitted (or kept) first, so that the bytes describe exactly the state at
-     * begin.  If the sink is full, execute returns MACHINE_MORE before such a change.  end
-     * releases whatever was kept, after the last slice or to abandon it.  At most one at a time.
+     * Snapshot.  begin fixes the state as of now (index and log time are the moment's); it is
+     * called between runs, not between the slices of one.  From then on emit writes slices of that
+     * state while execute goes on: a record that is about to change and was not yet written is
+     * written (or kept) first, so that the bytes describe exactly the state at begin.  Where that
+     * cannot be done at once, execute and maintain return MACHINE_MORE before the change, and go
+     * on after an emit whose sink had room; so a host that gets MACHINE_MORE calls emit before it
+     * calls again.  end releases whatever was kept, after the last slice or to abandon it.  At most
+     * one at a time.
+     *
+     * Errors of begin: WEIR_ENOMEM; WEIR_EAGAIN, what an abandoned snapshot left is not yet in
+     * order: call maintain until it returns MACHINE_DONE.
      */
     int (*snapshot_begin)(struct machine *machine, const struct machine_moment *moment);
     enum machine_progress (*snapshot_emit)(struct machine *machine, const struct machine_sink *sink,
@@ -228,7 +257,8 @@ struct machine_operations {
 
     /*
      * Restore into an empty machine, from bytes whose checksum was verified, in any slicing;
-     * `version` is the one that wrote them.  MACHINE_MORE: out of budget, *consumed says how far.
+     * `version` is the one that wrote them.  MACHINE_DONE: all are consumed, the next may come.
+     * MACHINE_MORE: out of budget, *consumed says how far.
      * Errors (negative, base/error.h): WEIR_ECORRUPT, WEIR_EVERSION, WEIR_ENOMEM; then the machine
      * may only be destroyed.
      */
@@ -266,7 +296,7 @@ const struct machine_operations *machine_find(const char *name);
 
 /* The row of a command by name in any case, or -1.  O(1); `index` was built by machine_index. */
 struct machine_name_index {
-    uint32_t mask;
+    uint32_t mask;       /* of the slots */
     uint16_t slot[1024]; /* row + 1, or 0; open addressing over a case-folded hash */
 };
 void machine_name_index_build(struct machine_name_index *index,
@@ -274,6 +304,20 @@ void machine_name_index_build(struct machine_name_index *index,
 int32_t machine_name_find(const struct machine_name_index *index,
                           const struct machine_operations *operations, const uint8_t *name,
                           uint32_t length_bytes);
+
+/*
+ * Where the keys of a command with that many arguments are, by the table: argument *first, and
+ * every *step after it; returns how many, 0 if none.  (Not for MACHINE_ODD_KEYS.)
+ */
+uint32_t machine_key_indexes(const struct machine_command *command, uint32_t argument_count,
+                             uint32_t *first, uint32_t *step);
+
+/*
+ * For machines: what to do about the reply of operations[next], which has just been executed and
+ * wrote from operation->reply on.  MACHINE_DONE: it is there.  MACHINE_REPLY_FULL (a read) and
+ * MACHINE_MORE (a write): it did not fit, and the stream is as described at those names.
+ */
+enum machine_progress machine_reply_finish(struct machine_run *run, bool is_write);
 
 /* The row of a command id, or -1. */
 int32_t machine_id_find(const struct machine_operations *operations, uint16_t id);

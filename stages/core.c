@@ -129,13 +129,14 @@ static void core_usage(struct core *core) {
     }
 }
 
-/* Sleeps until the io or a doorbell has something, unless one more round finds work after all. */
-static void core_park(struct core *core) {
+/* Sleeps until the io or a doorbell has something, unless one more round finds work after all, or
+ * somebody has asked for another thing than what the caller knows of. */
+static void core_park(struct core *core, uint32_t stop_seen) {
     if (!doorbell_prepare(&core->doorbell)) {
         return;
     }
     gauge_add(&core->gauge->parks_prepared, 1);
-    if (core_round(core) == 0 && atomic_load_relaxed_u32(&core->pipeline->stop) == 0) {
+    if (core_round(core) == 0 && atomic_load_relaxed_u32(&core->pipeline->stop) == stop_seen) {
         core_usage(core);
         io_park(core->io, UINT64_MAX);
         gauge_add(&core->gauge->parks, 1);
@@ -187,9 +188,8 @@ static void core_loop(struct core *core) {
                 return;
             }
             if (work == 0) {
-                /* Somebody before us is not at rest yet: wait for its completions or its wake. */
-                io_park(core->io, 1000 * 1000);
-                core_charge(core, NULL, GAUGE_IDLE);
+                /* Somebody is not at rest yet; who comes to rest wakes everybody. */
+                core_park(core, 1);
             }
             continue;
         }
@@ -201,7 +201,7 @@ static void core_loop(struct core *core) {
         case WAIT_SPIN: break;
         case WAIT_PAUSE: wait_pause(); break;
         case WAIT_PARK:
-            core_park(core);
+            core_park(core, 0);
             wait_reset(&wait);
             break;
         }

@@ -264,7 +264,9 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
         publish(shard);
     }
     result.blocked = waiting;
-    if ((waiting || !shard->serving) && want_applied(shard)) {
+    bool behind = shard->applied < shard->handed;
+    bool stopping = atomic_load_relaxed_u32(&shard->node->signals.stopping) != 0;
+    if ((waiting || (behind && (stopping || !shard->serving))) && want_applied(shard)) {
         result.work++; /* poll again at once */
     }
     if (log_state(shard->log) == LOG_FULL && shard->timer_ns == 0) {

@@ -1,0 +1,320 @@
+#ifndef WEIR_MACHINES_KV_H
+#define WEIR_MACHINES_KV_H
+
+/*
+ * kv, the Redis-like store: what its files share. Outside, only machines/machine.h is included.
+ *
+ *     kv.c            create, destroy, maintain: the life of a machine
+ *     kv_execute.c    a run of operations: prefetch, dispatch, replies that do not fit
+ *     kv_commands.c   the command table
+ *     kv_options.c    the options of SET, EXPIRE and SCAN, read once for validate and execute
+ *     kv_store.c      finding and changing one record, with its deadline, digest and snapshot
+ *     kv_string.c     GET SET APPEND ...      kv_generic.c   DEL EXPIRE FLUSHALL ...
+ *     kv_scan.c       KEYS, SCAN, DBSIZE      kv_pattern.c   their patterns
+ *     kv_snapshot.c   begin, emit, end        kv_restore.c   the way back
+ *     kv_digest.c     what replicas compare
+ *     kv_table.c, kv_expiry.c, kv_record.h   a partition's data;  memory.c, vector.c below them
+ *
+ * A partition is a space (table, deadlines, memory), its running digest, and blocks of flushed
+ * spaces on their way back to the host.
+ *
+ * Time. A key is absent at log time >= its deadline, whether or not its record is still there.
+ * Commands therefore ask kv_find, which knows the time; only maintain removes what is due.
+ *
+ * Slices. A command that runs out of budget returns KV_MORE and keeps its place in the run's
+ * cursor. Until it has finished, nothing else is executed, so it may keep addresses of records.
+ * The words of the cursor:
+ *
+ *     0, 1   the command's own: index of the key it is at, a count
+ *     2..4   kv_store_value: the object apart, how much of it is filled, the digest so far
+ *     5, 6   kv_reply_value: where the reserved reply lies, how much of it is written
+ *     7      the command's own
+ */
+
+#include "machines/kv_expiry.h"
+#include "machines/kv_pattern.h"
+#include "machines/kv_table.h"
+
+enum {
+    KV_SLICE_BYTES = 4096,  /* values are copied and digested in pieces of this */
+    KV_UNIT_BYTES = 100,    /* a unit of budget copies this much */
+    KV_PREFETCH_COUNT = 32, /* operations fetched ahead at a time */
+    KV_PARTITION_BITS_MAX = 8,
+};
+
+/* Everything of a partition that a flush throws away. Movable. */
+struct kv_space {
+    struct memory memory;
+    struct kv_table table;
+    struct kv_expiry expiry;
+};
+
+struct kv_partition {
+    struct kv_space space;
+    struct memory_retired retired;
+    uint64_t digest;
+};
+
+struct kv_snapshot; /* kv_snapshot.c */
+struct kv_restore;  /* kv_restore.c */
+
+struct kv {
+    struct machine_host host;
+    struct machine_options options;
+    uint32_t partition_count;
+    uint32_t flushing;            /* a hint: some partition may have retired blocks */
+    uint64_t log_time_ms;         /* the latest that the machine was told */
+    uint64_t length_bytes;        /* of this struct with its partitions, as taken from the host */
+    uint32_t parity;              /* KV_EMITTED or 0: what records not needed by a snapshot have */
+    struct kv_snapshot *snapshot; /* NULL: none, and none being swept */
+    struct kv_restore *restore;   /* NULL: not restoring */
+    uint32_t destroy_partition;
+    struct kv_partition partition[];
+};
+
+/* ---- One command in execution (kv_execute.c) -------------------------------------------------- */
+
+enum kv_step { KV_DONE, KV_MORE };
+
+struct kv_call {
+    struct kv *kv;
+    struct machine_run *run;
+    const struct machine_operation *operation;
+    struct reply_writer *reply; /* NULL: nobody listens */
+    struct machine_cursor *cursor;
+    uint64_t now_ms; /* log time: decides what is there */
+};
+
+/* Rows of the command table, in its order. */
+enum kv_row {
+    KV_ROW_GET,
+    KV_ROW_SET,
+    KV_ROW_DEL,
+    KV_ROW_EXISTS,
+    KV_ROW_INCR,
+    KV_ROW_DECR,
+    KV_ROW_INCRBY,
+    KV_ROW_APPEND,
+    KV_ROW_STRLEN,
+    KV_ROW_MGET,
+    KV_ROW_MSET,
+    KV_ROW_TTL,
+    KV_ROW_PTTL,
+    KV_ROW_EXPIRE,
+    KV_ROW_PEXPIRE,
+    KV_ROW_PERSIST,
+    KV_ROW_TYPE,
+    KV_ROW_DBSIZE,
+    KV_ROW_FLUSHALL,
+    KV_ROW_FLUSHDB,
+    KV_ROW_KEYS,
+    KV_ROW_SCAN,
+    KV_ROWS,
+};
+
+extern const struct machine_command kv_commands[KV_ROWS];
+
+/* Takes units from the run's budget; it never falls below 0. */
+static inline void kv_spend(struct kv_call *call, uint64_t units) {
+    struct machine_run *run = call->run;
+    run->budget -= units < run->budget ? (uint32_t)units : run->budget;
+}
+
+static inline void kv_reply_integer(struct kv_call *call, int64_t value) {
+    if (call->reply != NULL)
+        reply_integer(call->reply, value);
+}
+
+static inline void kv_reply_ok(struct kv_call *call) {
+    if (call->reply != NULL)
+        reply_ok(call->reply);
+}
+
+static inline void kv_reply_null(struct kv_call *call) {
+    if (call->reply != NULL)
+        reply_null(call->reply);
+}
+
+/* An error; `error` may be NULL. */
+void kv_error(struct reply_writer *error, const char *text);
+
+extern const char kv_error_not_integer[];
+extern const char kv_error_syntax[];
+
+enum machine_progress kv_execute(struct machine *machine, struct machine_run *run);
+enum machine_verdict kv_validate(uint32_t row, const struct machine_argument *arguments,
+                                 uint32_t argument_count, const struct machine_options *options,
+                                 struct reply_writer *error);
+
+/* ---- Options (kv_options.c); each returns false after writing the error ------------------------ */
+
+struct kv_set_options {
+    bool only_absent;  /* NX */
+    bool only_present; /* XX */
+    bool get;
+    bool keep_ttl;
+    bool relative;     /* EX, PX: from log time */
+    bool expires;      /* one of EX PX EXAT PXAT */
+    int64_t amount_ms; /* checked: > 0 */
+};
+bool kv_options_set(const struct machine_argument *arguments, uint32_t count,
+                    struct kv_set_options *options, struct reply_writer *error);
+
+struct kv_expire_options {
+    bool only_without; /* NX */
+    bool only_with;    /* XX */
+    bool only_later;   /* GT */
+    bool only_earlier; /* LT */
+    int64_t amount_ms;
+};
+/* row: KV_ROW_EXPIRE (seconds) or KV_ROW_PEXPIRE. */
+bool kv_options_expire(uint32_t row, const struct machine_argument *arguments, uint32_t count,
+                       struct kv_expire_options *options, struct reply_writer *error);
+
+struct kv_scan_options {
+    uint64_t cursor;
+    int64_t count;
+    struct machine_argument pattern; /* data NULL: every key */
+    bool no_type;                    /* a type was named that no key has */
+};
+bool kv_options_scan(const struct machine_argument *arguments, uint32_t count,
+                     struct kv_scan_options *options, struct reply_writer *error);
+
+/* FLUSHALL [ASYNC | SYNC] */
+bool kv_options_flush(const struct machine_argument *arguments, uint32_t count,
+                      struct reply_writer *error);
+
+/* Whether the argument is this word, in any case. */
+bool kv_is_word(const struct machine_argument *argument, const char *word);
+
+/* An integer argument; writes Redis's error if it is none. */
+bool kv_integer(const struct machine_argument *argument, int64_t *value,
+                struct reply_writer *error);
+
+void kv_error_expire_time(uint32_t row, struct reply_writer *error);
+
+/* ---- One record (kv_store.c) -------------------------------------------------------------------- */
+
+/* What is known of one key of a command. Valid until something is inserted or removed. */
+struct kv_found {
+    struct kv_partition *partition;
+    uint64_t *slot;            /* NULL: no record at all */
+    struct kv_record *present; /* NULL: the key is absent (there may be a record that is due) */
+    const uint8_t *key;
+    uint32_t key_bytes;
+    uint64_t hash;
+};
+
+/* Looks up the key'th key (counted among keys), which is that argument. */
+struct kv_found kv_find(const struct kv_call *call, uint32_t key, uint32_t argument);
+
+/* Before a record is changed or removed: KV_MORE if a snapshot still needs it and cannot have it
+ * now. Call again later; snapshot_emit makes the room. */
+enum kv_step kv_protect(struct kv_call *call, const struct kv_found *found);
+
+/* How a value comes to be: `old_bytes` bytes of the present value, followed by `more`. */
+struct kv_value {
+    uint32_t old_bytes;
+    struct machine_argument more;
+};
+
+/*
+ * Gives the key a value and a deadline (KV_DEADLINE_NONE: none), whether it was present or not, and
+ * folds the digest. A long value is copied in slices: KV_MORE, call again with the same arguments.
+ * kv_protect must have agreed.
+ */
+enum kv_step kv_store_value(struct kv_call *call, struct kv_found *found,
+                            const struct kv_value *value, uint64_t deadline_ms);
+
+/* Changes the deadline of a present key only. kv_protect must have agreed. */
+void kv_store_deadline(struct kv_call *call, struct kv_found *found, uint64_t deadline_ms);
+
+/* Removes a present key. kv_protect must have agreed. */
+void kv_store_remove(struct kv_call *call, struct kv_found *found);
+
+/* A record without its key and value: no deadline, and room for an inline value or a kv_apart. */
+struct kv_record *kv_record_make(const struct kv *kv, struct memory *memory, uint64_t hash,
+                                 bool deadlined, uint32_t key_bytes, uint32_t value_bytes);
+
+/* Takes a record out of a space and frees it. Neither digest nor snapshot: the caller's business. */
+void kv_space_remove(struct kv_space *space, uint64_t *slot);
+
+/* Replies the value of a present record, a long one in slices. */
+enum kv_step kv_reply_value(struct kv_call *call, const struct kv_record *record);
+
+/* ---- Digests (kv_digest.c) ---------------------------------------------------------------------- */
+
+enum kv_change {
+    KV_CHANGE_VALUE,
+    KV_CHANGE_APPEND,
+    KV_CHANGE_DEADLINE,
+    KV_CHANGE_REMOVE,
+    KV_CHANGE_FLUSH
+};
+
+/* The running digest after a change: of the entry's index, the key's hash, and what changed. Bytes
+ * of a value follow by kv_digest_bytes, in pieces of KV_SLICE_BYTES. */
+uint64_t kv_digest_change(uint64_t digest, uint64_t index, uint64_t hash, enum kv_change change,
+                          uint64_t deadline_ms, uint32_t value_bytes);
+uint64_t kv_digest_bytes(uint64_t digest, const uint8_t *bytes, uint32_t length_bytes);
+
+/* The digest of one record, all of it, for digest_full: the sum over all records is the content's.
+ * Sliced: *offset is how much of the value is in *digest (0 first); true when complete. */
+bool kv_digest_record(const struct kv_record *record, uint64_t *offset, uint64_t *digest,
+                      uint32_t *budget);
+
+uint64_t kv_digest(const struct machine *machine, uint32_t partition);
+enum machine_progress kv_digest_full(struct machine *machine, struct machine_cursor *cursor,
+                                     uint32_t budget, uint64_t *digest);
+
+/* ---- Snapshots (kv_snapshot.c, kv_restore.c) ------------------------------------------------------ */
+
+/* Whether the record may be changed now; if not, emit has to be called first. */
+bool kv_snapshot_protect(struct kv *kv, struct kv_partition *partition, struct kv_record *record);
+
+/* Moves a partition's content out of the way of a flush: into the snapshot, if that still needs
+ * it, else to the retired blocks. */
+void kv_snapshot_flush(struct kv *kv, struct kv_partition *partition);
+
+/* Brings the marks of an abandoned snapshot in order. Returns whether there is more to do. */
+bool kv_snapshot_sweep(struct kv *kv, uint32_t *budget);
+
+/* What snapshot and restore have taken from the host. */
+uint64_t kv_snapshot_bytes(const struct kv *kv);
+
+/* Gives back what the snapshot or the restore holds, for destroy. */
+void kv_snapshot_discard(struct kv *kv);
+void kv_restore_discard(struct kv *kv);
+
+int kv_snapshot_begin(struct machine *machine, const struct machine_moment *moment);
+enum machine_progress kv_snapshot_emit(struct machine *machine, const struct machine_sink *sink,
+                                       uint32_t budget);
+void kv_snapshot_end(struct machine *machine);
+int kv_restore(struct machine *machine, uint32_t version, const uint8_t *bytes, size_t length_bytes,
+               size_t *consumed, uint32_t budget);
+int kv_restore_end(struct machine *machine);
+
+/* ---- Commands: one function a row ------------------------------------------------------------------ */
+
+enum kv_step kv_get(struct kv_call *call);
+enum kv_step kv_set(struct kv_call *call);
+enum kv_step kv_incr(struct kv_call *call);
+enum kv_step kv_decr(struct kv_call *call);
+enum kv_step kv_incrby(struct kv_call *call);
+enum kv_step kv_append(struct kv_call *call);
+enum kv_step kv_strlen(struct kv_call *call);
+enum kv_step kv_mget(struct kv_call *call);
+enum kv_step kv_mset(struct kv_call *call);
+enum kv_step kv_del(struct kv_call *call);
+enum kv_step kv_exists(struct kv_call *call);
+enum kv_step kv_ttl(struct kv_call *call);
+enum kv_step kv_pttl(struct kv_call *call);
+enum kv_step kv_expire(struct kv_call *call);
+enum kv_step kv_persist(struct kv_call *call);
+enum kv_step kv_type(struct kv_call *call);
+enum kv_step kv_flush(struct kv_call *call);
+enum kv_step kv_dbsize(struct kv_call *call);
+enum kv_step kv_keys(struct kv_call *call);
+enum kv_step kv_scan(struct kv_call *call);
+
+#endif

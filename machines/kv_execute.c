@@ -1,0 +1,115 @@
+/*
+ * A run of operations.
+ *
+ * Happy path: the buckets of the next 32 operations are fetched, then their records, then the
+ * operations are executed one after the other; by then the memory they touch has arrived.
+ *
+ * What else may happen: the budget ends (between operations, or in the middle of a long one, which
+ * keeps its place in the cursor); a snapshot must have a record first, and the run waits; a reply
+ * does not fit. A read whose reply does not fit leaves no trace and can be called again; a write
+ * has been applied, and says with overflow_bytes that nobody was told.
+ */
+
+#include "machines/kv.h"
+
+static enum kv_step (*const kv_handlers[KV_ROWS])(struct kv_call *) = {
+    [KV_ROW_GET] = kv_get,         [KV_ROW_SET] = kv_set,       [KV_ROW_DEL] = kv_del,
+    [KV_ROW_EXISTS] = kv_exists,   [KV_ROW_INCR] = kv_incr,     [KV_ROW_DECR] = kv_decr,
+    [KV_ROW_INCRBY] = kv_incrby,   [KV_ROW_APPEND] = kv_append, [KV_ROW_STRLEN] = kv_strlen,
+    [KV_ROW_MGET] = kv_mget,       [KV_ROW_MSET] = kv_mset,     [KV_ROW_TTL] = kv_ttl,
+    [KV_ROW_PTTL] = kv_pttl,       [KV_ROW_EXPIRE] = kv_expire, [KV_ROW_PEXPIRE] = kv_expire,
+    [KV_ROW_PERSIST] = kv_persist, [KV_ROW_TYPE] = kv_type,     [KV_ROW_DBSIZE] = kv_dbsize,
+    [KV_ROW_FLUSHALL] = kv_flush,  [KV_ROW_FLUSHDB] = kv_flush, [KV_ROW_KEYS] = kv_keys,
+    [KV_ROW_SCAN] = kv_scan,
+};
+
+static void kv_prefetch(const struct kv *kv, const struct machine_run *run, uint32_t end) {
+    const uint32_t bits = kv->options.partition_bits;
+    for (uint32_t i = run->next; i < end; i++) {
+        if (run->operations[i].key_count == 0)
+            continue;
+        const uint64_t hash = run->operations[i].key_hashes[0];
+        kv_table_prefetch_bucket(&kv->partition[machine_partition(hash, bits)].space.table, hash);
+    }
+    for (uint32_t i = run->next; i < end; i++) {
+        if (run->operations[i].key_count == 0)
+            continue;
+        const uint64_t hash = run->operations[i].key_hashes[0];
+        kv_table_prefetch_record(&kv->partition[machine_partition(hash, bits)].space.table, hash);
+    }
+}
+
+enum machine_progress kv_execute(struct machine *machine, struct machine_run *run) {
+    struct kv *kv = (struct kv *)machine;
+    ASSERT(run->next <= run->count && kv->restore == NULL);
+    ASSERT(run->reply == NULL ||
+           (run->reply->position != NULL && (run->reply->overflow_bytes == 0)));
+    struct kv_call call = {
+        .kv = kv,
+        .run = run,
+        .reply = run->reply,
+        .cursor = &run->cursor,
+        .now_ms = run->moment.log_time_ms,
+    };
+    if (kv->log_time_ms < call.now_ms)
+        kv->log_time_ms = call.now_ms;
+
+    uint32_t fetched = run->next;
+    while (run->next < run->count) {
+        if (run->budget == 0)
+            return MACHINE_MORE;
+        if (run->next == fetched) {
+            const uint32_t left = run->count - run->next;
+            fetched += left < KV_PREFETCH_COUNT ? left : KV_PREFETCH_COUNT;
+            kv_prefetch(kv, run, fetched);
+        }
+        struct machine_operation *operation = &run->operations[run->next];
+        ASSERT_HOT(operation->row < KV_ROWS &&
+                   kv_commands[operation->row].id == operation->command_id);
+        if (operation->reply == NULL && run->reply != NULL)
+            operation->reply = run->reply->position;
+        call.operation = operation;
+        kv_spend(&call, 1);
+        if (kv_handlers[operation->row](&call) == KV_MORE)
+            return MACHINE_MORE;
+        run->cursor = (struct machine_cursor){0};
+        const bool writes = (kv_commands[operation->row].flags & MACHINE_WRITE) != 0;
+        const enum machine_progress replied = machine_reply_finish(run, writes);
+        if (replied == MACHINE_REPLY_FULL)
+            return MACHINE_REPLY_FULL;
+        run->next++;
+        if (replied == MACHINE_MORE)
+            return run->next == run->count ? MACHINE_DONE : MACHINE_MORE;
+    }
+    return MACHINE_DONE;
+}
+
+enum machine_verdict kv_validate(uint32_t row, const struct machine_argument *arguments,
+                                 uint32_t argument_count, const struct machine_options *options,
+                                 struct reply_writer *error) {
+    ASSERT_HOT(row < KV_ROWS);
+    (void)options;
+    int64_t number;
+    struct kv_set_options set;
+    struct kv_expire_options expire;
+    struct kv_scan_options scan;
+    bool accepted = true;
+    switch ((enum kv_row)row) {
+    case KV_ROW_SET: accepted = kv_options_set(arguments, argument_count, &set, error); break;
+    case KV_ROW_INCRBY: accepted = kv_integer(&arguments[1], &number, error); break;
+    case KV_ROW_EXPIRE:
+    case KV_ROW_PEXPIRE:
+        accepted = kv_options_expire(row, arguments, argument_count, &expire, error);
+        break;
+    case KV_ROW_SCAN: accepted = kv_options_scan(arguments, argument_count, &scan, error); break;
+    case KV_ROW_FLUSHALL:
+    case KV_ROW_FLUSHDB: accepted = kv_options_flush(arguments, argument_count, error); break;
+    case KV_ROW_MSET:
+        accepted = argument_count % 2 == 0;
+        if (!accepted)
+            kv_error(error, "ERR wrong number of arguments for 'mset' command");
+        break;
+    default: break;
+    }
+    return accepted ? MACHINE_ACCEPT : MACHINE_REFUSE;
+}

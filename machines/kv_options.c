@@ -1,0 +1,221 @@
+/*
+ * The options of commands, with Redis's errors in Redis's order. Validate and execute read them by
+ * the same functions, so validate cannot accept what execute refuses.
+ */
+
+#include "machines/kv.h"
+
+#include "base/decimal.h"
+
+const char kv_error_not_integer[] = "ERR value is not an integer or out of range";
+const char kv_error_syntax[] = "ERR syntax error";
+
+void kv_error(struct reply_writer *error, const char *text) {
+    if (error != NULL)
+        reply_error(error, text, strlen(text));
+}
+
+void kv_error_expire_time(uint32_t row, struct reply_writer *error) {
+    if (error != NULL)
+        reply_error_format(error, "ERR invalid expire time in '%s' command", kv_commands[row].name);
+}
+
+bool kv_is_word(const struct machine_argument *argument, const char *word) {
+    if (strlen(word) != argument->length_bytes)
+        return false;
+    for (uint32_t i = 0; i < argument->length_bytes; i++) {
+        const uint8_t byte = argument->data[i];
+        const uint8_t upper = byte >= 'a' && byte <= 'z' ? (uint8_t)(byte - 'a' + 'A') : byte;
+        if (upper != (uint8_t)word[i])
+            return false;
+    }
+    return true;
+}
+
+bool kv_integer(const struct machine_argument *argument, int64_t *value,
+                struct reply_writer *error) {
+    if (decimal_parse_i64((const char *)argument->data, argument->length_bytes, value) == 0)
+        return true;
+    kv_error(error, kv_error_not_integer);
+    return false;
+}
+
+/* EX, PX, EXAT, PXAT: all exclude each other and KEEPTTL, though each may be repeated. */
+struct kv_expiry_word {
+    const char *word;
+    bool relative;
+    int64_t unit_ms;
+};
+
+static const struct kv_expiry_word kv_expiry_words[] = {
+    {"EX", true, 1000},
+    {"PX", true, 1},
+    {"EXAT", false, 1000},
+    {"PXAT", false, 1},
+};
+
+static const struct kv_expiry_word *kv_expiry_word_find(const struct machine_argument *argument) {
+    for (size_t i = 0; i < ARRAY_COUNT(kv_expiry_words); i++)
+        if (kv_is_word(argument, kv_expiry_words[i].word))
+            return &kv_expiry_words[i];
+    return NULL;
+}
+
+static bool kv_set_amount(const struct kv_expiry_word *word,
+                          const struct machine_argument *argument, struct kv_set_options *options,
+                          struct reply_writer *error) {
+    int64_t amount;
+    if (!kv_integer(argument, &amount, error))
+        return false;
+    if (amount <= 0 || amount > INT64_MAX / word->unit_ms) {
+        kv_error_expire_time(KV_ROW_SET, error);
+        return false;
+    }
+    options->expires = true;
+    options->relative = word->relative;
+    options->amount_ms = amount * word->unit_ms;
+    return true;
+}
+
+/* SET's words that stand alone. False: none of them, or not together with what came before. */
+static bool kv_set_word(const struct machine_argument *argument, bool expires,
+                        struct kv_set_options *options) {
+    if (kv_is_word(argument, "NX") && !options->only_present)
+        options->only_absent = true;
+    else if (kv_is_word(argument, "XX") && !options->only_absent)
+        options->only_present = true;
+    else if (kv_is_word(argument, "GET"))
+        options->get = true;
+    else if (kv_is_word(argument, "KEEPTTL") && !expires)
+        options->keep_ttl = true;
+    else
+        return false;
+    return true;
+}
+
+bool kv_options_set(const struct machine_argument *arguments, uint32_t count,
+                    struct kv_set_options *options, struct reply_writer *error) {
+    *options = (struct kv_set_options){0};
+    const struct kv_expiry_word *word = NULL;
+    const struct machine_argument *amount = NULL;
+    for (uint32_t i = 2; i < count; i++) {
+        if (kv_set_word(&arguments[i], word != NULL, options))
+            continue;
+        const struct kv_expiry_word *other = kv_expiry_word_find(&arguments[i]);
+        if (other == NULL || options->keep_ttl || (word != NULL && word != other) ||
+            i + 1 == count) {
+            kv_error(error, kv_error_syntax);
+            return false;
+        }
+        word = other;
+        amount = &arguments[++i];
+    }
+    return word == NULL || kv_set_amount(word, amount, options, error);
+}
+
+static bool kv_expire_words(const struct machine_argument *arguments, uint32_t count,
+                            struct kv_expire_options *options, struct reply_writer *error) {
+    for (uint32_t i = 2; i < count; i++) {
+        if (kv_is_word(&arguments[i], "NX")) {
+            options->only_without = true;
+        } else if (kv_is_word(&arguments[i], "XX")) {
+            options->only_with = true;
+        } else if (kv_is_word(&arguments[i], "GT")) {
+            options->only_later = true;
+        } else if (kv_is_word(&arguments[i], "LT")) {
+            options->only_earlier = true;
+        } else {
+            if (error != NULL)
+                reply_error_format(error, "ERR Unsupported option %.*s",
+                                   (int)arguments[i].length_bytes, (const char *)arguments[i].data);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool kv_options_expire(uint32_t row, const struct machine_argument *arguments, uint32_t count,
+                       struct kv_expire_options *options, struct reply_writer *error) {
+    *options = (struct kv_expire_options){0};
+    if (!kv_expire_words(arguments, count, options, error))
+        return false;
+    if (options->only_without &&
+        (options->only_with || options->only_later || options->only_earlier)) {
+        kv_error(error, "ERR NX and XX, GT or LT options at the same time are not compatible");
+        return false;
+    }
+    if (options->only_later && options->only_earlier) {
+        kv_error(error, "ERR GT and LT options at the same time are not compatible");
+        return false;
+    }
+    if (!kv_integer(&arguments[1], &options->amount_ms, error))
+        return false;
+    if (row == KV_ROW_EXPIRE) {
+        if (options->amount_ms > INT64_MAX / 1000 || options->amount_ms < INT64_MIN / 1000) {
+            kv_error_expire_time(row, error);
+            return false;
+        }
+        options->amount_ms *= 1000;
+    }
+    return true;
+}
+
+/* A cursor as strtoul reads it, without leading space: an optional sign, then digits to the end
+ * or to a zero byte; nothing at all is 0. */
+static bool kv_scan_cursor(const struct machine_argument *argument, uint64_t *cursor) {
+    uint32_t i = 0;
+    uint32_t length = 0;
+    while (length < argument->length_bytes && argument->data[length] != 0)
+        length++;
+    const bool negative = length > 0 && argument->data[0] == '-';
+    if (length > 0 && (negative || argument->data[0] == '+'))
+        i++;
+    if (i == length && i > 0)
+        return false;
+    uint64_t value = 0;
+    for (; i < length; i++) {
+        const uint64_t digit = (uint64_t)argument->data[i] - '0';
+        if (digit > 9 || value > (UINT64_MAX - digit) / 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    *cursor = negative ? 0 - value : value;
+    return true;
+}
+
+bool kv_options_scan(const struct machine_argument *arguments, uint32_t count,
+                     struct kv_scan_options *options, struct reply_writer *error) {
+    *options = (struct kv_scan_options){.count = 10};
+    if (!kv_scan_cursor(&arguments[0], &options->cursor)) {
+        kv_error(error, "ERR invalid cursor");
+        return false;
+    }
+    for (uint32_t i = 1; i < count; i += 2) {
+        const bool has_value = i + 1 < count;
+        if (has_value && kv_is_word(&arguments[i], "COUNT")) {
+            if (!kv_integer(&arguments[i + 1], &options->count, error))
+                return false;
+            if (options->count < 1) {
+                kv_error(error, kv_error_syntax);
+                return false;
+            }
+        } else if (has_value && kv_is_word(&arguments[i], "MATCH")) {
+            options->pattern = arguments[i + 1];
+        } else if (has_value && kv_is_word(&arguments[i], "TYPE")) {
+            options->no_type = !kv_is_word(&arguments[i + 1], "STRING");
+        } else {
+            kv_error(error, kv_error_syntax);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool kv_options_flush(const struct machine_argument *arguments, uint32_t count,
+                      struct reply_writer *error) {
+    if (count == 0 ||
+        (count == 1 && (kv_is_word(&arguments[0], "SYNC") || kv_is_word(&arguments[0], "ASYNC"))))
+        return true;
+    kv_error(error, kv_error_syntax);
+    return false;
+}

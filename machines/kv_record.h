@@ -1,0 +1,128 @@
+#ifndef WEIR_MACHINES_KV_RECORD_H
+#define WEIR_MACHINES_KV_RECORD_H
+
+/*
+ * A record: one key, its value, and its deadline if it has one, in one object of the memory.
+ *
+ *     0  u64  hash                 the key's
+ *     8  u32  key bytes, and flags in the top bits
+ *    12  u32  value bytes, and flags in the top bits
+ *    16  [u64 deadline, u32 its place in the heap, u32 unused]   if KV_DEADLINED
+ *        key
+ *        value, or {u8 *data, u32 capacity} of an object apart   if KV_APART
+ *
+ * Values up to KV_INLINE_BYTES_MAX lie in the record, so that a lookup touches the table's cache
+ * line and the record's, and nothing else. A longer one lies apart: to change the record's head
+ * then costs no copy of the value.
+ *
+ * KV_EMITTED says that the running snapshot needs this record no more (kv_snapshot.h). It is
+ * relative to the machine's parity: a new snapshot flips the meaning, not five million bits.
+ */
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "machines/memory.h"
+
+#include <string.h>
+
+enum {
+    KV_KEY_BYTES_MAX = 65536,     /* a key is copied and compared in one piece: 10 us at most */
+    KV_VALUE_BYTES_MAX = 1 << 29, /* 512 MiB, as Redis has it */
+    KV_INLINE_BYTES_MAX = 4096,   /* 40 units */
+    KV_LENGTH_MASK = (1 << 30) - 1,
+    KV_DEADLINED = 1 << 30, /* of key_word */
+    KV_APART = 1 << 30,     /* of value_word */
+};
+#define KV_EMITTED       (UINT32_C(1) << 31) /* of value_word */
+#define KV_DEADLINE_NONE UINT64_MAX
+
+_Static_assert(KV_VALUE_BYTES_MAX <= KV_LENGTH_MASK && KV_KEY_BYTES_MAX <= KV_LENGTH_MASK,
+               "lengths share their word with flags");
+
+struct kv_record {
+    uint64_t hash;
+    uint32_t key_word;
+    uint32_t value_word;
+    uint8_t bytes[];
+};
+
+struct kv_deadline {
+    uint64_t deadline_ms; /* KV_DEADLINE_NONE: it had one; not in the heap */
+    uint32_t heap_index;
+    uint32_t unused;
+};
+
+struct kv_apart {
+    uint8_t *data;
+    uint64_t capacity_bytes;
+};
+
+static inline uint32_t kv_key_bytes(const struct kv_record *record) {
+    return record->key_word & KV_LENGTH_MASK;
+}
+
+static inline uint32_t kv_value_bytes(const struct kv_record *record) {
+    return record->value_word & KV_LENGTH_MASK;
+}
+
+static inline bool kv_is_apart(const struct kv_record *record) {
+    return (record->value_word & KV_APART) != 0;
+}
+
+/* NULL if there is no room for one. */
+static inline struct kv_deadline *kv_deadline_of(struct kv_record *record) {
+    if ((record->key_word & KV_DEADLINED) == 0)
+        return NULL;
+    return (struct kv_deadline *)(void *)record->bytes;
+}
+
+static inline uint64_t kv_deadline_ms(const struct kv_record *record) {
+    if ((record->key_word & KV_DEADLINED) == 0)
+        return KV_DEADLINE_NONE;
+    return ((const struct kv_deadline *)(const void *)record->bytes)->deadline_ms;
+}
+
+static inline uint32_t kv_key_offset(const struct kv_record *record) {
+    return (record->key_word & KV_DEADLINED) != 0 ? sizeof(struct kv_deadline) : 0;
+}
+
+static inline const uint8_t *kv_key(const struct kv_record *record) {
+    return record->bytes + kv_key_offset(record);
+}
+
+static inline struct kv_apart kv_apart_get(const struct kv_record *record) {
+    struct kv_apart apart;
+    memcpy(&apart, kv_key(record) + kv_key_bytes(record), sizeof(apart));
+    return apart;
+}
+
+static inline const uint8_t *kv_value(const struct kv_record *record) {
+    if (kv_is_apart(record))
+        return kv_apart_get(record).data;
+    return kv_key(record) + kv_key_bytes(record);
+}
+
+/* Where the value, or the pointer to it, lies in the record. */
+static inline uint8_t *kv_value_place(struct kv_record *record) {
+    return record->bytes + kv_key_offset(record) + kv_key_bytes(record);
+}
+
+/* The size of a record of this shape, without what lies apart. */
+static inline size_t kv_record_bytes_of(bool deadlined, uint32_t key_bytes, uint32_t value_bytes) {
+    return sizeof(struct kv_record) + (deadlined ? sizeof(struct kv_deadline) : 0) + key_bytes +
+           (value_bytes > KV_INLINE_BYTES_MAX ? sizeof(struct kv_apart) : value_bytes);
+}
+
+/* The size that memory_give wants. A value apart may have become short: the flag decides. */
+static inline size_t kv_record_bytes(const struct kv_record *record) {
+    return sizeof(struct kv_record) + kv_key_offset(record) + kv_key_bytes(record) +
+           (kv_is_apart(record) ? sizeof(struct kv_apart) : kv_value_bytes(record));
+}
+
+static inline bool kv_key_equals(const struct kv_record *record, uint64_t hash, const uint8_t *key,
+                                 uint32_t key_bytes) {
+    return record->hash == hash && kv_key_bytes(record) == key_bytes &&
+           memcmp(kv_key(record), key, key_bytes) == 0;
+}
+
+#endif

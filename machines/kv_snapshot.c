@@ -1,0 +1,405 @@
+/*
+ * A snapshot: the state as of begin, written in slices while commands go on.
+ *
+ * Happy path: emit walks all records in the table's order (kv_table.h), writes those that have not
+ * been written, and marks them. A command that is about to change a record not yet written has it
+ * written first (kv_snapshot_protect). Records made since begin carry the mark from birth.
+ *
+ * The mark is one bit of the record, relative to the machine's parity: begin flips the parity and
+ * thereby unmarks every record at once. After a complete snapshot all records are marked again;
+ * after an abandoned one maintain has to mark the rest (sweep) before the next may begin.
+ *
+ * Bytes go through a stage of KV_STAGE_BYTES, so that a command can write without a sink. When
+ * the stage is full, or a record too long for it is being written piece by piece, protect says no:
+ * the command waits until emit has made room.
+ *
+ * A flush would take away what is still to be written. So it hands the whole space over to the
+ * snapshot, which reads it there and gives it back at end.
+ *
+ * Records that were due at begin are not part of the state and not written.
+ *
+ * Format, version 1 (all little-endian):
+ *
+ *     head     u64 magic, u32 partition bits, u32 zero, u64 hash seed, u64 index, u64 log time,
+ *              u64 running digest of each partition
+ *     record   u64 deadline in ms (all ones: none), u32 key bytes, u32 value bytes, key, value
+ *     ...      in any order, each key once
+ *     tail     u64 number of records, u32 all ones, u32 zero, u64 sum of the records' digests
+ *
+ * It is valid if the head agrees with the machine's options, the tail is there with nothing behind
+ * it, and number and sum agree with the records before it.
+ */
+
+#include "machines/kv_snapshot.h"
+
+#include "base/error.h"
+
+enum kv_phase {
+    KV_PHASE_RECORDS, /* the head is staged at begin */
+    KV_PHASE_TAIL,
+    KV_PHASE_WRITTEN, /* all is staged */
+    KV_PHASE_SWEEP,   /* abandoned: marking what was not written */
+};
+
+enum {
+    KV_STAGE_BYTES = 65536,
+    KV_STAGE_SHORT_BYTES = KV_STAGE_BYTES / 4, /* longer records are written in pieces */
+};
+
+_Static_assert(KV_HEAD_BYTES_MAX + KV_TAIL_BYTES <= KV_STAGE_BYTES, "the head fits the stage");
+_Static_assert(KV_ITEM_BYTES + KV_SLICE_BYTES <= KV_STAGE_SHORT_BYTES, "most records are short");
+
+struct kv_snapshot {
+    enum kv_phase phase;
+    uint32_t partition; /* where the walk is */
+    uint64_t position;
+    uint64_t log_time_ms; /* of begin */
+    uint64_t record_count;
+    uint64_t digest_sum;
+    uint64_t length_bytes; /* of this, as taken from the host */
+
+    /* A long record being written in pieces; NULL: none. */
+    struct kv_record *current;
+    uint64_t current_offset; /* of its bytes in the format */
+    uint64_t current_digest;
+    uint64_t current_digest_offset;
+    bool current_digested;
+
+    uint32_t staged_bytes;
+    uint32_t drained_bytes;
+    uint8_t stage[KV_STAGE_BYTES];
+
+    /* Flushed since begin, and not yet written: by partition. */
+    struct kv_pinned {
+        bool is_pinned;
+        struct kv_space space;
+    } pinned[];
+};
+
+static bool kv_is_marked(const struct kv *kv, const struct kv_record *record) {
+    return (record->value_word & KV_EMITTED) == kv->parity;
+}
+
+static void kv_mark(const struct kv *kv, struct kv_record *record) {
+    record->value_word = (record->value_word & ~KV_EMITTED) | kv->parity;
+}
+
+/* ---- Begin and end ---------------------------------------------------------------------------------- */
+
+static void kv_stage_head(struct kv *kv, struct kv_snapshot *snapshot, uint64_t index) {
+    uint8_t *to = snapshot->stage;
+    bytes_put_u64(to, KV_SNAPSHOT_MAGIC);
+    bytes_put_u32(to + 8, kv->options.partition_bits);
+    bytes_put_u32(to + 12, 0);
+    bytes_put_u64(to + 16, kv->options.hash_seed);
+    bytes_put_u64(to + 24, index);
+    bytes_put_u64(to + 32, snapshot->log_time_ms);
+    for (uint32_t i = 0; i < kv->partition_count; i++)
+        bytes_put_u64(to + 40 + 8 * i, kv->partition[i].digest);
+    snapshot->staged_bytes = kv_head_bytes(kv->partition_count);
+}
+
+int kv_snapshot_begin(struct machine *machine, const struct machine_moment *moment) {
+    struct kv *kv = (struct kv *)machine;
+    if (kv->snapshot != NULL) {
+        ASSERT(kv->snapshot->phase == KV_PHASE_SWEEP); /* at most one at a time */
+        return WEIR_EAGAIN;
+    }
+    const size_t length_bytes =
+        ALIGN_UP(sizeof(struct kv_snapshot) + kv->partition_count * sizeof(struct kv_pinned),
+                 (size_t)MEMORY_PAGE_BYTES);
+    struct kv_snapshot *snapshot = kv->host.pages_take(kv->host.context, length_bytes);
+    if (snapshot == NULL)
+        return WEIR_ENOMEM;
+    if (kv->log_time_ms < moment->log_time_ms)
+        kv->log_time_ms = moment->log_time_ms;
+    snapshot->length_bytes = length_bytes;
+    snapshot->log_time_ms = kv->log_time_ms;
+    kv_stage_head(kv, snapshot, moment->index);
+    kv->parity ^= KV_EMITTED;
+    kv->snapshot = snapshot;
+    return 0;
+}
+
+static void kv_snapshot_unpin(struct kv *kv) {
+    for (uint32_t i = 0; i < kv->partition_count; i++) {
+        struct kv_pinned *pinned = &kv->snapshot->pinned[i];
+        if (!pinned->is_pinned)
+            continue;
+        memory_retire(&pinned->space.memory, &kv->partition[i].retired);
+        pinned->is_pinned = false;
+        kv->flushing = 1;
+    }
+}
+
+static void kv_snapshot_free(struct kv *kv) {
+    kv->host.pages_give(kv->host.context, kv->snapshot, kv->snapshot->length_bytes);
+    kv->snapshot = NULL;
+}
+
+void kv_snapshot_end(struct machine *machine) {
+    struct kv *kv = (struct kv *)machine;
+    struct kv_snapshot *snapshot = kv->snapshot;
+    ASSERT(snapshot != NULL && snapshot->phase != KV_PHASE_SWEEP);
+    kv_snapshot_unpin(kv);
+    if (snapshot->phase == KV_PHASE_RECORDS) {
+        snapshot->phase = KV_PHASE_SWEEP;
+        snapshot->current = NULL;
+    } else {
+        kv_snapshot_free(kv);
+    }
+}
+
+void kv_snapshot_discard(struct kv *kv) {
+    if (kv->snapshot == NULL)
+        return;
+    kv_snapshot_unpin(kv);
+    kv_snapshot_free(kv);
+}
+
+bool kv_snapshot_sweep(struct kv *kv, uint32_t *budget) {
+    struct kv_snapshot *snapshot = kv->snapshot;
+    if (snapshot == NULL || snapshot->phase != KV_PHASE_SWEEP)
+        return false;
+    struct kv_record *records[KV_SEGMENT_RECORDS_MAX];
+    while (snapshot->partition < kv->partition_count) {
+        if (*budget == 0)
+            return true;
+        const struct kv_table *table = &kv->partition[snapshot->partition].space.table;
+        const uint32_t count = kv_table_walk(table, &snapshot->position, records);
+        for (uint32_t i = 0; i < count; i++)
+            kv_mark(kv, records[i]);
+        *budget -= count + 1 < *budget ? count + 1 : *budget;
+        if (snapshot->position == KV_POSITION_END) {
+            snapshot->partition++;
+            snapshot->position = 0;
+        }
+    }
+    kv_snapshot_free(kv);
+    return false;
+}
+
+uint64_t kv_snapshot_bytes(const struct kv *kv) {
+    if (kv->snapshot == NULL)
+        return 0;
+    uint64_t bytes = kv->snapshot->length_bytes;
+    for (uint32_t i = 0; i < kv->partition_count; i++)
+        if (kv->snapshot->pinned[i].is_pinned)
+            bytes += kv->snapshot->pinned[i].space.memory.taken_bytes;
+    return bytes;
+}
+
+/* ---- One record ------------------------------------------------------------------------------------- */
+
+static uint64_t kv_item_bytes(const struct kv_record *record) {
+    return (uint64_t)KV_ITEM_BYTES + kv_key_bytes(record) + kv_value_bytes(record);
+}
+
+/* Copies what of a piece of the item, `bytes` long, lies behind *offset. */
+static uint32_t kv_item_piece(uint64_t *offset, const uint8_t *piece, uint32_t bytes, uint8_t *to,
+                              uint32_t room) {
+    if (*offset >= bytes) {
+        *offset -= bytes;
+        return 0;
+    }
+    const uint64_t left = bytes - *offset;
+    const uint32_t length = left < room ? (uint32_t)left : room;
+    memcpy(to, piece + *offset, length);
+    *offset = 0;
+    return length;
+}
+
+/* Copies bytes of the record in its written form, from `offset` on, at most `room`. */
+static uint32_t kv_item_copy(const struct kv_record *record, uint64_t offset, uint8_t *to,
+                             uint32_t room) {
+    uint8_t head[KV_ITEM_BYTES];
+    bytes_put_u64(head, kv_deadline_ms(record));
+    bytes_put_u32(head + 8, kv_key_bytes(record));
+    bytes_put_u32(head + 12, kv_value_bytes(record));
+    uint32_t copied = kv_item_piece(&offset, head, KV_ITEM_BYTES, to, room);
+    copied +=
+        kv_item_piece(&offset, kv_key(record), kv_key_bytes(record), to + copied, room - copied);
+    copied += kv_item_piece(&offset, kv_value(record), kv_value_bytes(record), to + copied,
+                            room - copied);
+    return copied;
+}
+
+enum kv_written { KV_WRITTEN, KV_NO_ROOM, KV_IN_PIECES };
+
+/* Writes an unmarked record to the stage and marks it; a long one is only begun. */
+static enum kv_written kv_write(struct kv *kv, struct kv_record *record) {
+    struct kv_snapshot *snapshot = kv->snapshot;
+    ASSERT_HOT(snapshot->current == NULL && !kv_is_marked(kv, record));
+    if (kv_deadline_ms(record) <= snapshot->log_time_ms) {
+        kv_mark(kv, record);
+        return KV_WRITTEN;
+    }
+    const uint64_t item_bytes = kv_item_bytes(record);
+    if (item_bytes > KV_STAGE_SHORT_BYTES) {
+        snapshot->current = record;
+        snapshot->current_offset = 0;
+        snapshot->current_digest_offset = 0;
+        snapshot->current_digested = false;
+        return KV_IN_PIECES;
+    }
+    if (item_bytes > KV_STAGE_BYTES - snapshot->staged_bytes)
+        return KV_NO_ROOM;
+    kv_item_copy(record, 0, snapshot->stage + snapshot->staged_bytes, (uint32_t)item_bytes);
+    snapshot->staged_bytes += (uint32_t)item_bytes;
+    uint64_t offset = 0;
+    uint64_t digest;
+    uint32_t unlimited = UINT32_MAX;
+    const bool complete = kv_digest_record(record, &offset, &digest, &unlimited);
+    ASSERT_HOT(complete);
+    snapshot->digest_sum += digest;
+    snapshot->record_count++;
+    kv_mark(kv, record);
+    return KV_WRITTEN;
+}
+
+bool kv_snapshot_protect(struct kv *kv, struct kv_partition *partition, struct kv_record *record) {
+    struct kv_snapshot *snapshot = kv->snapshot;
+    (void)partition;
+    if (snapshot == NULL || kv_is_marked(kv, record))
+        return true;
+    if (snapshot->phase == KV_PHASE_SWEEP) {
+        kv_mark(kv, record);
+        return true;
+    }
+    ASSERT(snapshot->phase == KV_PHASE_RECORDS);
+    return snapshot->current == NULL && kv_write(kv, record) == KV_WRITTEN;
+}
+
+void kv_snapshot_flush(struct kv *kv, struct kv_partition *partition) {
+    struct kv_snapshot *snapshot = kv->snapshot;
+    struct kv_space *space = &partition->space;
+    const uint32_t index = (uint32_t)(partition - kv->partition);
+    const bool needed = snapshot != NULL && snapshot->phase == KV_PHASE_RECORDS &&
+                        index >= snapshot->partition && !snapshot->pinned[index].is_pinned;
+    if (needed) {
+        snapshot->pinned[index] = (struct kv_pinned){.is_pinned = true, .space = *space};
+        memory_begin(&space->memory, &kv->host);
+    } else {
+        memory_retire(&space->memory, &partition->retired);
+        kv->flushing = 1;
+    }
+    space->table = (struct kv_table){0};
+    space->expiry = (struct kv_expiry){0};
+}
+
+/* ---- Emitting --------------------------------------------------------------------------------------- */
+
+static void kv_spend_units(uint32_t *budget, uint64_t units) {
+    *budget -= units < *budget ? (uint32_t)units : *budget;
+}
+
+/* Hands the stage to the sink. False: the sink is full, or the budget used up. */
+static bool kv_drain(struct kv_snapshot *snapshot, const struct machine_sink *sink,
+                     uint32_t *budget) {
+    while (snapshot->drained_bytes < snapshot->staged_bytes) {
+        if (*budget == 0)
+            return false;
+        const uint32_t left = snapshot->staged_bytes - snapshot->drained_bytes;
+        const uint32_t length =
+            left < MACHINE_SINK_BYTES_MAX ? left : (uint32_t)MACHINE_SINK_BYTES_MAX;
+        uint8_t *to = sink->reserve(sink->context, length);
+        if (to == NULL)
+            return false;
+        memcpy(to, snapshot->stage + snapshot->drained_bytes, length);
+        sink->commit(sink->context, length);
+        snapshot->drained_bytes += length;
+        kv_spend_units(budget, 1 + length / KV_UNIT_BYTES);
+    }
+    snapshot->drained_bytes = snapshot->staged_bytes = 0;
+    return true;
+}
+
+/* One step at the long record: of its digest first, then of its bytes. */
+static enum kv_written kv_write_piece(struct kv *kv, uint32_t *budget) {
+    struct kv_snapshot *snapshot = kv->snapshot;
+    struct kv_record *record = snapshot->current;
+    if (!snapshot->current_digested) {
+        snapshot->current_digested = kv_digest_record(record, &snapshot->current_digest_offset,
+                                                      &snapshot->current_digest, budget);
+        return KV_WRITTEN;
+    }
+    uint32_t room = KV_STAGE_BYTES - snapshot->staged_bytes;
+    if (room == 0)
+        return KV_NO_ROOM;
+    room = room < KV_SLICE_BYTES ? room : KV_SLICE_BYTES;
+    const uint32_t copied = kv_item_copy(record, snapshot->current_offset,
+                                         snapshot->stage + snapshot->staged_bytes, room);
+    snapshot->staged_bytes += copied;
+    snapshot->current_offset += copied;
+    kv_spend_units(budget, 1 + copied / KV_UNIT_BYTES);
+    if (snapshot->current_offset == kv_item_bytes(record)) {
+        snapshot->digest_sum += snapshot->current_digest;
+        snapshot->record_count++;
+        kv_mark(kv, record);
+        snapshot->current = NULL;
+    }
+    return KV_WRITTEN;
+}
+
+/* One step of the walk: the records of one home. If one of them has to wait, the step is done
+ * again; those written are marked by then. */
+static enum kv_written kv_write_home(struct kv *kv, uint32_t *budget) {
+    struct kv_snapshot *snapshot = kv->snapshot;
+    const uint32_t index = snapshot->partition;
+    const struct kv_table *table = snapshot->pinned[index].is_pinned
+                                       ? &snapshot->pinned[index].space.table
+                                       : &kv->partition[index].space.table;
+    struct kv_record *records[KV_SEGMENT_RECORDS_MAX];
+    uint64_t position = snapshot->position;
+    const uint32_t count = kv_table_walk(table, &position, records);
+    kv_spend_units(budget, 1);
+    for (uint32_t i = 0; i < count; i++) {
+        if (kv_is_marked(kv, records[i]))
+            continue;
+        kv_spend_units(budget, 1 + kv_item_bytes(records[i]) / KV_UNIT_BYTES);
+        const enum kv_written written = kv_write(kv, records[i]);
+        if (written != KV_WRITTEN)
+            return written;
+    }
+    snapshot->position = position;
+    if (position == KV_POSITION_END) {
+        snapshot->position = 0;
+        if (++snapshot->partition == kv->partition_count)
+            snapshot->phase = KV_PHASE_TAIL;
+    }
+    return KV_WRITTEN;
+}
+
+static enum kv_written kv_write_tail(struct kv_snapshot *snapshot) {
+    if (KV_STAGE_BYTES - snapshot->staged_bytes < KV_TAIL_BYTES)
+        return KV_NO_ROOM;
+    uint8_t *to = snapshot->stage + snapshot->staged_bytes;
+    bytes_put_u64(to, snapshot->record_count);
+    bytes_put_u32(to + 8, KV_TAIL_MARK);
+    bytes_put_u32(to + 12, 0);
+    bytes_put_u64(to + 16, snapshot->digest_sum);
+    snapshot->staged_bytes += KV_TAIL_BYTES;
+    snapshot->phase = KV_PHASE_WRITTEN;
+    return KV_WRITTEN;
+}
+
+enum machine_progress kv_snapshot_emit(struct machine *machine, const struct machine_sink *sink,
+                                       uint32_t budget) {
+    struct kv *kv = (struct kv *)machine;
+    struct kv_snapshot *snapshot = kv->snapshot;
+    ASSERT(snapshot != NULL && snapshot->phase != KV_PHASE_SWEEP);
+    while (snapshot->phase != KV_PHASE_WRITTEN) {
+        if (budget == 0)
+            return MACHINE_MORE;
+        enum kv_written written;
+        if (snapshot->current != NULL)
+            written = kv_write_piece(kv, &budget);
+        else if (snapshot->phase == KV_PHASE_RECORDS)
+            written = kv_write_home(kv, &budget);
+        else
+            written = kv_write_tail(snapshot);
+        if (written == KV_NO_ROOM && !kv_drain(snapshot, sink, &budget))
+            return MACHINE_MORE;
+    }
+    return kv_drain(snapshot, sink, &budget) ? MACHINE_DONE : MACHINE_MORE;
+}

@@ -1,0 +1,312 @@
+/*
+ * Finding and changing one record.
+ *
+ * Happy path: the key is there, the new value fits where the old one was (same size class), and is
+ * written over it. Otherwise a new record is made and takes the old one's slot and its place in
+ * the heap of deadlines, or is inserted.
+ *
+ * A value longer than KV_INLINE_BYTES_MAX is first copied, in slices, to an object of its own; only
+ * then is the record changed, in one step.
+ *
+ * A record that is due is absent to every command; when its key is written again it is simply
+ * written over.
+ */
+
+#include "machines/kv.h"
+
+struct kv_found kv_find(const struct kv_call *call, uint32_t key, uint32_t argument) {
+    const struct machine_operation *operation = call->operation;
+    ASSERT_HOT(key < operation->key_count && argument < operation->argument_count);
+    struct kv_found found = {
+        .hash = operation->key_hashes[key],
+        .key = operation->arguments[argument].data,
+        .key_bytes = operation->arguments[argument].length_bytes,
+    };
+    const uint32_t bits = call->kv->options.partition_bits;
+    found.partition = &call->kv->partition[machine_partition(found.hash, bits)];
+    const struct kv_table *table = &found.partition->space.table;
+    found.slot = kv_table_find(table, found.hash, found.key, found.key_bytes);
+    if (found.slot != NULL) {
+        struct kv_record *record = kv_slot_record(*found.slot);
+        if (kv_deadline_ms(record) > call->now_ms)
+            found.present = record;
+    }
+    return found;
+}
+
+enum kv_step kv_protect(struct kv_call *call, const struct kv_found *found) {
+    if (found->slot == NULL)
+        return KV_DONE;
+    return kv_snapshot_protect(call->kv, found->partition, kv_slot_record(*found->slot)) ? KV_DONE
+                                                                                         : KV_MORE;
+}
+
+/* ---- Making records ----------------------------------------------------------------------------- */
+
+static void kv_record_free(struct memory *memory, struct kv_record *record) {
+    if (kv_is_apart(record)) {
+        const struct kv_apart apart = kv_apart_get(record);
+        memory_give(memory, apart.data, apart.capacity_bytes);
+    }
+    memory_give(memory, record, kv_record_bytes(record));
+}
+
+struct kv_record *kv_record_make(const struct kv *kv, struct memory *memory, uint64_t hash,
+                                 bool deadlined, uint32_t key_bytes, uint32_t value_bytes) {
+    struct kv_record *record =
+        memory_take(memory, kv_record_bytes_of(deadlined, key_bytes, value_bytes));
+    record->hash = hash;
+    record->key_word = key_bytes | (deadlined ? KV_DEADLINED : 0);
+    record->value_word = value_bytes | kv->parity;
+    if (value_bytes > KV_INLINE_BYTES_MAX)
+        record->value_word |= KV_APART;
+    if (deadlined)
+        *kv_deadline_of(record) = (struct kv_deadline){KV_DEADLINE_NONE, 0, 0};
+    return record;
+}
+
+/* The same with its key. */
+static struct kv_record *kv_record_new(const struct kv *kv, struct memory *memory,
+                                       const struct kv_found *found, bool deadlined,
+                                       uint32_t value_bytes) {
+    struct kv_record *record =
+        kv_record_make(kv, memory, found->hash, deadlined, found->key_bytes, value_bytes);
+    memcpy(record->bytes + kv_key_offset(record), found->key, found->key_bytes);
+    return record;
+}
+
+/* Puts a new record in the table, in place of an old one if the key had one, and frees that. */
+static void kv_record_install(struct kv_call *call, struct kv_found *found,
+                              struct kv_record *record) {
+    struct kv_space *space = &found->partition->space;
+    if (found->slot == NULL) {
+        kv_spend(call, kv_table_insert(&space->table, &space->memory, record));
+        return;
+    }
+    struct kv_record *old = kv_slot_record(*found->slot);
+    if (kv_deadline_of(old) != NULL)
+        kv_expiry_set(&space->expiry, &space->memory, old, KV_DEADLINE_NONE);
+    kv_slot_set(found->slot, record);
+    kv_record_free(&space->memory, old);
+}
+
+/* Sets a deadline on a record that may have no room for one: then it must not be asked for one. */
+static void kv_record_expire(struct kv_space *space, struct kv_record *record,
+                             uint64_t deadline_ms) {
+    if (kv_deadline_of(record) != NULL)
+        kv_expiry_set(&space->expiry, &space->memory, record, deadline_ms);
+    else
+        ASSERT_HOT(deadline_ms == KV_DEADLINE_NONE);
+}
+
+void kv_space_remove(struct kv_space *space, uint64_t *slot) {
+    struct kv_record *record = kv_slot_record(*slot);
+    kv_record_expire(space, record, KV_DEADLINE_NONE);
+    kv_table_remove(&space->table, &space->memory, slot);
+    kv_record_free(&space->memory, record);
+}
+
+/* ---- Changing a value ---------------------------------------------------------------------------- */
+
+static uint64_t kv_fold_value(const struct kv_call *call, const struct kv_found *found,
+                              const struct kv_value *value, uint64_t deadline_ms) {
+    const enum kv_change change = value->old_bytes > 0 ? KV_CHANGE_APPEND : KV_CHANGE_VALUE;
+    return kv_digest_change(found->partition->digest, call->run->moment.index, found->hash, change,
+                            deadline_ms, value->more.length_bytes);
+}
+
+/* Whether the record can take the value without moving. */
+static bool kv_record_fits(const struct kv_record *record, uint32_t value_bytes, bool deadlined) {
+    if (kv_is_apart(record) || (deadlined && (record->key_word & KV_DEADLINED) == 0))
+        return false;
+    const size_t wanted = kv_record_bytes_of((record->key_word & KV_DEADLINED) != 0,
+                                             kv_key_bytes(record), value_bytes);
+    return memory_class(wanted) == memory_class(kv_record_bytes(record));
+}
+
+/* A value that lies in the record. */
+static void kv_store_inline(struct kv_call *call, struct kv_found *found,
+                            const struct kv_value *value, uint64_t deadline_ms) {
+    struct kv_space *space = &found->partition->space;
+    const uint32_t value_bytes = value->old_bytes + value->more.length_bytes;
+    const bool deadlined = deadline_ms != KV_DEADLINE_NONE;
+    struct kv_record *old = found->slot != NULL ? kv_slot_record(*found->slot) : NULL;
+
+    found->partition->digest = kv_digest_bytes(kv_fold_value(call, found, value, deadline_ms),
+                                               value->more.data, value->more.length_bytes);
+    kv_spend(call, value_bytes / KV_UNIT_BYTES);
+
+    if (old != NULL && kv_record_fits(old, value_bytes, deadlined)) {
+        memcpy(kv_value_place(old) + value->old_bytes, value->more.data, value->more.length_bytes);
+        old->value_word = value_bytes | call->kv->parity;
+        kv_record_expire(space, old, deadline_ms);
+        found->present = old;
+        return;
+    }
+    struct kv_record *record =
+        kv_record_new(call->kv, &space->memory, found, deadlined, value_bytes);
+    uint8_t *place = kv_value_place(record);
+    if (value->old_bytes > 0)
+        memcpy(place, kv_value(old), value->old_bytes);
+    memcpy(place + value->old_bytes, value->more.data, value->more.length_bytes);
+    kv_record_install(call, found, record);
+    kv_record_expire(space, record, deadline_ms);
+    found->present = record;
+}
+
+/* Where a slice of a long value comes from: the old value first, then the new bytes. */
+static uint32_t kv_value_slice(const struct kv_found *found, const struct kv_value *value,
+                               uint64_t offset, const uint8_t **from) {
+    uint64_t left;
+    if (offset < value->old_bytes) {
+        *from = kv_value(found->present) + offset;
+        left = value->old_bytes - offset;
+    } else {
+        *from = value->more.data + (offset - value->old_bytes);
+        left = value->old_bytes + (uint64_t)value->more.length_bytes - offset;
+    }
+    return left < KV_SLICE_BYTES ? (uint32_t)left : KV_SLICE_BYTES;
+}
+
+/* Fills an object apart, folding only what is new. Words: 2 data, 3 bytes filled + 1, 4 digest. */
+static enum kv_step kv_fill_apart(struct kv_call *call, const struct kv_found *found,
+                                  const struct kv_value *value, uint64_t deadline_ms,
+                                  struct kv_apart *apart) {
+    uint64_t *word = call->cursor->word;
+    const uint64_t value_bytes = value->old_bytes + (uint64_t)value->more.length_bytes;
+    struct memory *memory = &found->partition->space.memory;
+    const bool append_in_place = value->old_bytes > 0 && kv_is_apart(found->present) &&
+                                 kv_apart_get(found->present).capacity_bytes >= value_bytes;
+    if (word[3] == 0) {
+        /* An APPEND that has to move doubles the room, so that a long value built from short
+         * pieces is copied a constant number of times. */
+        const uint64_t wanted = value->old_bytes > 0 ? value_bytes * 2 : value_bytes;
+        word[2] = append_in_place ? (uintptr_t)kv_apart_get(found->present).data
+                                  : (uintptr_t)memory_take(memory, wanted);
+        word[3] = 1 + (append_in_place ? value->old_bytes : 0);
+        word[4] = kv_fold_value(call, found, value, deadline_ms);
+    }
+    apart->data = (uint8_t *)(uintptr_t)word[2];
+    apart->capacity_bytes =
+        append_in_place ? kv_apart_get(found->present).capacity_bytes
+                        : memory_usable_bytes(value->old_bytes > 0 ? value_bytes * 2 : value_bytes);
+    while (word[3] - 1 < value_bytes) {
+        if (call->run->budget == 0)
+            return KV_MORE;
+        const uint64_t offset = word[3] - 1;
+        const uint8_t *from;
+        const uint32_t slice = kv_value_slice(found, value, offset, &from);
+        memcpy(apart->data + offset, from, slice);
+        if (offset >= value->old_bytes)
+            word[4] = kv_digest_bytes(word[4], from, slice);
+        word[3] += slice;
+        kv_spend(call, 1 + slice / KV_UNIT_BYTES);
+    }
+    return KV_DONE;
+}
+
+static enum kv_step kv_store_apart(struct kv_call *call, struct kv_found *found,
+                                   const struct kv_value *value, uint64_t deadline_ms) {
+    uint64_t *word = call->cursor->word;
+    struct kv_apart apart;
+    if (kv_fill_apart(call, found, value, deadline_ms, &apart) == KV_MORE)
+        return KV_MORE;
+    found->partition->digest = word[4];
+    word[2] = word[3] = word[4] = 0;
+
+    struct kv_space *space = &found->partition->space;
+    const uint32_t value_bytes = value->old_bytes + value->more.length_bytes;
+    struct kv_record *old = found->present;
+    if (value->old_bytes > 0 && kv_is_apart(old) && kv_apart_get(old).data == apart.data) {
+        /* APPEND in place: the deadline stays as it is. */
+        ASSERT(deadline_ms == kv_deadline_ms(old));
+        old->value_word = value_bytes | KV_APART | call->kv->parity;
+        return KV_DONE;
+    }
+    struct kv_record *record = kv_record_new(call->kv, &space->memory, found,
+                                             deadline_ms != KV_DEADLINE_NONE, value_bytes);
+    memcpy(kv_value_place(record), &apart, sizeof(apart));
+    kv_record_install(call, found, record);
+    kv_record_expire(space, record, deadline_ms);
+    found->present = record;
+    return KV_DONE;
+}
+
+enum kv_step kv_store_value(struct kv_call *call, struct kv_found *found,
+                            const struct kv_value *value, uint64_t deadline_ms) {
+    ASSERT_HOT(value->old_bytes == 0 || value->old_bytes == kv_value_bytes(found->present));
+    ASSERT(value->old_bytes + (uint64_t)value->more.length_bytes <= KV_VALUE_BYTES_MAX);
+    if (value->old_bytes + value->more.length_bytes > KV_INLINE_BYTES_MAX)
+        return kv_store_apart(call, found, value, deadline_ms);
+    kv_store_inline(call, found, value, deadline_ms);
+    return KV_DONE;
+}
+
+/* ---- Deadlines and removal ------------------------------------------------------------------------ */
+
+/* The same record with room for a deadline, in its slot. Its value, if apart, is not copied. */
+static struct kv_record *kv_record_widen(struct kv_call *call, struct kv_found *found) {
+    struct memory *memory = &found->partition->space.memory;
+    struct kv_record *old = found->present;
+    struct kv_record *record = kv_record_new(call->kv, memory, found, true, kv_value_bytes(old));
+    record->value_word = (old->value_word & ~KV_EMITTED) | call->kv->parity;
+    const size_t rest = kv_is_apart(old) ? sizeof(struct kv_apart) : kv_value_bytes(old);
+    memcpy(kv_value_place(record), kv_value_place(old), rest);
+    kv_slot_set(found->slot, record);
+    memory_give(memory, old, kv_record_bytes(old));
+    kv_spend(call, 1 + rest / KV_UNIT_BYTES);
+    return record;
+}
+
+void kv_store_deadline(struct kv_call *call, struct kv_found *found, uint64_t deadline_ms) {
+    ASSERT_HOT(found->present != NULL);
+    found->partition->digest = kv_digest_change(found->partition->digest, call->run->moment.index,
+                                                found->hash, KV_CHANGE_DEADLINE, deadline_ms, 0);
+    if (kv_deadline_of(found->present) == NULL && deadline_ms != KV_DEADLINE_NONE)
+        found->present = kv_record_widen(call, found);
+    kv_record_expire(&found->partition->space, found->present, deadline_ms);
+    found->present->value_word = (found->present->value_word & ~KV_EMITTED) | call->kv->parity;
+}
+
+void kv_store_remove(struct kv_call *call, struct kv_found *found) {
+    ASSERT_HOT(found->present != NULL);
+    found->partition->digest = kv_digest_change(found->partition->digest, call->run->moment.index,
+                                                found->hash, KV_CHANGE_REMOVE, KV_DEADLINE_NONE, 0);
+    kv_space_remove(&found->partition->space, found->slot);
+    found->slot = NULL;
+    found->present = NULL;
+}
+
+/* ---- Replying a value ------------------------------------------------------------------------------ */
+
+enum kv_step kv_reply_value(struct kv_call *call, const struct kv_record *record) {
+    if (call->reply == NULL)
+        return KV_DONE;
+    const uint32_t value_bytes = kv_value_bytes(record);
+    if (value_bytes <= KV_SLICE_BYTES) {
+        reply_bulk(call->reply, kv_value(record), value_bytes);
+        kv_spend(call, value_bytes / KV_UNIT_BYTES);
+        return KV_DONE;
+    }
+    uint64_t *word = call->cursor->word;
+    if (word[5] == 0) {
+        uint8_t *to = reply_bulk_reserve(call->reply, value_bytes);
+        if (to == NULL)
+            return KV_DONE; /* counted as overflow */
+        word[5] = (uintptr_t)to;
+        word[6] = 0;
+    }
+    const uint8_t *from = kv_value(record);
+    while (word[6] < value_bytes) {
+        if (call->run->budget == 0)
+            return KV_MORE;
+        const uint64_t left = value_bytes - word[6];
+        const uint32_t slice = left < KV_SLICE_BYTES ? (uint32_t)left : KV_SLICE_BYTES;
+        memcpy((uint8_t *)(uintptr_t)word[5] + word[6], from + word[6], slice);
+        word[6] += slice;
+        kv_spend(call, 1 + slice / KV_UNIT_BYTES);
+    }
+    reply_bulk_commit(call->reply, value_bytes);
+    word[5] = word[6] = 0;
+    return KV_DONE;
+}

@@ -1,0 +1,284 @@
+/*
+ * Happy path: memory_take finds the class, takes the head of the first partial span's free list,
+ * or the next object never used, and is done. The span leaves the list of partial ones when it is
+ * full, comes back at the first memory_give, and goes home to the host when its last object has
+ * been given back, unless it is the only partial span of its class: a key set and deleted in turn
+ * must not cost the host two calls each time.
+ *
+ * Failure: the host has no page. That is fatal here, in memory_block_take, with a sentence; why it
+ * must be is told in machines/machine.h.
+ *
+ * Under the address sanitizer free objects are poisoned, so that a use after memory_give is found
+ * although the page is still ours.
+ */
+
+#include "machines/memory.h"
+
+#include "base/assert.h"
+#include "base/bytes.h"
+
+#include <string.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define MEMORY_POISON 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MEMORY_POISON 1
+#endif
+#endif
+#ifdef MEMORY_POISON
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size)   ((void)(address), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#endif
+
+/* The head of a block that holds objects of one class. */
+struct memory_span {
+    struct memory_block block;
+    struct memory_span *next_partial;
+    struct memory_span *previous_partial;
+    void *free;             /* objects given back, linked through their first bytes */
+    uint32_t unused_offset; /* the first object never taken; block.length_bytes: none left */
+    uint16_t used_count;
+    uint8_t class;
+    uint8_t listed; /* whether it is in the list of partial spans */
+};
+
+_Static_assert(sizeof(struct memory_span) <= MEMORY_HEADER_BYTES, "objects begin behind the head");
+
+/* What precedes an object of a span of several pages. */
+enum { MEMORY_PREFIX_BYTES = 8 };
+
+uint32_t memory_class(size_t size_bytes) {
+    if (size_bytes <= 128)
+        return (uint32_t)((size_bytes + 7) >> 3);
+    if (size_bytes > MEMORY_CLASSED_BYTES_MAX)
+        return MEMORY_CLASSES + (uint32_t)((size_bytes + MEMORY_HEADER_BYTES - 1) >> 12);
+    const uint32_t last = (uint32_t)size_bytes - 1;
+    const uint32_t shift = 31u - (uint32_t)__builtin_clz(last) - 3u;
+    return 17 + (shift - 4) * 8 + ((last >> shift) - 8);
+}
+
+/* The size of a class's objects, the inverse of memory_class rounded up. */
+static uint32_t memory_class_bytes(uint32_t class) {
+    ASSERT_HOT(class >= 1 && class < MEMORY_CLASSES);
+    if (class <= 16)
+        return class * 8;
+    const uint32_t shift = 4 + (class - 17) / 8;
+    return (9 + (class - 17) % 8) << shift;
+}
+
+static size_t memory_large_bytes(size_t size_bytes) {
+    return ALIGN_UP(size_bytes + MEMORY_HEADER_BYTES, (size_t)MEMORY_PAGE_BYTES);
+}
+
+size_t memory_usable_bytes(size_t size_bytes) {
+    if (size_bytes > MEMORY_CLASSED_BYTES_MAX)
+        return memory_large_bytes(size_bytes) - MEMORY_HEADER_BYTES;
+    return memory_class_bytes(memory_class(size_bytes));
+}
+
+void memory_begin(struct memory *memory, const struct machine_host *host) {
+    memset(memory, 0, sizeof(*memory));
+    memory->host = host;
+}
+
+static void *memory_block_take(struct memory *memory, size_t length_bytes) {
+    ASSERT_HOT(length_bytes % MEMORY_PAGE_BYTES == 0 && length_bytes > 0);
+    struct memory_block *block = memory->host->pages_take(memory->host->context, length_bytes);
+    if (block == NULL)
+        UNREACHABLE("the machine's host has no page left for a write that is in the log; "
+                    "restart with more memory: the log replays it");
+    ASSERT_HOT((uintptr_t)block % MEMORY_PAGE_BYTES == 0);
+    block->next = memory->blocks;
+    block->previous = NULL;
+    block->length_bytes = length_bytes;
+    if (block->next != NULL)
+        block->next->previous = block;
+    memory->blocks = block;
+    memory->taken_bytes += length_bytes;
+    return block;
+}
+
+static void memory_block_give(struct memory *memory, struct memory_block *block) {
+    if (block->previous != NULL)
+        block->previous->next = block->next;
+    else
+        memory->blocks = block->next;
+    if (block->next != NULL)
+        block->next->previous = block->previous;
+    const size_t length_bytes = block->length_bytes;
+    ASSERT_HOT(memory->taken_bytes >= length_bytes);
+    memory->taken_bytes -= length_bytes;
+    ASAN_UNPOISON_MEMORY_REGION(block, length_bytes);
+    memory->host->pages_give(memory->host->context, block, length_bytes);
+}
+
+void *memory_take_page(struct memory *memory) {
+    return memory_block_take(memory, MEMORY_PAGE_BYTES);
+}
+
+void memory_give_page(struct memory *memory, void *page) {
+    struct memory_block *block = page;
+    ASSERT(block->length_bytes == MEMORY_PAGE_BYTES);
+    memory_block_give(memory, block);
+}
+
+/* The distance from one object of a span to the next. */
+static uint32_t memory_stride_bytes(uint32_t class) {
+    const uint32_t bytes = memory_class_bytes(class);
+    return bytes <= MEMORY_SMALL_BYTES_MAX ? bytes : bytes + MEMORY_PREFIX_BYTES;
+}
+
+/* Long spans waste less of their last page, short ones waste less when few objects exist:
+ * 8 objects up to 2 KiB, 4 up to 8 KiB, 2 above. */
+static uint32_t memory_span_bytes(uint32_t class) {
+    const uint32_t bytes = memory_class_bytes(class);
+    if (bytes <= MEMORY_SMALL_BYTES_MAX)
+        return MEMORY_PAGE_BYTES;
+    const uint32_t count = bytes <= 2048 ? 8 : bytes <= 8192 ? 4 : 2;
+    return ALIGN_UP(MEMORY_HEADER_BYTES + count * memory_stride_bytes(class),
+                    (uint32_t)MEMORY_PAGE_BYTES);
+}
+
+static void memory_span_list(struct memory *memory, struct memory_span *span) {
+    span->previous_partial = NULL;
+    span->next_partial = memory->partial[span->class];
+    if (span->next_partial != NULL)
+        span->next_partial->previous_partial = span;
+    memory->partial[span->class] = span;
+    span->listed = 1;
+}
+
+static void memory_span_unlist(struct memory *memory, struct memory_span *span) {
+    if (span->previous_partial != NULL)
+        span->previous_partial->next_partial = span->next_partial;
+    else
+        memory->partial[span->class] = span->next_partial;
+    if (span->next_partial != NULL)
+        span->next_partial->previous_partial = span->previous_partial;
+    span->listed = 0;
+}
+
+static __attribute__((noinline)) struct memory_span *memory_span_new(struct memory *memory,
+                                                                     uint32_t class) {
+    const uint32_t length_bytes = memory_span_bytes(class);
+    struct memory_span *span = memory_block_take(memory, length_bytes);
+    span->free = NULL;
+    span->unused_offset = MEMORY_HEADER_BYTES;
+    span->used_count = 0;
+    span->class = (uint8_t) class;
+    ASAN_POISON_MEMORY_REGION((uint8_t *)span + MEMORY_HEADER_BYTES,
+                              length_bytes - MEMORY_HEADER_BYTES);
+    memory_span_list(memory, span);
+    return span;
+}
+
+/* The next object of a span that nobody has had yet. */
+static void *memory_span_next(struct memory_span *span, uint32_t bytes) {
+    uint8_t *object = (uint8_t *)span + span->unused_offset;
+    if (bytes > MEMORY_SMALL_BYTES_MAX) {
+        ASAN_UNPOISON_MEMORY_REGION(object, MEMORY_PREFIX_BYTES);
+        bytes_put_u64(object, span->unused_offset + MEMORY_PREFIX_BYTES);
+        object += MEMORY_PREFIX_BYTES;
+    }
+    span->unused_offset += memory_stride_bytes(span->class);
+    return object;
+}
+
+static bool memory_span_is_full(const struct memory_span *span) {
+    return span->free == NULL &&
+           span->unused_offset + memory_stride_bytes(span->class) > span->block.length_bytes;
+}
+
+void *memory_take(struct memory *memory, size_t size_bytes) {
+    ASSERT_HOT(size_bytes > 0);
+    if (size_bytes > MEMORY_CLASSED_BYTES_MAX)
+        return (uint8_t *)memory_block_take(memory, memory_large_bytes(size_bytes)) +
+               MEMORY_HEADER_BYTES;
+
+    const uint32_t class = memory_class(size_bytes);
+    const uint32_t bytes = memory_class_bytes(class);
+    struct memory_span *span = memory->partial[class];
+    if (span == NULL)
+        span = memory_span_new(memory, class);
+
+    void *object = span->free;
+    if (object != NULL) {
+        ASAN_UNPOISON_MEMORY_REGION(object, bytes);
+        memcpy(&span->free, object, sizeof(span->free));
+    } else {
+        object = memory_span_next(span, bytes);
+        ASAN_UNPOISON_MEMORY_REGION(object, bytes);
+    }
+    span->used_count++;
+    if (memory_span_is_full(span))
+        memory_span_unlist(memory, span);
+    return object;
+}
+
+static struct memory_span *memory_span_of(void *object, uint32_t bytes) {
+    if (bytes <= MEMORY_SMALL_BYTES_MAX)
+        return (struct memory_span *)((uintptr_t)object & ~(uintptr_t)(MEMORY_PAGE_BYTES - 1));
+    uint8_t *prefix = (uint8_t *)object - MEMORY_PREFIX_BYTES;
+    return (struct memory_span *)(void *)((uint8_t *)object - bytes_get_u64(prefix));
+}
+
+void memory_give(struct memory *memory, void *object, size_t size_bytes) {
+    if (size_bytes > MEMORY_CLASSED_BYTES_MAX) {
+        void *block = (uint8_t *)object - MEMORY_HEADER_BYTES;
+        ASSERT_HOT(((struct memory_block *)block)->length_bytes == memory_large_bytes(size_bytes));
+        memory_block_give(memory, block);
+        return;
+    }
+    const uint32_t class = memory_class(size_bytes);
+    const uint32_t bytes = memory_class_bytes(class);
+    struct memory_span *span = memory_span_of(object, bytes);
+    ASSERT_HOT(span->class == class && span->used_count > 0);
+
+    memcpy(object, &span->free, sizeof(span->free));
+    span->free = object;
+    ASAN_POISON_MEMORY_REGION(object, bytes);
+    span->used_count--;
+    if (!span->listed)
+        memory_span_list(memory, span);
+    const bool only_one = span->next_partial == NULL && span->previous_partial == NULL;
+    if (span->used_count == 0 && !only_one) {
+        memory_span_unlist(memory, span);
+        memory_block_give(memory, &span->block);
+    }
+}
+
+void memory_retire(struct memory *memory, struct memory_retired *retired) {
+    struct memory_block *first = memory->blocks;
+    if (first != NULL && retired->blocks != NULL) {
+        /* Blocks are given back from the head of the list, and a list is linked both ways: the
+         * older list's last block is not known, so the new one's first is hung in front of it by
+         * walking neither: `previous` of a retired head leads to a further list. */
+        first->previous = retired->blocks;
+    }
+    if (first != NULL)
+        retired->blocks = first;
+    retired->taken_bytes += memory->taken_bytes;
+    memory_begin(memory, memory->host);
+}
+
+bool memory_retired_give(struct memory_retired *retired, const struct machine_host *host,
+                         uint32_t *budget) {
+    while (retired->blocks != NULL && *budget > 0) {
+        struct memory_block *block = retired->blocks;
+        struct memory_block *further = block->previous; /* another retired list, or NULL */
+        struct memory_block *next = block->next;
+        const size_t length_bytes = block->length_bytes;
+        if (next != NULL)
+            next->previous = further;
+        retired->blocks = next != NULL ? next : further;
+        ASSERT(retired->taken_bytes >= length_bytes);
+        retired->taken_bytes -= length_bytes;
+        ASAN_UNPOISON_MEMORY_REGION(block, length_bytes);
+        host->pages_give(host->context, block, length_bytes);
+        *budget -= *budget < MEMORY_GIVE_UNITS ? *budget : MEMORY_GIVE_UNITS;
+    }
+    return retired->blocks != NULL;
+}

@@ -1,0 +1,300 @@
+/* What the commands about connections tell, and that telling much neither fails nor takes long. */
+
+#include "tests/stages/validate_rig.h"
+
+#include "stages/batch.h"
+#include "tests/cmocka_wrapper.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct rig rig;
+
+static const struct node_config_item items[] = {
+    {"maxclients", "64"}, {"maxmemory", "0"}, {"save", ""}, {"appendonly", "yes"}};
+
+static int start(void **state) {
+    (void)state;
+    rig_prepare(&rig);
+    rig.options.config_items = items;
+    rig.options.config_item_count = sizeof(items) / sizeof(items[0]);
+    rig_start(&rig);
+    return 0;
+}
+
+static int stop(void **state) {
+    (void)state;
+    rig_stop(&rig);
+    return 0;
+}
+
+static void has(const char *answer, const char *part) {
+    if (answer == NULL || strstr(answer, part) == NULL) {
+        fail_msg("\"%s\" lacks \"%s\"", answer == NULL ? "(nothing)" : answer, part);
+    }
+}
+
+static void ping_and_echo_return_what_was_said(void **state) {
+    (void)state;
+    rig_expect(&rig, 0, "ping", "+PONG\r\n");
+    rig_expect(&rig, 0, "ping hello", "$5\r\nhello\r\n");
+    rig_expect(&rig, 0, "ECHO \"\"", "$0\r\n\r\n");
+    rig_expect(&rig, 0, "echo", "-ERR wrong number of arguments for 'echo' command\r\n");
+    assert_int_equal(rig.block, BATCH_NO_BLOCK);
+}
+
+static void there_is_one_database(void **state) {
+    (void)state;
+    rig_expect(&rig, 0, "select x", "-ERR value is not an integer or out of range\r\n");
+    rig_expect(&rig, 0, "select 1", "-ERR DB index is out of range\r\n");
+    rig_expect(&rig, 0, "select -1", "-ERR DB index is out of range\r\n");
+    rig_expect(&rig, 0, "select 99999999999",
+               "-ERR value is out of range, value must between -2147483648 and 2147483647\r\n");
+    rig_expect(&rig, 0, "select 0", "+OK\r\n");
+}
+
+static void hello_refuses_what_it_does_not_know(void **state) {
+    (void)state;
+    rig_expect(&rig, 0, "hello x", "-ERR Protocol version is not an integer or out of range\r\n");
+    rig_expect(&rig, 0, "hello 1", "-NOPROTO unsupported protocol version\r\n");
+    rig_expect(&rig, 0, "hello 4", "-NOPROTO unsupported protocol version\r\n");
+    rig_expect(&rig, 0, "hello 3 foo", "-ERR Syntax error in HELLO option 'foo'\r\n");
+    rig_expect(&rig, 0, "hello 3 auth x", "-ERR Syntax error in HELLO option 'auth'\r\n");
+    rig_expect(&rig, 0, "hello 3 setname \"a b\"",
+               "-ERR Client names cannot contain spaces, newlines or special characters.\r\n");
+    rig_expect(&rig, 0, "client getname", "$-1\r\n");
+    assert_int_equal(rig.node.records[0].resp_version, 2);
+    /* Without a version the protocol stays. */
+    has(rig_say(&rig, 0, "hello"), "*14\r\n");
+}
+
+static void a_client_names_itself(void **state) {
+    (void)state;
+    rig_expect(&rig, 5, "client id", ":6\r\n");
+    rig_expect(&rig, 5, "client setname me", "+OK\r\n");
+    rig_expect(&rig, 5, "client getname", "$2\r\nme\r\n");
+    assert_string_equal(rig.node.records[5].name, "me");
+    rig_expect(&rig, 5, "client setname \"\"\r\nclient getname", "+OK\r\n$-1\r\n");
+    rig_expect(&rig, 5,
+               "client setname 123456789012345678901234567890123456789012345678901234567"
+               "8901234",
+               "-ERR Client names cannot be longer than 63 bytes\r\n");
+    rig_expect(&rig, 5, "client setinfo lib-name redis-py", "+OK\r\n");
+    rig_expect(&rig, 5, "client setinfo LIB-VER 5.0", "+OK\r\n");
+    rig_expect(&rig, 5, "client setinfo foo bar", "-ERR Unrecognized option 'foo'\r\n");
+    rig_expect(&rig, 5, "client setinfo lib-name \"a b\"",
+               "-ERR lib-name cannot contain spaces, newlines or special characters.\r\n");
+    assert_string_equal(rig.node.records[5].library_name, "redis-py");
+    assert_string_equal(rig.node.records[5].library_version, "5.0");
+}
+
+static void client_info_tells_what_is_so(void **state) {
+    (void)state;
+    rig_expect(&rig, 2, "client setname me\r\nget a", "+OK\r\n<READ>");
+    rig.moment.wall_ms += 5000;
+    const char *answer = rig_say(&rig, 2, "client info");
+    has(answer, "id=3 addr=127.0.0.1:40002 fd=0 name=me age=5 idle=5 flags=N db=0 ");
+    has(answer, " cmd=get user=default ");
+    has(answer, " resp=2 ");
+    has(answer, " tot-cmds=2\n");
+    has(rig_say(&rig, 2, "hello 3\r\nclient info"), "txt:id=3 ");
+}
+
+static void client_list_selects(void **state) {
+    (void)state;
+    for (uint32_t slot = 0; slot < 5; slot++) {
+        rig_expect(&rig, slot, "ping", "+PONG\r\n");
+    }
+    rig_end(&rig, 3);
+    const char *answer = rig_say(&rig, 0, "client list");
+    has(answer, "id=1 addr=127.0.0.1:40000 ");
+    has(answer, "\nid=5 addr=127.0.0.1:40004 ");
+    assert_null(strstr(answer, "id=4 "));
+    answer = rig_say(&rig, 0, "client list id 2 99 5");
+    has(answer, "\r\nid=2 ");
+    has(answer, "\nid=5 ");
+    assert_null(strstr(answer, "id=1 "));
+    rig_expect(&rig, 0, "client list id 99", "$0\r\n\r\n");
+    rig_expect(&rig, 0, "client list type pubsub", "$0\r\n\r\n");
+    has(rig_say(&rig, 0, "client list type NORMAL"), "\nid=5 ");
+    rig_expect(&rig, 0, "client list type x", "-ERR Unknown client type 'x'\r\n");
+    rig_expect(&rig, 0, "client list id x", "-ERR Invalid client ID\r\n");
+    rig_expect(&rig, 0, "client list id 0", "-ERR Invalid client ID\r\n");
+    rig_expect(&rig, 0, "client list id", "-ERR syntax error\r\n");
+    rig_expect(&rig, 0, "client list foo", "-ERR syntax error\r\n");
+}
+
+static void a_long_list_takes_several_polls(void **state) {
+    (void)state;
+    const uint32_t connections = 10000;
+    struct node_record *few = rig.node.records;
+    struct node_record *many =
+        aligned_alloc(CACHE_LINE_BYTES, connections * sizeof(struct node_record));
+    assert_non_null(many);
+    memset(many, 0, connections * sizeof(struct node_record));
+    for (uint32_t slot = 0; slot < connections; slot++) {
+        many[slot].open = 1;
+        many[slot].client_id = slot + 1;
+    }
+    rig.node.records = many;
+    rig.options.connections_max = connections;
+    /* All are looked at; only three are shown. */
+    const char *answer =
+        rig_say(&rig, 0, "get a\r\nclient list id 1 5000 10000\r\nset c d\r\nclient id");
+    assert_true(rig.polls > 50);
+    has(answer, "<READ>$");
+    has(answer, "id=5000 ");
+    has(answer, "\nid=10000 ");
+    has(answer, "\r\n<WRITE>:1\r\n");
+    rig.node.records = few;
+    rig.options.connections_max = RIG_CONNECTIONS;
+    free(many);
+}
+
+static void config_get_takes_patterns(void **state) {
+    (void)state;
+    rig_expect(&rig, 0, "config get save", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n");
+    rig_expect(&rig, 0, "config get APPENDONLY", "*2\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n");
+    rig_expect(&rig, 0, "config get max* maxmem* nosuch",
+               "*4\r\n$10\r\nmaxclients\r\n$2\r\n64\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n");
+    rig_expect(&rig, 0, "config get nosuch", "*0\r\n");
+    has(rig_say(&rig, 0, "hello 3\r\nconfig get s?ve"), "%1\r\n$4\r\nsave\r\n$0\r\n\r\n");
+    rig_expect(&rig, 0, "config get",
+               "-ERR wrong number of arguments for 'config|get' command\r\n");
+}
+
+static void time_is_the_moment(void **state) {
+    (void)state;
+    rig_expect(&rig, 0, "time", "*2\r\n$10\r\n1700000000\r\n$6\r\n123000\r\n");
+}
+
+static void command_describes_both_tables(void **state) {
+    (void)state;
+    char expected[32];
+    (void)snprintf(expected, sizeof(expected), ":%u\r\n", 13 + rig.options.machine->command_count);
+    rig_expect(&rig, 0, "command count", expected);
+    rig_expect(&rig, 0, "command info get nosuch",
+               "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n*0"
+               "\r\n*0\r\n*1\r\n*6\r\n$5\r\nflags\r\n*1\r\n+RO\r\n$12\r\nbegin_search\r\n*4\r\n"
+               "$4\r\ntype\r\n$5\r\nindex\r\n$4\r\nspec\r\n*2\r\n$5\r\nindex\r\n:1\r\n$9\r\n"
+               "find_keys\r\n*4\r\n$4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n*6\r\n$7\r\nlastkey"
+               "\r\n:0\r\n$7\r\nkeystep\r\n:1\r\n$5\r\nlimit\r\n:0\r\n*0\r\n*-1\r\n");
+    rig_expect(&rig, 0, "command info CLIENT|id get|x |",
+               "*3\r\n*10\r\n$9\r\nclient|id\r\n:2\r\n*1\r\n+fast\r\n:0\r\n:0\r\n:0\r\n*0\r\n*0"
+               "\r\n*0\r\n*0\r\n*-1\r\n*-1\r\n");
+    rig_expect(&rig, 0, "command docs nosuch", "*0\r\n");
+    rig_expect(&rig, 0, "command list filterby pattern p?ng", "*1\r\n$4\r\nping\r\n");
+    rig_expect(&rig, 0, "command list filterby module m", "*0\r\n");
+    rig_expect(&rig, 0, "command list foo", "-ERR syntax error\r\n");
+    has(rig_say(&rig, 0, "command list"), "\r\n$3\r\nget\r\n");
+}
+
+static void docs_tell_the_arguments(void **state) {
+    (void)state;
+    has(rig_say(&rig, 0, "hello 3\r\ncommand docs auth"),
+        "%1\r\n$4\r\nauth\r\n%4\r\n$7\r\nsummary\r\n$29\r\nAuthenticates the connection.\r\n"
+        "$5\r\nsince\r\n$5\r\n1.0.0\r\n$5\r\ngroup\r\n$10\r\nconnection\r\n$9\r\narguments\r\n"
+        "*2\r\n%3\r\n$4\r\nname\r\n$8\r\nusername\r\n$4\r\ntype\r\n$6\r\nstring\r\n$5\r\nflags\r\n"
+        "~1\r\n+optional\r\n%2\r\n$4\r\nname\r\n$8\r\npassword\r\n$4\r\ntype\r\n$6\r\nstring\r\n");
+    const char *answer = rig_say(&rig, 0, "command docs config");
+    has(answer, "$11\r\nsubcommands\r\n%2\r\n$10\r\nconfig|get\r\n%4\r\n");
+    has(answer, "~2\r\n+optional\r\n+multiple\r\n");
+}
+
+static void a_reply_larger_than_its_block_moves(void **state) {
+    (void)state;
+    /* Replies of all sorts before and behind the one that makes the block grow. */
+    const char *answer = rig_say(&rig, 0,
+                                 "client id\r\nhello 2\r\ncommand docs\r\nset a b foo\r\n"
+                                 "client id\r\ncommand\r\ntime");
+    assert_memory_equal(answer, ":1\r\n*14\r\n$6\r\nserver\r\n", 23);
+    has(answer, "-ERR syntax error\r\n:1\r\n*");
+    has(answer, "*2\r\n$10\r\n1700000000\r\n$6\r\n123000\r\n");
+    assert_int_not_equal(rig.block, BATCH_NO_BLOCK);
+}
+
+static void info_tells_what_the_figures_say(void **state) {
+    (void)state;
+    rig.node.apply.record_count = 7;
+    rig.node.apply.memory_bytes = 1536;
+    rig.node.replicate.role = 3;
+    rig.options.started_wall_ms = rig.moment.wall_ms - 90000;
+    const char *answer = rig_say(&rig, 0, "info");
+    has(answer, "# Server\r\nredis_version:7.0.15\r\n");
+    has(answer, "weir_version:1.2.3\r\n");
+    has(answer, "uptime_in_seconds:90\r\n");
+    has(answer, "used_memory:1536\r\nused_memory_human:1.50K\r\n");
+    has(answer, "\r\nloading:0\r\n");
+    has(answer, "role:master\r\n");
+    has(answer, "raft_role:leader\r\n");
+    has(answer, "machine:kv\r\n");
+    has(answer, "map:0:read+parse+");
+    has(answer, "# Keyspace\r\ndb0:keys=7\r\n");
+    answer = rig_say(&rig, 0, "info keyspace MEMORY");
+    has(answer, "\r\n# Memory\r\n");
+    has(answer, "\r\n\r\n# Keyspace\r\n");
+    assert_null(strstr(answer, "# Server"));
+    rig_expect(&rig, 0, "info nosuch", "$0\r\n\r\n");
+    has(rig_say(&rig, 0, "hello 3\r\ninfo cpu"), "=11\r\ntxt:# CPU\r\n\r\n");
+}
+
+static void too_many_arguments_are_refused(void **state) {
+    (void)state;
+    char line[1024] = "command info";
+    for (uint32_t i = 0; i < 126; i++) {
+        memcpy(line + strlen(line), " get", 5);
+    }
+    has(rig_say(&rig, 0, line), "*126\r\n*10\r\n");
+    memcpy(line + strlen(line), " get", 5);
+    rig_expect(&rig, 0, line,
+               "-ERR too many arguments: commands about the connection or the server take at most "
+               "127\r\n");
+}
+
+static void help_names_only_what_there_is(void **state) {
+    (void)state;
+    const char *containers[] = {"client", "command", "config"};
+    for (size_t i = 0; i < 3; i++) {
+        char line[32];
+        (void)snprintf(line, sizeof(line), "%s help", containers[i]);
+        const char *answer = rig_say(&rig, 0, line);
+        has(answer, "HELP\r\n+    Prints this help.\r\n");
+        assert_null(strstr(answer, "KILL"));
+        assert_null(strstr(answer, "SET <"));
+    }
+}
+
+static void a_full_arena_refuses_as_overload(void **state) {
+    (void)state;
+    /* A list of so many connections would need more text than the arena has. */
+    rig.options.connections_max = 1000000;
+    rig_expect(&rig, 0, "ping\r\nclient list\r\nset a b",
+               "+PONG\r\n-TRYAGAIN the server is overloaded: nothing was done, try again\r\n"
+               "<WRITE>");
+    rig.options.connections_max = RIG_CONNECTIONS;
+    has(rig_say(&rig, 0, "client list"), "id=1 ");
+}
+
+int main(void) {
+#define RIGGED(test) cmocka_unit_test_setup_teardown(test, start, stop)
+    const struct CMUnitTest tests[] = {
+        RIGGED(ping_and_echo_return_what_was_said),
+        RIGGED(there_is_one_database),
+        RIGGED(hello_refuses_what_it_does_not_know),
+        RIGGED(a_client_names_itself),
+        RIGGED(client_info_tells_what_is_so),
+        RIGGED(client_list_selects),
+        RIGGED(a_long_list_takes_several_polls),
+        RIGGED(config_get_takes_patterns),
+        RIGGED(time_is_the_moment),
+        RIGGED(command_describes_both_tables),
+        RIGGED(docs_tell_the_arguments),
+        RIGGED(a_reply_larger_than_its_block_moves),
+        RIGGED(info_tells_what_the_figures_say),
+        RIGGED(too_many_arguments_are_refused),
+        RIGGED(help_names_only_what_there_is),
+        RIGGED(a_full_arena_refuses_as_overload),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

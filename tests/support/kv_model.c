@@ -1,0 +1,684 @@
+#include "tests/support/kv_model.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define NO_DEADLINE INT64_MAX
+
+struct model_key {
+    struct kv_model_text name;
+    struct kv_model_text value;
+    int64_t deadline_ms;
+};
+
+struct kv_model {
+    struct model_key *keys;
+    size_t count;
+    size_t capacity;
+    size_t value_bytes_max;
+};
+
+/* One command in execution. */
+struct model_call {
+    struct kv_model *model;
+    const struct kv_model_word *words;
+    size_t count;
+    int64_t now_ms;
+    int64_t clock_ms;
+    struct kv_model_text *reply;
+};
+
+/* ---- Texts ---------------------------------------------------------------------------------- */
+
+void kv_model_text_append(struct kv_model_text *text, const void *data, size_t length) {
+    if (text->length + length > text->capacity) {
+        text->capacity = (text->length + length) * 2 + 16;
+        text->data = realloc(text->data, text->capacity);
+        assert(text->data != NULL);
+    }
+    if (length > 0)
+        memcpy(text->data + text->length, data, length);
+    text->length += length;
+}
+
+void kv_model_text_free(struct kv_model_text *text) {
+    free(text->data);
+    *text = (struct kv_model_text){0};
+}
+
+static void text_set(struct kv_model_text *text, const char *data, size_t length) {
+    struct kv_model_text fresh = {0};
+    kv_model_text_append(&fresh, data, length);
+    kv_model_text_free(text);
+    *text = fresh;
+}
+
+__attribute__((format(printf, 2, 3))) static void text_format(struct kv_model_text *text,
+                                                              const char *format, ...) {
+    char line[256];
+    va_list arguments;
+    va_start(arguments, format);
+    const int length = vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    assert(length >= 0 && (size_t)length < sizeof(line));
+    kv_model_text_append(text, line, (size_t)length);
+}
+
+static void text_bulk(struct kv_model_text *text, const char *data, size_t length) {
+    text_format(text, "$%zu\r\n", length);
+    kv_model_text_append(text, data, length);
+    kv_model_text_append(text, "\r\n", 2);
+}
+
+static int text_compare(const char *a, size_t a_length, const char *b, size_t b_length) {
+    const size_t common = a_length < b_length ? a_length : b_length;
+    const int order = common > 0 ? memcmp(a, b, common) : 0;
+    return order != 0 ? order : (a_length > b_length) - (a_length < b_length);
+}
+
+/* ---- Keys ----------------------------------------------------------------------------------- */
+
+static void key_remove(struct kv_model *model, size_t index) {
+    kv_model_text_free(&model->keys[index].name);
+    kv_model_text_free(&model->keys[index].value);
+    model->keys[index] = model->keys[--model->count];
+}
+
+static void keys_expire(struct kv_model *model, int64_t now_ms) {
+    for (size_t i = model->count; i-- > 0;)
+        if (model->keys[i].deadline_ms <= now_ms)
+            key_remove(model, i);
+}
+
+static struct model_key *key_find(struct kv_model *model, const struct kv_model_word *name) {
+    for (size_t i = 0; i < model->count; i++)
+        if (text_compare(model->keys[i].name.data, model->keys[i].name.length, name->data,
+                         name->length) == 0)
+            return &model->keys[i];
+    return NULL;
+}
+
+static struct model_key *key_make(struct kv_model *model, const struct kv_model_word *name) {
+    struct model_key *key = key_find(model, name);
+    if (key != NULL)
+        return key;
+    if (model->count == model->capacity) {
+        model->capacity = model->capacity * 2 + 16;
+        model->keys = realloc(model->keys, model->capacity * sizeof(*model->keys));
+        assert(model->keys != NULL);
+    }
+    key = &model->keys[model->count++];
+    *key = (struct model_key){.deadline_ms = NO_DEADLINE};
+    text_set(&key->name, name->data, name->length);
+    return key;
+}
+
+static void key_set(struct kv_model *model, const struct kv_model_word *name,
+                    const struct kv_model_word *value, int64_t deadline_ms) {
+    struct model_key *key = key_make(model, name);
+    text_set(&key->value, value->data, value->length);
+    key->deadline_ms = deadline_ms;
+}
+
+/* ---- Replies and arguments ------------------------------------------------------------------ */
+
+static void reply_error(struct model_call *call, const char *text) {
+    text_format(call->reply, "-ERR %s\r\n", text);
+}
+
+static void reply_integer(struct model_call *call, int64_t value) {
+    text_format(call->reply, ":%" PRId64 "\r\n", value);
+}
+
+static void reply_value(struct model_call *call, const struct model_key *key) {
+    if (key == NULL)
+        text_format(call->reply, "$-1\r\n");
+    else
+        text_bulk(call->reply, key->value.data, key->value.length);
+}
+
+static bool word_is(const struct kv_model_word *word, const char *text) {
+    return word->length == strlen(text) && strncasecmp(word->data, text, word->length) == 0;
+}
+
+/* An integer in the one spelling that printing it gives. */
+static bool integer_read(const char *data, size_t length, int64_t *value) {
+    char text[32];
+    char again[32];
+    if (length == 0 || length >= sizeof(text))
+        return false;
+    memcpy(text, data, length);
+    text[length] = 0;
+    errno = 0;
+    const long long number = strtoll(text, NULL, 10);
+    snprintf(again, sizeof(again), "%lld", number);
+    if (errno != 0 || strlen(again) != length || memcmp(again, data, length) != 0)
+        return false;
+    *value = number;
+    return true;
+}
+
+static bool argument_integer(struct model_call *call, size_t index, int64_t *value) {
+    if (integer_read(call->words[index].data, call->words[index].length, value))
+        return true;
+    reply_error(call, "value is not an integer or out of range");
+    return false;
+}
+
+static void expire_error(struct model_call *call, const char *name) {
+    text_format(call->reply, "-ERR invalid expire time in '%s' command\r\n", name);
+}
+
+/* ---- Strings -------------------------------------------------------------------------------- */
+
+static void model_get(struct model_call *call) {
+    reply_value(call, key_find(call->model, &call->words[1]));
+}
+
+struct set_options {
+    bool nx, xx, get, keep;
+    const char *unit; /* "EX" ... or NULL */
+    size_t amount;    /* index of its argument */
+};
+
+static bool set_parse(struct model_call *call, struct set_options *o) {
+    static const char *const units[] = {"EX", "PX", "EXAT", "PXAT"};
+    for (size_t i = 3; i < call->count; i++) {
+        const struct kv_model_word *word = &call->words[i];
+        const char *unit = NULL;
+        for (size_t u = 0; u < 4; u++)
+            if (word_is(word, units[u]))
+                unit = units[u];
+        if (word_is(word, "NX") && !o->xx) {
+            o->nx = true;
+        } else if (word_is(word, "XX") && !o->nx) {
+            o->xx = true;
+        } else if (word_is(word, "GET")) {
+            o->get = true;
+        } else if (word_is(word, "KEEPTTL") && o->unit == NULL) {
+            o->keep = true;
+        } else if (unit != NULL && !o->keep && (o->unit == NULL || o->unit == unit) &&
+                   i + 1 < call->count) {
+            o->unit = unit;
+            o->amount = ++i;
+        } else {
+            reply_error(call, "syntax error");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool set_deadline(struct model_call *call, const struct set_options *o,
+                         int64_t *deadline_ms) {
+    int64_t amount;
+    if (!argument_integer(call, o->amount, &amount))
+        return false;
+    const bool seconds = o->unit[0] == 'E';
+    const bool absolute = strlen(o->unit) == 4;
+    if (amount <= 0 || (seconds && amount > INT64_MAX / 1000)) {
+        expire_error(call, "set");
+        return false;
+    }
+    amount *= seconds ? 1000 : 1;
+    if (!absolute && amount > INT64_MAX - call->now_ms) {
+        expire_error(call, "set");
+        return false;
+    }
+    *deadline_ms = amount + (absolute ? 0 : call->now_ms);
+    return true;
+}
+
+static void model_set(struct model_call *call) {
+    struct set_options o = {0};
+    int64_t deadline_ms = NO_DEADLINE;
+    if (!set_parse(call, &o) || (o.unit != NULL && !set_deadline(call, &o, &deadline_ms)))
+        return;
+    struct model_key *key = key_find(call->model, &call->words[1]);
+    if (o.get)
+        reply_value(call, key);
+    if ((o.nx && key != NULL) || (o.xx && key == NULL)) {
+        if (!o.get)
+            text_format(call->reply, "$-1\r\n");
+        return;
+    }
+    if (o.keep && key != NULL)
+        deadline_ms = key->deadline_ms;
+    key_set(call->model, &call->words[1], &call->words[2], deadline_ms);
+    keys_expire(call->model, call->now_ms);
+    if (!o.get)
+        text_format(call->reply, "+OK\r\n");
+}
+
+static void model_add(struct model_call *call, int64_t amount) {
+    struct model_key *key = key_find(call->model, &call->words[1]);
+    int64_t number = 0;
+    if (key != NULL && !integer_read(key->value.data, key->value.length, &number)) {
+        reply_error(call, "value is not an integer or out of range");
+        return;
+    }
+    if ((amount > 0 && number > INT64_MAX - amount) ||
+        (amount < 0 && number < INT64_MIN - amount)) {
+        reply_error(call, "increment or decrement would overflow");
+        return;
+    }
+    number += amount;
+    char text[32];
+    const int length = snprintf(text, sizeof(text), "%" PRId64, number);
+    const int64_t deadline_ms = key != NULL ? key->deadline_ms : NO_DEADLINE;
+    key_set(call->model, &call->words[1], &(struct kv_model_word){text, (size_t)length},
+            deadline_ms);
+    reply_integer(call, number);
+}
+
+static void model_incr(struct model_call *call) {
+    model_add(call, 1);
+}
+
+static void model_decr(struct model_call *call) {
+    model_add(call, -1);
+}
+
+static void model_incrby(struct model_call *call) {
+    int64_t amount;
+    if (argument_integer(call, 2, &amount))
+        model_add(call, amount);
+}
+
+static void model_append(struct model_call *call) {
+    struct model_key *key = key_find(call->model, &call->words[1]);
+    const size_t old = key != NULL ? key->value.length : 0;
+    if (old + call->words[2].length > call->model->value_bytes_max) {
+        reply_error(call, "string exceeds maximum allowed size (proto-max-bulk-len)");
+        return;
+    }
+    key = key_make(call->model, &call->words[1]);
+    kv_model_text_append(&key->value, call->words[2].data, call->words[2].length);
+    reply_integer(call, (int64_t)key->value.length);
+}
+
+static void model_strlen(struct model_call *call) {
+    const struct model_key *key = key_find(call->model, &call->words[1]);
+    reply_integer(call, key != NULL ? (int64_t)key->value.length : 0);
+}
+
+static void model_mget(struct model_call *call) {
+    text_format(call->reply, "*%zu\r\n", call->count - 1);
+    for (size_t i = 1; i < call->count; i++)
+        reply_value(call, key_find(call->model, &call->words[i]));
+}
+
+static void model_mset(struct model_call *call) {
+    if (call->count % 2 == 0) {
+        reply_error(call, "wrong number of arguments for 'mset' command");
+        return;
+    }
+    for (size_t i = 1; i < call->count; i += 2)
+        key_set(call->model, &call->words[i], &call->words[i + 1], NO_DEADLINE);
+    text_format(call->reply, "+OK\r\n");
+}
+
+/* ---- Generic -------------------------------------------------------------------------------- */
+
+static void model_del(struct model_call *call) {
+    int64_t removed = 0;
+    for (size_t i = 1; i < call->count; i++) {
+        const struct model_key *key = key_find(call->model, &call->words[i]);
+        if (key == NULL)
+            continue;
+        key_remove(call->model, (size_t)(key - call->model->keys));
+        removed++;
+    }
+    reply_integer(call, removed);
+}
+
+static void model_exists(struct model_call *call) {
+    int64_t there = 0;
+    for (size_t i = 1; i < call->count; i++)
+        there += key_find(call->model, &call->words[i]) != NULL;
+    reply_integer(call, there);
+}
+
+static void model_left(struct model_call *call, bool seconds) {
+    const struct model_key *key = key_find(call->model, &call->words[1]);
+    if (key == NULL || key->deadline_ms == NO_DEADLINE) {
+        reply_integer(call, key == NULL ? -2 : -1);
+        return;
+    }
+    const int64_t now_ms = call->now_ms > call->clock_ms ? call->now_ms : call->clock_ms;
+    const int64_t left_ms = key->deadline_ms > now_ms ? key->deadline_ms - now_ms : 1;
+    reply_integer(call, seconds ? (left_ms + 500) / 1000 : left_ms);
+}
+
+static void model_ttl(struct model_call *call) {
+    model_left(call, true);
+}
+
+static void model_pttl(struct model_call *call) {
+    model_left(call, false);
+}
+
+static void model_expire_in(struct model_call *call, const char *name, int64_t unit_ms) {
+    bool nx = false, xx = false, gt = false, lt = false;
+    for (size_t i = 3; i < call->count; i++) {
+        const struct kv_model_word *word = &call->words[i];
+        nx |= word_is(word, "NX");
+        xx |= word_is(word, "XX");
+        gt |= word_is(word, "GT");
+        lt |= word_is(word, "LT");
+        if (!word_is(word, "NX") && !word_is(word, "XX") && !word_is(word, "GT") &&
+            !word_is(word, "LT")) {
+            text_format(call->reply, "-ERR Unsupported option ");
+            kv_model_text_append(call->reply, word->data, word->length);
+            kv_model_text_append(call->reply, "\r\n", 2);
+            return;
+        }
+    }
+    if (nx && (xx || gt || lt)) {
+        reply_error(call, "NX and XX, GT or LT options at the same time are not compatible");
+        return;
+    }
+    if (gt && lt) {
+        reply_error(call, "GT and LT options at the same time are not compatible");
+        return;
+    }
+    int64_t amount;
+    if (!argument_integer(call, 2, &amount))
+        return;
+    if (amount > INT64_MAX / unit_ms || amount < INT64_MIN / unit_ms ||
+        amount * unit_ms > INT64_MAX - call->now_ms) {
+        expire_error(call, name);
+        return;
+    }
+    const int64_t deadline_ms = amount * unit_ms + call->now_ms;
+    struct model_key *key = key_find(call->model, &call->words[1]);
+    const bool has = key != NULL && key->deadline_ms != NO_DEADLINE;
+    if (key == NULL || (nx && has) || (xx && !has) ||
+        (gt && (!has || deadline_ms <= key->deadline_ms)) ||
+        (lt && has && deadline_ms >= key->deadline_ms)) {
+        reply_integer(call, 0);
+        return;
+    }
+    key->deadline_ms = deadline_ms;
+    keys_expire(call->model, call->now_ms);
+    reply_integer(call, 1);
+}
+
+static void model_expire(struct model_call *call) {
+    model_expire_in(call, "expire", 1000);
+}
+
+static void model_pexpire(struct model_call *call) {
+    model_expire_in(call, "pexpire", 1);
+}
+
+static void model_persist(struct model_call *call) {
+    struct model_key *key = key_find(call->model, &call->words[1]);
+    const bool had = key != NULL && key->deadline_ms != NO_DEADLINE;
+    if (had)
+        key->deadline_ms = NO_DEADLINE;
+    reply_integer(call, had);
+}
+
+static void model_type(struct model_call *call) {
+    const bool there = key_find(call->model, &call->words[1]) != NULL;
+    text_format(call->reply, there ? "+string\r\n" : "+none\r\n");
+}
+
+static void model_dbsize(struct model_call *call) {
+    reply_integer(call, (int64_t)call->model->count);
+}
+
+static void model_flush(struct model_call *call) {
+    if (call->count > 2 || (call->count == 2 && !word_is(&call->words[1], "SYNC") &&
+                            !word_is(&call->words[1], "ASYNC"))) {
+        reply_error(call, "syntax error");
+        return;
+    }
+    while (call->model->count > 0)
+        key_remove(call->model, 0);
+    text_format(call->reply, "+OK\r\n");
+}
+
+/* ---- Listing -------------------------------------------------------------------------------- */
+
+/* A set, "[...]", at the front of the pattern: whether it has the byte, and what is behind it. */
+static bool glob_set(const char **p, const char *end, char byte) {
+    const char *at = *p + 1;
+    bool has = false;
+    const bool negated = at < end && *at == '^';
+    at += negated;
+    for (; at < end && *at != ']'; at++) {
+        if (*at == '\\' && end - at >= 2) {
+            has |= *++at == byte;
+        } else if (end - at >= 3 && at[1] == '-') {
+            const signed char low = (signed char)(at[0] < at[2] ? at[0] : at[2]);
+            const signed char high = (signed char)(at[0] < at[2] ? at[2] : at[0]);
+            has |= (signed char)byte >= low && (signed char)byte <= high;
+            at += 2;
+        } else {
+            has |= *at == byte;
+        }
+    }
+    *p = at < end ? at + 1 : at;
+    return has != negated;
+}
+
+/* Recursive, and as slow as it likes. */
+static bool glob_matches(const char *p, const char *p_end, const char *s, const char *s_end) {
+    if (p == p_end)
+        return s == s_end;
+    if (*p == '*')
+        return glob_matches(p + 1, p_end, s, s_end) ||
+               (s < s_end && glob_matches(p, p_end, s + 1, s_end));
+    if (s == s_end)
+        return false;
+    if (*p == '[')
+        return glob_set(&p, p_end, *s) && glob_matches(p, p_end, s + 1, s_end);
+    if (*p == '?')
+        return glob_matches(p + 1, p_end, s + 1, s_end);
+    if (*p == '\\' && p_end - p >= 2)
+        p++;
+    return *p == *s && glob_matches(p + 1, p_end, s + 1, s_end);
+}
+
+/* Redis's own matching never looks at a pattern when the text is empty. */
+static bool pattern_matches(const struct kv_model_word *pattern, const struct kv_model_text *text) {
+    if (pattern == NULL || (pattern->length == 1 && pattern->data[0] == '*'))
+        return true;
+    if (text->length == 0)
+        return pattern->length == 0;
+    return glob_matches(pattern->data, pattern->data + pattern->length, text->data,
+                        text->data + text->length);
+}
+
+static void list_keys(struct model_call *call, const struct kv_model_word *pattern) {
+    struct kv_model_text list = {0};
+    size_t listed = 0;
+    for (size_t i = 0; i < call->model->count; i++) {
+        const struct kv_model_text *name = &call->model->keys[i].name;
+        if (!pattern_matches(pattern, name))
+            continue;
+        text_bulk(&list, name->data, name->length);
+        listed++;
+    }
+    text_format(call->reply, "*%zu\r\n", listed);
+    kv_model_text_append(call->reply, list.data, list.length);
+    kv_model_text_free(&list);
+}
+
+static void model_keys(struct model_call *call) {
+    list_keys(call, &call->words[1]);
+    kv_model_sort_array(call->reply);
+}
+
+static bool cursor_is_valid(const struct kv_model_word *word) {
+    char text[64];
+    char *end;
+    if (word->length >= sizeof(text))
+        return false;
+    memcpy(text, word->data, word->length);
+    text[word->length] = 0;
+    errno = 0;
+    (void)strtoul(text, &end, 10);
+    return text[0] != ' ' && !(text[0] >= '\t' && text[0] <= '\r') && *end == 0 && errno == 0;
+}
+
+static void model_scan(struct model_call *call) {
+    const struct kv_model_word *pattern = NULL;
+    bool all = true;
+    int64_t number;
+    if (!cursor_is_valid(&call->words[1])) {
+        reply_error(call, "invalid cursor");
+        return;
+    }
+    for (size_t i = 2; i < call->count; i += 2) {
+        const struct kv_model_word *word = &call->words[i];
+        const bool more = i + 1 < call->count;
+        if (more && word_is(word, "COUNT")) {
+            if (!argument_integer(call, i + 1, &number))
+                return;
+            if (number < 1) {
+                reply_error(call, "syntax error");
+                return;
+            }
+        } else if (more && word_is(word, "MATCH")) {
+            pattern = &call->words[i + 1];
+        } else if (more && word_is(word, "TYPE")) {
+            all = word_is(&call->words[i + 1], "string");
+        } else {
+            reply_error(call, "syntax error");
+            return;
+        }
+    }
+    text_format(call->reply, "*2\r\n$1\r\n0\r\n");
+    if (all)
+        list_keys(call, pattern);
+    else
+        text_format(call->reply, "*0\r\n");
+    kv_model_sort_array(call->reply);
+}
+
+struct element {
+    const char *data; /* with its head and CRLF */
+    size_t length;
+    size_t head;
+};
+
+static int element_compare(const void *a, const void *b) {
+    const struct element *x = a;
+    const struct element *y = b;
+    return text_compare(x->data + x->head, x->length - x->head, y->data + y->head,
+                        y->length - y->head);
+}
+
+void kv_model_sort_array(struct kv_model_text *reply) {
+    static const char scan_head[] = "*2\r\n$1\r\n0\r\n";
+    size_t at = 0;
+    if (reply->length > sizeof(scan_head) - 1 &&
+        memcmp(reply->data, scan_head, sizeof(scan_head) - 1) == 0)
+        at = sizeof(scan_head) - 1;
+    if (at == reply->length || reply->data[at] != '*')
+        return;
+    kv_model_text_append(reply, "", 1); /* a zero for strtoul */
+    reply->length--;
+    char *end;
+    const size_t count = strtoul(reply->data + at + 1, &end, 10);
+    at = (size_t)(end + 2 - reply->data);
+    struct element *elements = calloc(count + 1, sizeof(*elements));
+    assert(elements != NULL);
+    size_t position = at;
+    for (size_t i = 0; i < count; i++) {
+        assert(reply->data[position] == '$');
+        const size_t length = strtoul(reply->data + position + 1, &end, 10);
+        elements[i].data = reply->data + position;
+        elements[i].head = (size_t)(end + 2 - elements[i].data);
+        elements[i].length = elements[i].head + length + 2;
+        position += elements[i].length;
+    }
+    assert(position == reply->length);
+    qsort(elements, count, sizeof(*elements), element_compare);
+    struct kv_model_text sorted = {0};
+    kv_model_text_append(&sorted, reply->data, at);
+    for (size_t i = 0; i < count; i++)
+        kv_model_text_append(&sorted, elements[i].data, elements[i].length);
+    free(elements);
+    kv_model_text_free(reply);
+    *reply = sorted;
+}
+
+/* ---- The store ------------------------------------------------------------------------------ */
+
+static const struct model_command {
+    const char *name;
+    int arity;
+    void (*execute)(struct model_call *call);
+} model_commands[] = {
+    {"get", 2, model_get},         {"set", -3, model_set},       {"del", -2, model_del},
+    {"exists", -2, model_exists},  {"incr", 2, model_incr},      {"decr", 2, model_decr},
+    {"incrby", 3, model_incrby},   {"append", 3, model_append},  {"strlen", 2, model_strlen},
+    {"mget", -2, model_mget},      {"mset", -3, model_mset},     {"ttl", 2, model_ttl},
+    {"pttl", 2, model_pttl},       {"expire", -3, model_expire}, {"pexpire", -3, model_pexpire},
+    {"persist", 2, model_persist}, {"type", 2, model_type},      {"dbsize", 1, model_dbsize},
+    {"flushall", -1, model_flush}, {"flushdb", -1, model_flush}, {"keys", 2, model_keys},
+    {"scan", -2, model_scan},
+};
+
+struct kv_model *kv_model_new(size_t value_bytes_max) {
+    struct kv_model *model = calloc(1, sizeof(*model));
+    assert(model != NULL);
+    model->value_bytes_max = value_bytes_max;
+    return model;
+}
+
+void kv_model_free(struct kv_model *model) {
+    while (model->count > 0)
+        key_remove(model, 0);
+    free(model->keys);
+    free(model);
+}
+
+void kv_model_execute(struct kv_model *model, const struct kv_model_word *words, size_t count,
+                      uint64_t log_time_ms, uint64_t clock_ms, struct kv_model_text *reply) {
+    assert(count > 0);
+    reply->length = 0;
+    struct model_call call = {.model = model,
+                              .words = words,
+                              .count = count,
+                              .now_ms = (int64_t)log_time_ms,
+                              .clock_ms = (int64_t)clock_ms,
+                              .reply = reply};
+    keys_expire(model, call.now_ms);
+    for (size_t i = 0; i < sizeof(model_commands) / sizeof(model_commands[0]); i++) {
+        const struct model_command *command = &model_commands[i];
+        if (!word_is(&words[0], command->name))
+            continue;
+        const int arity = command->arity;
+        if ((arity > 0 && (size_t)arity != count) || (arity < 0 && count < (size_t)-arity))
+            text_format(reply, "-ERR wrong number of arguments for '%s' command\r\n",
+                        command->name);
+        else
+            command->execute(&call);
+        return;
+    }
+    text_format(reply, "-ERR unknown command '%.*s', with args beginning with: ",
+                (int)(words[0].length < 128 ? words[0].length : 128), words[0].data);
+    for (size_t i = 1, used = 0; i < count && used < 128; i++) {
+        const size_t room = 128 - used;
+        const size_t length = words[i].length < room ? words[i].length : room;
+        text_format(reply, "'%.*s' ", (int)length, words[i].data);
+        used += length + 3;
+    }
+    text_format(reply, "\r\n");
+}
+
+size_t kv_model_size(struct kv_model *model, uint64_t log_time_ms) {
+    keys_expire(model, (int64_t)log_time_ms);
+    return model->count;
+}
