@@ -208,7 +208,7 @@ static void a_reply_larger_than_its_block_moves(void **state) {
     const char *answer = rig_say(&rig, 0,
                                  "client id\r\nhello 2\r\ncommand docs\r\nset a b foo\r\n"
                                  "client id\r\ncommand\r\ntime");
-    assert_memory_equal(answer, ":1\r\n*14\r\n$6\r\nserver\r\n", 23);
+    assert_memory_equal(answer, ":1\r\n*14\r\n$6\r\nserver\r\n", 21);
     has(answer, "-ERR syntax error\r\n:1\r\n*");
     has(answer, "*2\r\n$10\r\n1700000000\r\n$6\r\n123000\r\n");
     assert_int_not_equal(rig.block, BATCH_NO_BLOCK);
