@@ -5,17 +5,16 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum {
-    IO_ADDRESS_HOST_BYTES = 256, /* a name of DNS, with its end */
-    IO_ADDRESS_PORT_BYTES = 8,   /* "65535", with its end */
-};
+#include "base/decimal.h"
 
-/* Splits "host:port" or "[v6]:port".  False if it is neither. */
+/* Room for a name of DNS and its end. */
+enum { IO_ADDRESS_HOST_BYTES = 256 };
+
+/* Splits "host:port" or "[v6]:port".  False if it is neither; then nothing is written. */
 static inline bool io_address_split(const char *address, char host[IO_ADDRESS_HOST_BYTES],
-                                    char port[IO_ADDRESS_PORT_BYTES]) {
+                                    uint16_t *port_number) {
     const char *colon = strrchr(address, ':');
     if (colon == NULL)
         return false;
@@ -30,15 +29,14 @@ static inline bool io_address_split(const char *address, char host[IO_ADDRESS_HO
         return false; /* a v6 address needs its brackets */
     }
     size_t host_length = (size_t)(end - begin);
-    size_t port_length = strlen(colon + 1);
-    if (host_length == 0 || host_length >= IO_ADDRESS_HOST_BYTES || port_length == 0 ||
-        port_length >= IO_ADDRESS_PORT_BYTES)
+    uint64_t port = 0;
+    if (host_length == 0 || host_length >= IO_ADDRESS_HOST_BYTES)
         return false;
-    if (strspn(colon + 1, "0123456789") != port_length || atol(colon + 1) > UINT16_MAX)
+    if (decimal_parse_u64(colon + 1, strlen(colon + 1), &port) != 0 || port > UINT16_MAX)
         return false;
     memcpy(host, begin, host_length);
     host[host_length] = '\0';
-    memcpy(port, colon + 1, port_length + 1);
+    *port_number = (uint16_t)port;
     return true;
 }
 

@@ -100,12 +100,14 @@ static int listen_on(const struct addrinfo *where, uint32_t backlog) {
 int io_listen(struct io *io, const char *address, uint32_t backlog, int32_t *handle,
               struct error_text *error) {
     char host[IO_ADDRESS_HOST_BYTES];
-    char service[IO_ADDRESS_PORT_BYTES];
-    if (!io_address_split(address, host, service)) {
+    uint16_t port_number;
+    if (!io_address_split(address, host, &port_number)) {
         error_text_set(error, "'%s' is not an address: write HOST:PORT, or [V6-ADDRESS]:PORT",
                        address);
         return WEIR_EINVAL;
     }
+    char service[8];
+    snprintf(service, sizeof(service), "%u", port_number);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_PASSIVE};
     struct addrinfo *found = NULL;
     int status = getaddrinfo(host, service, &hints, &found);

@@ -212,6 +212,7 @@ enum io_send_mode {
     IO_SEND_WAIT, /* completes when the socket took something */
 };
 
+/* Pieces of one send. */
 enum { IO_SEND_PIECES_MAX = 64 };
 
 /* Sends `count` pieces (1..IO_SEND_PIECES_MAX) in order; the iovec array is borrowed as well.
@@ -292,6 +293,7 @@ uint32_t io_file_alignment_bytes(struct io *io, int32_t file);
 void io_file_read(struct io_port *port, int32_t file, void *memory, size_t length_bytes,
                   uint64_t offset_bytes, uint64_t user);
 
+/* Whether a write is durable when it completes. */
 enum io_sync { IO_NO_SYNC = 0, IO_SYNC = 1 };
 
 /*

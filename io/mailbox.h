@@ -44,11 +44,13 @@ static inline int io_mailbox_create(struct io_mailbox *mailbox, uint32_t limit) 
     return 0;
 }
 
+/* Frees it; what is in it is lost. */
 static inline void io_mailbox_destroy(struct io_mailbox *mailbox) {
     free(mailbox->slots);
     *mailbox = (struct io_mailbox){0};
 }
 
+/* Completions that wait to be taken. */
 static inline uint32_t io_mailbox_count(const struct io_mailbox *mailbox) {
     return mailbox->tail - mailbox->head;
 }
@@ -58,12 +60,14 @@ static inline bool io_mailbox_full(const struct io_mailbox *mailbox) {
     return io_mailbox_count(mailbox) >= mailbox->limit;
 }
 
+/* Adds one; there must be room below the capacity. */
 static inline void io_mailbox_put(struct io_mailbox *mailbox, struct io_completion completion) {
     ASSERT_HOT(io_mailbox_count(mailbox) <= mailbox->mask);
     mailbox->slots[mailbox->tail & mailbox->mask] = completion;
     mailbox->tail++;
 }
 
+/* Takes the oldest; there must be one. */
 static inline struct io_completion io_mailbox_get(struct io_mailbox *mailbox) {
     ASSERT_HOT(mailbox->head != mailbox->tail);
     return mailbox->slots[mailbox->head++ & mailbox->mask];

@@ -124,6 +124,7 @@ struct io {
     uint32_t buffer_count;
 };
 
+/* What the kernel is given as user_data, and hands back with each completion. */
 static inline uint64_t uring_name(uint32_t generation, uint32_t port, uint32_t slot) {
     return (uint64_t)generation << 32 | (uint64_t)port << 24 | slot;
 }
@@ -162,8 +163,9 @@ void uring_cancel_armed(struct io *io, int32_t handle);
 /* The door's knowledge of a handle. */
 struct uring_descriptor *uring_descriptor(struct io *io, int32_t handle);
 
-/* ---- uring_socket.c, uring_file.c: a completion from the kernel for a busy slot ---- */
+/* ---- uring_socket.c, uring_file.c ---- */
 
+/* A completion from the kernel for a busy slot, of a socket's operation; of a file's. */
 void uring_socket_completed(struct io_port *port, struct uring_operation *operation, int32_t result,
                             uint32_t entry_flags);
 void uring_file_completed(struct io_port *port, struct uring_operation *operation, int32_t result);

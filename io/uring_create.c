@@ -25,16 +25,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/decimal.h"
+
 /* The content of a sysctl that holds one number; -1 if there is none. */
 static int read_sysctl(const char *path) {
+    char text[24] = {0};
+    int64_t value = -1;
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return -1;
-    int value = -1;
-    if (fscanf(file, "%d", &value) != 1)
-        value = -1;
+    if (fgets(text, sizeof(text), file) != NULL)
+        text[strcspn(text, "\n")] = '\0';
     fclose(file);
-    return value;
+    return decimal_parse_i64(text, strlen(text), &value) == 0 ? (int)value : -1;
 }
 
 static int refused_permission(struct error_text *error) {

@@ -59,26 +59,25 @@ int io_directory_open(struct io *io, const char *path, bool create, int32_t *han
     return 0;
 }
 
-int io_directory_lock(struct io *io, int32_t handle, struct error_text *error) {
+int io_directory_lock(struct io *io, int32_t directory, struct error_text *error) {
     ASSERT(!io->dead);
-    struct directory *directory = handle_get(io->node, handle, HANDLE_DIRECTORY)->directory;
-    if (directory->locked_by >= 0 && directory->locked_by != handle) {
-        error_text_set(error, "the directory %s is locked: another process uses it",
-                       directory->path);
+    struct directory *locked = handle_get(io->node, directory, HANDLE_DIRECTORY)->directory;
+    if (locked->locked_by >= 0 && locked->locked_by != directory) {
+        error_text_set(error, "the directory %s is locked: another process uses it", locked->path);
         return WEIR_ELOCKED;
     }
-    directory->locked_by = handle;
+    locked->locked_by = directory;
     return 0;
 }
 
-int io_directory_list(struct io *io, int32_t handle,
+int io_directory_list(struct io *io, int32_t directory,
                       void (*each)(void *context, const char *name, uint64_t size_bytes,
                                    enum io_entry_sort sort),
                       void *context) {
     ASSERT(!io->dead);
-    const struct directory *directory = handle_get(io->node, handle, HANDLE_DIRECTORY)->directory;
-    for (uint32_t i = 0; i < directory->current.count; i++) {
-        const struct directory_entry *entry = &directory->current.entries[i];
+    const struct directory *listed = handle_get(io->node, directory, HANDLE_DIRECTORY)->directory;
+    for (uint32_t i = 0; i < listed->current.count; i++) {
+        const struct directory_entry *entry = &listed->current.entries[i];
         enum io_entry_sort sort = IO_ENTRY_OTHER;
         if (entry->file->sort == FILE_REGULAR)
             sort = IO_ENTRY_FILE;

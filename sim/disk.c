@@ -2,8 +2,8 @@
  * What is on a disk, and what a power cut leaves of it.
  *
  * The happy path: a write changes the current image of a file and keeps a copy of each sector that
- * it touched, as a version; a sync copies versions into the durable image and drops them.  Names are
- * kept the same way: a current table, a durable one, and the list of changes in between.
+ * it touched, as a version; a sync copies versions into the durable image and drops them.  Names
+ * are kept the same way: a current table, a durable one, and the list of changes in between.
  *
  * A power cut, for each file: the size becomes one that the file had since its last sync; each
  * sector becomes its durable content or one of its versions, chosen apart from every other sector.

@@ -69,40 +69,40 @@ static void handle_check_idle(const struct node *node, int32_t handle) {
     }
 }
 
-void io_close(struct io *io, int32_t number) {
+void io_close(struct io *io, int32_t handle) {
     if (io->dead)
         return;
     struct node *node = io->node;
-    ASSERT(number >= 0 && (uint32_t)number < node->handles_count);
-    handle_check_idle(node, number);
-    struct handle handle = node->handles[number];
-    node->handles[number] = (struct handle){0};
-    switch (handle.sort) {
+    ASSERT(handle >= 0 && (uint32_t)handle < node->handles_count);
+    handle_check_idle(node, handle);
+    struct handle closed = node->handles[handle];
+    node->handles[handle] = (struct handle){0};
+    switch (closed.sort) {
     case HANDLE_FREE: UNREACHABLE("a handle is closed once");
-    case HANDLE_LISTENER: listener_close(handle.listener); break;
-    case HANDLE_SOCKET: side_close(handle.connection, handle.side); break;
-    case HANDLE_FILE: file_release(handle.file, true); break;
+    case HANDLE_LISTENER: listener_close(closed.listener); break;
+    case HANDLE_SOCKET: side_close(closed.connection, closed.side); break;
+    case HANDLE_FILE: file_release(closed.file, true); break;
     case HANDLE_DIRECTORY:
-        if (handle.directory->locked_by == number)
-            handle.directory->locked_by = -1;
+        if (closed.directory->locked_by == handle)
+            closed.directory->locked_by = -1;
         break;
     }
 }
 
 /* ---- doors and ports --------------------------------------------------------------------- */
 
-struct io *world_io(struct world *world, uint32_t number) {
-    struct node *node = world_node(world, number);
+struct io *world_io(struct world *world, uint32_t node) {
+    struct node *host = world_node(world, node);
     uint32_t index = 0;
-    while (index < WORLD_DOORS_MAX && node->doors[index] != NULL)
+    while (index < WORLD_DOORS_MAX && host->doors[index] != NULL)
         index++;
     ASSERT(index < WORLD_DOORS_MAX);
     struct io *io = world_allocate(1, sizeof(*io));
-    io->node = node;
+    io->node = host;
     io->index = index;
     io->features = IO_FEATURE_DIRECT_WRITE;
     io->submit_last = &io->submit_first;
-    node->doors[index] = io;
+    host->doors[index] = io;
     return io;
 }
 

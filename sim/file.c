@@ -1,15 +1,15 @@
 /*
- * io.h's files and directories in the simulated world: delays, parts, faults.
+ * io.h's files in the simulated world: delays, parts, faults.
  *
  * The happy path: a submitted operation takes effect at its first event, a write in several parts,
  * each at an event of its own, cut at sectors; then it completes.  A write with IO_SYNC becomes
- * durable at one more event after its last part.  What the caller lent is read when it takes effect,
- * not before, so memory that is reused too early does harm here as it does on Linux.
+ * durable at one more event after its last part.  What the caller lent is read when it takes
+ * effect, not before, so memory that is reused too early does harm here as it does on Linux.
  *
  * Failure modes: whether an operation fails is decided when it is submitted, by the faults that the
- * test has ordered (world_disk_fail).  A failing write stops after any of its parts.  A failing sync
- * abandons what it covered.  A disk that is dead fails everything; what was in flight then may have
- * reached it, or not, as with a power cut.
+ * test has ordered (world_disk_fail).  A failing write stops after any of its parts.  A failing
+ * sync abandons what it covered.  A disk that is dead fails everything; what was in flight then may
+ * have reached it, or not, as with a power cut.
  */
 
 #include "sim/internal.h"
@@ -82,9 +82,9 @@ static void operation_schedule(struct sim_operation *operation) {
         operation_comes, operation, 0);
 }
 
-void world_disk_stall(struct world *world, uint32_t number, bool stalled) {
-    world_note(world, "stall", number, stalled, 0);
-    struct disk *disk = &world_node(world, number)->disk;
+void world_disk_stall(struct world *world, uint32_t node, bool stalled) {
+    world_note(world, "stall", node, stalled, 0);
+    struct disk *disk = &world_node(world, node)->disk;
     disk->stalled = stalled;
     for (struct sim_operation *each = disk->in_flight; each != NULL && !stalled;
          each = each->disk_next) {

@@ -30,6 +30,7 @@ enum {
 
 /* ---- events ------------------------------------------------------------------------------ */
 
+/* Something that will happen. */
 struct world_event {
     uint64_t time_ns;
     uint64_t tie; /* drawn from the seed: the order within a moment */
@@ -40,6 +41,7 @@ struct world_event {
 
 /* ---- the network ------------------------------------------------------------------------- */
 
+/* Bytes on their way, first in, first out; bounded. */
 struct byte_queue {
     uint8_t *bytes;
     uint32_t capacity;
@@ -56,12 +58,14 @@ struct stream {
     bool moving; /* an event that moves bytes is pending */
 };
 
+/* Who has one end of a connection. */
 enum side_state {
     SIDE_WAITING,  /* to be accepted */
     SIDE_ATTACHED, /* a handle or a client holds it */
     SIDE_CLOSED,
 };
 
+/* One end of a connection. */
 struct side {
     uint32_t host; /* node, or WORLD_OUTSIDE */
     enum side_state state;
@@ -90,12 +94,14 @@ struct connection {
     struct stream streams[2];
 };
 
+/* What a test holds of a connection: always side 0. */
 struct world_client {
     struct connection *connection;
     struct world_client *next;
     struct world_client **link;
 };
 
+/* A port of a node that takes connections. */
 struct listener {
     uint16_t port_number;
     uint32_t backlog_max;
@@ -107,6 +113,7 @@ struct listener {
 
 /* ---- the disk ---------------------------------------------------------------------------- */
 
+/* What a name stands for; all but the first are only in the way. */
 enum file_sort { FILE_REGULAR, FILE_SYMBOLIC_LINK, FILE_DIRECTORY, FILE_PIPE };
 
 /* A content of a sector that was written and not synced. */
@@ -117,12 +124,14 @@ struct sector_version {
     uint8_t bytes[WORLD_SECTOR_BYTES];
 };
 
+/* One state of a file: what is read, or what survives. */
 struct image {
     uint8_t *bytes;
     uint64_t capacity_bytes; /* allocated memory; zeros behind size */
     uint64_t size_bytes;
 };
 
+/* A file, whatever its names. */
 struct file {
     struct node *node;
     struct file *next; /* in the disk's list of all files */
@@ -137,11 +146,13 @@ struct file {
     uint64_t versions_capacity;
 };
 
+/* A name in a directory. */
 struct directory_entry {
     char name[WORLD_NAME_BYTES];
     struct file *file;
 };
 
+/* All names of a directory, in no order. */
 struct entry_table {
     struct directory_entry *entries;
     uint32_t count;
@@ -156,6 +167,7 @@ struct directory_change {
     uint64_t sequence;
 };
 
+/* A directory: its names as they are, as they are on the disk, and what lies between. */
 struct directory {
     char *path;
     struct directory *next;
@@ -167,12 +179,14 @@ struct directory {
     int32_t locked_by; /* handle, or -1 */
 };
 
+/* A fault that a test has ordered. */
 struct disk_fault {
     uint32_t skip; /* operations that still succeed */
     uint32_t times;
     int error;
 };
 
+/* The disk of a node. */
 struct disk {
     struct directory *directories;
     struct file *files;
@@ -189,8 +203,10 @@ struct disk {
 
 /* ---- nodes ------------------------------------------------------------------------------- */
 
+/* What a handle stands for. */
 enum handle_sort { HANDLE_FREE, HANDLE_LISTENER, HANDLE_SOCKET, HANDLE_FILE, HANDLE_DIRECTORY };
 
+/* An entry of a node's table of handles, which all its doors share. */
 struct handle {
     enum handle_sort sort;
     uint32_t open_flags; /* of a file */
@@ -203,6 +219,7 @@ struct handle {
     };
 };
 
+/* A host. */
 struct node {
     struct world *world;
     uint32_t number;
@@ -220,6 +237,7 @@ struct node {
 
 /* ---- doors ------------------------------------------------------------------------------- */
 
+/* Something started and not finally completed. */
 struct sim_operation {
     struct io_port *port;
     struct sim_operation *next; /* in the port's list of live operations */
@@ -253,6 +271,7 @@ struct sim_operation {
     const char *to;
 };
 
+/* A port, as io.h has it. */
 struct io_port {
     struct io *io;
     struct io_mailbox mailbox;
@@ -265,11 +284,13 @@ struct io_port {
     bool timer_set;
 };
 
+/* A completion that has not come to its mailbox. */
 struct queued_completion {
     struct io_port *port;
     struct io_completion completion;
 };
 
+/* A door, as io.h has it. */
 struct io {
     struct node *node;
     uint32_t index;
@@ -293,6 +314,7 @@ struct io {
     uint32_t buffers_free_count;
 };
 
+/* Everything; the one source of chance. */
 struct world {
     struct world_options options;
     struct random random;
@@ -316,19 +338,31 @@ struct world {
 
 /* ---- world.c ---- */
 
+/* Lets `run` happen after a delay, in an order of the seed among what happens at that moment. */
 void world_schedule(struct world *world, uint64_t delay_ns,
                     void (*run)(struct world *world, void *object, uint64_t argument), void *object,
                     uint64_t argument);
+
+/* Chance: uniform over [min, max]; true so often in a thousand; a delay of the network. */
 uint64_t world_random_between(struct world *world, uint64_t min, uint64_t max);
 bool world_chance(struct world *world, uint32_t in_a_thousand);
 uint64_t world_network_delay_ns(struct world *world);
+
+/* Adds to the trace: what happened, to what, with which size or result. */
 void world_note(struct world *world, const char *what, uint64_t a, uint64_t b, int64_t c);
+
+/* The node of a number. */
 struct node *world_node(const struct world *world, uint32_t node);
+
+/* A node's clocks now; and the first moment at which its monotonic one shows at least this. */
 uint64_t node_monotonic_ns(const struct node *node);
 uint64_t node_wall_ms(const struct node *node);
+uint64_t node_world_time_ns(const struct node *node, uint64_t monotonic_ns);
+
 /* An event without effect: time stops there. */
 void world_time_comes(struct world *world, void *object, uint64_t argument);
-uint64_t node_world_time_ns(const struct node *node, uint64_t monotonic_ns);
+
+/* Zeroed memory; a simulation without memory ends. */
 void *world_allocate(size_t count, size_t size);
 
 /* Grows an array to hold one more; elements are moved, so no pointer into it survives. */
@@ -336,68 +370,116 @@ void *world_grow(void *array, uint64_t count, uint64_t *capacity, size_t size);
 
 /* ---- door.c ---- */
 
+/* A new operation of a living door, to be submitted by the next poll; kind 0 is a stop. */
 struct sim_operation *operation_start(struct io_port *port, uint8_t kind, int32_t handle,
                                       uint64_t user);
+
 /* Queues a completion; without IO_MORE the operation is freed. */
 void operation_complete(struct sim_operation *operation, int32_t result, uint8_t flags,
                         uint32_t buffer);
+
+/* Frees an operation that is not going to complete. */
 void operation_free(struct sim_operation *operation);
-struct handle *handle_get(struct node *node, int32_t handle, enum handle_sort sort);
+
+/* The lowest free handle, taken; and the handle of a number, which must be of this sort. */
 int32_t handle_new(struct node *node, enum handle_sort sort);
+struct handle *handle_get(struct node *node, int32_t handle, enum handle_sort sort);
+
+/* Makes a door dead; frees a door and what is left of its ports. */
 void door_kill(struct io *io);
 void door_free(struct io *io);
-void node_handles_free(struct node *node);
 
 /* ---- network.c ---- */
 
+/* Room for more; puts or gets as much as there is room for or there is, and returns how much. */
 uint32_t byte_queue_room(const struct byte_queue *queue);
 uint32_t byte_queue_put(struct byte_queue *queue, const void *bytes, size_t length_bytes);
 uint32_t byte_queue_get(struct byte_queue *queue, void *bytes, size_t length_bytes);
+
+/* The listener of a port of a node; NULL: none. */
 struct listener *node_listener(struct node *node, uint16_t port_number);
+
+/* Accepts what is in the backlog, if an accept is armed. */
 void listener_pump(struct listener *listener);
+
+/* Frees it; what is in its backlog is reset. */
 void listener_close(struct listener *listener);
+
+/* Schedules what can happen next, if nothing is scheduled: bytes of a writer move, a reader's
+ * receive completes; or completes at once: a writer's waiting send. */
 void stream_pump(struct connection *connection, uint32_t writer);
 void side_receive_pump(struct connection *connection, uint32_t reader);
 void side_send_pump(struct connection *connection, uint32_t writer);
-void side_close(struct connection *connection, uint32_t side);
-void side_vanish(struct connection *connection, uint32_t side);
+
+/* A side is closed in good order; or is gone, and nothing of it says so.  May free both. */
+void side_close(struct connection *connection, uint32_t closing);
+void side_vanish(struct connection *connection, uint32_t vanishing);
+
+/* A reset is on its way to a side. */
 void connection_break(struct connection *connection, uint32_t victim);
+
+/* Frees a connection if nobody holds it any more; frees it whoever does. */
 void connection_release(struct connection *connection);
 void connection_free(struct connection *connection);
 
 /* ---- socket.c ---- */
 
+/* An operation of a socket, or a stop, takes effect. */
 void socket_submit(struct sim_operation *operation);
+
+/* The oldest free receive buffer of a door; false: none. */
 bool io_buffer_take(struct io *io, uint32_t *index);
+
+/* Completes the armed receive, or the waiting send, with what there is now. */
 void side_receive_run(struct connection *connection, uint32_t reader);
 void side_send_run(struct connection *connection, uint32_t writer);
 
 /* ---- disk.c ---- */
 
+/* The directory of a path, or NULL; a new one, which is durable. */
 struct directory *disk_directory(struct disk *disk, const char *path);
 struct directory *disk_directory_add(struct disk *disk, const char *path);
+
+/* The file of a name, or NULL. */
 struct file *directory_find(const struct directory *directory, const char *name);
+
+/* Changes names, not durably: `from` disappears, `to` becomes this file; "" for neither. */
 void directory_change(struct node *node, struct directory *directory, const char *from,
                       const char *to, struct file *file);
+
+/* Makes the changes of names durable that were made up to a change of the disk. */
 void directory_make_durable(struct directory *directory, uint64_t sequence);
+
+/* A file without a name and without references; it is freed with its last reference.  Visible
+ * references (a current name, a handle) hold its space on the disk. */
 struct file *file_create(struct node *node, enum file_sort sort);
 void file_reference(struct file *file, bool visible);
 void file_release(struct file *file, bool visible);
-/* Changes the current content; false if the disk has no room for it. */
+
+/* Changes the current content or size, not durably; false if the disk has no room for it. */
 bool file_write(struct file *file, uint64_t offset_bytes, const uint8_t *bytes, uint64_t length);
 bool file_grow(struct file *file, uint64_t size_bytes);
-/* Makes durable what a range of sectors held after the change `sequence_last`. */
+
+/* Makes durable what a range of sectors held after the change `sequence_last`, and the size. */
 void file_make_durable(struct file *file, uint64_t sector_first, uint64_t sector_end,
                        uint64_t sequence_last, uint64_t size_bytes);
+
 /* The same range is forgotten by the disk: a sync failed on it. */
 void file_abandon(struct file *file, uint64_t sector_first, uint64_t sector_end,
                   uint64_t sequence_last);
+
+/* What survives becomes what is. */
 void disk_cut_power(struct node *node, enum world_power_cut cut);
+
+/* Frees the directories and files of a node without handles. */
 void disk_free(struct node *node);
 
 /* ---- file.c ---- */
 
+/* An operation of a file or directory begins. */
 void file_submit(struct sim_operation *operation);
+
+/* What is in flight takes effect, or not: its process or its power is gone. */
 void file_in_flight_end(struct node *node, bool power_cut);
 
 #endif

@@ -64,14 +64,13 @@ bool io_buffer_take(struct io *io, uint32_t *index) {
 int io_listen(struct io *io, const char *address, uint32_t backlog, int32_t *handle,
               struct error_text *error) {
     char host[IO_ADDRESS_HOST_BYTES];
-    char port[IO_ADDRESS_PORT_BYTES];
-    if (!io_address_split(address, host, port)) {
+    uint16_t port_number;
+    if (!io_address_split(address, host, &port_number)) {
         error_text_set(error, "'%s' is not an address", address);
         return WEIR_EINVAL;
     }
     ASSERT(!io->dead);
     struct node *node = io->node;
-    uint16_t port_number = (uint16_t)atol(port);
     if (port_number == 0)
         port_number = node->next_port_number++;
     if (node_listener(node, port_number) != NULL) {

@@ -2,8 +2,8 @@
  * Time, chance, nodes, and death.
  *
  * The happy path: what takes time puts an event into the heap; world_step takes the earliest one
- * out, moves time there, and runs it.  Two events of the same moment happen in the order of a number
- * drawn from the seed when they were scheduled, so no order is relied upon by accident.
+ * out, moves time there, and runs it.  Two events of the same moment happen in the order of a
+ * number drawn from the seed when they were scheduled: no order is relied upon by accident.
  *
  * Nothing in the simulated world reads a real clock, a pointer's value, or a thread's state: those
  * would make two runs of one seed differ.  The trace hash says whether they did.
@@ -232,7 +232,9 @@ uint64_t node_world_time_ns(const struct node *node, uint64_t monotonic_ns) {
     uint64_t left_ns = monotonic_ns - shown_ns;
     if (left_ns > UINT64_C(1) << 60)
         return UINT64_MAX;
-    uint64_t rate = (uint64_t)(1000000 + node->clock_rate_ppm);
+    ASSERT(node->clock_rate_ppm > -1000000);
+    int64_t signed_rate = INT64_C(1000000) + node->clock_rate_ppm;
+    uint64_t rate = (uint64_t)signed_rate;
     uint64_t time_ns =
         node->world->now_ns + left_ns / rate * 1000000 + left_ns % rate * 1000000 / rate;
     while (node_monotonic_at(node, time_ns) < monotonic_ns)
@@ -266,14 +268,14 @@ void world_clock_jump(struct world *world, uint32_t node, int64_t by_ms) {
     world_node(world, node)->wall_minus_monotonic_ns += by_ms * (int64_t)MS_NS;
 }
 
-void world_clock_rate(struct world *world, uint32_t number, int32_t ppm) {
+void world_clock_rate(struct world *world, uint32_t node, int32_t ppm) {
     ASSERT(ppm >= -100000 && ppm <= 100000);
-    world_note(world, "clock rate", number, 0, ppm);
-    struct node *node = world_node(world, number);
-    node->clock_base_ns = node_monotonic_ns(node);
-    node->clock_anchor_ns = world->now_ns;
-    node->clock_rate_ppm = ppm;
-    node_timers_schedule(node);
+    world_note(world, "clock rate", node, 0, ppm);
+    struct node *host = world_node(world, node);
+    host->clock_base_ns = node_monotonic_ns(host);
+    host->clock_anchor_ns = world->now_ns;
+    host->clock_rate_ppm = ppm;
+    node_timers_schedule(host);
 }
 
 /* ---- the world --------------------------------------------------------------------------- */
@@ -358,15 +360,15 @@ static void node_end(struct node *node, bool power_cut) {
     }
 }
 
-void world_kill(struct world *world, uint32_t number) {
-    world_note(world, "kill", number, 0, 0);
-    node_end(world_node(world, number), false);
+void world_kill(struct world *world, uint32_t node) {
+    world_note(world, "kill", node, 0, 0);
+    node_end(world_node(world, node), false);
 }
 
-void world_crash(struct world *world, uint32_t number, enum world_power_cut cut) {
-    world_note(world, "crash", number, 0, (int64_t)cut);
-    struct node *node = world_node(world, number);
-    node_end(node, true);
-    disk_cut_power(node, cut);
-    node->disk.dies_at = UINT64_MAX;
+void world_crash(struct world *world, uint32_t node, enum world_power_cut cut) {
+    world_note(world, "crash", node, 0, (int64_t)cut);
+    struct node *host = world_node(world, node);
+    node_end(host, true);
+    disk_cut_power(host, cut);
+    host->disk.dies_at = UINT64_MAX;
 }

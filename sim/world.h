@@ -81,6 +81,7 @@ struct world_options world_options_calm(void);
 /* As calm, with every spurious outcome at a few in a hundred and sockets of a few hundred bytes. */
 struct world_options world_options_rough(void);
 
+/* A world without nodes; and its end, with every door that was not destroyed. */
 struct world *world_create(uint64_t seed, const struct world_options *options);
 void world_destroy(struct world *world);
 
@@ -101,6 +102,7 @@ bool world_step(struct world *world);
 /* As world_step, but only if the event is not later than a time; else time moves there. */
 bool world_step_until(struct world *world, uint64_t time_ns);
 
+/* The time of the world, which no node shows. */
 uint64_t world_now_ns(const struct world *world);
 
 /* Whether io_poll on this door would do or deliver something now: a scheduler asks before. */
@@ -190,6 +192,7 @@ void world_file_flip(struct world *world, uint32_t node, const char *directory, 
 void world_file_put(struct world *world, uint32_t node, const char *directory, const char *name,
                     const void *bytes, size_t length_bytes);
 
+/* What may stand in place of a file. */
 enum world_obstacle { WORLD_SYMBOLIC_LINK, WORLD_DIRECTORY, WORLD_PIPE };
 
 /* Puts something that is no file into a directory. */
@@ -213,6 +216,7 @@ size_t world_client_send(struct world_client *client, const void *bytes, size_t 
 /* Receives what has arrived; returns how much. */
 size_t world_client_receive(struct world_client *client, void *bytes, size_t length_bytes);
 
+/* What has become of the connection, once everything that arrived was received. */
 enum world_client_state world_client_state(const struct world_client *client);
 
 /* Ends the sending half, after what was sent. */

@@ -1,0 +1,326 @@
+/*
+ * The io_uring door when the host or the kernel does not do as asked.
+ *
+ * A host that refuses: a forked child puts a filter on its own system calls, so that io_uring_setup
+ * answers with a chosen errno; the sentence must say what to do.
+ *
+ * A kernel that does less than asked: entries that the door has queued are changed before they are
+ * submitted, so that they move fewer bytes, or are something that answers -EAGAIN.  The completions
+ * are the kernel's own, and the door cannot tell.
+ */
+
+#include "tests/io/door_fixture.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/random.h"
+#include "io/uring.h"
+#include "tests/death.h"
+
+/* ---- a host that refuses ----------------------------------------------------------------- */
+
+/* From now on this process gets `action` for one system call. */
+static bool filter_call(uint32_t number, uint32_t action) {
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, action),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = ARRAY_COUNT(code), .filter = code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+struct refusal {
+    int number; /* the errno of io_uring_setup */
+    int status; /* what io_create must return */
+    const char *advice;
+};
+
+/* In a child: prints what io_create says, and ends with 0 if its code is the expected one. */
+static void create_refused(void *context) {
+    const struct refusal *refusal = context;
+    if (!filter_call(__NR_io_uring_setup, SECCOMP_RET_ERRNO | (uint32_t)refusal->number))
+        _exit(2);
+    struct io_options options = {
+        .submissions_max = 64, .completions_max = 64, .features_allowed = IO_FEATURES_ALL};
+    struct error_text error = {0};
+    struct io *io = NULL;
+    int status = io_create(&io, &options, &error);
+    fprintf(stderr, "%s", error.text);
+    _exit(status == refusal->status && io == NULL ? 0 : 3);
+}
+
+static void a_refused_ring_is_a_sentence_that_says_what_to_do(void **state) {
+    (void)state;
+    static const struct refusal REFUSALS[] = {
+        {ENOSYS, WEIR_EUNSUPPORTED, "Linux 6.1"},
+        {EINVAL, WEIR_EUNSUPPORTED, "Linux 6.1"},
+        {EPERM, WEIR_EUNSUPPORTED, "io_uring"},
+        {ENOMEM, WEIR_ENOMEM, "memory"},
+        {EMFILE, WEIR_ELIMIT, "ulimit -n"},
+        {ENXIO, WEIR_EUNSUPPORTED, "io_uring_setup failed"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(REFUSALS); i++) {
+        struct death death;
+        death_run(create_refused, (void *)(uintptr_t)&REFUSALS[i], &death);
+        assert_int_equal(death.signal_number, 0);
+        assert_int_equal(death.exit_status, 0);
+        assert_non_null(strstr(death.text, REFUSALS[i].advice));
+    }
+}
+
+/* ---- system calls ------------------------------------------------------------------------ */
+
+/* In a child that a system call ends: polls with, or without, something to submit. */
+static void poll_without_calls(void *context) {
+    const bool *starts = context;
+    struct io_options options = {
+        .submissions_max = 64, .completions_max = 64, .features_allowed = IO_FEATURES_ALL};
+    struct io *io = NULL;
+    struct io_port *port = NULL;
+    if (io_create(&io, &options, NULL) != 0 || io_port_create(io, &port, 4) != 0)
+        _exit(2);
+    io_poll(io); /* submits what the door itself needs */
+    if (!filter_call(__NR_io_uring_enter, SECCOMP_RET_KILL_PROCESS))
+        _exit(2);
+    if (*starts)
+        io_directory_sync(port, 0, 0);
+    for (int i = 0; i < 1000; i++)
+        io_poll(io);
+    _exit(0);
+}
+
+static void polling_without_work_makes_no_system_call(void **state) {
+    (void)state;
+    struct death death;
+    bool starts = false;
+    death_run(poll_without_calls, &starts, &death);
+    assert_int_equal(death.signal_number, 0);
+    assert_int_equal(death.exit_status, 0);
+    starts = true; /* the filter does bite */
+    death_run(poll_without_calls, &starts, &death);
+    assert_int_not_equal(death.signal_number, 0);
+}
+
+/* ---- a kernel that does less ------------------------------------------------------------- */
+
+/* The entries that are queued and not submitted. */
+static uint32_t queued(struct io *io, struct io_uring_sqe *entries[64]) {
+    uint32_t count = 0;
+    const struct io_uring_sq *sq = &io->ring.sq;
+    for (unsigned at = sq->sqe_head; at != sq->sqe_tail; at++)
+        entries[count++] = &sq->sqes[at & sq->ring_mask];
+    assert_true(count < 64);
+    return count;
+}
+
+/* Makes every queued transfer shorter, to a multiple of `unit`, but not empty. */
+static int shorten(struct io *io, struct random *random, uint32_t unit) {
+    struct io_uring_sqe *entries[64];
+    uint32_t count = queued(io, entries);
+    int shortened = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (entries[i]->opcode != IORING_OP_WRITE && entries[i]->opcode != IORING_OP_READ)
+            continue;
+        uint32_t units = entries[i]->len / unit;
+        if (units < 2)
+            continue;
+        entries[i]->len = unit * (uint32_t)(1 + random_below(random, units - 1));
+        shortened++;
+    }
+    return shortened;
+}
+
+static struct io_completion next_shortened(struct door_fixture *fixture, struct random *random,
+                                           uint32_t unit, int *shortened) {
+    struct io_completion completion;
+    for (int pumps = 0; io_take(fixture->port, &completion, 1) == 0; pumps++) {
+        assert_true(pumps < DOOR_PUMPS_MAX);
+        *shortened += shorten(fixture->io, random, unit);
+        io_park(fixture->io, 1000000);
+    }
+    return completion;
+}
+
+static void transfers_are_continued(struct door_fixture *fixture, const char *name, uint32_t flags,
+                                    uint32_t unit_wanted) {
+    enum { LENGTH = 32 * 4096 };
+    char path[512];
+    int32_t directory = door_directory(fixture, path, name);
+    int32_t file = door_file_open(fixture, directory, "f", IO_OPEN_WRITE | IO_OPEN_CREATE | flags);
+    assert_true(file >= 0);
+    uint32_t unit = unit_wanted != 0 ? unit_wanted : io_file_alignment_bytes(fixture->io, file);
+    uint8_t *bytes = aligned_alloc(4096, LENGTH);
+    uint8_t *back = aligned_alloc(4096, LENGTH);
+    assert_non_null(bytes);
+    assert_non_null(back);
+    for (size_t i = 0; i < LENGTH; i++)
+        bytes[i] = door_pattern(i);
+    memset(back, 0, LENGTH);
+    struct random random;
+    random_seed(&random, 99);
+    int shortened = 0;
+
+    struct iovec piece = {bytes, LENGTH};
+    io_file_write(fixture->port, file, &piece, 1, 0, IO_SYNC, 1);
+    assert_int_equal(next_shortened(fixture, &random, unit, &shortened).result, LENGTH);
+    assert_true(shortened > 1);
+    shortened = 0;
+    io_file_read(fixture->port, file, back, LENGTH, 0, 2);
+    assert_int_equal(next_shortened(fixture, &random, unit, &shortened).result, LENGTH);
+    assert_true(shortened > 1);
+    assert_memory_equal(back, bytes, LENGTH);
+    io_close(fixture->io, file);
+    io_close(fixture->io, directory);
+    free(bytes);
+    free(back);
+}
+
+static void short_transfers_are_continued(void **state) {
+    transfers_are_continued(*state, "short-cached", 0, 7);
+}
+
+static void short_direct_transfers_are_continued(void **state) {
+    transfers_are_continued(*state, "short-direct", IO_OPEN_DIRECT, 0);
+}
+
+static void short_writes_of_several_pieces_are_continued(void **state) {
+    struct door_fixture *fixture = *state;
+    enum { PIECES = 5, PIECE = 1000 };
+    char path[512];
+    int32_t directory = door_directory(fixture, path, "short-pieces");
+    int32_t file = door_file_open(fixture, directory, "f", IO_OPEN_WRITE | IO_OPEN_CREATE);
+    uint8_t bytes[PIECES * PIECE];
+    uint8_t back[PIECES * PIECE];
+    struct iovec pieces[PIECES];
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = door_pattern(i);
+    for (size_t i = 0; i < PIECES; i++)
+        pieces[i] = (struct iovec){bytes + i * PIECE, PIECE};
+    io_file_write(fixture->port, file, pieces, PIECES, 0, IO_NO_SYNC, 1);
+    struct io_uring_sqe *entries[64];
+    uint32_t count = queued(fixture->io, entries);
+    assert_int_equal(entries[count - 1]->opcode, IORING_OP_WRITEV);
+    entries[count - 1]->len = 2; /* pieces: the kernel writes 2000 bytes */
+    struct random random;
+    random_seed(&random, 4);
+    int shortened = 0;
+    assert_int_equal(next_shortened(fixture, &random, 1, &shortened).result, sizeof(bytes));
+    assert_true(shortened > 1);
+    io_file_read(fixture->port, file, back, sizeof(back), 0, 2);
+    assert_int_equal(door_expect(fixture, IO_FILE_READ, 2).result, sizeof(back));
+    assert_memory_equal(back, bytes, sizeof(back));
+    io_close(fixture->io, file);
+    io_close(fixture->io, directory);
+}
+
+static void a_transfer_that_would_block_is_started_again(void **state) {
+    struct door_fixture *fixture = *state;
+    char path[512];
+    int32_t directory = door_directory(fixture, path, "again");
+    int32_t file = door_file_open(fixture, directory, "f", IO_OPEN_WRITE | IO_OPEN_CREATE);
+    struct iovec piece = {(void *)(uintptr_t) "again", 5};
+    io_file_write(fixture->port, file, &piece, 1, 0, IO_SYNC, 1);
+
+    /* In its place: a receive on a socket that has nothing, which answers -EAGAIN at once. */
+    int sockets[2];
+    uint8_t byte;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+    struct io_uring_sqe *entries[64];
+    uint32_t count = queued(fixture->io, entries);
+    uint64_t name = entries[count - 1]->user_data;
+    io_uring_prep_recv(entries[count - 1], sockets[0], &byte, 1, MSG_DONTWAIT);
+    entries[count - 1]->user_data = name;
+
+    assert_int_equal(door_expect(fixture, IO_FILE_WRITE, 1).result, 5);
+    char back[5];
+    io_file_read(fixture->port, file, back, 5, 0, 2);
+    assert_int_equal(door_expect(fixture, IO_FILE_READ, 2).result, 5);
+    assert_memory_equal(back, "again", 5);
+    close(sockets[0]);
+    close(sockets[1]);
+    io_close(fixture->io, file);
+    io_close(fixture->io, directory);
+}
+
+static void a_completion_of_an_earlier_use_of_a_slot_is_dropped(void **state) {
+    struct door_fixture *fixture = *state;
+    /* Entries that are named as an operation that is over, and as one that never was. */
+    io_timer_set(fixture->port, 1, 1);
+    door_expect(fixture, IO_TIMER, 1);
+    static const uint64_t NAMES[] = {
+        UINT64_C(0x7fffffff) << 32, /* slot 0 of port 0, a generation to come */
+        UINT64_C(5) << 24,          /* a port that does not exist */
+        UINT64_C(0xfffff),          /* a slot that does not exist */
+        0,                          /* slot 0, which is free */
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(NAMES); i++) {
+        struct io_uring_sqe *entry = uring_entry(fixture->io);
+        io_uring_prep_nop(entry);
+        io_uring_sqe_set_data64(entry, NAMES[i]);
+    }
+    door_expect_silence(fixture);
+    assert_int_equal(fixture->io->stale, ARRAY_COUNT(NAMES));
+}
+
+/* ---- running ----------------------------------------------------------------------------- */
+
+static char base_path[256];
+
+static struct io *open_door(void) {
+    struct io_options options = {
+        .submissions_max = 64, .completions_max = 128, .features_allowed = IO_FEATURES_ALL};
+    struct error_text error = {0};
+    struct io *io = NULL;
+    if (io_create(&io, &options, &error) != 0)
+        fail_msg("%s", error.text);
+    return io;
+}
+
+static const char *door_path(void) {
+    return base_path;
+}
+
+static void pump(struct io *io) {
+    io_park(io, 1000000);
+}
+
+static const struct door_kind KIND = {
+    .name = "io_uring", .open = open_door, .close = io_destroy, .path = door_path, .pump = pump};
+
+int main(void) {
+    const char *temporary = getenv("TMPDIR");
+    snprintf(base_path, sizeof(base_path), "%s/weir-io-XXXXXX",
+             temporary != NULL ? temporary : "/tmp");
+    if (mkdtemp(base_path) == NULL) {
+        perror(base_path);
+        return 1;
+    }
+    door_kind = &KIND;
+#define DOOR_TEST(test) \
+    cmocka_unit_test_setup_teardown(test, door_fixture_setup, door_fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_refused_ring_is_a_sentence_that_says_what_to_do),
+        cmocka_unit_test(polling_without_work_makes_no_system_call),
+        DOOR_TEST(short_transfers_are_continued),
+        DOOR_TEST(short_direct_transfers_are_continued),
+        DOOR_TEST(short_writes_of_several_pieces_are_continued),
+        DOOR_TEST(a_transfer_that_would_block_is_started_again),
+        DOOR_TEST(a_completion_of_an_earlier_use_of_a_slot_is_dropped),
+    };
+    int failed = cmocka_run_group_tests_name("io_uring, hindered", tests, NULL, NULL);
+    char command[300];
+    snprintf(command, sizeof(command), "rm -r %s", base_path);
+    return system(command) != 0 || failed != 0;
+}
