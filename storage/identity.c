@@ -18,6 +18,8 @@
 #include "storage/log.h"
 #include "storage/vote.h"
 
+#include <stdio.h>
+
 uint64_t identity_cluster_id(const char *cluster_name, const struct configuration *members) {
     uint8_t ids[8 * CONFIGURATION_MEMBERS_MAX];
     for (uint32_t i = 0; i < members->member_count; i++)
@@ -48,7 +50,7 @@ static void note_entry(void *context, const char *name, uint64_t size_bytes,
                has_prefix(name, FILE_NAME_SEGMENT_PREFIX) ||
                has_prefix(name, FILE_NAME_SNAPSHOT_PREFIX)) {
         content->has_other = true;
-        strncpy(content->other_name, name, FILE_NAME_BYTES - 1);
+        snprintf(content->other_name, FILE_NAME_BYTES, "%s", name);
     }
 }
 
@@ -117,7 +119,7 @@ int identity_create(struct io *io, int32_t directory, const char *cluster_name, 
     }
 
     struct identity identity = {.node_id = node_id, .members = *members};
-    strncpy(identity.cluster_name, cluster_name, IDENTITY_NAME_BYTES_MAX);
+    memcpy(identity.cluster_name, cluster_name, strlen(cluster_name));
     identity.cluster_id = identity_cluster_id(cluster_name, members);
     do {
         io_entropy(io, &identity.incarnation, sizeof(identity.incarnation));

@@ -92,8 +92,8 @@ struct write_header {
     struct log_position durable_end; /* what was known when it was submitted */
     uint8_t kind;                    /* enum write_kind */
     uint16_t header_sectors;
-    uint32_t length_bytes; /* header sectors and entries, without the zeros behind them */
-    uint32_t entry_count;  /* 0 unless WRITE_ENTRIES */
+    uint32_t length_bytes;    /* header sectors and entries, without the zeros behind them */
+    uint32_t entry_count;     /* 0 unless WRITE_ENTRIES */
     struct entry_tail before; /* of its first entry; zeros unless WRITE_ENTRIES */
 };
 

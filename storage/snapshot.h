@@ -21,7 +21,12 @@
 #include "entry/entry.h"
 #include "storage/identity.h"
 
-enum { SNAPSHOT_MACHINE_NAME_BYTES_MAX = 32, SNAPSHOT_BLOCK_BYTES = 256 * 1024 };
+enum {
+    SNAPSHOT_MACHINE_NAME_BYTES_MAX = 32,
+    SNAPSHOT_BLOCK_BYTES = 256 * 1024,
+    /* The most that can be reserved at once: a block without its header. */
+    SNAPSHOT_RESERVE_BYTES_MAX = SNAPSHOT_BLOCK_BYTES - 32,
+};
 
 struct snapshot_meta {
     struct entry_tail tail; /* of the last entry it covers */
@@ -48,17 +53,25 @@ enum snapshot_state {
 
 enum { SNAPSHOT_OPERATIONS_MAX = 4 };
 
-/* Allocates the writer and its buffers.  `rate_bytes_s` bounds its disk bandwidth (0: none). */
+/* Allocates the writer and its buffers.  `rate_bytes_s` bounds its disk bandwidth (0: none;
+ * at most 16 GiB/s).
+ * Errors: WEIR_ENOMEM. */
 int snapshot_writer_create(struct snapshot_writer **out, struct io *io, struct io_port *port,
                            int32_t directory, const struct identity *identity,
                            uint64_t rate_bytes_s);
+
+/* Waits for what is in flight and frees; blocks.  A snapshot that is not COMPLETE is given up: its
+ * temporary file is left for the next start to remove. */
 void snapshot_writer_destroy(struct snapshot_writer *writer);
 
 /* Begins a snapshot; state must not be WRITING or SEALING. */
 void snapshot_begin(struct snapshot_writer *writer, const struct snapshot_meta *meta);
 
-/* Room for up to length_bytes contiguous bytes, or NULL if the buffers are full for now. */
+/* Room for up to length_bytes (at most SNAPSHOT_RESERVE_BYTES_MAX) contiguous bytes, or NULL if the
+ * buffers are full for now (also while the file is being created, and once it has failed). */
 uint8_t *snapshot_reserve(struct snapshot_writer *writer, uint32_t length_bytes);
+
+/* The first length_bytes of the room last reserved are filled. */
 void snapshot_commit(struct snapshot_writer *writer, uint32_t length_bytes);
 
 /* All bytes are in: seal it. */
@@ -70,7 +83,13 @@ bool snapshot_completion(struct snapshot_writer *writer, const struct io_complet
 /* Moves on (rate limit); call once a poll. */
 enum snapshot_state snapshot_poll(struct snapshot_writer *writer, uint64_t now_ns);
 
+/* When snapshot_poll has something to do at the latest; UINT64_MAX: nothing before a completion. */
+uint64_t snapshot_deadline_ns(const struct snapshot_writer *writer);
+
+/* What was given to snapshot_begin; machine_bytes is complete once the state is COMPLETE. */
 const struct snapshot_meta *snapshot_writer_meta(const struct snapshot_writer *writer);
+
+/* The sentence of SNAPSHOT_FAILED. */
 const char *snapshot_error(const struct snapshot_writer *writer);
 
 /* ---- reading: start-up and tools; blocks --------------------------------------------------- */
@@ -88,6 +107,8 @@ int snapshot_open(struct snapshot_reader **out, struct io *io, struct io_port *p
 /* The next bytes of the machine's state, borrowed until the next call; 0 bytes at the end. */
 int snapshot_read(struct snapshot_reader *reader, const uint8_t **bytes, size_t *length_bytes,
                   struct error_text *error);
+
+/* Frees; at any time. */
 void snapshot_close(struct snapshot_reader *reader);
 
 /* Removes all but the newest `keep` snapshots, and temporary files.  Start-up and tools. */
