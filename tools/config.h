@@ -1,0 +1,88 @@
+#ifndef WEIR_TOOLS_CONFIG_H
+#define WEIR_TOOLS_CONFIG_H
+
+/*
+ * What an operator can configure, wherever it is written.
+ *
+ * A configuration is a set of keys.  Each has one place in struct config, one default, one range,
+ * and one function that takes its value; the file, the command line and the tests set it through
+ * that function, so a value means the same everywhere.  Where Redis has a key for the thing, the
+ * key is Redis's, with its spelling of values (100mb, notice).
+ *
+ * The file, as Redis's: a line is a key, blanks, and a value; '#' begins a comment line; a value may
+ * stand in "double quotes" (with \" \\ \n \r \t \xHH inside) or 'single' ones.  A key that we do not
+ * know is an error: what is configured and not done is worse than a refusal to start.
+ *
+ * Nothing here is used after the start.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "stages/map.h"
+#include "stages/node.h"
+
+enum {
+    CONFIG_PATH_BYTES_MAX = 4095,
+    CONFIG_HOST_BYTES_MAX = 255,
+    CONFIG_LINE_BYTES_MAX = 8191,
+    CONFIG_NAME_BYTES_MAX = 31,
+};
+
+/* Everything that is configured; see the table in config.c for the keys. */
+struct config {
+    char data_directory[CONFIG_PATH_BYTES_MAX + 1]; /* dir */
+    char host[CONFIG_HOST_BYTES_MAX + 1];           /* bind, listen: without brackets */
+    uint16_t port;                                  /* port, listen; 0: any */
+    uint64_t node_id;                               /* id; 0: not given */
+    char map[MAP_TEXT_BYTES_MAX];                   /* map; empty: chosen for this machine */
+    char machine[CONFIG_NAME_BYTES_MAX + 1];        /* machine */
+    enum durability durability;                     /* durability */
+    char password[NODE_PASSWORD_BYTES_MAX + 1];     /* requirepass; empty: none */
+    uint32_t connections_max;                       /* maxclients */
+    bool connections_max_given;                     /* somebody configured it */
+    uint64_t memory_bytes_max;                      /* maxmemory; 0: no limit */
+    uint32_t bulk_bytes_max;                        /* proto-max-bulk-len */
+    uint64_t snapshot_log_bytes;                    /* snapshot-log-bytes; 0: never */
+    enum log_level log_level;                       /* loglevel */
+};
+
+/* The defaults. */
+void config_default(struct config *config);
+
+/*
+ * Sets one key.  `where` names the place for the error sentence ("weir.conf:3", "--map").
+ * Errors, with config unchanged: WEIR_ENOENT, there is no such key (the nearest is named);
+ * WEIR_EINVAL, the value is not one that the key takes (those that it takes are named).
+ */
+int config_set(struct config *config, const char *key, const char *value, const char *where,
+               struct error_text *error);
+
+/*
+ * Reads a file and sets what it says, from its first line to its last; of a key that stands twice
+ * the last one counts.  Blocks.  Errors: those of config_set with file and line, WEIR_EINVAL also
+ * for a line that is no key and value, WEIR_ENOENT or WEIR_EIO if the file cannot be read.
+ */
+int config_read(struct config *config, const char *path, struct error_text *error);
+
+/* Splits a line into key and value, in place.  1: there is a key; 0: the line is empty or a
+ * comment; WEIR_EINVAL with what is wrong (without the place). */
+int config_line_split(char *line, char **key, char **value, struct error_text *error);
+
+/* The value of a key as it is in force, as CONFIG GET shows it, into `out`; false if the key is
+ * never shown (a secret). */
+bool config_show(const struct config *config, const char *key, char *out, size_t capacity);
+
+/* Number of keys, and key `index`. */
+uint32_t config_key_count(void);
+const char *config_key(uint32_t index);
+
+/* Whether the host is one that only this machine can reach. */
+bool config_host_is_loopback(const char *host);
+
+/* "host:port", with brackets around a v6 address. */
+void config_address(const struct config *config, char out[CONFIG_HOST_BYTES_MAX + 16]);
+
+#endif

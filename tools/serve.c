@@ -1,0 +1,404 @@
+/*
+ * The node's life, on the main thread.
+ *
+ * Happy path: configuration, checks of the host, the data directory, the pipeline; then the main
+ * thread sleeps until a signal, a SHUTDOWN or a failure wakes it; then it stops the pipeline, which
+ * drains, and waits for its threads.
+ *
+ * Failure modes: before the pipeline runs, each is a sentence and an exit status.  While it runs, a
+ * stage that cannot go on publishes why (node_signals.failed); the main thread then stops the rest
+ * in the same way, says the sentence and exits with 1.  A second SIGTERM or SIGINT during the drain
+ * ends the process at once: what was acknowledged is stored already.
+ *
+ * Signals are blocked in all threads and waited for, so that nothing ever runs in a handler.
+ * SIGUSR1 is the process's own bell: threads ring it to wake the main thread.
+ */
+
+#include "tools/serve.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "queues/atomic.h"
+#include "stages/apply.h"
+#include "stages/directory.h"
+#include "stages/parse.h"
+#include "stages/pipeline.h"
+#include "stages/read.h"
+#include "stages/replicate.h"
+#include "stages/validate.h"
+#include "tools/config.h"
+#include "tools/serve_host.h"
+#include "tools/serve_node.h"
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* What the command holds, from start to end. */
+struct serve {
+    struct config config;
+    struct map map;
+    struct io *io; /* the main thread's, for the data directory */
+    int32_t data_directory;
+    struct node_options options;
+    struct node *node;
+    struct directory *directory;
+    struct pipeline *pipeline;
+    char address[CONFIG_HOST_BYTES_MAX + 16];
+    char gauge_path[128];
+    bool shows_progress;
+
+    struct read_options read_options;
+    struct parse_options parse_options;
+    struct validate_options validate_options;
+    struct replicate_options replicate_options;
+    struct apply_options apply_options;
+
+    pthread_t main_thread;
+    uint32_t serving_port; /* port + 1.  Writer: read's thread (release); reader: main (acquire) */
+};
+
+/* ---- usage --------------------------------------------------------------------------------- */
+
+static const char usage[] =
+    "usage: weir serve [OPTION VALUE]...\n"
+    "\n"
+    "Runs a node.  Without options: a single durable node on 127.0.0.1:7379, its data in\n"
+    "./weir-data, which is created.\n"
+    "\n"
+    "  --data DIR           data directory (dir)\n"
+    "  --listen HOST:PORT   where clients are served (listen, or bind and port)\n"
+    "  --id N               this node's id; of an existing directory: the id expected (id)\n"
+    "  --map SPEC           fused, pair, split, or CPU:stage+stage,... (map);\n"
+    "                       by default chosen for the CPUs that the process may use\n"
+    "  --machine NAME       kv or log (machine)\n"
+    "  --durability MODE    fsync, write or none (durability): when a write is acknowledged,\n"
+    "                       it is on stable storage, handed to the system, or in memory only\n"
+    "  --config FILE        lines of KEY VALUE; the command line overrides it\n"
+    "  --help               this text\n"
+    "\n"
+    "Keys of the file, beside those in brackets: requirepass, maxclients, maxmemory,\n"
+    "proto-max-bulk-len, snapshot-log-bytes, loglevel.\n"
+    "\n"
+    "Exit status: 0 stopped on request, 1 failed, 2 usage or configuration.\n";
+
+/* Options of the command line and the keys that they set; --config is none. */
+static const struct {
+    const char *option;
+    const char *key;
+} option_keys[] = {
+    {"--data", "dir"},        {"--listen", "listen"},         {"--id", "id"},     {"--map", "map"},
+    {"--machine", "machine"}, {"--durability", "durability"}, {"--config", NULL},
+};
+
+/* "--option VALUE" or "--option=VALUE" at *at; *at moves on. */
+struct option {
+    char name[32];
+    const char *value;
+    const char *key; /* NULL: --config */
+};
+
+static int option_read(int argc, char **argv, int *at, struct option *option,
+                       struct error_text *error) {
+    const char *text = argv[*at];
+    size_t length = strcspn(text, "=");
+    for (size_t i = 0; i < ARRAY_COUNT(option_keys); i++) {
+        const char *name = option_keys[i].option;
+        if (strlen(name) != length || memcmp(name, text, length) != 0) {
+            continue;
+        }
+        (void)snprintf(option->name, sizeof(option->name), "%s", name);
+        option->key = option_keys[i].key;
+        if (text[length] == '=') {
+            option->value = text + length + 1;
+        } else if (*at + 1 < argc) {
+            option->value = argv[++*at];
+        } else {
+            error_text_set(error, "%s needs a value", name);
+            return WEIR_EINVAL;
+        }
+        ++*at;
+        return 0;
+    }
+    error_text_set(error, "do not know \"%s\"; weir serve --help lists the options", text);
+    return WEIR_EINVAL;
+}
+
+/* The file first, wherever --config stands, then the command line from left to right. */
+static int configure(struct config *config, int argc, char **argv, struct error_text *error) {
+    config_default(config);
+    for (int pass = 0; pass < 2; pass++) {
+        for (int at = 1; at < argc;) {
+            struct option option;
+            int status = option_read(argc, argv, &at, &option, error);
+            if (status == 0 && option.key == NULL && pass == 0) {
+                status = config_read(config, option.value, error);
+            } else if (status == 0 && option.key != NULL && pass == 1) {
+                status = config_set(config, option.key, option.value, option.name, error);
+            }
+            if (status != 0) {
+                return status;
+            }
+        }
+    }
+    return 0;
+}
+
+static bool asks_for_help(int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- the pipeline's options ---------------------------------------------------------------- */
+
+/* Any thread: makes the main thread look. */
+static void wake_main(void *context) {
+    struct serve *serve = context;
+    (void)pthread_kill(serve->main_thread, SIGUSR1);
+}
+
+/* read's thread: clients are served from now on. */
+static void on_serving(void *context, uint16_t port) {
+    struct serve *serve = context;
+    atomic_store_release_u32(&serve->serving_port, (uint32_t)port + 1);
+    wake_main(serve);
+}
+
+/* Main thread, before the cores run: a line on a terminal that is overwritten. */
+static void show_progress(void *context, uint64_t bytes_done, uint64_t bytes_total) {
+    const struct serve *serve = context;
+    if (serve->shows_progress && bytes_total > 0) {
+        (void)fprintf(
+            stderr, "\rreading %llu of %llu MiB%s", (unsigned long long)(bytes_done >> 20),
+            (unsigned long long)(bytes_total >> 20), bytes_done == bytes_total ? "\n" : "");
+    }
+}
+
+static void build_stage_options(struct serve *serve, const void *options[STAGE_COUNT]) {
+    serve->read_options = (struct read_options){
+        .listen_address = serve->address, .on_serving = on_serving, .context = serve};
+    serve->parse_options.directory = serve->directory;
+    serve->validate_options.directory = serve->directory;
+    serve->replicate_options =
+        (struct replicate_options){.progress = show_progress, .context = serve};
+    serve->apply_options = (struct apply_options){
+        .directory = serve->directory, .progress = show_progress, .context = serve};
+    options[STAGE_READ] = &serve->read_options;
+    options[STAGE_PARSE] = &serve->parse_options;
+    options[STAGE_VALIDATE] = &serve->validate_options;
+    options[STAGE_REPLICATE] = &serve->replicate_options;
+    options[STAGE_APPLY] = &serve->apply_options;
+}
+
+/* The gauge file of this process, or NULL where there is no shared memory. */
+static const char *choose_gauge_path(struct serve *serve) {
+    if (access("/dev/shm", W_OK) != 0) {
+        return NULL;
+    }
+    (void)snprintf(serve->gauge_path, sizeof(serve->gauge_path), "/dev/shm/weir-%016llx-%llu-%ld",
+                   (unsigned long long)serve->options.identity.cluster_id,
+                   (unsigned long long)serve->options.identity.node_id, (long)getpid());
+    return serve->gauge_path;
+}
+
+static int create_pipeline(struct serve *serve, struct error_text *error) {
+    struct pipeline_options options = {.node = serve->node,
+                                       .map = &serve->map,
+                                       .gauge_path = choose_gauge_path(serve),
+                                       .io_features_allowed = IO_FEATURES_ALL};
+    build_stage_options(serve, options.stage_options);
+    return pipeline_create(&serve->pipeline, &options, error);
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+/* Everything before the pipeline's threads.  On error what was made is left to tear_down. */
+static int set_up(struct serve *serve, struct error_text *error) {
+    struct map_cpus cpus;
+    struct identity identity;
+    struct io_options io_options = {
+        .submissions_max = 64, .completions_max = 128, .features_allowed = IO_FEATURES_ALL};
+    int status = serve_host_kernel(error);
+    if (status == 0) {
+        status = serve_host_descriptors(&serve->config, error);
+    }
+    if (status != 0) {
+        return status;
+    }
+    serve_host_locked_memory();
+    status = io_create(&serve->io, &io_options, error);
+    if (status == 0) {
+        status = serve_host_address(serve->io, &serve->config, error);
+    }
+    map_cpus_available(&cpus);
+    if (status == 0) {
+        status = map_parse(&serve->map, serve->config.map[0] == '\0' ? NULL : serve->config.map,
+                           &cpus, error);
+    }
+    if (status == 0) {
+        status = serve_node_directory(serve->io, &serve->config, &serve->data_directory, &identity,
+                                      error);
+    }
+    if (status == 0) {
+        status = serve_node_options(&serve->options, &serve->config, &identity, &serve->map, error);
+    }
+    if (status == 0) {
+        status = serve_node_create(&serve->node, &serve->options, error);
+    }
+    if (status == 0) {
+        status = directory_create(&serve->directory, serve->options.machine, error);
+    }
+    if (status == 0) {
+        serve->node->wake_main = wake_main;
+        serve->node->wake_context = serve;
+        status = create_pipeline(serve, error);
+    }
+    return status;
+}
+
+static void tear_down(struct serve *serve) {
+    if (serve->pipeline != NULL) {
+        pipeline_destroy(serve->pipeline);
+    }
+    directory_destroy(serve->directory);
+    serve_node_destroy(serve->node);
+    if (serve->data_directory >= 0) {
+        io_close(serve->io, serve->data_directory);
+    }
+    if (serve->io != NULL) {
+        io_destroy(serve->io);
+    }
+}
+
+/* What the mode voids is said each time, so that nobody forgets which one it was. */
+static void log_start(const struct serve *serve) {
+    struct log_quoted path;
+    log_info("starting", "version=%s pid=%ld dir=%s node=%llu machine=%s map=%s maxclients=%u",
+             WEIR_VERSION, (long)getpid(),
+             log_quote(&path, serve->config.data_directory, strlen(serve->config.data_directory)),
+             (unsigned long long)serve->options.identity.node_id, serve->config.machine,
+             serve->map.text, serve->config.connections_max);
+    if (serve->config.durability == DURABILITY_WRITE) {
+        log_warn("durability", "mode=write promise=\"acknowledged writes survive the end of the "
+                               "process; a power cut or a crash of the system loses some\"");
+    } else if (serve->config.durability == DURABILITY_NONE) {
+        log_warn("durability", "mode=none promise=\"acknowledged writes are in memory only; the "
+                               "end of the process loses them\"");
+    }
+}
+
+/* Says once that clients are served, and where. */
+static void log_ready(const struct serve *serve, bool *announced) {
+    uint32_t port = atomic_load_acquire_u32(&serve->serving_port);
+    if (port == 0 || *announced) {
+        return;
+    }
+    struct config at_port = serve->config;
+    at_port.port = (uint16_t)(port - 1);
+    char address[CONFIG_HOST_BYTES_MAX + 16];
+    config_address(&at_port, address);
+    static const char *const modes[] = {
+        [DURABILITY_FSYNC] = "fsync", [DURABILITY_WRITE] = "write", [DURABILITY_NONE] = "none"};
+    log_info("ready", "address=%s durability=%s map=%s", address, modes[serve->config.durability],
+             serve->map.text);
+    *announced = true;
+}
+
+/* Sleeps until there is a reason to stop, and names it. */
+static const char *wait_for_end(const struct serve *serve, const sigset_t *signals) {
+    bool announced = false;
+    for (;;) {
+        log_ready(serve, &announced);
+        /* Partners: the releases of whoever rang; each store comes before its bell. */
+        if (atomic_load_acquire_u32(&serve->node->signals.failed) != 0) {
+            return "failure";
+        }
+        if (atomic_load_acquire_u32(&serve->node->signals.shutdown_requested) != 0) {
+            return "SHUTDOWN";
+        }
+        int number = 0;
+        if (sigwait(signals, &number) != 0) {
+            return "sigwait";
+        }
+        if (number == SIGTERM || number == SIGINT) {
+            return number == SIGTERM ? "SIGTERM" : "SIGINT";
+        }
+    }
+}
+
+/* Runs the pipeline until its end; 0 or the error that ended it. */
+static int run(struct serve *serve, struct error_text *error) {
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGUSR1);
+    /* Before the threads are made: they inherit it.  Until then SIGTERM ends the process at once,
+       also while a long log is being verified. */
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    log_start(serve);
+    int status = pipeline_start(serve->pipeline, error);
+    if (status == 0) {
+        const char *reason = wait_for_end(serve, &signals);
+        log_info("stopping", "reason=%s", reason);
+    }
+    pipeline_stop(serve->pipeline);
+    /* From here on a second signal is taken at its word. */
+    sigset_t terminating = signals;
+    (void)sigdelset(&terminating, SIGUSR1);
+    (void)pthread_sigmask(SIG_UNBLOCK, &terminating, NULL);
+    int joined = pipeline_join(serve->pipeline, status == 0 ? error : NULL);
+    return status != 0 ? status : joined;
+}
+
+/* Whoever rings before the main thread listens must not end the process. */
+static void block_own_bell(void) {
+    sigset_t bell;
+    (void)sigemptyset(&bell);
+    (void)sigaddset(&bell, SIGUSR1);
+    (void)pthread_sigmask(SIG_BLOCK, &bell, NULL);
+}
+
+int serve_main(int argc, char **argv) {
+    static struct serve serve; /* one node a process; too large for a stack */
+    struct error_text error = {.text = ""};
+    if (asks_for_help(argc, argv)) {
+        (void)fputs(usage, stdout);
+        return 0;
+    }
+    int status = configure(&serve.config, argc, argv, &error);
+    if (status == 0) {
+        status = serve_host_exposure(&serve.config, &error);
+    }
+    if (status != 0) {
+        (void)fprintf(stderr, "weir serve: %s\n", error.text);
+        return EXIT_USAGE;
+    }
+    serve.data_directory = -1;
+    serve.main_thread = pthread_self();
+    serve.shows_progress = isatty(STDERR_FILENO) == 1;
+    config_address(&serve.config, serve.address);
+    log_level_set(serve.config.log_level);
+    (void)signal(SIGPIPE, SIG_IGN);
+    block_own_bell();
+    status = set_up(&serve, &error);
+    if (status == 0) {
+        status = run(&serve, &error);
+    }
+    tear_down(&serve);
+    if (status != 0) {
+        (void)fprintf(stderr, "weir serve: %s\n", error.text);
+        return EXIT_FAILED;
+    }
+    log_info("stopped", "pid=%ld", (long)getpid());
+    return 0;
+}

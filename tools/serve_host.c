@@ -1,0 +1,114 @@
+/*
+ * The checks of the host.
+ */
+
+#include "tools/serve_host.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+
+#include "base/assert.h"
+
+enum {
+    KERNEL_MAJOR_MIN = 6,
+    KERNEL_MINOR_MIN = 1,
+    /* Descriptors that are no clients: standard ones, the log's segments, snapshots, the rings of
+       up to 16 cores, and as many again. */
+    DESCRIPTORS_RESERVED = 128,
+};
+
+int serve_host_kernel_release(const char *release, struct error_text *error) {
+    unsigned major = 0;
+    unsigned minor = 0;
+    if (sscanf(release, "%u.%u", &major, &minor) != 2 || major < KERNEL_MAJOR_MIN ||
+        (major == KERNEL_MAJOR_MIN && minor < KERNEL_MINOR_MIN)) {
+        error_text_set(error,
+                       "this kernel is Linux %s; weir needs %d.%d or newer, for io_uring with "
+                       "multishot receive: run it on Debian 12 or anything as new",
+                       release, KERNEL_MAJOR_MIN, KERNEL_MINOR_MIN);
+        return WEIR_EUNSUPPORTED;
+    }
+    return 0;
+}
+
+int serve_host_kernel(struct error_text *error) {
+    struct utsname name;
+    if (uname(&name) != 0) {
+        error_text_set(error, "cannot ask for the kernel's version: %s", strerror(errno));
+        return WEIR_EUNSUPPORTED;
+    }
+    return serve_host_kernel_release(name.release, error);
+}
+
+uint32_t serve_host_clients(uint64_t descriptors_max) {
+    uint64_t clients =
+        descriptors_max > DESCRIPTORS_RESERVED ? descriptors_max - DESCRIPTORS_RESERVED : 0;
+    return clients > UINT32_MAX ? UINT32_MAX : (uint32_t)clients;
+}
+
+int serve_host_descriptors(struct config *config, struct error_text *error) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        error_text_set(error, "cannot ask for the limit of open files: %s", strerror(errno));
+        return WEIR_ELIMIT;
+    }
+    rlim_t wanted = (rlim_t)config->connections_max + DESCRIPTORS_RESERVED;
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+            error_text_set(error, "cannot raise the limit of open files to %llu: %s",
+                           (unsigned long long)limit.rlim_cur, strerror(errno));
+            return WEIR_ELIMIT;
+        }
+    }
+    uint32_t clients = serve_host_clients(limit.rlim_cur);
+    if (clients >= config->connections_max) {
+        return 0;
+    }
+    if (config->connections_max_given || clients == 0) {
+        error_text_set(error,
+                       "maxclients %u needs %llu open files, the limit is %llu: raise it (ulimit "
+                       "-n, or LimitNOFILE= of the service) or configure a smaller maxclients",
+                       config->connections_max, (unsigned long long)wanted,
+                       (unsigned long long)limit.rlim_max);
+        return WEIR_ELIMIT;
+    }
+    log_warn("maxclients_lowered", "from=%u to=%u open_files_max=%llu", config->connections_max,
+             clients, (unsigned long long)limit.rlim_max);
+    config->connections_max = clients;
+    return 0;
+}
+
+void serve_host_locked_memory(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        /* If it stays as it is, io_create says whether that is enough. */
+        (void)setrlimit(RLIMIT_MEMLOCK, &limit);
+    }
+}
+
+int serve_host_exposure(const struct config *config, struct error_text *error) {
+    if (config->password[0] != '\0' || config_host_is_loopback(config->host)) {
+        return 0;
+    }
+    error_text_set(error,
+                   "the address %s can be reached from other machines, and there is no password: "
+                   "put requirepass into the configuration file (--config), or listen on 127.0.0.1",
+                   config->host);
+    return WEIR_EDENIED;
+}
+
+int serve_host_address(struct io *io, const struct config *config, struct error_text *error) {
+    char address[CONFIG_HOST_BYTES_MAX + 16];
+    int32_t listener = -1;
+    config_address(config, address);
+    int status = io_listen(io, address, 1, &listener, error);
+    if (status == 0) {
+        io_close(io, listener);
+    }
+    return status;
+}

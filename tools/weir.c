@@ -1,0 +1,67 @@
+/*
+ * The one binary: finds the subcommand and hands over.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "bench/load.h"
+#include "tools/serve.h"
+#if __has_include("tools/init.h")
+#include "tools/init.h"
+#define HAS_INIT 1
+#endif
+#if __has_include("tools/inspect.h")
+#include "tools/inspect.h"
+#define HAS_INSPECT 1
+#endif
+
+enum { EXIT_USAGE = 2 };
+
+static const struct {
+    const char *name;
+    const char *summary;
+    int (*main)(int argc, char **argv);
+} commands[] = {
+    {"serve", "runs a node", serve_main},
+    {"bench", "generates load and measures throughput and latency", load_main},
+#ifdef HAS_INIT
+    {"init", "creates the data directory of a node", init_main},
+#endif
+#ifdef HAS_INSPECT
+    {"inspect", "prints and verifies log, snapshots, term and vote", inspect_main},
+#endif
+};
+
+static void print_usage(FILE *stream) {
+    (void)fprintf(stream, "usage: weir COMMAND [ARGUMENT]...\n\n");
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
+        (void)fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    }
+    (void)fprintf(stream, "\n  --version  prints the version\n  --help     this text; after a "
+                          "command: its own\n\nExit status: 0, 1 (failed), 2 (usage).\n");
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        print_usage(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        (void)printf("weir %s\n", WEIR_VERSION);
+        return 0;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_usage(stdout);
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
+        if (strcmp(commands[i].name, argv[1]) == 0) {
+            return commands[i].main(argc - 1, argv + 1);
+        }
+    }
+    (void)fprintf(stderr, "weir: do not know the command \"%s\"; weir --help lists them\n",
+                  argv[1]);
+    return EXIT_USAGE;
+}
