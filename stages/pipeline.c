@@ -171,7 +171,7 @@ static int gauges_create(struct pipeline *pipeline, const char *path, struct err
                                   .rings = ring_count(pipeline),
                                   .cores = pipeline->map.thread_count,
                                   .shards = shard_count};
-    pipeline->gauge_memory_bytes = ALIGN_UP(gauge_bytes(&counts), (size_t)4096);
+    pipeline->gauge_memory_bytes = gauge_bytes(&counts);
     int file = -1;
     int flags = MAP_PRIVATE | MAP_ANONYMOUS;
     if (path != NULL) {
@@ -436,6 +436,10 @@ void pipeline_stop(struct pipeline *pipeline) {
         /* Partner: the acquire in core_loop. */
         atomic_store_release_u32(&pipeline->stop, 1);
     }
+    pipeline_wake(pipeline);
+}
+
+void pipeline_wake(struct pipeline *pipeline) {
     for (uint32_t i = 0; i < pipeline->core_count; i++) {
         io_wake(pipeline->cores[i].io);
     }

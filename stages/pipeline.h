@@ -82,6 +82,10 @@ void pipeline_destroy(struct pipeline *pipeline);
 
 /* ---- for shards ---------------------------------------------------------------------------- */
 
+/* Makes every core look again.  For the few words of node_signals that some shard waits for and no
+ * ring announces; any thread. */
+void pipeline_wake(struct pipeline *pipeline);
+
 /* The node and the batch of that id (asserted to exist).  Any thread; the batch is its owner's. */
 struct node *pipeline_node(const struct pipeline *pipeline);
 struct batch *pipeline_batch(const struct pipeline *pipeline, uint32_t id);

@@ -175,6 +175,7 @@ static void learn_applied(struct replicate_shard *shard) {
         shard->node->signals.partition_bits = shard->node->options->machine_options.partition_bits;
         /* Partner: read's acquire before it accepts. */
         atomic_store_release_u32(&shard->node->signals.serving, 1);
+        pipeline_wake(shard->pipeline); /* read may sleep, and no ring of ours leads there */
         log_info("serving", "term=%lu applied=%lu", raft_term(shard->raft), applied);
     }
     uint64_t snapshot = node_figure(&shard->node->apply.snapshot_index);
