@@ -105,7 +105,6 @@ struct io {
     uint32_t features; /* enum io_feature in use */
     bool enabled;      /* the owner's thread may submit */
     bool woken;        /* a wake was seen by io_poll: the next io_park returns at once */
-    bool blocked;      /* a completion waits in the ring for room in its port's mailbox */
     pthread_t owner;   /* valid if enabled */
     int wake_descriptor;
     uint32_t posted;           /* completions put into mailboxes since the last poll returned */

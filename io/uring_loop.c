@@ -215,12 +215,9 @@ static void reap(struct io *io) {
     struct io_uring_cqe *completion;
     unsigned head;
     unsigned seen = 0;
-    io->blocked = false;
     io_uring_for_each_cqe(&io->ring, head, completion) {
-        if (!reap_one(io, completion)) {
-            io->blocked = true;
+        if (!reap_one(io, completion))
             break;
-        }
         seen++;
     }
     io_uring_cq_advance(&io->ring, seen);
@@ -308,11 +305,15 @@ uint32_t io_park(struct io *io, uint64_t timeout_ns) {
     if (!io->enabled)
         uring_enable(io);
     ASSERT(pthread_equal(io->owner, pthread_self()));
-    uint32_t ready = io_uring_cq_ready(&io->ring);
-    if (io->posted != 0 || io->woken || (ready != 0 && !io->blocked)) {
-        io->woken = false;
-        return io_poll(io);
+    if (io->posted != 0 || io->woken || io_uring_cq_ready(&io->ring) != 0) {
+        uint32_t posted = io_poll(io);
+        if (posted != 0 || io->woken) {
+            io->woken = false;
+            return posted;
+        }
     }
+    /* What still waits for room in a mailbox does not end the wait: one more completion does. */
+    unsigned ready = io_uring_cq_ready(&io->ring);
     if (io->next_deadline_ns != UINT64_MAX) {
         uint64_t now_ns = clock_monotonic_ns();
         uint64_t left_ns = io->next_deadline_ns > now_ns ? io->next_deadline_ns - now_ns : 0;
@@ -323,7 +324,6 @@ uint32_t io_park(struct io *io, uint64_t timeout_ns) {
         .tv_sec = (long long)(timeout_ns / CLOCK_NS_PER_S),
         .tv_nsec = (long long)(timeout_ns % CLOCK_NS_PER_S),
     };
-    /* What waits for room in a mailbox does not end the wait: one more completion does. */
     struct io_uring_cqe *completion;
     int result = io_uring_submit_and_wait_timeout(&io->ring, &completion, ready + 1,
                                                   timeout_ns == UINT64_MAX ? NULL : &timeout, NULL);

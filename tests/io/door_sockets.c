@@ -455,6 +455,41 @@ static void full_mailbox_holds_back_and_loses_nothing(void **state) {
     fixture->kind->client_close(client);
 }
 
+static void park_delivers_what_waited_for_room(void **state) {
+    struct door_fixture *fixture = *state;
+    enum { CLIENTS = 7, LIMIT = 2 };
+    struct io_port *small;
+    struct door_client *clients[CLIENTS];
+    assert_int_equal(io_port_create(fixture->io, &small, LIMIT), 0);
+    io_accept_start(small, fixture->listener, USER_A);
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = fixture->kind->client_connect(io_listen_port(fixture->io, fixture->listener));
+        assert_non_null(clients[i]);
+    }
+    for (int pumps = 0; pumps < 100; pumps++)
+        fixture->kind->pump(fixture->io);
+    struct io_completion completions[CLIENTS];
+    uint32_t accepted = 0;
+    while (accepted < CLIENTS) {
+        uint32_t count = io_take(small, completions, CLIENTS);
+        assert_true(count >= 1 && count <= LIMIT);
+        for (uint32_t i = 0; i < count; i++)
+            io_close(fixture->io, completions[i].result);
+        accepted += count;
+        /* Nothing more is going to happen: only what is there already ends this wait. */
+        if (accepted < CLIENTS)
+            assert_true(io_park(fixture->io, UINT64_MAX) > 0);
+    }
+    io_accept_stop(small, fixture->listener);
+    for (int pumps = 0; io_take(small, completions, 1) == 0; pumps++) {
+        assert_true(pumps < DOOR_PUMPS_MAX);
+        fixture->kind->pump(fixture->io);
+    }
+    io_port_destroy(small);
+    for (int i = 0; i < CLIENTS; i++)
+        fixture->kind->client_close(clients[i]);
+}
+
 const struct CMUnitTest door_socket_tests[] = {
     cmocka_unit_test(listen_refuses_what_is_no_address),
     cmocka_unit_test(listen_refuses_an_address_in_use),
@@ -468,5 +503,6 @@ const struct CMUnitTest door_socket_tests[] = {
     cmocka_unit_test(slow_reader_refuses_try_and_holds_wait),
     cmocka_unit_test(shutdown_ends_receives_and_waiting_sends),
     cmocka_unit_test(full_mailbox_holds_back_and_loses_nothing),
+    cmocka_unit_test(park_delivers_what_waited_for_room),
     {0},
 };
