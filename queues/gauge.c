@@ -7,7 +7,8 @@
  *
  * Failure modes, all on the reader's side: the file is none of ours, of another version, cut
  * short, or hostile: refused with a sentence. It changes after it was validated: a reading is
- * wrong, never out of range. The node died between two stores: two counters differ by one operation.
+ * wrong, never out of range. The node died between two stores: two counters differ by one
+ * operation.
  */
 
 #include "queues/gauge.h"

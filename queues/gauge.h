@@ -282,15 +282,16 @@ size_t gauge_bytes(const struct gauge_counts *counts);
 
 /*
  * Lays a file out in `memory`: gauge_bytes(counts) bytes from the start of a cache line, which the
- * caller keeps mapped for as long as anything counts. All of it is zeroed and the header written, in
- * state GAUGE_STARTING; the rows are left for the gauge_describe functions (ends of rings that are
- * not described are GAUGE_NONE). Asserts that the counts are in range.
+ * caller keeps mapped for as long as anything counts. All of it is zeroed and the header written,
+ * in state GAUGE_STARTING; the rows are left for the gauge_describe functions (ends of rings that
+ * are not described are GAUGE_NONE). Asserts that the counts are in range.
  */
 void gauge_init(struct gauge_file *file, void *memory, const struct gauge_counts *counts,
                 const struct gauge_identity *identity);
 
 /*
- * Describe one row. Names are copied, cut to GAUGE_NAME_BYTES - 1. Indices are asserted.
+ * Describe one row each, before the state is RUNNING. Names are copied, cut to what fits.
+ * Indices are asserted.
  * own_names: GAUGE_OWN_COUNT names, NULL for one that is not used; or NULL for none at all.
  */
 void gauge_describe_stage(struct gauge_file *file, uint32_t stage, const char *name,
@@ -408,7 +409,8 @@ struct gauge_view {
 
 /*
  * Validates `memory_bytes` bytes at `memory` (aligned to a cache line) by the rule at the top, and
- * on success fills *view. Allocates nothing. Errors, each with a sentence in *text, *view as it was:
+ * on success fills *view. Allocates nothing. Errors, each with a sentence in *text, *view being
+ * left as it was:
  *   WEIR_EINVAL    it is shorter than a header, or the magic is another one: not a gauge file
  *   WEIR_EVERSION  the version or the header's size is not this one's
  *   WEIR_ECORRUPT  any other part of the rule is broken

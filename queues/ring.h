@@ -253,9 +253,10 @@ uint32_t ring_enqueue(struct ring *ring, const void *items, uint32_t count);
 uint32_t ring_dequeue(struct ring *ring, void *items, uint32_t max);
 
 /*
- * RING_TYPED(ring_jobs, struct job) defines ring_jobs_enqueue and ring_jobs_dequeue: as ring_enqueue
- * and ring_dequeue, typed, inline, and with the size known to the compiler. sizeof(struct job)
- * must be the ring's item_bytes. For headers: in a .c file clang warns of the end that is not used.
+ * RING_TYPED(ring_jobs, struct job) defines ring_jobs_enqueue and ring_jobs_dequeue: as
+ * ring_enqueue and ring_dequeue, typed, inline, and with the size known to the compiler.
+ * sizeof(struct job) must be the ring's item_bytes. For headers: in a .c file clang warns of the
+ * end that is not used.
  */
 #define RING_TYPED(prefix, type)                                                            \
     _Static_assert(IS_POWER_OF_TWO(sizeof(type)) && sizeof(type) >= RING_ITEM_BYTES_MIN &&  \

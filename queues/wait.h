@@ -48,6 +48,7 @@ enum wait_policy_index {
     WAIT_POLICY_COUNT,
 };
 
+/* The built-in policies; constant data, any thread. */
 extern const struct wait_policy wait_policies[WAIT_POLICY_COUNT];
 
 /* How many empty rounds in a row one core has had; zero-initialized is "just had work". */

@@ -75,12 +75,14 @@ void interleave_step(void) {
     ASSERT(swapcontext(&scheduler.ends[self], &scheduler.main) == 0);
 }
 
+/* One coroutine for all schedules: when resumed after its end it begins the next one. */
 static void end_body(int self) {
-    scheduler.what->ends[self](scheduler.what->context);
-    scheduler.ended[self] = true;
-    __tsan_switch_to_fiber(scheduler.main_fiber, 0);
-    ASSERT(swapcontext(&scheduler.ends[self], &scheduler.main) == 0);
-    UNREACHABLE("an end that has returned is not resumed");
+    for (;;) {
+        scheduler.what->ends[self](scheduler.what->context);
+        scheduler.ended[self] = true;
+        __tsan_switch_to_fiber(scheduler.main_fiber, 0);
+        ASSERT(swapcontext(&scheduler.ends[self], &scheduler.main) == 0);
+    }
 }
 
 static bool can_run(int end) {
@@ -118,15 +120,8 @@ static int choose(void) {
 static void run_one_schedule(void) {
     scheduler.what->reset(scheduler.what->context);
     scheduler.steps = 0;
-    for (int end = 0; end < 2; end++) {
-        scheduler.ended[end] = false;
-        ASSERT(getcontext(&scheduler.ends[end]) == 0);
-        scheduler.ends[end].uc_stack.ss_sp = scheduler.stacks[end];
-        scheduler.ends[end].uc_stack.ss_size = STACK_BYTES;
-        scheduler.ends[end].uc_link = NULL;
-        makecontext(&scheduler.ends[end], (void (*)(void))end_body, 1, end);
-        scheduler.fibers[end] = __tsan_create_fiber(0);
-    }
+    scheduler.ended[0] = false;
+    scheduler.ended[1] = false;
     while (!scheduler.ended[0] || !scheduler.ended[1]) {
         int end = choose();
         scheduler.running = end;
@@ -134,10 +129,24 @@ static void run_one_schedule(void) {
         ASSERT(swapcontext(&scheduler.main, &scheduler.ends[end]) == 0);
         scheduler.running = -1;
     }
-    for (int end = 0; end < 2; end++) {
-        __tsan_destroy_fiber(scheduler.fibers[end]);
-    }
     scheduler.what->check(scheduler.what->context);
+}
+
+static void coroutine_open(int end) {
+    ucontext_t *coroutine = &scheduler.ends[end];
+    scheduler.stacks[end] = malloc(STACK_BYTES);
+    ASSERT(scheduler.stacks[end] != NULL);
+    ASSERT(getcontext(coroutine) == 0);
+    coroutine->uc_stack.ss_sp = scheduler.stacks[end];
+    coroutine->uc_stack.ss_size = STACK_BYTES;
+    coroutine->uc_link = NULL;
+    makecontext(coroutine, (void (*)(void))end_body, 1, end);
+    scheduler.fibers[end] = __tsan_create_fiber(0);
+}
+
+static void coroutine_close(int end) {
+    __tsan_destroy_fiber(scheduler.fibers[end]);
+    free(scheduler.stacks[end]);
 }
 
 static void scheduler_open(const struct interleave *interleave, struct random *random) {
@@ -145,15 +154,13 @@ static void scheduler_open(const struct interleave *interleave, struct random *r
     scheduler.random = random;
     scheduler.given = 0;
     scheduler.main_fiber = __tsan_get_current_fiber();
-    for (int end = 0; end < 2; end++) {
-        scheduler.stacks[end] = malloc(STACK_BYTES);
-        ASSERT(scheduler.stacks[end] != NULL);
-    }
+    coroutine_open(0);
+    coroutine_open(1);
 }
 
 static void scheduler_close(void) {
-    free(scheduler.stacks[0]);
-    free(scheduler.stacks[1]);
+    coroutine_close(0);
+    coroutine_close(1);
 }
 
 /* Makes the next schedule in depth-first order the given one; false if there is none. */

@@ -6,21 +6,20 @@
  *
  * Both ends run as coroutines. Each atomic operation of queues/atomic.h is a step: before it (and
  * after a publish) the running end yields, and the schedule says who goes on. Every schedule is
- * tried, in depth-first order, so a failure comes back at the same place every time. The order of memory
- * is not part of it (everything is in program order here): for that there are the models
- * and the thread sanitizer.
+ * tried, in depth-first order, so a failure comes back at the same place every time. The order of
+ * memory is not part of it (all is in program order here): for that there are the models and the
+ * thread sanitizer.
  *
- * A test defines ATOMIC_STEP before it includes anything of queues/:
- *
- *      #include "tests/queues/interleave.h"
- *      #include "queues/ring.h"
+ * The build includes this header before everything else, in the test and in the sources of
+ * queues/ that it compiles once more (CMakeLists.txt): so that ATOMIC_STEP is defined when
+ * atomic.h is read.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #ifdef WEIR_QUEUES_ATOMIC_H
-#error "include tests/queues/interleave.h before anything of queues/"
+#error "this header comes before anything of queues/"
 #endif
 #define ATOMIC_STEP() interleave_step()
 
