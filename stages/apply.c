@@ -375,6 +375,19 @@ static bool maintain_turn(struct apply_shard *shard, uint32_t units) {
     return true;
 }
 
+/* Makes sure that there is an item to begin; false if there is none. */
+static bool intake_fill(struct apply_shard *shard) {
+    if (shard->intake_next == shard->intake_count) {
+        shard->intake_next = 0;
+        shard->intake_count =
+            ring_apply_dequeue(shard->from_replicate, shard->intake, APPLY_INTAKE_MAX);
+        for (uint32_t i = 0; i < shard->intake_count; i++) {
+            __builtin_prefetch(shard->intake[i].entry);
+        }
+    }
+    return shard->intake_next < shard->intake_count;
+}
+
 static struct stage_result apply_poll(void *state, const struct stage_moment *moment,
                                       uint32_t budget) {
     struct apply_shard *shard = state;
@@ -384,11 +397,10 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
     uint32_t units = APPLY_POLL_UNITS;
     while (result.work < budget && units > 0) {
         if (!shard->work.active) {
-            struct apply_item item;
-            if (ring_apply_dequeue(shard->from_replicate, &item, 1) == 0) {
+            if (!intake_fill(shard)) {
                 break;
             }
-            item_begin(shard, &item);
+            item_begin(shard, &shard->intake[shard->intake_next++]);
         }
         result.work++;
         if (!item_continue(shard, &units)) {
@@ -412,8 +424,8 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
 static bool apply_drain(void *state, const struct stage_moment *moment) {
     struct apply_shard *shard = state;
     blocks_come_home(shard);
-    return !shard->work.active && ring_ready(shard->from_replicate, 1) == 0 &&
-           ring_ready(shard->from_write, 1) == 0 &&
+    return !shard->work.active && shard->intake_next == shard->intake_count &&
+           ring_ready(shard->from_replicate, 1) == 0 && ring_ready(shard->from_write, 1) == 0 &&
            apply_snapshot_rest(shard, moment->monotonic_ns);
 }
 

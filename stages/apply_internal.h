@@ -15,6 +15,8 @@ enum {
     APPLY_POLL_UNITS = 2000,
     /* Room kept for the reply of a write: an integer, a status, an error of one sentence. */
     APPLY_WRITE_REPLY_BYTES = 128,
+    /* Items taken from the ring at a time. */
+    APPLY_INTAKE_MAX = 16,
     /* The first block of a batch whose replies exceed its own room. */
     APPLY_REPLY_BLOCK_BYTES = 64 * 1024,
 };
@@ -63,6 +65,9 @@ struct apply_shard {
     struct entry_genesis genesis;
     bool maintaining; /* maintain said that there is more */
 
+    struct apply_item intake[APPLY_INTAKE_MAX]; /* [next, count) not yet begun */
+    uint32_t intake_next;
+    uint32_t intake_count;
     struct apply_work work;
     struct machine_operation *run_operations; /* BATCH_COMMANDS_MAX */
     struct machine_argument *arguments;       /* scratch of a run */

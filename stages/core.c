@@ -6,6 +6,10 @@
  * policy: spin, pause, park.  Parking is the doorbell's protocol with one more round as the check
  * in between, so nothing that was published before the bell was armed is left lying.
  *
+ * Time.  The one system call of a round, which submits, sends and delivers, is charged to the core's
+ * io shard: write if it runs here, otherwise read, otherwise replicate, otherwise the first.  An
+ * empty poll costs no look at the clock; it is charged with whatever comes next.
+ *
  * Failure modes: a shard whose start fails is reported by pipeline_start and the thread ends before
  * its first round.  A shard never fails in poll: it publishes node_signals.failed, and the main
  * thread drains the pipeline as for a clean stop.
@@ -20,15 +24,15 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "stages/pipeline_internal.h"
 
 enum {
-    /* Items a shard may move in one poll.  64 batches of 128 commands are about 1 ms of apply at
-       120 ns each; the usual batch is far smaller. */
-    CORE_POLL_BUDGET = 64,
     /* A poll longer than this is counted: the bound that every stage must keep. */
     CORE_POLL_LIMIT_NS = 1000 * 1000,
+    /* A poll longer than this by the wall clock is looked at by the thread's CPU clock. */
+    CORE_POLL_DOUBT_NS = 200 * 1000,
     /* Rounds between two looks at the thread's own figures (getrusage). */
     CORE_USAGE_ROUNDS = 4096,
 };
@@ -59,30 +63,28 @@ static void core_ring_bells(struct core *core, struct runner_shard *shard) {
 /* Charges the time since the last charge to a regime of the core, and of a shard if it is one's. */
 static uint64_t core_charge(struct core *core, struct runner_shard *shard,
                             enum gauge_regime regime) {
-    uint64_t now_ns = io_monotonic_ns(core->io);
-    uint64_t spent_ns = now_ns - core->gauge->charged_until_ns;
-    gauge_add(&core->gauge->regime_ns[regime], spent_ns);
-    gauge_set(&core->gauge->charged_until_ns, now_ns);
-    if (shard != NULL) {
-        ASSERT_HOT(regime < GAUGE_SHARD_REGIMES);
-        gauge_add(&shard->gauge->regime_ns[regime], spent_ns);
-        gauge_max(&shard->gauge->longest_poll_ns, spent_ns);
-        if (spent_ns > core->gauge->longest_poll_ns) {
-            gauge_set(&core->gauge->longest_poll_ns, spent_ns);
-            gauge_set(&core->gauge->longest_poll_of, shard->gauge_index + 1);
-        }
-        if (spent_ns > CORE_POLL_LIMIT_NS) {
+    return gauge_charge(core->gauge, shard == NULL ? NULL : shard->gauge, regime,
+                        io_monotonic_ns(core->io));
+}
+
+/* A poll that lasted poll_ns by the wall clock is over.  A long one may have been preempted: what
+ * counts is the CPU time, of which the time since the round began is an upper bound. */
+static void core_poll_done(struct core *core, struct runner_shard *shard, uint64_t poll_ns) {
+    if (poll_ns > CORE_POLL_DOUBT_NS) {
+        uint64_t cpu_ns = clock_thread_cpu_ns() - core->round_cpu_ns;
+        poll_ns = cpu_ns < poll_ns ? cpu_ns : poll_ns;
+        if (poll_ns > CORE_POLL_LIMIT_NS) {
             gauge_add(&core->gauge->polls_over_limit, 1);
         }
     }
-    return now_ns;
+    gauge_poll_done(core->gauge, shard->gauge, shard->gauge_index, poll_ns);
 }
 
 /* Polls one shard; its empty polls are charged with whatever comes next, so that they cost no look
  * at the clock. */
 static uint32_t core_poll_shard(struct core *core, struct runner_shard *shard,
-                                const struct stage_moment *moment) {
-    struct stage_result result = shard->stage->poll(shard->state, moment, CORE_POLL_BUDGET);
+                                const struct stage_moment *moment, uint32_t budget) {
+    struct stage_result result = shard->stage->poll(shard->state, moment, budget);
     gauge_add(&shard->gauge->polls, 1);
     if (result.work == 0 && !result.blocked) {
         return 0;
@@ -95,17 +97,22 @@ static uint32_t core_poll_shard(struct core *core, struct runner_shard *shard,
         gauge_add(&shard->gauge->items, result.work);
         core_ring_bells(core, shard);
     }
-    core_charge(core, shard, result.work > 0 ? GAUGE_WORKING : GAUGE_BLOCKED);
+    uint64_t poll_ns = core_charge(core, shard, result.work > 0 ? GAUGE_WORKING : GAUGE_BLOCKED);
+    core_poll_done(core, shard, poll_ns);
     return result.work;
 }
 
 /* One round; returns what was done. */
-static uint32_t core_round(struct core *core) {
+static uint32_t core_round(struct core *core, uint32_t budget) {
     struct stage_moment moment = {.monotonic_ns = io_monotonic_ns(core->io),
                                   .wall_ms = io_wall_ms(core->io)};
+    core->round_cpu_ns = clock_thread_cpu_ns();
     uint32_t work = io_poll(core->io);
+    if (work > 0) {
+        core_charge(core, core->io_shard, GAUGE_WORKING);
+    }
     for (uint32_t i = 0; i < core->shard_count; i++) {
-        work += core_poll_shard(core, core->shards[i], &moment);
+        work += core_poll_shard(core, core->shards[i], &moment, budget);
     }
     gauge_add(&core->gauge->loops, 1);
     if (work == 0) {
@@ -129,22 +136,39 @@ static void core_usage(struct core *core) {
     }
 }
 
-/* Sleeps until the io or a doorbell has something, unless one more round finds work after all, or
- * somebody has asked for another thing than what the caller knows of. */
-static void core_park(struct core *core, uint32_t stop_seen) {
-    if (!doorbell_prepare(&core->doorbell)) {
-        return;
-    }
-    gauge_add(&core->gauge->parks_prepared, 1);
-    if (core_round(core) == 0 && atomic_load_relaxed_u32(&core->pipeline->stop) == stop_seen) {
-        core_usage(core);
-        io_park(core->io, UINT64_MAX);
-        gauge_add(&core->gauge->parks, 1);
-        core_charge(core, NULL, GAUGE_IDLE);
-    }
+/* Disarms the doorbell, after sleep or instead of it. */
+static void core_disarm(struct core *core) {
     if (doorbell_finish(&core->doorbell)) {
         gauge_add(&core->gauge->wakes, 1);
     }
+}
+
+/* Arms the doorbell; true if the core may then sleep in io_park and must call core_disarm behind
+ * it.  False, and disarmed, if one more round finds work after all, or somebody has asked for
+ * another thing than what the caller knows of. */
+static bool core_arm(struct core *core, uint32_t budget, uint32_t stop_seen) {
+    if (!doorbell_prepare(&core->doorbell)) {
+        return false;
+    }
+    gauge_add(&core->gauge->parks_prepared, 1);
+    if (core_round(core, budget) == 0 &&
+        atomic_load_relaxed_u32(&core->pipeline->stop) == stop_seen) {
+        return true;
+    }
+    core_disarm(core);
+    return false;
+}
+
+/* Sleeps until the io or a doorbell has something, unless there is a reason not to. */
+static void core_park(struct core *core, uint32_t stop_seen) {
+    if (!core_arm(core, PIPELINE_BUDGET, stop_seen)) {
+        return;
+    }
+    core_usage(core);
+    io_park(core->io, UINT64_MAX);
+    gauge_add(&core->gauge->parks, 1);
+    core_charge(core, NULL, GAUGE_IDLE);
+    core_disarm(core);
 }
 
 /* Asks the shards that may come to rest to do so; true once all of this core have. */
@@ -178,7 +202,7 @@ static void core_loop(struct core *core) {
     struct wait_state wait = {0};
     uint32_t rounds = 0;
     for (;;) {
-        uint32_t work = core_round(core);
+        uint32_t work = core_round(core, PIPELINE_BUDGET);
         if (++rounds % CORE_USAGE_ROUNDS == 0) {
             core_usage(core);
         }
@@ -217,6 +241,47 @@ static void core_pin(struct core *core) {
     }
 }
 
+void core_start(struct core *core) {
+    io_adopt(core->io);
+    gauge_set(&core->gauge->started_ns, io_monotonic_ns(core->io));
+    gauge_set(&core->gauge->charged_until_ns, core->gauge->started_ns);
+    for (uint32_t i = 0; i < core->shard_count && core->start_error == 0; i++) {
+        struct runner_shard *shard = core->shards[i];
+        gauge_set(&shard->gauge->core, core->index + 1);
+        if (shard->stage->start != NULL) {
+            core->start_error = shard->stage->start(shard->state, &core->start_text);
+        }
+    }
+}
+
+/*
+ * The loop of a thread, turned inside out: what core_loop and core_park do between two looks at
+ * whether the core may sleep, except for the waiting itself.
+ */
+enum pipeline_step pipeline_step(struct pipeline *pipeline, uint32_t core_index, uint32_t budget) {
+    ASSERT(pipeline->stepped && core_index < pipeline->core_count && budget > 0);
+    struct core *core = &pipeline->cores[core_index];
+    if (core->ended) {
+        return PIPELINE_ENDED;
+    }
+    if (core->asleep) {
+        core->asleep = false;
+        io_park(core->io, 0); /* takes what io_wake left */
+        core_charge(core, NULL, GAUGE_IDLE);
+        core_disarm(core);
+    }
+    uint32_t work = core_round(core, budget);
+    uint32_t stop = atomic_load_acquire_u32(&pipeline->stop);
+    if (stop != 0 && core_drain(core)) {
+        core->ended = true;
+        return PIPELINE_ENDED;
+    }
+    if (work == 0) {
+        core->asleep = core_arm(core, budget, stop);
+    }
+    return core->asleep ? PIPELINE_ASLEEP : PIPELINE_WORKED;
+}
+
 void *core_main(void *argument) {
     struct core *core = argument;
     char name[16]; /* the kernel's limit for a thread's name */
@@ -224,8 +289,7 @@ void *core_main(void *argument) {
     pthread_setname_np(pthread_self(), name);
     core_pin(core);
     io_adopt(core->io);
-    gauge_set(&core->gauge->started_ns, io_monotonic_ns(core->io));
-    gauge_set(&core->gauge->charged_until_ns, core->gauge->started_ns);
+    gauge_core_start(core->gauge, io_monotonic_ns(core->io));
     for (uint32_t i = 0; i < core->shard_count && core->start_error == 0; i++) {
         struct runner_shard *shard = core->shards[i];
         gauge_set(&shard->gauge->core, core->index + 1);

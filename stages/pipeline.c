@@ -263,6 +263,19 @@ static int membarrier_call(int command) {
     return (int)syscall(SYS_membarrier, command, 0, 0);
 }
 
+/* The shard of this core that uses its io most, see core.c. */
+static struct runner_shard *core_io_shard(const struct core *core) {
+    static const enum stage_id by_use[] = {STAGE_WRITE, STAGE_READ, STAGE_REPLICATE};
+    for (uint32_t i = 0; i < ARRAY_COUNT(by_use); i++) {
+        for (uint32_t s = 0; s < core->shard_count; s++) {
+            if (core->shards[s]->stage->id == by_use[i]) {
+                return core->shards[s];
+            }
+        }
+    }
+    return core->shards[0];
+}
+
 static int cores_create(struct pipeline *pipeline, uint32_t features, struct error_text *error) {
     doorbell_barrier_choose(&pipeline->barrier,
                             pipeline->map.thread_count > 1 ? membarrier_call : NULL);
@@ -289,6 +302,7 @@ static int cores_create(struct pipeline *pipeline, uint32_t features, struct err
             enum stage_id stage = pipeline->map.threads[i].stages[s];
             core->shards[core->shard_count++] = &pipeline->shards[stage][0];
         }
+        core->io_shard = core_io_shard(core);
     }
     return WEIR_OK;
 }
@@ -399,7 +413,7 @@ fail:
 }
 
 int pipeline_start(struct pipeline *pipeline, struct error_text *error) {
-    ASSERT(!pipeline->running);
+    ASSERT(!pipeline->running && !pipeline->stepped);
     pthread_barrier_init(&pipeline->started, NULL, pipeline->core_count + 1);
     for (uint32_t i = 0; i < pipeline->core_count; i++) {
         struct core *core = &pipeline->cores[i];
@@ -427,6 +441,30 @@ int pipeline_start(struct pipeline *pipeline, struct error_text *error) {
     }
     pthread_barrier_wait(&pipeline->started);
     return result;
+}
+
+int pipeline_start_stepped(struct pipeline *pipeline, struct error_text *error) {
+    ASSERT(!pipeline->running && !pipeline->stepped);
+    pipeline->stepped = true;
+    for (uint32_t i = 0; i < pipeline->core_count; i++) {
+        struct core *core = &pipeline->cores[i];
+        core_start(core);
+        if (core->start_error != WEIR_OK) {
+            *error = core->start_text;
+            return core->start_error;
+        }
+    }
+    gauge_state_set(&pipeline->gauges, GAUGE_RUNNING);
+    return WEIR_OK;
+}
+
+uint32_t pipeline_cores(const struct pipeline *pipeline) {
+    return pipeline->core_count;
+}
+
+struct io *pipeline_core_io(const struct pipeline *pipeline, uint32_t core) {
+    ASSERT(core < pipeline->core_count);
+    return pipeline->cores[core].io;
 }
 
 void pipeline_stop(struct pipeline *pipeline) {

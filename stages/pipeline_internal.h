@@ -57,6 +57,8 @@ struct core {
     struct io *io;
     struct runner_shard *shards[STAGE_COUNT * PIPELINE_SHARDS_MAX];
     uint32_t shard_count;
+    struct runner_shard *io_shard; /* is charged with the system calls of its rounds */
+    uint64_t round_cpu_ns;         /* core's thread: its CPU time when the round began */
     const struct wait_policy *policy;
     struct doorbell doorbell;
     struct gauge_core *gauge;
@@ -64,6 +66,8 @@ struct core {
     bool has_thread;
     int start_error; /* written by its thread before it reports in */
     struct error_text start_text;
+    bool asleep; /* stepped: its doorbell is armed, as if it were in io_park */
+    bool ended;  /* stepped: its shards have come to rest */
 };
 
 struct pipeline {
@@ -86,11 +90,16 @@ struct pipeline {
     char gauge_path[256];
     uint32_t stop; /* writer: any caller of pipeline_stop.  Readers: the cores */
     pthread_barrier_t started;
-    bool running;
+    bool running; /* threads were started */
+    bool stepped; /* by the caller, instead of threads */
 };
 
-/* Where a core begins; the argument is its struct core. */
+/* Where a core's thread begins; the argument is its struct core. */
 void *core_main(void *core);
+
+/* Takes the core's io over to the calling thread and starts its shards; the first one's error, if
+ * any, is in start_error and start_text. */
+void core_start(struct core *core);
 
 /* The wait policy for a core of this map. */
 const struct wait_policy *core_policy(const struct map *map);

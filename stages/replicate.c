@@ -215,12 +215,17 @@ static uint32_t take_batches(struct replicate_shard *shard, uint32_t budget, uin
         count++;
     }
     while (count < budget) {
-        uint32_t id;
-        if (ring_u32_dequeue(shard->from_validate, &id, 1) == 0) {
-            break;
+        if (shard->intake_next == shard->intake_count) {
+            shard->intake_next = 0;
+            shard->intake_count =
+                ring_u32_dequeue(shard->from_validate, shard->intake, REPLICATE_INTAKE_MAX);
+            if (shard->intake_count == 0) {
+                break;
+            }
         }
+        struct batch *batch = pipeline_batch(shard->pipeline, shard->intake[shard->intake_next++]);
         count++;
-        if (!replicate_take(shard, pipeline_batch(shard->pipeline, id), now_ns)) {
+        if (!replicate_take(shard, batch, now_ns)) {
             *waiting = true;
             break;
         }
@@ -355,6 +360,14 @@ static void on_entry(void *context, const uint8_t *entry) {
     }
 }
 
+/* Where the log's verification stands: whoever started the pipeline may want to show it. */
+static void on_progress(void *context, uint64_t bytes_done, uint64_t bytes_total) {
+    const struct replicate_options *options = ((struct replicate_shard *)context)->options;
+    if (options->progress != NULL) {
+        options->progress(options->context, bytes_done, bytes_total);
+    }
+}
+
 static int replicate_start(void *state, struct error_text *error) {
     struct replicate_shard *shard = state;
     const struct node_options *options = shard->node->options;
@@ -379,7 +392,7 @@ static int replicate_start(void *state, struct error_text *error) {
     }
     struct log_start start = {.tail = recovery->tail};
     result = log_open(&shard->log, shard->io, shard->port, shard->directory, &options->identity,
-                      &start, &options->log, shard->options->progress, on_entry, shard, error);
+                      &start, &options->log, on_progress, on_entry, shard, error);
     if (result != WEIR_OK) {
         return result;
     }

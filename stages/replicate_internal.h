@@ -16,6 +16,9 @@ struct batch_queue {
     uint32_t tail;
 };
 
+/* Batches taken from the ring at a time; those behind a stalled one wait here. */
+enum { REPLICATE_INTAKE_MAX = 32 };
+
 /* What replicate knows of a connection. */
 struct replicate_connection {
     uint64_t last_index; /* of its last entry; 0: none */
@@ -43,7 +46,11 @@ struct replicate_shard {
 
     struct batch_queue writing; /* proposed, in log order */
     struct batch_queue reading; /* noted, by ascending place, not attached to a writing batch */
-    uint32_t stalled;           /* a batch that found no log memory: next to be proposed */
+    uint32_t
+        intake[REPLICATE_INTAKE_MAX]; /* taken from the ring: [next, count) not yet looked at */
+    uint32_t intake_next;
+    uint32_t intake_count;
+    uint32_t stalled; /* a batch that found no log memory: next to be proposed */
 
     uint64_t handed;  /* last index given to apply */
     uint64_t applied; /* last index apply has left */

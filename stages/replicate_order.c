@@ -322,5 +322,5 @@ void replicate_abandon(struct replicate_shard *shard) {
 
 bool replicate_order_empty(const struct replicate_shard *shard) {
     return shard->writing.head == BATCH_NO_BLOCK && shard->reading.head == BATCH_NO_BLOCK &&
-           shard->stalled == BATCH_NO_BLOCK;
+           shard->stalled == BATCH_NO_BLOCK && shard->intake_next == shard->intake_count;
 }
