@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "bench/load.h"
 #include "tools/serve.h"
+#include "tools/top.h"
 #if __has_include("tools/init.h")
 #include "tools/init.h"
 #define HAS_INIT 1
@@ -25,6 +26,7 @@ static const struct {
     int (*main)(int argc, char **argv);
 } commands[] = {
     {"serve", "runs a node", serve_main},
+    {"top", "shows where the time of a running node goes, stage by stage", top_main},
     {"bench", "generates load and measures throughput and latency", load_main},
 #ifdef HAS_INIT
     {"init", "creates the data directory of a node", init_main},
@@ -58,6 +60,9 @@ int main(int argc, char **argv) {
     }
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
         if (strcmp(commands[i].name, argv[1]) == 0) {
+            char name[32]; /* what the command calls itself in its messages */
+            (void)snprintf(name, sizeof(name), "weir %s", commands[i].name);
+            argv[1] = name;
             return commands[i].main(argc - 1, argv + 1);
         }
     }
