@@ -80,6 +80,39 @@ int pipeline_join(struct pipeline *pipeline, struct error_text *error);
 /* Frees it, whether or not it was ever started; its threads have ended. */
 void pipeline_destroy(struct pipeline *pipeline);
 
+/* ---- stepped ------------------------------------------------------------------------------- */
+
+/*
+ * The same pipeline without threads: the caller plays the cores, all on its own thread, in any
+ * order.  A core's rounds, its doorbell and its drain are those of a thread; only the waiting is
+ * the caller's.  So a wake-up that somebody forgot stays forgotten here too, if the caller steps no
+ * core that sleeps until its io has something (of the simulator: world_io_ready).
+ *
+ *     pipeline_create, pipeline_start_stepped, pipeline_step ..., pipeline_stop, pipeline_step
+ *     until every core has ended, pipeline_join, pipeline_destroy
+ */
+
+enum pipeline_step {
+    PIPELINE_WORKED, /* there may be more to do */
+    PIPELINE_ASLEEP, /* step it again when its io has something */
+    PIPELINE_ENDED,  /* after pipeline_stop: its shards are at rest; it is not stepped any more */
+};
+
+/* Items that a thread's poll of one shard may move.  64 batches of 128 commands are about 1 ms of
+ * apply at 120 ns each; the usual batch is far smaller. */
+enum { PIPELINE_BUDGET = 64 };
+
+/* Starts every core's shards on the calling thread; blocks.  Errors: what a shard's start said;
+ * pipeline_destroy is then the only call allowed. */
+int pipeline_start_stepped(struct pipeline *pipeline, struct error_text *error);
+
+/* One round of a core, with a budget of at least 1 for each shard's poll. */
+enum pipeline_step pipeline_step(struct pipeline *pipeline, uint32_t core, uint32_t budget);
+
+/* Cores there are, one for each thread of the map; and the io of one. */
+uint32_t pipeline_cores(const struct pipeline *pipeline);
+struct io *pipeline_core_io(const struct pipeline *pipeline, uint32_t core);
+
 /* ---- for shards ---------------------------------------------------------------------------- */
 
 /* Makes every core look again.  For the few words of node_signals that some shard waits for and no
