@@ -121,20 +121,20 @@ static int files_find(struct opening *opening) {
 
 /* ---- headers ------------------------------------------------------------------------------ */
 
-/* Reads the whole of a segment, as far as the file goes. */
+/* Reads the beginning of a segment, as far as the file goes. */
 static int image_read(struct opening *opening, uint32_t i, uint64_t length_bytes, uint8_t *memory) {
     struct log *log = opening->log;
     char name[FILE_NAME_BYTES];
     int32_t file;
     segment_name(name, opening->numbers[i]);
-    int error = files_open(log->port, log->directory, name, IO_OPEN_READ | IO_OPEN_DIRECT, &file,
-                           opening->error);
+    if (length_bytes > opening->sizes[i])
+        length_bytes = opening->sizes[i];
+    /* Direct reads want whole blocks: not for a file whose allocation was cut short. */
+    const uint32_t direct = length_bytes % BLOCK_BYTES_MAX == 0 ? IO_OPEN_DIRECT : 0;
+    int error =
+        files_open(log->port, log->directory, name, IO_OPEN_READ | direct, &file, opening->error);
     if (error != 0)
         return error;
-    const uint64_t size_bytes = io_file_size_bytes(log->io, file);
-    if (length_bytes > size_bytes)
-        length_bytes = size_bytes;
-    /* Direct reads want whole blocks, except where the file ends. */
     if (length_bytes > 0)
         error = files_read(log->port, file, name, memory, length_bytes, 0, opening->error);
     io_close(log->io, file);
@@ -321,7 +321,10 @@ static int segment_create(struct io *io, struct io_port *port, int32_t directory
         return result;
     if (header->block_bytes == 0)
         header->block_bytes = io_file_alignment_bytes(io, file);
+    /* Its size and its name are durable before its header is: a header promises both. */
     result = files_allocate(port, file, name, header->segment_bytes, error);
+    if (result == 0)
+        result = files_sync(port, file, name, error);
     if (result == 0)
         result = files_directory_sync(port, directory, error);
     if (result == 0) {

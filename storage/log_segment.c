@@ -303,15 +303,16 @@ static bool tail_at(const struct log *log, uint64_t index, struct entry_tail *ta
                                     .chain = header.chain};
         return true;
     }
-    for (uint64_t i = memory->writes_begin; i < memory->writes_end; i++) {
+    /* From the newest on: what an earlier truncation made void has the same indices. */
+    for (uint64_t i = memory->writes_end; i-- > memory->writes_begin;) {
         *tail = log_memory_write(memory, i)->before;
         if (tail->index == index)
             return true;
     }
-    for (uint32_t i = log->remove_count; i < log->segment_count; i++) {
+    for (uint32_t i = log->segment_count; i-- > log->remove_count;) {
         *tail = log->segments[i].before;
-        if (tail->index == index)
-            return true;
+        if (tail->index <= index)
+            return tail->index == index;
     }
     return false;
 }

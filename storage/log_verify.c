@@ -107,10 +107,11 @@ static int walk_entries(struct verify_walk *walk, const struct verify_segment *s
         if (wrong != ENTRY_VALID)
             return format_refuse(fault, WEIR_ECORRUPT, position, entry_fault_name(wrong));
         const uint32_t length_bytes = bytes_get_u32(image + position);
-        if (tail.index == walk->start.index && !tails_are_equal(&tail, &walk->start))
+        const bool is_live = tail.index <= segment->limit.index;
+        if (is_live && tail.index == walk->start.index && !tails_are_equal(&tail, &walk->start))
             return format_refuse(fault, WEIR_ECORRUPT, position,
                                  "the entry is not the one that the snapshot covers");
-        if (tail.index <= segment->limit.index) {
+        if (is_live) {
             walk->tail = tail;
             if (length_bytes > walk->entry_bytes_max)
                 walk->entry_bytes_max = length_bytes;
