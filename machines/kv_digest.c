@@ -72,7 +72,6 @@ enum machine_progress kv_digest_full(struct machine *machine, struct machine_cur
         const struct kv_table *table = &kv->partition[word[0]].space.table;
         uint64_t next = word[1];
         const uint32_t count = kv_table_walk(table, &next, records);
-        budget -= budget > 0;
         for (; word[2] < count; word[2]++) {
             if (budget == 0)
                 return MACHINE_MORE;
@@ -85,6 +84,7 @@ enum machine_progress kv_digest_full(struct machine *machine, struct machine_cur
         }
         word[1] = next;
         word[2] = 0;
+        budget -= budget > 0;
         if (next == KV_POSITION_END) {
             word[0]++;
             word[1] = 0;

@@ -69,9 +69,9 @@ enum machine_progress kv_execute(struct machine *machine, struct machine_run *ru
         if (operation->reply == NULL && run->reply != NULL)
             operation->reply = run->reply->position;
         call.operation = operation;
-        kv_spend(&call, 1);
         if (kv_handlers[operation->row](&call) == KV_MORE)
             return MACHINE_MORE;
+        kv_spend(&call, 1);
         run->cursor = (struct machine_cursor){0};
         const bool writes = (kv_commands[operation->row].flags & MACHINE_WRITE) != 0;
         const enum machine_progress replied = machine_reply_finish(run, writes);

@@ -82,7 +82,6 @@ static enum kv_step kv_walk_keys(struct kv_call *call, const struct machine_argu
     while (word[0] != end) {
         uint64_t next = word[0];
         const uint32_t count = kv_walk(call->kv, &next, records);
-        kv_spend(call, 1);
         for (; word[1] < count; word[1]++) {
             const struct kv_record *record = records[word[1]];
             bool wanted;
@@ -96,6 +95,7 @@ static enum kv_step kv_walk_keys(struct kv_call *call, const struct machine_argu
         }
         word[0] = next;
         word[1] = 0;
+        kv_spend(call, 1);
         if (call->run->budget == 0 && word[0] != end)
             return KV_MORE;
     }

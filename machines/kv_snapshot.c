@@ -297,8 +297,6 @@ static void kv_spend_units(uint32_t *budget, uint64_t units) {
 static bool kv_drain(struct kv_snapshot *snapshot, const struct machine_sink *sink,
                      uint32_t *budget) {
     while (snapshot->drained_bytes < snapshot->staged_bytes) {
-        if (*budget == 0)
-            return false;
         const uint32_t left = snapshot->staged_bytes - snapshot->drained_bytes;
         const uint32_t length =
             left < MACHINE_SINK_BYTES_MAX ? left : (uint32_t)MACHINE_SINK_BYTES_MAX;
@@ -309,6 +307,8 @@ static bool kv_drain(struct kv_snapshot *snapshot, const struct machine_sink *si
         sink->commit(sink->context, length);
         snapshot->drained_bytes += length;
         kv_spend_units(budget, 1 + length / KV_UNIT_BYTES);
+        if (*budget == 0 && snapshot->drained_bytes < snapshot->staged_bytes)
+            return false;
     }
     snapshot->drained_bytes = snapshot->staged_bytes = 0;
     return true;

@@ -51,11 +51,11 @@ enum kv_step kv_mget(struct kv_call *call) {
             return KV_MORE;
         kv_prefetch_keys(call, word[0]);
         const struct kv_found found = kv_find(call, (uint32_t)word[0], (uint32_t)word[0]);
-        kv_spend(call, 1);
         if (found.present == NULL)
             kv_reply_null(call);
         else if (kv_reply_value(call, found.present) == KV_MORE)
             return KV_MORE;
+        kv_spend(call, 1);
     }
     return KV_DONE;
 }
@@ -70,10 +70,10 @@ enum kv_step kv_mset(struct kv_call *call) {
         const uint32_t key = (uint32_t)word[0];
         struct kv_found found = kv_find(call, key, key * 2);
         const struct kv_value value = {0, call->operation->arguments[key * 2 + 1]};
-        kv_spend(call, 1);
         if (kv_protect(call, &found) == KV_MORE ||
             kv_store_value(call, &found, &value, KV_DEADLINE_NONE) == KV_MORE)
             return KV_MORE;
+        kv_spend(call, 1);
     }
     kv_reply_ok(call);
     return KV_DONE;

@@ -308,11 +308,11 @@ static enum machine_progress log_execute(struct machine *machine, struct machine
         struct machine_operation *operation = &run->operations[run->next];
         if (run->budget == 0)
             return MACHINE_MORE;
-        log_spend(&run->budget, 1);
         if (operation->reply == NULL && run->reply != NULL)
             operation->reply = run->reply->position;
         if (log_operation(log, run, operation) == MACHINE_MORE)
             return MACHINE_MORE;
+        log_spend(&run->budget, 1);
         run->cursor = (struct machine_cursor){0};
         const uint32_t flags = log_commands[operation->row].flags;
         const enum machine_progress progress =

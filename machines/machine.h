@@ -28,8 +28,9 @@
  * are given nothing else to do.  The long ones are KEYS, FLUSHALL, a million-argument MSET,
  * growing a table, restore, snapshot and freeing: all of them must return within the budget.
  *
- * A budget may be overrun by the smallest step that leaves things whole: one split of a hash table
- * segment (450 units), 4 KiB of a value, or one key, which is at most key_bytes_max long.
+ * Any budget of at least 1 makes progress.  It may be overrun by the smallest step that leaves
+ * things whole: one split of a hash table's segment (450 units), 4 KiB of a value, or one key,
+ * which is at most key_bytes_max long.
  *
  * Memory.  A machine takes pages from its host and counts them (memory_bytes).  The host refuses
  * MACHINE_GROWS commands before the log when its limit is reached (-OOM); what is in the log is

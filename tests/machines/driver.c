@@ -179,7 +179,7 @@ void driver_expect(struct driver *driver, const char *line, const struct machine
     if (reply.length != strlen(expected) || memcmp(reply.data, expected, reply.length) != 0) {
         fprintf(stderr, "%s\n  expected %s  got %.*s", line, expected, (int)reply.length,
                 reply.data);
-        ASSERT(!"another reply was expected");
+        UNREACHABLE("another reply was expected");
     }
     kv_model_text_free(&reply);
 }

@@ -9,12 +9,13 @@
 #include <string.h>
 #include <strings.h>
 
-#define NO_DEADLINE INT64_MAX
+/* INT64_MAX is a deadline that a client may ask for. */
+#define NO_DEADLINE UINT64_MAX
 
 struct model_key {
     struct kv_model_text name;
     struct kv_model_text value;
-    int64_t deadline_ms;
+    uint64_t deadline_ms;
 };
 
 struct kv_model {
@@ -92,7 +93,7 @@ static void key_remove(struct kv_model *model, size_t index) {
 
 static void keys_expire(struct kv_model *model, int64_t now_ms) {
     for (size_t i = model->count; i-- > 0;)
-        if (model->keys[i].deadline_ms <= now_ms)
+        if (model->keys[i].deadline_ms <= (uint64_t)now_ms)
             key_remove(model, i);
 }
 
@@ -120,7 +121,7 @@ static struct model_key *key_make(struct kv_model *model, const struct kv_model_
 }
 
 static void key_set(struct kv_model *model, const struct kv_model_word *name,
-                    const struct kv_model_word *value, int64_t deadline_ms) {
+                    const struct kv_model_word *value, uint64_t deadline_ms) {
     struct model_key *key = key_make(model, name);
     text_set(&key->value, value->data, value->length);
     key->deadline_ms = deadline_ms;
@@ -216,7 +217,7 @@ static bool set_parse(struct model_call *call, struct set_options *o) {
 }
 
 static bool set_deadline(struct model_call *call, const struct set_options *o,
-                         int64_t *deadline_ms) {
+                         uint64_t *deadline_ms) {
     int64_t amount;
     if (!argument_integer(call, o->amount, &amount))
         return false;
@@ -231,13 +232,13 @@ static bool set_deadline(struct model_call *call, const struct set_options *o,
         expire_error(call, "set");
         return false;
     }
-    *deadline_ms = amount + (absolute ? 0 : call->now_ms);
+    *deadline_ms = (uint64_t)(amount + (absolute ? 0 : call->now_ms));
     return true;
 }
 
 static void model_set(struct model_call *call) {
     struct set_options o = {0};
-    int64_t deadline_ms = NO_DEADLINE;
+    uint64_t deadline_ms = NO_DEADLINE;
     if (!set_parse(call, &o) || (o.unit != NULL && !set_deadline(call, &o, &deadline_ms)))
         return;
     struct model_key *key = key_find(call->model, &call->words[1]);
@@ -271,7 +272,7 @@ static void model_add(struct model_call *call, int64_t amount) {
     number += amount;
     char text[32];
     const int length = snprintf(text, sizeof(text), "%" PRId64, number);
-    const int64_t deadline_ms = key != NULL ? key->deadline_ms : NO_DEADLINE;
+    const uint64_t deadline_ms = key != NULL ? key->deadline_ms : NO_DEADLINE;
     key_set(call->model, &call->words[1], &(struct kv_model_word){text, (size_t)length},
             deadline_ms);
     reply_integer(call, number);
@@ -352,7 +353,8 @@ static void model_left(struct model_call *call, bool seconds) {
         return;
     }
     const int64_t now_ms = call->now_ms > call->clock_ms ? call->now_ms : call->clock_ms;
-    const int64_t left_ms = key->deadline_ms > now_ms ? key->deadline_ms - now_ms : 1;
+    const int64_t deadline_ms = (int64_t)key->deadline_ms;
+    const int64_t left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 1;
     reply_integer(call, seconds ? (left_ms + 500) / 1000 : left_ms);
 }
 
@@ -400,12 +402,15 @@ static void model_expire_in(struct model_call *call, const char *name, int64_t u
     struct model_key *key = key_find(call->model, &call->words[1]);
     const bool has = key != NULL && key->deadline_ms != NO_DEADLINE;
     if (key == NULL || (nx && has) || (xx && !has) ||
-        (gt && (!has || deadline_ms <= key->deadline_ms)) ||
-        (lt && has && deadline_ms >= key->deadline_ms)) {
+        (gt && (!has || deadline_ms <= (int64_t)key->deadline_ms)) ||
+        (lt && has && deadline_ms >= (int64_t)key->deadline_ms)) {
         reply_integer(call, 0);
         return;
     }
-    key->deadline_ms = deadline_ms;
+    if (deadline_ms <= call->now_ms)
+        key_remove(call->model, (size_t)(key - call->model->keys));
+    else
+        key->deadline_ms = (uint64_t)deadline_ms;
     keys_expire(call->model, call->now_ms);
     reply_integer(call, 1);
 }
