@@ -81,6 +81,7 @@ enum connection_row {
     CONNECTION_ROW_COUNT,
 };
 
+/* The table. */
 extern const struct connection_command connection_commands[CONNECTION_ROW_COUNT];
 
 /* The row of a container's subcommand, in any case, or CONNECTION_ROW_COUNT. */

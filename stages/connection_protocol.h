@@ -27,6 +27,7 @@
 
 #include "stages/node.h"
 
+/* What a connection may say; see the drawing. */
 enum connection_state {
     CONNECTION_ABSENT = 0,
     CONNECTION_LOCKED,

@@ -21,6 +21,8 @@
 #include "base/error.h"
 #include "stages/batch.h"
 
+/* Limits of a map: more threads than there are stages, a text that any map fits, and the CPUs
+ * that are looked at. */
 enum { MAP_THREADS_MAX = 16, MAP_TEXT_BYTES_MAX = 512, MAP_CPUS_MAX = 1024 };
 
 struct map_thread {
@@ -52,6 +54,7 @@ void map_cpus_available(struct map_cpus *cpus);
 int map_parse(struct map *out, const char *text, const struct map_cpus *cpus,
               struct error_text *error);
 
+/* "read" for STAGE_READ, and so on: as maps, logs and gauges name it. */
 const char *map_stage_name(enum stage_id stage);
 
 #endif

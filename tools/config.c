@@ -67,7 +67,12 @@ static bool take_bytes(uint64_t *out, const char *value) {
     }
     for (size_t i = 0; i < ARRAY_COUNT(units); i++) {
         if (strcasecmp(value + digits, units[i].name) == 0) {
-            return !__builtin_mul_overflow(number, units[i].bytes, out);
+            uint64_t bytes = 0;
+            if (__builtin_mul_overflow(number, units[i].bytes, &bytes)) {
+                return false;
+            }
+            *out = bytes;
+            return true;
         }
     }
     return false;

@@ -9,9 +9,9 @@
  * that function, so a value means the same everywhere.  Where Redis has a key for the thing, the
  * key is Redis's, with its spelling of values (100mb, notice).
  *
- * The file, as Redis's: a line is a key, blanks, and a value; '#' begins a comment line; a value may
- * stand in "double quotes" (with \" \\ \n \r \t \xHH inside) or 'single' ones.  A key that we do not
- * know is an error: what is configured and not done is worse than a refusal to start.
+ * The file, as Redis's: a line is a key, blanks, and a value; '#' begins a comment line; a value
+ * may stand in "double quotes" (with \" \\ \n \r \t \xHH inside) or 'single' ones.  A key that we
+ * do not know is an error: what is configured and not done is worse than a refusal to start.
  *
  * Nothing here is used after the start.
  */
@@ -24,6 +24,7 @@
 #include "stages/map.h"
 #include "stages/node.h"
 
+/* Lengths of texts, without the zero byte. */
 enum {
     CONFIG_PATH_BYTES_MAX = 4095,
     CONFIG_HOST_BYTES_MAX = 255,

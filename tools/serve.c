@@ -61,6 +61,9 @@ struct serve {
 
     pthread_t main_thread;
     uint32_t serving_port; /* port + 1.  Writer: read's thread (release); reader: main (acquire) */
+    uint32_t started;      /* writer: the starter (release); reader: main (acquire) */
+    int start_status;      /* of pipeline_start; valid once `started` */
+    struct error_text start_error;
 };
 
 /* ---- usage --------------------------------------------------------------------------------- */
@@ -173,7 +176,7 @@ static void on_serving(void *context, uint16_t port) {
     wake_main(serve);
 }
 
-/* Main thread, before the cores run: a line on a terminal that is overwritten. */
+/* Whichever thread reads a snapshot or the log at start: a line on a terminal, overwritten. */
 static void show_progress(void *context, uint64_t bytes_done, uint64_t bytes_total) {
     const struct serve *serve = context;
     if (serve->shows_progress && bytes_total > 0) {
@@ -335,26 +338,53 @@ static const char *wait_for_end(const struct serve *serve, const sigset_t *signa
     }
 }
 
+/* Starting takes as long as the log is long, and the main thread has to hear SIGTERM meanwhile. */
+static void *start_pipeline(void *context) {
+    struct serve *serve = context;
+    serve->start_status = pipeline_start(serve->pipeline, &serve->start_error);
+    atomic_store_release_u32(&serve->started, 1); /* partner: the acquire in wait_for_start */
+    wake_main(serve);
+    return NULL;
+}
+
+/* Waits until the pipeline runs or could not be started; or ends the process on a signal. */
+static int wait_for_start(struct serve *serve, const sigset_t *signals, struct error_text *error) {
+    pthread_t starter;
+    if (pthread_create(&starter, NULL, start_pipeline, serve) != 0) {
+        error_text_set(error, "cannot start a thread: raise the limit of processes (ulimit -u)");
+        return WEIR_ENOMEM;
+    }
+    while (atomic_load_acquire_u32(&serve->started) == 0) {
+        int number = 0;
+        if (sigwait(signals, &number) == 0 && number != SIGUSR1) {
+            /* Nothing was accepted, and a data directory may be left at any moment. */
+            log_info("stopped", "reason=\"signal %d while starting\"", number);
+            _exit(0);
+        }
+    }
+    (void)pthread_join(starter, NULL);
+    *error = serve->start_error;
+    return serve->start_status;
+}
+
 /* Runs the pipeline until its end; 0 or the error that ended it. */
 static int run(struct serve *serve, struct error_text *error) {
-    sigset_t signals;
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigaddset(&signals, SIGINT);
+    sigset_t terminating;
+    (void)sigemptyset(&terminating);
+    (void)sigaddset(&terminating, SIGTERM);
+    (void)sigaddset(&terminating, SIGINT);
+    /* Before the threads are made: they inherit it. */
+    (void)pthread_sigmask(SIG_BLOCK, &terminating, NULL);
+    sigset_t signals = terminating;
     (void)sigaddset(&signals, SIGUSR1);
-    /* Before the threads are made: they inherit it.  Until then SIGTERM ends the process at once,
-       also while a long log is being verified. */
-    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
     log_start(serve);
-    int status = pipeline_start(serve->pipeline, error);
+    int status = wait_for_start(serve, &signals, error);
     if (status == 0) {
         const char *reason = wait_for_end(serve, &signals);
         log_info("stopping", "reason=%s", reason);
     }
     pipeline_stop(serve->pipeline);
     /* From here on a second signal is taken at its word. */
-    sigset_t terminating = signals;
-    (void)sigdelset(&terminating, SIGUSR1);
     (void)pthread_sigmask(SIG_UNBLOCK, &terminating, NULL);
     int joined = pipeline_join(serve->pipeline, status == 0 ? error : NULL);
     return status != 0 ? status : joined;

@@ -88,6 +88,8 @@ int serve_node_directory(struct io *io, const struct config *config, int32_t *di
     }
     status = io_directory_lock(io, handle, error);
     if (status != 0) {
+        struct error_text reason = *error;
+        error_text_set(error, "data directory %s: %s", config->data_directory, reason.text);
         goto opened;
     }
     status = identity_load(io, handle, identity, error);

@@ -113,8 +113,8 @@ static const char *send_sets(uint32_t count, size_t value_bytes) {
     assert_non_null(bytes);
     size_t length = 0;
     for (uint32_t i = 0; i < count; i++) {
-        length +=
-            (size_t)sprintf(bytes + length, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%zu\r\n", value_bytes);
+        length += (size_t)snprintf(bytes + length, 64, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%zu\r\n",
+                                   value_bytes);
         memset(bytes + length, 'v', value_bytes);
         memcpy(bytes + length + value_bytes, "\r\n", 2);
         length += value_bytes + 2;
@@ -155,9 +155,9 @@ static void a_command_of_many_arguments_is_judged(void **state) {
     size_t count = 200001;
     char *bytes = malloc(count * 8 + 64);
     assert_non_null(bytes);
-    size_t length = (size_t)sprintf(bytes, "*%zu\r\n$4\r\nMSET\r\n", count);
+    size_t length = (size_t)snprintf(bytes, 64, "*%zu\r\n$4\r\nMSET\r\n", count);
     for (size_t i = 1; i < count; i++) {
-        length += (size_t)sprintf(bytes + length, "$1\r\na\r\n");
+        length += (size_t)snprintf(bytes + length, 16, "$1\r\na\r\n");
     }
     rig.options.log.entry_bytes_max = 1 << 20;
     assert_string_equal(rig_send(&rig, 0, bytes, length), "<WRITE>");

@@ -1,3 +1,8 @@
+/*
+ * A batch goes in as parse would leave it, and comes out as replies.  Whatever the stage does that
+ * the rig did not expect (no batch, a second one, a poll without work) fails the running test.
+ */
+
 #include "tests/stages/validate_rig.h"
 
 #include "tests/cmocka_wrapper.h"

@@ -1,0 +1,291 @@
+/* A configuration says what is wrong, where, and what was expected; what is right is in force. */
+
+#include "tools/config.h"
+
+#include "tests/cmocka_wrapper.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void has(const char *text, const char *part) {
+    if (text == NULL || strstr(text, part) == NULL) {
+        fail_msg("\"%s\" lacks \"%s\"", text == NULL ? "(nothing)" : text, part);
+    }
+}
+
+/* Whether two configurations are the same in every key. */
+static void same(const struct config *a, const struct config *b) {
+    assert_string_equal(a->password, b->password);
+    assert_int_equal(a->connections_max_given, b->connections_max_given);
+    for (uint32_t i = 0; i < config_key_count(); i++) {
+        char value_a[CONFIG_PATH_BYTES_MAX + 1];
+        char value_b[CONFIG_PATH_BYTES_MAX + 1];
+        if (config_show(a, config_key(i), value_a, sizeof(value_a))) {
+            assert_true(config_show(b, config_key(i), value_b, sizeof(value_b)));
+            assert_string_equal(value_a, value_b);
+        }
+    }
+}
+
+/* Setting fails with this error, these words, and no change. */
+static void refused(const char *key, const char *value, int expected, const char *words) {
+    struct config config;
+    config_default(&config);
+    struct config before = config;
+    struct error_text error = {.text = ""};
+    assert_int_equal(config_set(&config, key, value, "here:7", &error), expected);
+    has(error.text, "here:7: ");
+    has(error.text, words);
+    same(&config, &before);
+}
+
+static void an_unknown_key_names_its_neighbour(void **state) {
+    (void)state;
+    refused("maxclient", "1", WEIR_ENOENT,
+            "unknown key \"maxclient\"; did you mean \"maxclients\"?");
+    refused("requirepas", "1", WEIR_ENOENT, "did you mean \"requirepass\"?");
+    refused("ports", "1", WEIR_ENOENT, "did you mean \"port\"?");
+    refused("appendonly", "yes", WEIR_ENOENT, "unknown key \"appendonly\"; weir serve --help");
+    refused("", "yes", WEIR_ENOENT, "weir serve --help");
+}
+
+static void a_value_out_of_range_names_the_range(void **state) {
+    (void)state;
+    refused("port", "65536", WEIR_EINVAL, "port \"65536\" is not possible; expected a port, 0 to");
+    refused("port", "-1", WEIR_EINVAL, "0 to 65535");
+    refused("port", "", WEIR_EINVAL, "0 to 65535");
+    refused("maxclients", "0", WEIR_EINVAL, "1 to 65000");
+    refused("maxclients", "65001", WEIR_EINVAL, "1 to 65000");
+    refused("maxmemory", "1tb", WEIR_EINVAL, "such as 0 (no limit), 100mb or 4gb");
+    refused("maxmemory", "mb", WEIR_EINVAL, "100mb");
+    refused("maxmemory", "99999999999gb", WEIR_EINVAL, "100mb");
+    refused("proto-max-bulk-len", "1023kb", WEIR_EINVAL, "1mb to 512mb");
+    refused("proto-max-bulk-len", "513mb", WEIR_EINVAL, "1mb to 512mb");
+    refused("durability", "always", WEIR_EINVAL, "fsync, write or none");
+    refused("machine", "sql", WEIR_EINVAL, "kv or log");
+    refused("machine", "./m.so", WEIR_EINVAL, "not in this version");
+    refused("id", "0", WEIR_EINVAL, "1 or greater");
+    refused("loglevel", "verbose", WEIR_EINVAL, "debug, notice or warning");
+    refused("listen", "7379", WEIR_EINVAL, "HOST:PORT");
+    refused("listen", ":7379", WEIR_EINVAL, "HOST:PORT");
+    refused("listen", "::1:7379", WEIR_EINVAL, "HOST:PORT");
+    refused("listen", "127.0.0.1:http", WEIR_EINVAL, "HOST:PORT");
+    refused("bind", "127.0.0.1 ::1", WEIR_EINVAL, "one address");
+    refused("dir", "", WEIR_EINVAL, "a path");
+    refused("map", "", WEIR_EINVAL, "fused, pair, split");
+}
+
+static void a_secret_is_not_repeated(void **state) {
+    (void)state;
+    char password[NODE_PASSWORD_BYTES_MAX + 2];
+    memset(password, 's', sizeof(password) - 1);
+    password[sizeof(password) - 1] = '\0';
+    refused("requirepass", password, WEIR_EINVAL, "requirepass \"...\" is not possible");
+    struct config config;
+    char shown[16];
+    config_default(&config);
+    assert_int_equal(config_set(&config, "requirepass", "secret", "here", NULL), 0);
+    assert_string_equal(config.password, "secret");
+    assert_false(config_show(&config, "requirepass", shown, sizeof(shown)));
+}
+
+static void set(struct config *config, const char *key, const char *value) {
+    struct error_text error = {.text = ""};
+    if (config_set(config, key, value, "here", &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+}
+
+static void units_are_those_of_redis(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } cases[] = {{"0", 0},         {"1", 1},           {"1b", 1},
+                 {"1k", 1000},     {"1kb", 1024},      {"2M", 2000000},
+                 {"2MB", 2097152}, {"3g", 3000000000}, {"3Gb", 3221225472}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct config config;
+        config_default(&config);
+        set(&config, "maxmemory", cases[i].text);
+        assert_true(config.memory_bytes_max == cases[i].bytes);
+    }
+}
+
+static void an_address_may_come_in_one_piece_or_two(void **state) {
+    (void)state;
+    struct config config;
+    char address[CONFIG_HOST_BYTES_MAX + 16];
+    config_default(&config);
+    config_address(&config, address);
+    assert_string_equal(address, "127.0.0.1:7379");
+    set(&config, "listen", "[::1]:6400");
+    config_address(&config, address);
+    assert_string_equal(address, "[::1]:6400");
+    set(&config, "port", "0");
+    set(&config, "bind", "10.0.0.1");
+    config_address(&config, address);
+    assert_string_equal(address, "10.0.0.1:0");
+    set(&config, "BIND", "[fe80::1]");
+    assert_string_equal(config.host, "fe80::1");
+}
+
+static void loopback_is_what_only_this_host_reaches(void **state) {
+    (void)state;
+    const char *inside[] = {"127.0.0.1", "127.9.9.9", "::1",
+                            "localhost", "LOCALHOST", "::ffff:127.0.0.1"};
+    const char *outside[] = {"0.0.0.0",
+                             "::",
+                             "10.0.0.1",
+                             "128.0.0.1",
+                             "127.0.0.1.example.com",
+                             "127.1",
+                             "",
+                             "::ffff:10.0.0.1",
+                             "localhost.example.com"};
+    for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++) {
+        assert_true(config_host_is_loopback(inside[i]));
+    }
+    for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
+        assert_false(config_host_is_loopback(outside[i]));
+    }
+}
+
+static void what_is_shown_can_be_set_again(void **state) {
+    (void)state;
+    struct config config;
+    config_default(&config);
+    set(&config, "id", "5");
+    set(&config, "map", "pair");
+    set(&config, "maxmemory", "5mb");
+    struct config again;
+    config_default(&again);
+    for (uint32_t i = 0; i < config_key_count(); i++) {
+        char value[CONFIG_PATH_BYTES_MAX + 1];
+        if (config_show(&config, config_key(i), value, sizeof(value))) {
+            set(&again, config_key(i), value);
+        }
+    }
+    config.connections_max_given = again.connections_max_given;
+    same(&config, &again);
+}
+
+/* ---- lines and files ----------------------------------------------------------------------- */
+
+static void split_refused(const char *text, const char *words) {
+    char line[128];
+    char *key = NULL;
+    char *value = NULL;
+    struct error_text error = {.text = ""};
+    (void)snprintf(line, sizeof(line), "%s", text);
+    assert_int_equal(config_line_split(line, &key, &value, &error), WEIR_EINVAL);
+    has(error.text, words);
+}
+
+static void split_gives(const char *text, const char *key_expected, const char *value_expected) {
+    char line[128];
+    char *key = NULL;
+    char *value = NULL;
+    struct error_text error = {.text = ""};
+    (void)snprintf(line, sizeof(line), "%s", text);
+    assert_int_equal(config_line_split(line, &key, &value, &error), 1);
+    assert_string_equal(key, key_expected);
+    assert_string_equal(value, value_expected);
+}
+
+static void a_line_is_a_key_and_a_value(void **state) {
+    (void)state;
+    char *key = NULL;
+    char *value = NULL;
+    char empty[] = " \t\r\n";
+    char comment[] = "  # port 1\n";
+    assert_int_equal(config_line_split(empty, &key, &value, NULL), 0);
+    assert_int_equal(config_line_split(comment, &key, &value, NULL), 0);
+    split_gives("port 1\n", "port", "1");
+    split_gives("\tport\t 1 \r\n", "port", "1");
+    split_gives("requirepass \"a b\\\"\\\\\\x41\\n\"\n", "requirepass", "a b\"\\A\n");
+    split_gives("requirepass 'a \\n \"b\"'\n", "requirepass", "a \\n \"b\"");
+    split_gives("save \"\"", "save", "");
+    split_refused("port", "the key \"port\" has no value");
+    split_refused("port 1 2", "more than one value");
+    split_refused("port \"1\" 2", "more than one value");
+    split_refused("port \"1\"2", "more than one value");
+    split_refused("port \"1", "the quote \" is not closed");
+    split_refused("port '1\"", "the quote ' is not closed");
+    split_refused("port \"\\", "is no escape");
+    split_refused("port \"\\q\"", "\\q is no escape");
+    split_refused("port \"\\x4\"", "\\x needs two hexadecimal digits");
+    split_refused("port \"\\x00\"", "not both 0");
+}
+
+static int read_text(struct config *config, const char *text, struct error_text *error) {
+    char path[] = "/tmp/weir_test_config.XXXXXX";
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    assert_int_equal(write(file, text, strlen(text)), (ssize_t)strlen(text));
+    assert_int_equal(close(file), 0);
+    int status = config_read(config, path, error);
+    assert_int_equal(unlink(path), 0);
+    return status;
+}
+
+static void a_file_is_wrong_at_a_line(void **state) {
+    (void)state;
+    struct config config;
+    struct config before;
+    struct error_text error = {.text = ""};
+    config_default(&config);
+    before = config;
+    assert_int_equal(read_text(&config, "# c\nport 1\n\nmaxclient 3\nport 2\n", &error),
+                     WEIR_ENOENT);
+    has(error.text, ":4: unknown key \"maxclient\"; did you mean \"maxclients\"?");
+    assert_int_equal(read_text(&config, "port 1\nport\n", &error), WEIR_EINVAL);
+    has(error.text, ":2: the key \"port\" has no value");
+    assert_int_equal(read_text(&config, "port x", &error), WEIR_EINVAL);
+    has(error.text, ":1: port \"x\" is not possible");
+    assert_int_equal(config_read(&config, "/nonexistent/weir.conf", &error), WEIR_ENOENT);
+    has(error.text, "/nonexistent/weir.conf");
+    same(&config, &before);
+}
+
+static void of_a_key_that_stands_twice_the_last_counts(void **state) {
+    (void)state;
+    struct config config;
+    struct error_text error = {.text = ""};
+    config_default(&config);
+    assert_int_equal(read_text(&config, "port 1\nmaxmemory 1mb\nport 2", &error), 0);
+    assert_int_equal(config.port, 2);
+    assert_int_equal(config.memory_bytes_max, 1048576);
+    assert_false(config.connections_max_given);
+}
+
+static void a_line_too_long_is_refused(void **state) {
+    (void)state;
+    char text[CONFIG_LINE_BYTES_MAX + 100];
+    struct config config;
+    struct error_text error = {.text = ""};
+    config_default(&config);
+    memset(text, ' ', sizeof(text));
+    memcpy(text + sizeof(text) - 8, "port 1\n", 8);
+    assert_int_equal(read_text(&config, text, &error), WEIR_EINVAL);
+    has(error.text, ":1: a line longer than 8191 bytes");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_unknown_key_names_its_neighbour),
+        cmocka_unit_test(a_value_out_of_range_names_the_range),
+        cmocka_unit_test(a_secret_is_not_repeated),
+        cmocka_unit_test(units_are_those_of_redis),
+        cmocka_unit_test(an_address_may_come_in_one_piece_or_two),
+        cmocka_unit_test(loopback_is_what_only_this_host_reaches),
+        cmocka_unit_test(what_is_shown_can_be_set_again),
+        cmocka_unit_test(a_line_is_a_key_and_a_value),
+        cmocka_unit_test(a_file_is_wrong_at_a_line),
+        cmocka_unit_test(of_a_key_that_stands_twice_the_last_counts),
+        cmocka_unit_test(a_line_too_long_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
