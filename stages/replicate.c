@@ -44,7 +44,8 @@ void replicate_fail(struct replicate_shard *shard, const char *sentence) {
         return;
     }
     shard->failed = true;
-    log_error("log_failed", "what=\"%s\"", sentence);
+    struct log_quoted quoted;
+    log_error("log_failed", "what=%s", log_quote(&quoted, sentence, strlen(sentence)));
     replicate_abandon(shard);
     node_fail(shard->node, sentence);
 }

@@ -104,10 +104,13 @@ static enum propose_result propose(struct replicate_shard *shard, struct batch *
     }
     uint8_t *entry = log_reserve(shard->log, length_bytes, false);
     if (entry == NULL) {
-        if (log_state(shard->log) == LOG_READY) {
+        enum log_state state = log_state(shard->log);
+        if (state == LOG_READY) {
             return PROPOSE_STALLED;
         }
-        writes_answer(batch, FATE_REFUSED, REFUSAL_DISK_FULL);
+        /* Failed, but not yet told: then it is no matter of room. */
+        writes_answer(batch, FATE_REFUSED,
+                      state == LOG_FULL ? REFUSAL_DISK_FULL : REFUSAL_NOT_LEADER);
         return PROPOSE_REFUSED;
     }
     uint8_t *position = entry + ENTRY_HEADER_BYTES;
@@ -140,6 +143,11 @@ static void note(struct replicate_shard *shard, struct batch *batch,
     batch->index = 0;
     batch->place = connection->last_index > commit ? connection->last_index : commit;
     batch->noted_last = log_last_index(shard->log);
+    if (shard->failed) {
+        /* Nothing waits any more, whatever was proposed and never committed. */
+        replicate_pass_batch(shard, batch, NULL, 0, 0);
+        return;
+    }
     if (batch->place <= shard->handed && shard->reading.head == BATCH_NO_BLOCK) {
         replicate_pass_batch(shard, batch, NULL, 0, 0);
         return;
