@@ -38,7 +38,7 @@ int io_directory_open(struct io *io, const char *path, bool create, int32_t *han
         const char *name;
         bool found;
         struct directory *parent = parent_of(&node->disk, path, &name, &found);
-        const struct file *file = parent == NULL ? NULL : directory_find(parent, name);
+        const struct file *file = parent == NULL ? NULL : disk_directory_find(parent, name);
         if (file != NULL && file->sort != FILE_DIRECTORY) {
             error_text_set(error, "cannot open the directory %s: something else has that name",
                            path);
@@ -50,7 +50,7 @@ int io_directory_open(struct io *io, const char *path, bool create, int32_t *han
         }
         directory = disk_directory_add(&node->disk, path);
         if (parent != NULL && file == NULL) {
-            directory_change(node, parent, "", name, file_create(node, FILE_DIRECTORY));
+            disk_directory_change(node, parent, "", name, file_create(node, FILE_DIRECTORY));
             directory_make_durable(parent, UINT64_MAX);
         }
     }
@@ -93,7 +93,7 @@ int io_directory_list(struct io *io, int32_t directory,
 static struct file *file_at_rest(struct world *world, uint32_t node, const char *path,
                                  const char *name) {
     struct directory *directory = disk_directory(&world_node(world, node)->disk, path);
-    return directory == NULL ? NULL : directory_find(directory, name);
+    return directory == NULL ? NULL : disk_directory_find(directory, name);
 }
 
 const uint8_t *world_file_bytes(struct world *world, uint32_t node, const char *directory,
@@ -126,7 +126,7 @@ static struct file *entry_put(struct world *world, uint32_t number, const char *
     struct directory *directory = disk_directory(&node->disk, path);
     ASSERT(directory != NULL);
     struct file *file = file_create(node, sort);
-    directory_change(node, directory, "", name, file);
+    disk_directory_change(node, directory, "", name, file);
     directory_make_durable(directory, UINT64_MAX);
     return file;
 }

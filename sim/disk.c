@@ -201,13 +201,13 @@ static void change_apply(struct entry_table *table, const struct directory_chang
     file_release(change->file, false);
 }
 
-struct file *directory_find(const struct directory *directory, const char *name) {
+struct file *disk_directory_find(const struct directory *directory, const char *name) {
     const struct directory_entry *entry = table_find(&directory->current, name);
     return entry == NULL ? NULL : entry->file;
 }
 
-void directory_change(struct node *node, struct directory *directory, const char *from,
-                      const char *to, struct file *file) {
+void disk_directory_change(struct node *node, struct directory *directory, const char *from,
+                           const char *to, struct file *file) {
     uint64_t capacity = directory->changes_capacity;
     directory->changes = world_grow(directory->changes, directory->changes_count, &capacity,
                                     sizeof(*directory->changes));

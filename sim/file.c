@@ -184,12 +184,12 @@ static void write_comes(struct world *world, struct sim_operation *write) {
 static int64_t open_comes(struct sim_operation *open) {
     struct node *node = open->port->io->node;
     struct directory *directory = open->directory;
-    struct file *file = directory_find(directory, open->from);
+    struct file *file = disk_directory_find(directory, open->from);
     if (open->open_flags & IO_OPEN_CREATE) {
         if (file != NULL)
             return -EEXIST;
         file = file_create(node, FILE_REGULAR);
-        directory_change(node, directory, "", open->from, file);
+        disk_directory_change(node, directory, "", open->from, file);
     }
     if (file == NULL)
         return -ENOENT;
@@ -216,11 +216,11 @@ static int64_t read_comes(const struct sim_operation *read) {
 }
 
 static int64_t names_come(const struct sim_operation *operation) {
-    struct file *file = directory_find(operation->directory, operation->from);
+    struct file *file = disk_directory_find(operation->directory, operation->from);
     if (file == NULL)
         return -ENOENT;
-    directory_change(operation->port->io->node, operation->directory, operation->from,
-                     operation->to, file);
+    disk_directory_change(operation->port->io->node, operation->directory, operation->from,
+                          operation->to, file);
     return 0;
 }
 

@@ -441,11 +441,11 @@ struct directory *disk_directory(struct disk *disk, const char *path);
 struct directory *disk_directory_add(struct disk *disk, const char *path);
 
 /* The file of a name, or NULL. */
-struct file *directory_find(const struct directory *directory, const char *name);
+struct file *disk_directory_find(const struct directory *directory, const char *name);
 
 /* Changes names, not durably: `from` disappears, `to` becomes this file; "" for neither. */
-void directory_change(struct node *node, struct directory *directory, const char *from,
-                      const char *to, struct file *file);
+void disk_directory_change(struct node *node, struct directory *directory, const char *from,
+                           const char *to, struct file *file);
 
 /* Makes the changes of names durable that were made up to a change of the disk. */
 void directory_make_durable(struct directory *directory, uint64_t sequence);

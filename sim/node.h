@@ -1,0 +1,81 @@
+#ifndef WEIR_SIM_NODE_H
+#define WEIR_SIM_NODE_H
+
+/*
+ * A whole node in the simulated world: the real stages, log, snapshots, raft core and machine,
+ * wired by the real pipeline, whose cores are stepped here, one after the other, on one thread.
+ * Only the io door is another one.
+ *
+ *   process   what sim_node_start makes: doors, memory, the pipeline.  It ends by itself after a
+ *             stop, a SHUTDOWN or a final failure, as `weir serve` does.
+ *   host      a node of the world: its disk outlives the process, and the next one starts from it.
+ *   schedule  which of the cores that could go on goes on next, and how large its budget is: drawn
+ *             from a seed of its own, so that one seed reproduces everything.
+ *
+ * A core that has nothing to do sleeps, as its thread would, until its door has something or a
+ * doorbell is rung.  If everything sleeps and the world has no event left, nobody will ever do
+ * anything: a wake-up that was forgotten shows as that.
+ *
+ * Death.  A process is never torn out of the middle: its memory would be lost.  Instead its disk
+ * dies at the chosen step (world_disk_die_after), the process ends on its own, since nothing it
+ * does reaches the disk any more, and then world_crash says what the power cut left, or world_kill
+ * that it was only the process.  What it acknowledged after the disk died it must have stored
+ * before.
+ *
+ * Whoever uses this links weir_sim before weir_stages.  One thread; allocates; a call that cannot
+ * work is a bug of the test and is asserted.
+ */
+
+#include "sim/world.h"
+#include "stages/node.h"
+
+struct sim_node;
+
+/* Zero means the usual value where it says so. */
+struct sim_node_options {
+    const char *map;             /* of two CPUs, 0 and 1: "fused", "pair", "split", "0:read+..." */
+    const char *machine;         /* NULL: kv */
+    uint64_t schedule_seed;      /* of the order of the cores, and of the budgets */
+    uint32_t budget_max;         /* each round's budget is drawn from [1, this]; 0: as threads do */
+    uint32_t batch_count;        /* power of two; 0: 64 */
+    uint32_t connections_max;    /* 0: 32 */
+    uint64_t snapshot_log_bytes; /* 0: never */
+    enum durability durability;
+};
+
+/* The data directory on every host, for world_file_bytes and the like. */
+extern const char sim_node_directory[];
+
+/* Where clients connect. */
+enum { SIM_NODE_PORT = 7379 };
+
+/*
+ * Starts a process on a host, which has none: makes the data directory if it was never made, takes
+ * its lock, recovers, starts the cores.  Blocks, that is, lets the world go on.  On error *error is
+ * the sentence that `weir serve` would say, and nothing is left; the result is serve's reason.
+ */
+int sim_node_start(struct sim_node **out, struct world *world, uint32_t host,
+                   const struct sim_node_options *options, struct error_text *error);
+
+/* Lets one core do one round; false if all of them sleep, or have ended. */
+bool sim_node_step(struct sim_node *node);
+
+/* Asks it to stop, as SIGTERM does. */
+void sim_node_stop(struct sim_node *node);
+
+/* Whether the process has come to its end: all cores at rest after a stop or a failure. */
+bool sim_node_ended(const struct sim_node *node);
+
+/* The sentence of a final failure; NULL: none. */
+const char *sim_node_failure(const struct sim_node *node);
+
+/* Whether clients are let in. */
+bool sim_node_serving(const struct sim_node *node);
+
+/* What the stages publish about themselves. */
+const struct node *sim_node_figures(const struct sim_node *node);
+
+/* Frees an ended process; and gives back its lock. */
+void sim_node_destroy(struct sim_node *node);
+
+#endif
