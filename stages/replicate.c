@@ -276,7 +276,7 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
     if ((waiting || (behind && (stopping || !shard->serving))) && want_applied(shard)) {
         result.work++; /* poll again at once */
     }
-    if (log_state(shard->log) == LOG_FULL && shard->timer_ns == 0) {
+    if (log_state(shard->log) == LOG_FULL && shard->timer_ns == 0 && !shard->stop_started) {
         shard->timer_ns = now_ns + REPLICATE_FULL_RETRY_NS;
         io_timer_set(shard->port, shard->timer_ns, 0);
     }

@@ -244,7 +244,15 @@ class Node:
         return self
 
     def read_log(self, process):
-        for line in process.stderr:
+        with process.stderr as stderr:
+            self.read_lines(stderr)
+        with self.changed:
+            if self.port is None:
+                self.port = 0
+            self.changed.notify_all()
+
+    def read_lines(self, stderr):
+        for line in stderr:
             text = line.decode(errors="replace").rstrip("\n")
             with self.changed:
                 self.lines.append(text)
@@ -252,10 +260,6 @@ class Node:
                 if ready:
                     self.port = int(ready.group(1))
                 self.changed.notify_all()
-        with self.changed:
-            if self.port is None:
-                self.port = 0
-            self.changed.notify_all()
 
     def log(self):
         """What it wrote to stderr so far; all of it once the process has ended."""
