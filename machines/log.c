@@ -353,33 +353,39 @@ static int log_snapshot_begin(struct machine *machine, const struct machine_mome
     return 0;
 }
 
+static void log_snapshot_head(const struct log_snapshot *snapshot, uint8_t *head) {
+    bytes_put_u64(head, LOG_MAGIC);
+    bytes_put_u64(head + 8, snapshot->index);
+    bytes_put_u64(head + 16, snapshot->log_time_ms);
+    bytes_put_u64(head + 24, snapshot->digest);
+    bytes_put_u64(head + 32, snapshot->count);
+}
+
 /* Copies at most `room` bytes of what comes next to `to`; how many. 0: all is written. */
 static uint32_t log_snapshot_copy(struct log_machine *log, uint8_t *to, uint32_t room) {
     struct log_snapshot *snapshot = &log->snapshot;
     uint8_t head[LOG_HEAD_BYTES];
     const uint8_t *from = head;
-    uint64_t head_bytes = sizeof(uint32_t);
-    uint64_t total = head_bytes;
+    uint64_t head_bytes = LOG_HEAD_BYTES;
+    uint64_t value_bytes = 0;
     if (snapshot->next == snapshot->count)
         return 0;
     if (snapshot->next == UINT64_MAX) {
-        bytes_put_u64(head, LOG_MAGIC);
-        bytes_put_u64(head + 8, snapshot->index);
-        bytes_put_u64(head + 16, snapshot->log_time_ms);
-        bytes_put_u64(head + 24, snapshot->digest);
-        bytes_put_u64(head + 32, snapshot->count);
-        total = head_bytes = LOG_HEAD_BYTES;
+        log_snapshot_head(snapshot, head);
     } else {
         const struct vector_element *value = vector_at(&log->values, snapshot->next);
-        bytes_put_u32(head, (uint32_t)value->word[1]);
-        total += value->word[1];
+        value_bytes = value->word[1];
+        head_bytes = sizeof(uint32_t);
+        bytes_put_u32(head, (uint32_t)value_bytes);
         if (snapshot->offset >= head_bytes)
-            from = (const uint8_t *)(uintptr_t)value->word[0] - head_bytes;
+            from = (const uint8_t *)(uintptr_t)value->word[0];
     }
-    const uint64_t end = snapshot->offset < head_bytes ? head_bytes : total;
-    const uint64_t left = end - snapshot->offset;
+    const uint64_t total = head_bytes + value_bytes;
+    const bool in_head = snapshot->offset < head_bytes;
+    const uint64_t begin = in_head ? snapshot->offset : snapshot->offset - head_bytes;
+    const uint64_t left = (in_head ? head_bytes : value_bytes) - begin;
     const uint32_t length = left < room ? (uint32_t)left : room;
-    memcpy(to, from + snapshot->offset, length);
+    memcpy(to, from + begin, length);
     snapshot->offset += length;
     if (snapshot->offset == total) {
         snapshot->next++; /* from UINT64_MAX to 0 */

@@ -82,6 +82,9 @@ enum machine_command_flags {
 enum {
     MACHINE_NAME_BYTES_MAX = 64,   /* no command's name is longer */
     MACHINE_SINK_BYTES_MAX = 4096, /* a machine never asks a sink for more at a time */
+    /* The reply of a write that answers a number, a status, or an error of one sentence: the room
+       without which such a write is not begun. */
+    MACHINE_WRITE_REPLY_BYTES = 256,
 };
 
 /* One row of a machine's command table. */
@@ -148,14 +151,13 @@ struct machine_run {
 enum machine_progress {
     MACHINE_DONE = 0,       /* next == count */
     MACHINE_MORE = 1,       /* out of budget: call again */
-    MACHINE_REPLY_FULL = 2, /* operations[next] is a read whose reply does not fit: nothing of it
-                               is in the stream, and reply->overflow_bytes tells how much room it
-                               needs.  Begin the writer anew with that room and call again (the
-                               cursor has been zeroed), or answer in its place and skip it. */
-    /* A write is never held up by its reply.  If that does not fit, the write has been applied,
-       nothing of its reply is in the stream, and the call returns at once with `next` behind it
-       (MACHINE_DONE or MACHINE_MORE) and reply->overflow_bytes not zero: the host closes that
-       connection, sets overflow_bytes to 0, and goes on. */
+    MACHINE_REPLY_FULL = 2, /* operations[next] has no room for its reply: nothing of it is in the
+                               stream, a write has changed nothing yet, and reply->overflow_bytes
+                               tells how much room it needs.  Begin the writer anew with that room
+                               and call again (the cursor has been zeroed).  Without that room,
+                               answer in a read's place and skip it; but a write is applied whatever
+                               its reply costs: set run->reply to NULL, so that nobody listens, call
+                               again, and close the connection. */
 };
 
 /* What validate says of a command before it may cost a quorum. */

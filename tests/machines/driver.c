@@ -88,7 +88,7 @@ static void driver_run(struct driver *driver, struct machine_operation *operatio
         const enum machine_progress progress = driver->operations->execute(driver->machine, &run);
         if (progress == MACHINE_REPLY_FULL) {
             ASSERT(reply_used_bytes(&writer) == 0 && writer.overflow_bytes > driver->region_bytes);
-            driver->region_bytes = writer.overflow_bytes;
+            driver->region_bytes = writer.overflow_bytes * 2;
             driver->region = realloc(driver->region, driver->region_bytes);
             ASSERT(driver->region != NULL);
             reply_begin(&writer, driver->region, driver->region_bytes);

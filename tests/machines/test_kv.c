@@ -4,7 +4,13 @@
 #include "tests/cmocka_wrapper.h"
 #include "tests/machines/driver.h"
 
+#include "base/checksum.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 static const struct machine_moment at_1000 = {.index = 1, .log_time_ms = 1000, .clock_ms = 1000};
 
@@ -43,10 +49,473 @@ static void a_key_is_absent_from_its_deadline_on(void **state) {
     driver_end(&driver);
 }
 
+static void put(struct driver *driver, uint64_t number, const char *value, uint64_t index) {
+    char key[32];
+    const struct kv_model_word words[3] = {
+        {"set", 3},
+        {key, (size_t)snprintf(key, sizeof(key), "key:%" PRIu64, number)},
+        {value, strlen(value)},
+    };
+    const struct machine_moment moment = driver_moment(index, 1000);
+    driver_execute(driver, words, 3, &moment, NULL);
+}
+
+static uint64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* ---- Growth ------------------------------------------------------------------------------------- */
+
+/* A split is the longest step of an insertion, and counted as what it looks at. */
+static void a_table_grows_to_a_million_without_a_long_step(void **state) {
+    (void)state;
+    struct machine_host host;
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 0);
+    host = driver.host;
+    struct memory memory;
+    struct kv_table table = {0};
+    memory_begin(&memory, &host);
+    struct random random;
+    random_seed(&random, 5);
+    uint64_t splits = 0;
+    uint32_t units_max = 0;
+    enum { COUNT = 1000000 };
+    struct kv_record **records = calloc(COUNT, sizeof(*records));
+    assert_non_null(records);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        struct kv_record *record = memory_take(&memory, sizeof(*record) + 4);
+        *record = (struct kv_record){.hash = random_u64(&random), .key_word = 4};
+        memcpy(record->bytes, &i, 4);
+        records[i] = record;
+        const uint32_t units = kv_table_insert(&table, &memory, record);
+        splits += units / KV_SEGMENT_RECORDS_MAX;
+        units_max = units > units_max ? units : units_max;
+    }
+    assert_true(units_max <= 2 * KV_SEGMENT_RECORDS_MAX);
+    assert_int_equal(splits + 1, table.segment_count);
+    /* 9 to 18 bytes of table a record: segments are between half and all of 8/9 full. */
+    assert_true((uint64_t)table.segment_count * MEMORY_PAGE_BYTES < (uint64_t)COUNT * 20);
+    for (uint32_t i = 0; i < COUNT; i++)
+        assert_non_null(kv_table_find(&table, records[i]->hash, records[i]->bytes, 4));
+    for (uint32_t i = 0; i < COUNT; i++)
+        kv_table_remove(&table, &memory, kv_table_slot_of(&table, records[i]));
+    assert_int_equal(table.count, 0);
+    /* Merging keeps up with removing, as far as the directory's spread lets it. */
+    assert_true(table.segment_count <= splits >> 3);
+    struct memory_retired retired = {0};
+    uint32_t budget = UINT32_MAX;
+    memory_retire(&memory, &retired);
+    assert_false(memory_retired_give(&retired, &host, &budget));
+    free(records);
+    driver_end(&driver);
+}
+
+/* Walks the whole order while records come and go: those that stay are met. */
+static void a_walk_meets_all_that_stays_while_the_table_changes(void **state) {
+    (void)state;
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 0);
+    struct memory memory;
+    struct kv_table table = {0};
+    memory_begin(&memory, &driver.host);
+    struct random random;
+    random_seed(&random, 6);
+    enum { STAY = 3000, COME = 60000 };
+    struct kv_record **comers = calloc(COME, sizeof(*comers));
+    assert_non_null(comers);
+    for (uint32_t i = 0; i < STAY + COME; i++) {
+        struct kv_record *record = memory_take(&memory, sizeof(*record) + 4);
+        *record = (struct kv_record){.hash = random_u64(&random), .key_word = 4};
+        memcpy(record->bytes, &i, 4);
+        if (i >= STAY)
+            comers[i - STAY] = record;
+        else
+            kv_table_insert(&table, &memory, record);
+    }
+    for (uint32_t round = 0; round < 6; round++) {
+        static uint8_t met[STAY];
+        memset(met, 0, sizeof(met));
+        uint64_t position = 0;
+        uint32_t moved = 0;
+        while (position != KV_POSITION_END) {
+            struct kv_record *records[KV_SEGMENT_RECORDS_MAX];
+            const uint32_t count = kv_table_walk(&table, &position, records);
+            for (uint32_t i = 0; i < count; i++) {
+                uint32_t number;
+                memcpy(&number, records[i]->bytes, 4);
+                if (number < STAY)
+                    met[number] = 1;
+            }
+            /* In even rounds 80 come a step, in odd ones they go. */
+            for (uint32_t i = 0; i < 80 && moved < COME; i++, moved++) {
+                if (round % 2 == 0)
+                    kv_table_insert(&table, &memory, comers[moved]);
+                else
+                    kv_table_remove(&table, &memory, kv_table_slot_of(&table, comers[moved]));
+            }
+        }
+        for (; moved < COME; moved++) {
+            if (round % 2 == 0)
+                kv_table_insert(&table, &memory, comers[moved]);
+            else
+                kv_table_remove(&table, &memory, kv_table_slot_of(&table, comers[moved]));
+        }
+        for (uint32_t i = 0; i < STAY; i++)
+            assert_int_equal(met[i], 1);
+    }
+    struct memory_retired retired = {0};
+    uint32_t budget = UINT32_MAX;
+    memory_retire(&memory, &retired);
+    memory_retired_give(&retired, &driver.host, &budget);
+    free(comers);
+    driver_end(&driver);
+}
+
+static void scan_returns_every_key_that_stays(void **state) {
+    (void)state;
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 3);
+    enum { STAY = 2000 };
+    for (uint64_t i = 0; i < STAY; i++)
+        put(&driver, i, "x", i + 1);
+    static uint8_t met[STAY];
+    memset(met, 0, sizeof(met));
+    char cursor[32] = "0";
+    uint64_t calls = 0;
+    do {
+        struct kv_model_text reply = {0};
+        char line[64];
+        snprintf(line, sizeof(line), "SCAN %s COUNT 7", cursor);
+        driver_command(&driver, line, &at_1000, &reply);
+        kv_model_text_append(&reply, "", 1);
+        const char *at = strstr(reply.data, "\r\n$") + 3;
+        at = strstr(at, "\r\n") + 2;
+        snprintf(cursor, sizeof(cursor), "%.*s", (int)strcspn(at, "\r"), at);
+        for (at = strstr(at, "key:"); at != NULL; at = strstr(at + 4, "key:")) {
+            const unsigned long number = strtoul(at + 4, NULL, 10);
+            if (number < STAY)
+                met[number] = 1;
+        }
+        kv_model_text_free(&reply);
+        /* The table grows meanwhile from 2000 to some 20000 keys. */
+        for (uint64_t i = 0; i < 60; i++)
+            put(&driver, STAY + calls * 60 + i, "x", i + 1);
+        calls++;
+    } while (strcmp(cursor, "0") != 0 && calls < 100000);
+    assert_true(calls < 100000);
+    for (uint64_t i = 0; i < STAY; i++)
+        assert_int_equal(met[i], 1);
+    driver_end(&driver);
+}
+
+/* ---- Slices --------------------------------------------------------------------------------------- */
+
+/* Each slice of a long command costs about its budget: 1000 units are 100 us, here at most a few
+ * milliseconds under any sanitizer, where the whole would be seconds. */
+static void long_commands_are_done_in_slices(void **state) {
+    (void)state;
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 2);
+    enum { PAIRS = 500000 };
+    struct kv_model_word *words = calloc(1 + 2 * PAIRS, sizeof(*words));
+    char(*keys)[16] = calloc(PAIRS, sizeof(*keys));
+    assert_true(words != NULL && keys != NULL);
+    words[0] = (struct kv_model_word){"mset", 4};
+    for (size_t i = 0; i < PAIRS; i++) {
+        words[1 + 2 * i] =
+            (struct kv_model_word){keys[i], (size_t)snprintf(keys[i], sizeof(keys[i]), "k%zu", i)};
+        words[2 + 2 * i] = (struct kv_model_word){"value", 5};
+    }
+    driver.budget = 1000;
+    driver_execute(&driver, words, 1 + 2 * PAIRS, &at_1000, NULL);
+    assert_true(driver.slices >= PAIRS / 1000);
+    driver_expect(&driver, "DBSIZE", &at_1000, ":500000\r\n");
+
+    driver.slices = 0;
+    struct kv_model_text reply = {0};
+    driver_command(&driver, "KEYS *9999", &at_1000, &reply);
+    assert_true(driver.slices >= PAIRS / 1000);
+    assert_memory_equal(reply.data, "*50\r\n", 5);
+    kv_model_text_free(&reply);
+
+    driver.slices = 0;
+    driver_command(&driver, "SCAN 0 COUNT 1000000 MATCH *9999", &at_1000, &reply);
+    assert_true(driver.slices >= PAIRS / 1000);
+    kv_model_text_free(&reply);
+
+    driver.slices = 0;
+    words[0] = (struct kv_model_word){"del", 3};
+    for (size_t i = 0; i < PAIRS; i++)
+        words[1 + i] = (struct kv_model_word){keys[i], strlen(keys[i])};
+    driver_execute(&driver, words, 1 + PAIRS, &at_1000, NULL);
+    assert_true(driver.slices >= PAIRS / 1000);
+    driver_expect(&driver, "DBSIZE", &at_1000, ":0\r\n");
+    free(words);
+    free(keys);
+    driver_end(&driver);
+}
+
+static void a_long_value_is_copied_in_slices(void **state) {
+    (void)state;
+    enum { LENGTH = 8 << 20 };
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 0);
+    char *value = malloc(LENGTH);
+    assert_non_null(value);
+    memset(value, 'v', LENGTH);
+    driver.budget = 1000;
+    const struct kv_model_word set[3] = {{"set", 3}, {"a", 1}, {value, LENGTH}};
+    driver_execute(&driver, set, 3, &at_1000, NULL);
+    assert_true(driver.slices >= LENGTH / 110000); /* 25 pieces of 4 KiB a slice */
+    driver.slices = 0;
+    struct kv_model_text reply = {0};
+    driver_command(&driver, "GET a", &at_1000, &reply);
+    assert_true(driver.slices >= LENGTH / 110000); /* 25 pieces of 4 KiB a slice */
+    assert_int_equal(reply.length, LENGTH + 12);
+    assert_memory_equal(reply.data + 10, value, LENGTH);
+    driver_expect(&driver, "APPEND a xyz", &at_1000, ":8388611\r\n");
+    driver.slices = 0;
+    driver_expect(&driver, "APPEND a xyz", &at_1000, ":8388614\r\n");
+    assert_true(driver.slices == 1); /* it has room now */
+    driver_command(&driver, "SET a short GET", &at_1000, &reply);
+    assert_int_equal(reply.length, LENGTH + 6 + 12);
+    driver_expect(&driver, "GET a", &at_1000, "$5\r\nshort\r\n");
+    kv_model_text_free(&reply);
+    free(value);
+    driver_end(&driver);
+}
+
+/* A pattern of stars against a key made for it: slices, and steps bounded by the product. */
+static void a_pathological_pattern_is_left_and_taken_up_again(void **state) {
+    (void)state;
+    enum { TEXT = 60000, RUN = 4000 };
+    char *text = malloc(TEXT);
+    char *pattern = malloc(RUN + 2);
+    assert_true(text != NULL && pattern != NULL);
+    memset(text, 'a', TEXT);
+
+    /* "a*a*a*...b": recursion would never end; here each star is settled once. */
+    for (size_t i = 0; i < RUN; i++)
+        pattern[i] = i % 2 == 0 ? 'a' : '*';
+    pattern[RUN] = 'b';
+    struct kv_pattern_state position = {0};
+    uint32_t units = 1u << 20;
+    assert_int_equal(kv_pattern_match((const uint8_t *)pattern, RUN + 1, (const uint8_t *)text,
+                                      TEXT, &position, &units),
+                     KV_PATTERN_DIFFERS);
+    assert_true((1u << 20) - units < 4 * (TEXT + RUN) / 64);
+
+    /* "*aaa...b": the product of both lengths, in slices. */
+    memset(pattern, 'a', RUN);
+    pattern[0] = '*';
+    uint64_t calls = 0;
+    enum kv_pattern_result result;
+    const uint64_t begin_ns = now_ns();
+    do {
+        units = 1000;
+        result = kv_pattern_match((const uint8_t *)pattern, RUN + 1, (const uint8_t *)text, TEXT,
+                                  &position, &units);
+        calls++;
+    } while (result == KV_PATTERN_MORE);
+    printf("  %d by %d: %" PRIu64 " slices of %.0f us\n", TEXT, RUN, calls,
+           (double)(now_ns() - begin_ns) / 1000.0 / (double)calls);
+    assert_int_equal(result, KV_PATTERN_DIFFERS);
+    assert_true(calls >= 1000 && calls <= (uint64_t)TEXT * RUN / 64000 + 2);
+    free(text);
+    free(pattern);
+}
+
+/* ---- Time and memory ------------------------------------------------------------------------------ */
+
+static void maintain_removes_what_is_due_and_nothing_shows_it(void **state) {
+    (void)state;
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 2);
+    for (uint64_t i = 0; i < 20000; i++) {
+        char line[64];
+        snprintf(line, sizeof(line), "SET k%" PRIu64 " v PX %" PRIu64, i, 1 + i * 7919 % 20000);
+        driver_command(&driver, line, &at_1000, NULL);
+    }
+    const struct machine_moment half = driver_moment(2, 11000);
+    uint64_t digests[4];
+    driver_expect(&driver, "DBSIZE", &half, ":10000\r\n");
+    for (uint32_t i = 0; i < 4; i++)
+        digests[i] = machine_kv.digest(driver.machine, i);
+    const uint64_t full = driver_digest_full(&driver);
+    assert_int_equal(machine_kv.record_count(driver.machine), 20000);
+    driver.budget = 100;
+    assert_true(driver_maintain(&driver, 11000) > 10000 / 100);
+    assert_int_equal(machine_kv.record_count(driver.machine), 10000);
+    assert_int_equal(machine_kv.next_deadline_ms(driver.machine), 11001);
+    driver_expect(&driver, "DBSIZE", &half, ":10000\r\n");
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_equal(machine_kv.digest(driver.machine, i), digests[i]);
+    assert_int_equal(driver_digest_full(&driver), full);
+    driver_maintain(&driver, 30000);
+    assert_int_equal(machine_kv.record_count(driver.machine), 0);
+    assert_int_equal(machine_kv.next_deadline_ms(driver.machine), UINT64_MAX);
+    driver_end(&driver);
+}
+
+static void flushall_gives_all_memory_back_in_slices(void **state) {
+    (void)state;
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 3);
+    const uint64_t base_bytes = machine_kv.memory_bytes(driver.machine);
+    for (uint64_t round = 0; round < 2; round++) {
+        for (uint64_t i = 0; i < 100000; i++)
+            put(&driver, i, "a value of some length, so that it is worth something", i + 1);
+        assert_int_equal(machine_kv.memory_bytes(driver.machine), driver.pages_bytes);
+        driver.budget = 100;
+        driver.slices = 0;
+        driver_expect(&driver, "FLUSHALL", &at_1000, "+OK\r\n");
+        assert_int_equal(driver.slices, 1);
+        driver_expect(&driver, "DBSIZE", &at_1000, ":0\r\n");
+        put(&driver, 1, "after", 1); /* the new content is not what is given back */
+        assert_true(driver_maintain(&driver, 1000) > 50);
+        driver_expect(&driver, "GET key:1", &at_1000, "$5\r\nafter\r\n");
+        driver_expect(&driver, "FLUSHDB ASYNC", &at_1000, "+OK\r\n");
+        driver_maintain(&driver, 1000);
+        assert_int_equal(machine_kv.memory_bytes(driver.machine), base_bytes);
+        assert_int_equal(driver.pages_bytes, base_bytes);
+        driver.budget = UINT32_MAX;
+    }
+    driver_end(&driver);
+}
+
+static void a_key_costs_what_we_say(void **state) {
+    (void)state;
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 4);
+    char value[65];
+    memset(value, 'v', 64);
+    value[64] = 0;
+    enum { COUNT = 300000 };
+    for (uint64_t i = 0; i < COUNT; i++) {
+        char key[17];
+        snprintf(key, sizeof(key), "key:%012" PRIu64, i);
+        const struct kv_model_word words[3] = {{"set", 3}, {key, 16}, {value, 64}};
+        driver_execute(&driver, words, 3, &at_1000, NULL);
+    }
+    const uint64_t bytes = machine_kv.memory_bytes(driver.machine) / COUNT;
+    printf("  %" PRIu64 " bytes a key of 16 with 64\n", bytes);
+    assert_true(bytes <= 117); /* 0.7 of Redis's 167 */
+    driver_end(&driver);
+}
+
+/* A machine tells what a read needs, and a write whose reply does not fit is applied all the same. */
+static void replies_that_do_not_fit(void **state) {
+    (void)state;
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 0);
+    driver_expect(&driver, "SET a 0123456789", &at_1000, "+OK\r\n");
+    struct machine_argument arguments[3] = {
+        {(const uint8_t *)"a", 1}, {(const uint8_t *)"1", 1}, {(const uint8_t *)"GET", 3}};
+    const uint64_t hash = machine_key_hash(arguments[0].data, 1, driver.options.hash_seed);
+    struct machine_operation operations[2] = {
+        {.arguments = arguments,
+         .key_hashes = &hash,
+         .argument_count = 3,
+         .key_count = 1,
+         .command_id = kv_commands[KV_ROW_SET].id,
+         .row = KV_ROW_SET},
+        {.arguments = arguments,
+         .key_hashes = &hash,
+         .argument_count = 1,
+         .key_count = 1,
+         .command_id = kv_commands[KV_ROW_GET].id,
+         .row = KV_ROW_GET},
+    };
+    uint8_t region[64];
+    struct reply_writer writer;
+    struct machine_run run = {
+        .operations = operations, .count = 2, .moment = at_1000, .reply = &writer, .budget = 1000};
+    reply_begin(&writer, region, 16);
+    assert_int_equal(machine_kv.execute(driver.machine, &run), MACHINE_MORE);
+    assert_int_equal(run.next, 1);
+    assert_int_equal(writer.overflow_bytes, 28);
+    assert_null(operations[0].reply);
+    assert_int_equal(reply_used_bytes(&writer), 0);
+
+    writer.overflow_bytes = 0;
+    assert_int_equal(machine_kv.execute(driver.machine, &run), MACHINE_REPLY_FULL);
+    assert_int_equal(run.next, 1);
+    assert_int_equal(writer.overflow_bytes, 19);
+    reply_begin(&writer, region, 19);
+    assert_int_equal(machine_kv.execute(driver.machine, &run), MACHINE_DONE);
+    assert_int_equal(operations[1].reply_bytes, 19);
+    assert_int_equal(region[16], '1');
+    driver_end(&driver);
+}
+
+/* ---- Tables ---------------------------------------------------------------------------------------- */
+
+static void a_tag_decides_the_partition_and_nothing_else(void **state) {
+    (void)state;
+    const char *const tagged[] = {"{user}a", "b{user}", "{user}"};
+    uint64_t first = machine_key_hash((const uint8_t *)tagged[0], 7, 9);
+    for (size_t i = 1; i < 3; i++) {
+        const uint64_t hash =
+            machine_key_hash((const uint8_t *)tagged[i], (uint32_t)strlen(tagged[i]), 9);
+        assert_int_equal(hash >> 48, first >> 48);
+        assert_int_not_equal(hash, first);
+    }
+    /* Not a tag: empty, not closed, closed before it is opened. */
+    const char *const untagged[] = {"{}a", "{user", "}user{", "a"};
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(
+            machine_key_hash((const uint8_t *)untagged[i], (uint32_t)strlen(untagged[i]), 9),
+            hash_key(untagged[i], strlen(untagged[i]), 9));
+}
+
+static void patterns_are_those_of_redis(void **state) {
+    (void)state;
+    static const struct {
+        const char *pattern;
+        const char *text;
+        bool matches;
+    } cases[] = {
+        {"", "", true},         {"*", "", true},          {"**", "", false},
+        {"", "a", false},       {"a", "a", true},         {"a*", "a", true},
+        {"*a", "ba", true},     {"*ab*", "aab", true},    {"?", "a", true},
+        {"?", "", false},       {"[abc]", "b", true},     {"[^abc]", "b", false},
+        {"[a-c]x", "bx", true}, {"[c-a]x", "bx", true},   {"[a", "a", true},
+        {"[", "a", false},      {"[^", "a", true},        {"\\*", "*", true},
+        {"\\*", "a", false},    {"\\", "\\", true},       {"a\\", "a\\", true},
+        {"[\\]]", "]", true},   {"h*l?o", "hello", true}, {"*l*l*l*", "hello", false},
+        {"[a-", "a", true},     {"[a-", "-", true},       {"a**b", "ab", true},
+        {"*?", "a", true},      {"a*?b", "ab", false},    {"[]]", "]", false},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct kv_pattern_state position = {0};
+        uint32_t units = 1000;
+        const enum kv_pattern_result result = kv_pattern_match(
+            (const uint8_t *)cases[i].pattern, (uint32_t)strlen(cases[i].pattern),
+            (const uint8_t *)cases[i].text, (uint32_t)strlen(cases[i].text), &position, &units);
+        if ((result == KV_PATTERN_MATCHES) != cases[i].matches)
+            fail_msg("%s against %s", cases[i].pattern, cases[i].text);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_is_set_and_got),
         cmocka_unit_test(a_key_is_absent_from_its_deadline_on),
+        cmocka_unit_test(a_table_grows_to_a_million_without_a_long_step),
+        cmocka_unit_test(a_walk_meets_all_that_stays_while_the_table_changes),
+        cmocka_unit_test(scan_returns_every_key_that_stays),
+        cmocka_unit_test(long_commands_are_done_in_slices),
+        cmocka_unit_test(a_long_value_is_copied_in_slices),
+        cmocka_unit_test(a_pathological_pattern_is_left_and_taken_up_again),
+        cmocka_unit_test(maintain_removes_what_is_due_and_nothing_shows_it),
+        cmocka_unit_test(flushall_gives_all_memory_back_in_slices),
+        cmocka_unit_test(a_key_costs_what_we_say),
+        cmocka_unit_test(replies_that_do_not_fit),
+        cmocka_unit_test(a_tag_decides_the_partition_and_nothing_else),
+        cmocka_unit_test(patterns_are_those_of_redis),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
