@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/decimal.h"
+#include "io/io.h"
 #include "machines/machine.h"
 #include "wire/resp_parse.h"
 
@@ -282,11 +283,33 @@ static void show_loglevel(const struct config *config, char *out, size_t capacit
     }
 }
 
+/* What is newer than the oldest kernel that weir runs on can be switched off, to see whether it is
+ * the cause of something. */
+static const struct {
+    const char *name;
+    uint32_t features;
+} feature_sets[] = {{"all", IO_FEATURES_ALL}, {"floor", 0}};
+
+static const char *take_io_features(struct config *config, const char *value) {
+    for (size_t i = 0; i < ARRAY_COUNT(feature_sets); i++) {
+        if (strcmp(feature_sets[i].name, value) == 0) {
+            config->io_features = feature_sets[i].features;
+            return TAKEN;
+        }
+    }
+    return "all (what the kernel has) or floor (what Linux 6.1 has)";
+}
+
+static void show_io_features(const struct config *config, char *out, size_t capacity) {
+    (void)snprintf(out, capacity, "%s", config->io_features == 0 ? "floor" : "all");
+}
+
 static const struct config_row rows[] = {
     {"bind", take_bind, show_bind},
     {"dir", take_dir, show_dir},
     {"durability", take_durability, show_durability},
     {"id", take_id, show_id},
+    {"io-features", take_io_features, show_io_features},
     {"listen", take_listen, show_listen},
     {"loglevel", take_loglevel, show_loglevel},
     {"machine", take_machine, show_machine},
@@ -307,6 +330,7 @@ void config_default(struct config *config) {
                               .port = CONFIG_PORT_DEFAULT,
                               .machine = "kv",
                               .durability = DURABILITY_FSYNC,
+                              .io_features = IO_FEATURES_ALL,
                               .connections_max = CONFIG_CLIENTS_DEFAULT,
                               .bulk_bytes_max = RESP_BULK_LENGTH_DEFAULT,
                               .snapshot_log_bytes = CONFIG_SNAPSHOT_LOG_DEFAULT,

@@ -48,6 +48,7 @@ struct config {
     uint32_t bulk_bytes_max;                        /* proto-max-bulk-len */
     uint64_t snapshot_log_bytes;                    /* snapshot-log-bytes; 0: never */
     enum log_level log_level;                       /* loglevel */
+    uint32_t io_features;                           /* io-features: mask of enum io_feature */
 };
 
 /* The defaults. */

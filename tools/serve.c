@@ -16,6 +16,8 @@
 
 #include "tools/serve.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -36,6 +38,9 @@
 #include "tools/config.h"
 #include "tools/serve_host.h"
 #include "tools/serve_node.h"
+
+/* Where gauge files are: memory, with names. */
+#define GAUGE_DIRECTORY "/dev/shm"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -86,7 +91,7 @@ static const char usage[] =
     "  --help               this text\n"
     "\n"
     "Keys of the file, beside those in brackets: requirepass, maxclients, maxmemory,\n"
-    "proto-max-bulk-len, snapshot-log-bytes, loglevel.\n"
+    "proto-max-bulk-len, snapshot-log-bytes, io-features, loglevel.\n"
     "\n"
     "Exit status: 0 stopped on request, 1 failed, 2 usage or configuration.\n";
 
@@ -202,12 +207,37 @@ static void build_stage_options(struct serve *serve, const void *options[STAGE_C
     options[STAGE_APPLY] = &serve->apply_options;
 }
 
+/* Gauge files are left behind by a crash, for a post-mortem; this node's next life removes them. */
+static void remove_old_gauges(const struct serve *serve) {
+    char prefix[64];
+    int length = snprintf(prefix, sizeof(prefix), "weir-%016llx-%llu-",
+                          (unsigned long long)serve->options.identity.cluster_id,
+                          (unsigned long long)serve->options.identity.node_id);
+    DIR *directory = opendir(GAUGE_DIRECTORY);
+    if (directory == NULL) {
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        char *end;
+        if (strncmp(entry->d_name, prefix, (size_t)length) != 0) {
+            continue;
+        }
+        long pid = strtol(entry->d_name + length, &end, 10);
+        if (*end == '\0' && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH) {
+            (void)unlinkat(dirfd(directory), entry->d_name, 0);
+        }
+    }
+    (void)closedir(directory);
+}
+
 /* The gauge file of this process, or NULL where there is no shared memory. */
 static const char *choose_gauge_path(struct serve *serve) {
-    if (access("/dev/shm", W_OK) != 0) {
+    if (access(GAUGE_DIRECTORY, W_OK) != 0) {
         return NULL;
     }
-    (void)snprintf(serve->gauge_path, sizeof(serve->gauge_path), "/dev/shm/weir-%016llx-%llu-%ld",
+    remove_old_gauges(serve);
+    (void)snprintf(serve->gauge_path, sizeof(serve->gauge_path),
+                   GAUGE_DIRECTORY "/weir-%016llx-%llu-%ld",
                    (unsigned long long)serve->options.identity.cluster_id,
                    (unsigned long long)serve->options.identity.node_id, (long)getpid());
     return serve->gauge_path;
@@ -217,7 +247,7 @@ static int create_pipeline(struct serve *serve, struct error_text *error) {
     struct pipeline_options options = {.node = serve->node,
                                        .map = &serve->map,
                                        .gauge_path = choose_gauge_path(serve),
-                                       .io_features_allowed = IO_FEATURES_ALL};
+                                       .io_features_allowed = serve->config.io_features};
     build_stage_options(serve, options.stage_options);
     return pipeline_create(&serve->pipeline, &options, error);
 }
