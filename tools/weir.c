@@ -7,16 +7,10 @@
 
 #include "base/bytes.h"
 #include "bench/load.h"
+#include "tools/init.h"
+#include "tools/inspect.h"
 #include "tools/serve.h"
 #include "tools/top.h"
-#if __has_include("tools/init.h")
-#include "tools/init.h"
-#define HAS_INIT 1
-#endif
-#if __has_include("tools/inspect.h")
-#include "tools/inspect.h"
-#define HAS_INSPECT 1
-#endif
 
 enum { EXIT_USAGE = 2 };
 
@@ -28,12 +22,8 @@ static const struct {
     {"serve", "runs a node", serve_main},
     {"top", "shows where the time of a running node goes, stage by stage", top_main},
     {"bench", "generates load and measures throughput and latency", load_main},
-#ifdef HAS_INIT
     {"init", "creates the data directory of a node", init_main},
-#endif
-#ifdef HAS_INSPECT
     {"inspect", "prints and verifies log, snapshots, term and vote", inspect_main},
-#endif
 };
 
 static void print_usage(FILE *stream) {
