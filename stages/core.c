@@ -171,20 +171,21 @@ static void core_park(struct core *core, uint32_t stop_seen) {
     core_disarm(core);
 }
 
-/* Asks the shards that may come to rest to do so; true once all of this core have. */
-static bool core_drain(struct core *core) {
-    struct stage_moment moment = {.monotonic_ns = io_monotonic_ns(core->io),
-                                  .wall_ms = io_wall_ms(core->io)};
+/* Asks the shards that may come to rest to do so; says whether all of this core have, and in *moved
+ * whether one has just now. */
+static bool core_drain_pass(struct core *core, const struct stage_moment *moment, bool *moved) {
     bool all = true;
+    *moved = false;
     for (uint32_t i = 0; i < core->shard_count; i++) {
         struct runner_shard *shard = core->shards[i];
         if (shard->drained != 0) {
             continue;
         }
         if (pipeline_drained_before(core->pipeline, shard->stage->id) &&
-            shard->stage->drain(shard->state, &moment)) {
+            shard->stage->drain(shard->state, moment)) {
             /* Partner: the acquire in pipeline_drained_before, on the cores behind. */
             atomic_store_release_u32(&shard->drained, 1);
+            *moved = true;
             for (uint32_t other = 0; other < core->pipeline->core_count; other++) {
                 if (other != core->index) {
                     io_wake(core->pipeline->cores[other].io);
@@ -195,6 +196,19 @@ static bool core_drain(struct core *core) {
         }
         core_ring_bells(core, shard);
     }
+    return all;
+}
+
+/* True once all shards of this core are at rest.  The map may poll a stage before the one that it
+ * waits for, so it is asked again for as long as that changes something: nobody wakes us for it. */
+static bool core_drain(struct core *core) {
+    struct stage_moment moment = {.monotonic_ns = io_monotonic_ns(core->io),
+                                  .wall_ms = io_wall_ms(core->io)};
+    bool moved;
+    bool all;
+    do {
+        all = core_drain_pass(core, &moment, &moved);
+    } while (moved && !all);
     return all;
 }
 
