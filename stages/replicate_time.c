@@ -51,8 +51,13 @@ bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns) {
         return false; /* an entry already says that it has passed; apply will see it */
     }
     if (replicate_log_time(shard, now_ns) < deadline_ms) {
-        /* The first nanosecond of the millisecond in which it is due. */
-        uint64_t due_ns = shard->base_ns + (deadline_ms - shard->base_ms) * 1000000;
+        /* The first nanosecond of the millisecond in which it is due.  Clients choose deadlines,
+           and the clock's nanoseconds end in 584 years. */
+        uint64_t left_ms = deadline_ms - shard->base_ms;
+        if (left_ms > (UINT64_MAX - shard->base_ns) / 1000000) {
+            return false;
+        }
+        uint64_t due_ns = shard->base_ns + left_ms * 1000000;
         if (shard->timer_ns == 0 || due_ns < shard->timer_ns || shard->timer_ns <= now_ns) {
             shard->timer_ns = due_ns;
             io_timer_set(shard->port, due_ns, 0);
