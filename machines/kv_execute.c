@@ -6,8 +6,9 @@
  *
  * What else may happen: the budget ends (between operations, or in the middle of a long one, which
  * keeps its place in the cursor); a snapshot must have a record first, and the run waits; a reply
- * does not fit. A read whose reply does not fit leaves no trace and can be called again; a write
- * has been applied, and says with overflow_bytes that nobody was told.
+ * does not fit. An operation whose reply does not fit leaves no trace and can be called again: a
+ * read writes none of it; a write is not begun without room for a short reply, and SET, whose GET
+ * answers the old value, writes that before it changes anything.
  */
 
 #include "machines/kv.h"
@@ -66,20 +67,17 @@ enum machine_progress kv_execute(struct machine *machine, struct machine_run *ru
         struct machine_operation *operation = &run->operations[run->next];
         ASSERT_HOT(operation->row < KV_ROWS &&
                    kv_commands[operation->row].id == operation->command_id);
-        if (operation->reply == NULL && run->reply != NULL)
-            operation->reply = run->reply->position;
+        const bool writes = (kv_commands[operation->row].flags & MACHINE_WRITE) != 0;
+        if (machine_reply_start(run, writes) == MACHINE_REPLY_FULL)
+            return MACHINE_REPLY_FULL;
         call.operation = operation;
         if (kv_handlers[operation->row](&call) == KV_MORE)
             return MACHINE_MORE;
         kv_spend(&call, 1);
         run->cursor = (struct machine_cursor){0};
-        const bool writes = (kv_commands[operation->row].flags & MACHINE_WRITE) != 0;
-        const enum machine_progress replied = machine_reply_finish(run, writes);
-        if (replied == MACHINE_REPLY_FULL)
+        if (machine_reply_finish(run) == MACHINE_REPLY_FULL)
             return MACHINE_REPLY_FULL;
         run->next++;
-        if (replied == MACHINE_MORE)
-            return run->next == run->count ? MACHINE_DONE : MACHINE_MORE;
     }
     return MACHINE_DONE;
 }

@@ -127,6 +127,8 @@ enum kv_step kv_set(struct kv_call *call) {
         return KV_MORE;
     if (options.get && kv_set_reply_old(call, &found) == KV_MORE)
         return KV_MORE;
+    if (call->reply != NULL && call->reply->overflow_bytes > 0)
+        return KV_DONE; /* the old value does not fit: nothing is changed, called again with room */
     if (refused) {
         if (!options.get)
             kv_reply_null(call);

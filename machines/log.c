@@ -308,20 +308,16 @@ static enum machine_progress log_execute(struct machine *machine, struct machine
         struct machine_operation *operation = &run->operations[run->next];
         if (run->budget == 0)
             return MACHINE_MORE;
-        if (operation->reply == NULL && run->reply != NULL)
-            operation->reply = run->reply->position;
+        const bool writes = (log_commands[operation->row].flags & MACHINE_WRITE) != 0;
+        if (machine_reply_start(run, writes) == MACHINE_REPLY_FULL)
+            return MACHINE_REPLY_FULL;
         if (log_operation(log, run, operation) == MACHINE_MORE)
             return MACHINE_MORE;
         log_spend(&run->budget, 1);
         run->cursor = (struct machine_cursor){0};
-        const uint32_t flags = log_commands[operation->row].flags;
-        const enum machine_progress progress =
-            machine_reply_finish(run, (flags & MACHINE_WRITE) != 0);
-        if (progress == MACHINE_REPLY_FULL)
-            return progress;
+        if (machine_reply_finish(run) == MACHINE_REPLY_FULL)
+            return MACHINE_REPLY_FULL;
         run->next++;
-        if (progress == MACHINE_MORE)
-            return run->next == run->count ? MACHINE_DONE : MACHINE_MORE;
     }
     return MACHINE_DONE;
 }

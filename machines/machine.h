@@ -316,11 +316,18 @@ uint32_t machine_key_indexes(const struct machine_command *command, uint32_t arg
                              uint32_t *first, uint32_t *step);
 
 /*
- * For machines: what to do about the reply of operations[next], which has just been executed and
- * wrote from operation->reply on.  MACHINE_DONE: it is there.  MACHINE_REPLY_FULL (a read) and
- * MACHINE_MORE (a write): it did not fit, and the stream is as described at those names.
+ * For machines: notes where the reply of operations[next], which is about to be executed or to go
+ * on, begins.  MACHINE_REPLY_FULL: it is a write that was not begun, and there is less room than
+ * MACHINE_WRITE_REPLY_BYTES; otherwise MACHINE_DONE.
  */
-enum machine_progress machine_reply_finish(struct machine_run *run, bool is_write);
+enum machine_progress machine_reply_start(struct machine_run *run, bool is_write);
+
+/*
+ * For machines: what to do about the reply of operations[next], which has just been executed and
+ * wrote from operation->reply on.  MACHINE_DONE: it is there.  MACHINE_REPLY_FULL: it did not fit,
+ * and the stream is as described at that name; a write must not have changed anything then.
+ */
+enum machine_progress machine_reply_finish(struct machine_run *run);
 
 /* The row of a command id, or -1. */
 int32_t machine_id_find(const struct machine_operations *operations, uint16_t id);

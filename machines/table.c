@@ -113,7 +113,20 @@ int32_t machine_id_find(const struct machine_operations *operations, uint16_t id
 
 /* ---- Replies ---------------------------------------------------------------------------------------- */
 
-enum machine_progress machine_reply_finish(struct machine_run *run, bool is_write) {
+enum machine_progress machine_reply_start(struct machine_run *run, bool is_write) {
+    struct machine_operation *operation = &run->operations[run->next];
+    struct reply_writer *reply = run->reply;
+    if (reply == NULL || operation->reply != NULL)
+        return MACHINE_DONE;
+    if (is_write && reply->end - reply->position < MACHINE_WRITE_REPLY_BYTES) {
+        reply->overflow_bytes = MACHINE_WRITE_REPLY_BYTES;
+        return MACHINE_REPLY_FULL;
+    }
+    operation->reply = reply->position;
+    return MACHINE_DONE;
+}
+
+enum machine_progress machine_reply_finish(struct machine_run *run) {
     struct machine_operation *operation = &run->operations[run->next];
     struct reply_writer *reply = run->reply;
     if (reply == NULL)
@@ -129,7 +142,7 @@ enum machine_progress machine_reply_finish(struct machine_run *run, bool is_writ
     reply->overflow_bytes = needed_bytes;
     operation->reply = NULL;
     operation->reply_bytes = 0;
-    return is_write ? MACHINE_MORE : MACHINE_REPLY_FULL;
+    return MACHINE_REPLY_FULL;
 }
 
 /* ---- Machines --------------------------------------------------------------------------------------- */

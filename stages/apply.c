@@ -75,10 +75,12 @@ static void run_begin(struct apply_shard *shard) {
     shard->argument_count = 0;
 }
 
-static void run_start(struct apply_shard *shard, bool has_writes) {
+/* A batch with an entry has its moment as a whole: a run without writes in it, cut off by a command
+ * that the machine never sees, is no earlier than the runs before it. */
+static void run_start(struct apply_shard *shard) {
     struct apply_work *work = &shard->work;
     struct machine_moment *moment = &work->run.moment;
-    if (has_writes) {
+    if (work->entry_open) {
         moment->index = work->header.index;
         moment->log_time_ms = work->header.log_time_ms;
         moment->random = work->header.chain; /* the same on every replica, unknown before */
@@ -108,12 +110,10 @@ static bool batch_next(struct apply_shard *shard) {
     }
     run_begin(shard);
     work->run_first = work->command;
-    bool has_writes = false;
     while (work->command < batch->command_count) {
         command = &batch->commands[work->command];
         if (command->fate == FATE_WRITE) {
             run_add_write(shard);
-            has_writes = true;
         } else if (command->fate == FATE_READ) {
             run_add_read(shard, command);
         } else {
@@ -121,15 +121,7 @@ static bool batch_next(struct apply_shard *shard) {
         }
         work->command++;
     }
-    if (has_writes) {
-        uint64_t room = (uint64_t)(batch->reply.end - batch->reply.position);
-        uint64_t need = (uint64_t)work->run.count * APPLY_WRITE_REPLY_BYTES;
-        if (room < need) {
-            /* Best effort: without it a write whose reply does not fit ends the connection. */
-            (void)apply_replies_grow(shard, batch, need);
-        }
-    }
-    run_start(shard, has_writes);
+    run_start(shard);
     return true;
 }
 
@@ -145,7 +137,7 @@ static bool entry_next(struct apply_shard *shard) {
             shard->argument_count + BATCH_ARGUMENTS_MAX < shard->arguments_capacity)) {
         run_add_write(shard);
     }
-    run_start(shard, true);
+    run_start(shard);
     return true;
 }
 
@@ -168,7 +160,9 @@ static void run_replies(struct apply_shard *shard, uint32_t done) {
     node_figure_add(&shard->node->apply.writes, done - reads);
 }
 
-/* A read's reply does not fit: more room, or it is refused and the run ends before it. */
+/* A reply does not fit: more room.  Or a read is refused, and the run ends before it; a write is
+ * applied all the same, with what is behind it in the run, and the client, who cannot be told, must
+ * not guess. */
 static void run_reply_full(struct apply_shard *shard) {
     struct apply_work *work = &shard->work;
     struct batch *batch = work->batch;
@@ -180,6 +174,11 @@ static void run_reply_full(struct apply_shard *shard) {
         return;
     }
     uint32_t refused = work->run_first + work->run.next;
+    if (batch->commands[refused].fate == FATE_WRITE) {
+        batch->flags |= BATCH_ABORT;
+        work->run.reply = NULL;
+        return;
+    }
     run_replies(shard, work->run.next);
     work->running = false;
     ASSERT(batch->commands[refused].fate == FATE_READ);
@@ -213,12 +212,6 @@ static bool run_continue(struct apply_shard *shard, uint32_t *units) {
         ASSERT(work->run.next == work->run.count);
         run_replies(shard, work->run.count);
         work->running = false;
-        if (work->batch != NULL && work->batch->reply.overflow_bytes > 0) {
-            /* A write applied and its reply found no room: the client must not guess. */
-            work->batch->flags |= BATCH_ABORT;
-            struct reply_writer *writer = &work->batch->reply;
-            reply_rewind(writer, (struct reply_mark){.position = writer->position});
-        }
         return true;
     case MACHINE_MORE: *units = 0; return false;
     case MACHINE_REPLY_FULL: run_reply_full(shard); return true;
@@ -340,8 +333,11 @@ static void publish(struct apply_shard *shard) {
         node_figure_set(&figures->memory_bytes, shard->operations->memory_bytes(shard->machine));
         node_figure_set(&figures->record_count, shard->operations->record_count(shard->machine));
         node_figure_set(&figures->next_deadline_ms, deadline_ms);
-        if (deadline_ms < shard->deadline_told_ms) {
-            note_send(shard); /* it must set its timer earlier */
+        /* Earlier than what it knows; or what it knows has passed, and its timer with it. */
+        if (deadline_ms < shard->deadline_told_ms ||
+            (deadline_ms > shard->deadline_told_ms &&
+             shard->deadline_told_ms <= shard->tail.log_time_ms)) {
+            note_send(shard);
         }
         shard->deadline_told_ms = deadline_ms;
     }

@@ -13,8 +13,6 @@
 enum {
     /* Machine units (about 100 ns) a poll: 200 µs. */
     APPLY_POLL_UNITS = 2000,
-    /* Room kept for the reply of a write: an integer, a status, an error of one sentence. */
-    APPLY_WRITE_REPLY_BYTES = 128,
     /* Items taken from the ring at a time. */
     APPLY_INTAKE_MAX = 16,
     /* The first block of a batch whose replies exceed its own room. */

@@ -406,7 +406,8 @@ static void a_key_costs_what_we_say(void **state) {
     driver_end(&driver);
 }
 
-/* A machine tells what a read needs, and a write whose reply does not fit is applied all the same. */
+/* A machine tells what a reply needs before it changes anything; a write to which nobody listens is
+ * applied all the same. */
 static void replies_that_do_not_fit(void **state) {
     (void)state;
     struct driver driver;
@@ -429,18 +430,26 @@ static void replies_that_do_not_fit(void **state) {
          .command_id = kv_commands[KV_ROW_GET].id,
          .row = KV_ROW_GET},
     };
-    uint8_t region[64];
+    uint8_t region[512];
     struct reply_writer writer;
     struct machine_run run = {
         .operations = operations, .count = 2, .moment = at_1000, .reply = &writer, .budget = 1000};
-    reply_begin(&writer, region, 16);
-    assert_int_equal(machine_kv.execute(driver.machine, &run), MACHINE_MORE);
-    assert_int_equal(run.next, 1);
-    assert_int_equal(writer.overflow_bytes, 28);
+    reply_begin(&writer, region, MACHINE_WRITE_REPLY_BYTES - 1);
+    assert_int_equal(machine_kv.execute(driver.machine, &run), MACHINE_REPLY_FULL);
+    assert_int_equal(run.next, 0);
+    assert_int_equal(writer.overflow_bytes, MACHINE_WRITE_REPLY_BYTES);
     assert_null(operations[0].reply);
     assert_int_equal(reply_used_bytes(&writer), 0);
+    driver_expect(&driver, "GET a", &at_1000, "$10\r\n0123456789\r\n");
 
-    writer.overflow_bytes = 0;
+    run.reply = NULL;
+    run.count = 1;
+    assert_int_equal(machine_kv.execute(driver.machine, &run), MACHINE_DONE);
+    driver_expect(&driver, "GET a", &at_1000, "$1\r\n1\r\n");
+
+    run.reply = &writer;
+    run.count = 2;
+    reply_begin(&writer, region, 16);
     assert_int_equal(machine_kv.execute(driver.machine, &run), MACHINE_REPLY_FULL);
     assert_int_equal(run.next, 1);
     assert_int_equal(writer.overflow_bytes, 19);
