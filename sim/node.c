@@ -27,8 +27,6 @@
 enum {
     /* The least that a log may have: a few dozen of the largest commands fill a segment. */
     SEGMENT_BYTES = 1024 * 1024,
-    /* Four of these in one write of the log. */
-    BULK_BYTES_MAX = 48 * 1024,
     WRITE_BYTES_MAX = 64 * 1024,
     /* A batch's writes: a value of the largest size behind a full buffer; less than half of the
        log's memory. */
@@ -103,13 +101,13 @@ static void build_options(struct sim_node *node, const struct sim_node_options *
     options->machine = machine;
     options->machine_options = (struct machine_options){
         .partition_bits = bits_max < PARTITION_BITS ? bits_max : PARTITION_BITS,
-        .value_bytes_max = BULK_BYTES_MAX};
+        .value_bytes_max = SIM_NODE_BULK_BYTES_MAX};
     options->durability = asked->durability;
     options->batch_count = or_default(asked->batch_count, BATCHES_DEFAULT);
     options->connections_max = or_default(asked->connections_max, CONNECTIONS_DEFAULT);
     options->connection_batches_max = CONNECTION_BATCHES;
     resp_limits_default(&options->resp_limits);
-    options->resp_limits.bulk_length_max = BULK_BYTES_MAX;
+    options->resp_limits.bulk_length_max = SIM_NODE_BULK_BYTES_MAX;
     options->resp_limits.argument_count_max = ARGUMENTS_MAX;
     options->resp_limits.command_length_max = 2 * ENTRY_BYTES_MAX;
     ASSERT(resp_limits_valid(&options->resp_limits));

@@ -46,8 +46,11 @@ struct sim_node_options {
 /* The data directory on every host, for world_file_bytes and the like. */
 extern const char sim_node_directory[];
 
-/* Where clients connect. */
-enum { SIM_NODE_PORT = 7379 };
+enum {
+    SIM_NODE_PORT = 7379, /* where clients connect */
+    /* The largest value: some twenty of them fill a segment. */
+    SIM_NODE_BULK_BYTES_MAX = 48 * 1024,
+};
 
 /*
  * Starts a process on a host, which has none: makes the data directory if it was never made, takes

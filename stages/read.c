@@ -70,6 +70,7 @@ struct read_shard {
     uint32_t connections_max;
     uint32_t marker_first;  /* batch id of marker 0 */
     uint32_t open_count;    /* connections not FREE */
+    uint32_t buffers_free;  /* in the kernel's hands, as far as completions were taken */
     uint32_t starved_head;  /* connections waiting for a buffer */
     uint32_t unmarked_head; /* connections waiting for a marker */
     uint32_t refusals;      /* being told that there are too many */
@@ -112,6 +113,7 @@ static int read_init(void **out, const struct stage_environment *environment,
     shard->from_write = pipeline_ring(pipeline, STAGE_WRITE, 0, STAGE_READ, environment->shard);
     shard->connections_max = shard->node->options->connections_max;
     shard->marker_first = shard->node->options->batch_count;
+    shard->buffers_free = shard->node->options->batch_count;
     shard->starved_head = BATCH_NO_BLOCK;
     shard->unmarked_head = BATCH_NO_BLOCK;
     shard->listener = -1;
@@ -222,6 +224,12 @@ static void mark_if_rested(struct read_shard *shard, uint32_t slot, uint64_t now
 
 /* ---- receiving ----------------------------------------------------------------------------- */
 
+static void buffer_give_back(struct read_shard *shard, uint32_t index) {
+    ASSERT(shard->buffers_free < shard->marker_first);
+    shard->buffers_free++;
+    io_buffer_return(shard->io, index);
+}
+
 static void receive_arm(struct read_shard *shard, uint32_t slot) {
     struct read_connection *connection = &shard->connections[slot];
     ASSERT(connection->state == READ_OPEN && !connection->armed);
@@ -283,7 +291,8 @@ static void on_receive(struct read_shard *shard, const struct io_completion *com
     /* A slot is freed only after its receive has ended, so no completion is ever stale. */
     ASSERT(connection->generation == (uint32_t)(completion->user >> 32));
     if (completion->flags & IO_HAS_BUFFER) {
-        ASSERT(completion->result > 0);
+        ASSERT(completion->result > 0 && shard->buffers_free > 0);
+        shard->buffers_free--;
         node_figure_add(&shard->node->read.received_bytes, (uint64_t)completion->result);
         if (connection->state == READ_OPEN) {
             batch_send(
@@ -295,7 +304,7 @@ static void on_receive(struct read_shard *shard, const struct io_completion *com
                 receive_stop(shard, slot);
             }
         } else {
-            io_buffer_return(shard->io, completion->buffer); /* nobody wants it any more */
+            buffer_give_back(shard, completion->buffer); /* nobody wants it any more */
         }
     }
     if ((completion->flags & IO_MORE) == 0) {
@@ -389,7 +398,7 @@ static void batch_home(struct read_shard *shard, struct batch *batch, uint64_t n
         slot_free(shard, slot);
         return;
     }
-    io_buffer_return(shard->io, batch->id);
+    buffer_give_back(shard, batch->id);
     if (connection->state == READ_ENDING) {
         mark_if_rested(shard, slot, now_ns);
     } else if (connection->paused && !connection->armed &&
@@ -425,9 +434,13 @@ static uint32_t come_home(struct read_shard *shard, uint32_t budget, uint64_t no
     return count;
 }
 
-/* Arms the connections that waited for a buffer, and marks those that waited for a marker. */
+/*
+ * Arms the connections that waited for a buffer if there is one, and marks those that waited for a
+ * marker.  The word that there was none is as old as its completion: since then all may have come
+ * home, and then none will that could be waited for.  So what counts is the number of now.
+ */
 static void serve_waiters(struct read_shard *shard, uint64_t now_ns) {
-    while (shard->starved_head != BATCH_NO_BLOCK) {
+    while (shard->starved_head != BATCH_NO_BLOCK && shard->buffers_free > 0) {
         uint32_t slot = shard->starved_head;
         struct read_connection *connection = &shard->connections[slot];
         shard->starved_head = connection->next;
@@ -472,9 +485,6 @@ static struct stage_result read_poll(void *state, const struct stage_moment *mom
     shard->wall_ms = moment->wall_ms;
     struct stage_result result = {0};
     result.work = come_home(shard, budget, moment->monotonic_ns);
-    if (result.work > 0) {
-        serve_waiters(shard, moment->monotonic_ns);
-    }
     struct io_completion completions[READ_TAKE_MAX];
     uint32_t count =
         io_take(shard->port, completions, budget < READ_TAKE_MAX ? budget : READ_TAKE_MAX);
@@ -491,6 +501,9 @@ static struct stage_result read_poll(void *state, const struct stage_moment *mom
     }
     accept_if_due(shard);
     result.work += count;
+    if (result.work > 0) {
+        serve_waiters(shard, moment->monotonic_ns);
+    }
     return result;
 }
 
