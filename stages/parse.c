@@ -14,7 +14,8 @@
  * replies.  The arena is full: the connection with the largest unfinished command is refused, so
  * that the others can finish theirs.  More commands than a batch holds, or an AUTH or HELLO before
  * authentication (whose outcome decides the limits of what follows): the rest goes to the carry and
- * the batch comes round again (BATCH_CONTINUE).
+ * the batch comes round again (BATCH_CONTINUE).  What arrives before it does is kept in the carry
+ * unparsed, in batches that come round as well, so that no more of them can follow.
  *
  * A connection, as parse sees it:  READING ──not RESP, or refused──► BROKEN: its bytes are dropped.
  */
@@ -53,8 +54,11 @@ enum parse_state { PARSE_READING = 0, PARSE_BROKEN };
 
 struct parse_connection {
     uint32_t generation;
-    uint8_t state; /* enum parse_state */
-    bool refused;  /* its carry was taken away: say so with the next batch */
+    uint8_t state;       /* enum parse_state */
+    bool refused;        /* its carry was taken away: say so with the next batch */
+    uint32_t continuing; /* batches of it that come round again */
+    uint32_t
+        waiting; /* of these, up to the one whose AUTH or HELLO decides how to go on; 0: none */
     struct resp_parser parser;
     struct parse_carry carry;
 };
@@ -99,6 +103,12 @@ static uint64_t *carry_hashes(const struct parse_shard *shard, const struct pars
     return (uint64_t *)(void *)(carry_arguments(shard, carry) + carry->argument_capacity);
 }
 
+/* What a carry takes of the arena, about. */
+static uint64_t carry_weight_bytes(const struct parse_carry *carry) {
+    return carry->capacity_bytes +
+           (uint64_t)carry->argument_capacity * (sizeof(struct resp_argument) + sizeof(uint64_t));
+}
+
 static void carry_forget(struct parse_shard *shard, struct parse_carry *carry) {
     if (carry->block != BATCH_NO_BLOCK) {
         arena_give(shard->arena, carry->block);
@@ -112,7 +122,8 @@ static bool carry_evict_largest(struct parse_shard *shard, const struct parse_co
     for (uint32_t slot = 0; slot < shard->connections_max; slot++) {
         struct parse_connection *connection = &shard->connections[slot];
         if (connection->carry.block != BATCH_NO_BLOCK &&
-            (largest == NULL || connection->carry.capacity_bytes > largest->carry.capacity_bytes)) {
+            (largest == NULL ||
+             carry_weight_bytes(&connection->carry) > carry_weight_bytes(&largest->carry))) {
             largest = connection;
         }
     }
@@ -242,13 +253,33 @@ static bool stops_parse(const struct batch_command *command, const struct batch 
 
 /* ---- one batch ----------------------------------------------------------------------------- */
 
+/* Sends the batch round again once it is home. */
+static void come_again(struct parse_connection *connection, struct batch *batch) {
+    if ((batch->flags & BATCH_CONTINUE) == 0) {
+        batch->flags |= BATCH_CONTINUE;
+        connection->continuing++;
+    }
+}
+
+/* Moves what is left of a carry to its beginning, where the next command is expected. */
+static void carry_move_up(struct parse_shard *shard, const struct parse_connection *connection,
+                          struct parse_region *region) {
+    uint8_t *begin = carry_bytes(shard, &connection->carry);
+    ASSERT(region->in_carry && region->bytes >= begin);
+    if (region->bytes != begin) {
+        memmove(begin, region->bytes, region->length_bytes);
+        region->bytes = begin;
+    }
+}
+
 /*
  * Leaves the rest of the region, which begins at a command's first byte, to the connection.  If the
- * rest already stands at the beginning of its carry, nothing moves.  `partial` arguments of the
+ * rest already stands at the beginning of its carry, nothing moves; behind empty commands it moves
+ * up once, here.  `partial` arguments of the
  * unfinished command stand at batch->arguments + batch->argument_count.
  */
 static void leave_rest(struct parse_shard *shard, struct parse_connection *connection,
-                       struct batch *batch, const struct parse_region *region, uint32_t needed,
+                       struct batch *batch, struct parse_region *region, uint32_t needed,
                        uint32_t partial) {
     struct parse_carry *carry = &connection->carry;
     struct parse_carry travelling = *carry;
@@ -258,6 +289,7 @@ static void leave_rest(struct parse_shard *shard, struct parse_connection *conne
         return;
     }
     if (region->in_carry && !travels) {
+        carry_move_up(shard, connection, region);
         carry->length_bytes = region->length_bytes;
         if (batch->arguments != carry_arguments(shard, carry)) {
             if (!carry_reserve(shard, connection, carry->capacity_bytes, partial)) {
@@ -308,6 +340,7 @@ static bool enlarge_arguments(struct parse_shard *shard, struct parse_connection
         region->bytes = carry_bytes(shard, carry);
         region->in_carry = true;
     }
+    carry_move_up(shard, connection, region);
     carry->length_bytes = region->length_bytes;
     if (!in_slots) {
         carry->argument_count = have;
@@ -336,21 +369,34 @@ static uint32_t argument_room(const struct parse_connection *connection,
     return capacity - batch->argument_count;
 }
 
-/* Puts the batch's bytes behind the carry and makes the carry the region. */
-static bool region_from_carry(struct parse_shard *shard, struct parse_connection *connection,
-                              struct batch *batch, struct parse_region *region) {
+/* Puts the batch's bytes behind the carry; false if there is no memory for them. */
+static bool carry_append(struct parse_shard *shard, struct parse_connection *connection,
+                         const struct batch *batch) {
     struct parse_carry *carry = &connection->carry;
     uint32_t total = carry->length_bytes + batch->length_bytes;
+    uint32_t arguments = carry->argument_capacity > PARSE_CARRY_ARGUMENTS_MIN
+                             ? carry->argument_capacity
+                             : (uint32_t)PARSE_CARRY_ARGUMENTS_MIN;
     if (total > carry->capacity_bytes &&
-        !carry_reserve(shard, connection, carry_goal_bytes(total, 0), carry->argument_capacity)) {
+        !carry_reserve(shard, connection, carry_goal_bytes(total, 0), arguments)) {
         return false;
     }
     if (batch->length_bytes > 0) {
         memcpy(carry_bytes(shard, carry) + carry->length_bytes, batch->bytes, batch->length_bytes);
     }
     carry->length_bytes = total;
+    return true;
+}
+
+/* Puts the batch's bytes behind the carry and makes the carry the region. */
+static bool region_from_carry(struct parse_shard *shard, struct parse_connection *connection,
+                              struct batch *batch, struct parse_region *region) {
+    struct parse_carry *carry = &connection->carry;
+    if (!carry_append(shard, connection, batch)) {
+        return false;
+    }
     region->bytes = carry_bytes(shard, carry);
-    region->length_bytes = total;
+    region->length_bytes = carry->length_bytes;
     region->in_carry = true;
     if (carry->argument_count + 1 < BATCH_ARGUMENTS_MAX) {
         memcpy(batch->argument_slots, carry_arguments(shard, carry),
@@ -385,7 +431,9 @@ static void parse_region_commands(struct parse_shard *shard, struct parse_connec
         struct resp_command parsed;
         uint32_t room = argument_room(connection, batch);
         if (batch->command_count == BATCH_COMMANDS_MAX - 1 || room == 0) {
-            batch->flags |= region->length_bytes > 0 ? BATCH_CONTINUE : 0;
+            if (region->length_bytes > 0) {
+                come_again(connection, batch);
+            }
             leave_rest(shard, connection, batch, region, 0, 0);
             return;
         }
@@ -397,8 +445,9 @@ static void parse_region_commands(struct parse_shard *shard, struct parse_connec
             const struct batch_command *command = command_add(shard, batch, region->bytes, &parsed);
             region->bytes += parsed.consumed_bytes;
             region->length_bytes -= parsed.consumed_bytes;
-            if (!authenticated && region->length_bytes > 0 && stops_parse(command, batch)) {
-                batch->flags |= BATCH_CONTINUE;
+            if (!authenticated && stops_parse(command, batch)) {
+                come_again(connection, batch);
+                connection->waiting = connection->continuing;
                 leave_rest(shard, connection, batch, region, 0, 0);
                 return;
             }
@@ -407,12 +456,6 @@ static void parse_region_commands(struct parse_shard *shard, struct parse_connec
         case RESP_EMPTY:
             region->bytes += parsed.consumed_bytes;
             region->length_bytes -= parsed.consumed_bytes;
-            if (region->in_carry && batch->command_count == 0) {
-                /* The carry begins with a command: move up what is behind the empty one. */
-                memmove(carry_bytes(shard, &connection->carry), region->bytes,
-                        region->length_bytes);
-                region->bytes = carry_bytes(shard, &connection->carry);
-            }
             break;
         case RESP_MORE:
             if (!authenticated && region->length_bytes > PARSE_UNAUTHENTICATED_CARRY_BYTES) {
@@ -426,7 +469,7 @@ static void parse_region_commands(struct parse_shard *shard, struct parse_connec
             return;
         case RESP_ARGUMENTS_FULL:
             if (batch->command_count > 0) {
-                batch->flags |= BATCH_CONTINUE;
+                come_again(connection, batch);
                 leave_rest(shard, connection, batch, region, 0, parsed.argument_count);
                 return;
             }
@@ -471,9 +514,22 @@ static void parse_batch(struct parse_shard *shard, struct batch *batch) {
         carry_forget(shard, &connection->carry);
         return;
     }
+    if (batch->length_bytes == 0) { /* it comes round again */
+        ASSERT(connection->continuing > 0 && connection->waiting <= connection->continuing);
+        connection->continuing--;
+        connection->waiting -= connection->waiting > 0;
+    }
     if (connection->state == PARSE_BROKEN) {
         if (connection->refused) {
             connection->refused = false;
+            refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0);
+        }
+        return;
+    }
+    if (connection->waiting > 0) {
+        come_again(connection, batch);
+        if (!carry_append(shard, connection, batch)) {
+            carry_forget(shard, &connection->carry);
             refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0);
         }
         return;
@@ -497,10 +553,14 @@ static void parse_batch(struct parse_shard *shard, struct batch *batch) {
 
 static void blocks_come_home(struct parse_shard *shard) {
     uint32_t blocks[PARSE_TAKE_MAX];
-    uint32_t count = ring_u32_dequeue(shard->from_write, blocks, PARSE_TAKE_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        arena_give(shard->arena, blocks[i]);
-    }
+    uint32_t count;
+    /* All of them, no more than there are batches: none may lie here while we sleep. */
+    do {
+        count = ring_u32_dequeue(shard->from_write, blocks, PARSE_TAKE_MAX);
+        for (uint32_t i = 0; i < count; i++) {
+            arena_give(shard->arena, blocks[i]);
+        }
+    } while (count == PARSE_TAKE_MAX);
 }
 
 static struct stage_result parse_poll(void *state, const struct stage_moment *moment,
