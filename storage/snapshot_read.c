@@ -129,6 +129,10 @@ static int reader_rewind(struct snapshot_reader *reader, const struct owner *own
                          struct snapshot_meta *meta, struct error_text *error) {
     uint64_t available_bytes;
     struct format_fault fault;
+    if (reader->file_bytes % SNAPSHOT_ALIGN_BYTES != 0) {
+        format_refuse(&fault, WEIR_ECORRUPT, reader->file_bytes, "the file ends within a block");
+        return reader_refuse(reader, &fault, error);
+    }
     const int result = reader_fetch(reader, 0, &available_bytes, error);
     if (result != 0)
         return result;

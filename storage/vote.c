@@ -46,19 +46,27 @@ static const char *const ADVICE =
     "without its term and vote this node could vote twice: restore the file from a backup that is "
     "not older than its last vote, or remove the data directory and add the node as a new member";
 
-/* Reads the file and chooses; rewrites the slot that needs it. */
-static int vote_read(struct vote_file *file, uint8_t *image, struct error_text *error) {
+/* Reads what there is of the file; not directly, since a file that was cut has no whole blocks. */
+static int image_read(struct vote_file *file, int32_t directory, uint8_t *image,
+                      struct error_text *error) {
+    int32_t reading;
+    int result = files_open(file->port, directory, FILE_NAME_VOTE, IO_OPEN_READ, &reading, error);
+    if (result != 0)
+        return result;
+    const uint64_t size_bytes = io_file_size_bytes(file->io, reading);
+    const size_t present_bytes =
+        size_bytes < VOTE_FILE_BYTES ? (size_t)size_bytes : (size_t)VOTE_FILE_BYTES;
+    if (present_bytes > 0)
+        result = files_read(file->port, reading, FILE_NAME_VOTE, image, present_bytes, 0, error);
+    io_close(file->io, reading);
+    return result;
+}
+
+/* Chooses what counts; rewrites the slot that needs it. */
+static int vote_judge(struct vote_file *file, const uint8_t *image, struct error_text *error) {
     struct format_fault fault;
     int repair_slot;
     const char *reason;
-    const uint64_t size_bytes = io_file_size_bytes(file->io, file->file);
-    const size_t present_bytes =
-        size_bytes < VOTE_FILE_BYTES ? (size_t)size_bytes : VOTE_FILE_BYTES;
-    int result = 0;
-    if (present_bytes > 0)
-        result = files_read(file->port, file->file, FILE_NAME_VOTE, image, present_bytes, 0, error);
-    if (result != 0)
-        return result;
     if (vote_choose(image, &file->owner, &file->slot, &repair_slot, &reason, &fault) != 0) {
         error_text_set(error, "%s: at offset %llu: %s; %s", FILE_NAME_VOTE,
                        (unsigned long long)fault.offset, fault.reason, ADVICE);
@@ -94,10 +102,12 @@ int vote_open(struct vote_file **out, struct io *io, struct io_port *port, int32
     uint8_t *image = files_memory(VOTE_FILE_BYTES);
     int result = file->block == NULL || image == NULL ? WEIR_ENOMEM : 0;
     if (result == 0)
+        result = image_read(file, directory, image, error);
+    if (result == 0)
         result = files_open(port, directory, FILE_NAME_VOTE, IO_OPEN_WRITE | IO_OPEN_DIRECT,
                             &file->file, error);
     if (result == 0)
-        result = vote_read(file, image, error);
+        result = vote_judge(file, image, error);
     files_memory_free(image, VOTE_FILE_BYTES);
     if (result != 0) {
         vote_free(file);
