@@ -65,8 +65,9 @@ static struct batch *queue_pop(struct write_shard *shard, struct write_connectio
     if (connection->queue_head == BATCH_NO_BLOCK) {
         connection->queue_tail = BATCH_NO_BLOCK;
     }
-    ASSERT(shard->held > 0);
-    shard->held--;
+    ASSERT(connection->queue_count > 0);
+    connection->queue_count--;
+    shard->held -= connection->waiting;
     return batch;
 }
 
@@ -81,7 +82,8 @@ static void queue_push(struct write_shard *shard, struct write_connection *conne
         pipeline_batch(shard->pipeline, connection->queue_tail)->next = batch->id;
     }
     connection->queue_tail = batch->id;
-    shard->held++;
+    connection->queue_count++;
+    shard->held += connection->waiting;
 }
 
 static void make_ready(struct write_shard *shard, struct write_connection *connection) {
@@ -161,6 +163,9 @@ static uint32_t queue_pieces(struct write_shard *shard, struct write_connection 
     *bytes = 0;
     while (id != BATCH_NO_BLOCK && count < IO_SEND_PIECES_MAX) {
         const struct batch *batch = pipeline_batch(shard->pipeline, id);
+        if (batch->flags & BATCH_ABORT) {
+            break; /* some of its replies are missing: none is sent */
+        }
         uint32_t skip = batch->piece_sent_bytes;
         for (uint32_t i = batch->pieces_sent; i < batch->pieces.count && count < IO_SEND_PIECES_MAX;
              i++) {
@@ -171,7 +176,7 @@ static uint32_t queue_pieces(struct write_shard *shard, struct write_connection 
             skip = 0;
             count++;
         }
-        if (batch->flags & (BATCH_CLOSE_AFTER | BATCH_ABORT)) {
+        if (batch->flags & BATCH_CLOSE_AFTER) {
             break; /* nothing is sent behind it */
         }
         id = batch->next;
@@ -213,6 +218,8 @@ static void send_start(struct write_shard *shard, struct write_connection *conne
         return;
     }
     connection->sending = true;
+    connection->waiting = mode == IO_SEND_WAIT;
+    shard->held += connection->waiting ? connection->queue_count : 0;
     connection->sending_bytes = bytes;
     io_send(shard->port, connection->socket, pieces, count, mode, (uint64_t)slot << 1);
     node_figure_add(&shard->node->write.sends, 1);
@@ -232,7 +239,8 @@ static void keep_rest(struct write_shard *shard, struct write_connection *connec
         }
         batch_home(shard, queue_pop(shard, connection));
     }
-    if (shard->held > pipeline_batch_total(shard->pipeline) / 4) {
+    if (connection->queue_count > 0 &&
+        shard->held + connection->queue_count > pipeline_batch_total(shard->pipeline) / 4) {
         cut(shard, connection, "it does not read its replies, and too many batches are held");
         return;
     }
@@ -268,6 +276,11 @@ static void on_sent(struct write_shard *shard, const struct io_completion *compl
     struct write_connection *connection = &shard->connections[slot];
     ASSERT(connection->sending);
     connection->sending = false;
+    if (connection->waiting) {
+        connection->waiting = false;
+        ASSERT(shard->held >= connection->queue_count);
+        shard->held -= connection->queue_count;
+    }
     uint32_t sent = completion->result > 0 ? (uint32_t)completion->result : 0;
     node_figure_add(&shard->node->write.sent_bytes, sent);
     if (connection->state == WRITE_SHUT) {
@@ -337,8 +350,7 @@ static void batch_arrives(struct write_shard *shard, struct batch *batch, uint64
         } else {
             cut(shard, connection, "it does not read its replies, and its backlog is full");
         }
-    } else if (shard->held > pipeline_batch_total(shard->pipeline) / 4 &&
-               connection->backlog_bytes > 0) {
+    } else if (connection->waiting && shard->held > pipeline_batch_total(shard->pipeline) / 4) {
         cut(shard, connection, "it does not read its replies, and too many batches are held");
     }
 }
@@ -357,7 +369,8 @@ static void serve_ready(struct write_shard *shard) {
     }
 }
 
-/* Connections that have ended and still do not read are not waited for for ever. */
+/* Connections that have ended and still do not read are not waited for for ever.  Called only when
+ * no timer is set: who begins to linger later is due later. */
 static void linger_check(struct write_shard *shard, uint64_t now_ns) {
     uint64_t next_ns = UINT64_MAX;
     for (uint32_t slot = 0; slot < shard->connections_max; slot++) {
@@ -375,9 +388,31 @@ static void linger_check(struct write_shard *shard, uint64_t now_ns) {
             next_ns = connection->linger_until_ns;
         }
     }
-    if (next_ns != UINT64_MAX && shard->timer_ns == 0) {
+    if (next_ns != UINT64_MAX) {
         shard->timer_ns = next_ns;
         io_timer_set(shard->port, next_ns, WRITE_USER_TIMER);
+    }
+}
+
+/*
+ * The node stops.  A connection's marker comes only when its last batch is home, and one that is
+ * held for a client who does not read never would be: who has a send under way lingers from now on,
+ * and is shut when the time is over.
+ */
+static void stop_check(struct write_shard *shard, uint64_t now_ns) {
+    if (shard->stop_until_ns == 0) {
+        shard->stop_until_ns = now_ns + WRITE_LINGER_NS;
+    }
+    if (shard->stop_until_ns <= now_ns) {
+        shard->stop_until_ns = now_ns + WRITE_LINGER_NS; /* for replies that are still to come */
+        for (uint32_t slot = 0; slot < shard->connections_max; slot++) {
+            if (shard->connections[slot].waiting) {
+                connection_shut(shard, &shard->connections[slot]); /* its send fails now */
+            }
+        }
+    } else if (shard->timer_ns == 0 && shard->held > 0) {
+        shard->timer_ns = shard->stop_until_ns;
+        io_timer_set(shard->port, shard->timer_ns, WRITE_USER_TIMER);
     }
 }
 
@@ -403,17 +438,22 @@ static struct stage_result write_poll(void *state, const struct stage_moment *mo
         batch_arrives(shard, pipeline_batch(shard->pipeline, ids[i]), moment->monotonic_ns);
     }
     serve_ready(shard);
-    if (shard->lingering > 0) {
+    if (shard->lingering > 0 && shard->timer_ns == 0) {
         linger_check(shard, moment->monotonic_ns);
+    }
+    /* A glance: pipeline_stop wakes us after it has set the word. */
+    if (atomic_load_relaxed_u32(&shard->node->signals.stopping) != 0) {
+        stop_check(shard, moment->monotonic_ns);
     }
     return (struct stage_result){.work = done + count};
 }
 
 static bool write_drain(void *state, const struct stage_moment *moment) {
     struct write_shard *shard = state;
+    (void)moment;
     if (shard->timer_ns != 0 && shard->lingering == 0) {
-        shard->timer_ns = moment->monotonic_ns;
-        io_timer_set(shard->port, shard->timer_ns, WRITE_USER_TIMER);
+        shard->timer_ns = 0;
+        io_timer_stop(shard->port);
     }
     return ring_ready(shard->from_serialize, 1) == 0 && io_outstanding(shard->port) == 0;
 }

@@ -30,6 +30,7 @@ struct write_connection {
     int32_t socket;
     uint32_t queue_head; /* batches not yet sent, linked by batch->next */
     uint32_t queue_tail;
+    uint32_t queue_count;
     uint32_t backlog_head; /* chunks; all before the queue in order */
     uint32_t backlog_tail;
     uint32_t marker;     /* a marker that waits for the backlog, or BATCH_NO_BLOCK */
@@ -39,6 +40,7 @@ struct write_connection {
     uint8_t state;     /* enum write_state */
     bool sending;      /* a send is in flight */
     bool from_backlog; /* ... of the backlog, not of the queue */
+    bool waiting;      /* ... and waits until the client has read something */
     bool ready;
     uint32_t sending_bytes; /* of it */
 };
@@ -58,9 +60,10 @@ struct write_shard {
     struct iovec *pieces; /* IO_SEND_PIECES_MAX for each connection: borrowed by its send */
     uint32_t connections_max;
     uint32_t ready_head;
-    uint32_t held;      /* batches in queues of connections with a send in flight */
-    uint32_t lingering; /* markers that wait */
-    uint64_t timer_ns;
+    uint32_t held;          /* batches in queues of connections whose client is waited for */
+    uint32_t lingering;     /* markers that wait */
+    uint64_t timer_ns;      /* what the port's timer is set to; 0: nothing */
+    uint64_t stop_until_ns; /* the node stops: when who does not read is shut */
 };
 
 /* ---- write_backlog.c ------------------------------------------------------------------------ */
