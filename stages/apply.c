@@ -432,7 +432,9 @@ static void apply_fini(void *state) {
     if (shard->machine != NULL) {
         while (shard->operations->destroy(shard->machine, UINT32_MAX) == MACHINE_MORE) {
         }
-        ASSERT(shard->pages.taken_bytes == 0);
+    }
+    if (shard->pages != NULL) {
+        machine_host_destroy(shard->pages);
     }
     if (shard->snapshot.writer != NULL) {
         snapshot_writer_destroy(shard->snapshot.writer);
@@ -470,7 +472,6 @@ static int apply_init(void **out, const struct stage_environment *environment,
     shard->to_serialize = pipeline_ring(pipeline, STAGE_APPLY, 0, STAGE_SERIALIZE, 0);
     shard->from_write = pipeline_ring(pipeline, STAGE_WRITE, 0, STAGE_APPLY, 0);
     shard->operations = shard->node->options->machine;
-    shard->host = machine_host_make(&shard->pages);
     shard->deadline_told_ms = UINT64_MAX;
     node_figure_set(&shard->node->apply.next_deadline_ms, UINT64_MAX);
     /* A run's arguments: those of a batch, or of one command as large as allowed. */
@@ -480,10 +481,12 @@ static int apply_init(void **out, const struct stage_environment *environment,
     shard->arguments = calloc(shard->arguments_capacity, sizeof(*shard->arguments));
     int result = WEIR_ENOMEM;
     if (shard->run_operations == NULL || shard->arguments == NULL ||
+        machine_host_create(&shard->pages) != WEIR_OK ||
         arena_create(&shard->arena, shard->node->options->reply_bytes_max) != WEIR_OK) {
         error_text_set(error, "no memory for the apply stage");
         goto fail;
     }
+    shard->host = machine_host_of(shard->pages);
     result = apply_restore(shard, options, error);
     if (result != WEIR_OK) {
         goto fail;

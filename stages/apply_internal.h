@@ -59,7 +59,7 @@ struct apply_shard {
     const struct machine_operations *operations;
     struct machine *machine; /* NULL before the genesis entry */
     struct machine_host host;
-    struct machine_host_pages pages;
+    struct machine_host_memory *pages;
     struct entry_genesis genesis;
     bool maintaining; /* maintain said that there is more */
 

@@ -1,37 +1,260 @@
-/* Pages from the kernel; large chunks as huge pages where it has them. */
+/*
+ * Blocks of pages for a machine; see machine_host.h.
+ *
+ * Happy path: the size has a chunk with a free block: the lowest returned one, zeroed again, or
+ * the next one never used, which is zero as the kernel made it.
+ *
+ * Failure modes: no chunk with a free block: an empty chunk is made one of that size.  Out of
+ * address space, or the kernel has no mapping left: NULL, as the contract has it.
+ */
 
 #include "stages/machine_host.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "base/assert.h"
+#include "base/bytes.h"
+#include "base/error.h"
 
-enum { HUGE_FROM_BYTES = 2 * 1024 * 1024 };
+enum {
+    PAGE_BYTES = 4096,
+    CHUNK_BYTES = 2 * 1024 * 1024, /* a huge page */
+    CHUNK_PAGES = CHUNK_BYTES / PAGE_BYTES,
+    CLASS_COUNT = 9, /* blocks of 1, 2, 4 ... 256 pages: at least two in a chunk */
+    CHUNK_NONE = 0x7fffffff,
+    /* Empty chunks kept with their memory, so that a machine at a boundary does not ask the kernel
+       again and again. */
+    CHUNKS_WARM_MAX = 4,
+};
+_Static_assert((CHUNK_PAGES >> (CLASS_COUNT - 1)) == 2, "the largest class has two blocks");
 
-static void *pages_take(void *context, size_t length_bytes) {
-    struct machine_host_pages *pages = context;
-    ASSERT(length_bytes > 0 && length_bytes % 4096 == 0);
-    void *memory =
-        mmap(NULL, length_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) {
+/* A quarter of a tebibyte of addresses, of which the kernel backs what is touched: 128 Ki chunks. */
+#define RESERVED_BYTES (UINT64_C(1) << 38)
+#define CHUNK_COUNT    ((uint32_t)(RESERVED_BYTES / CHUNK_BYTES))
+
+struct chunk {
+    uint64_t returned[CHUNK_PAGES / 64]; /* bit: this block was used and came back */
+    uint32_t next;                       /* in its class's list of chunks with room */
+    uint32_t previous;
+    uint16_t live;  /* blocks in use */
+    uint16_t fresh; /* blocks from here on were never used since the kernel zeroed them */
+    uint16_t returned_count;
+    uint8_t class;
+    bool listed;
+};
+
+struct machine_host_memory {
+    uint8_t *base; /* CHUNK_BYTES aligned */
+    void *mapping;
+    struct chunk *chunks;
+    uint32_t chunks_used;        /* chunks ever given out are [0, chunks_used) */
+    uint32_t rooms[CLASS_COUNT]; /* lists of chunks with a free block */
+    uint32_t empties;            /* list of chunks without any block in use */
+    uint32_t warm_count;         /* of these, with their memory */
+    uint64_t taken_bytes;
+    uint64_t held_bytes;
+};
+
+static uint32_t class_of(size_t length_bytes) {
+    uint32_t class = 0;
+    while (((size_t)PAGE_BYTES << class) < length_bytes) {
+        class ++;
+    }
+    return class;
+}
+
+static uint32_t class_blocks(uint32_t class) {
+    return (uint32_t)CHUNK_PAGES >> class;
+}
+
+static void list_add(struct machine_host_memory *memory, uint32_t *head, uint32_t index) {
+    struct chunk *chunk = &memory->chunks[index];
+    chunk->next = *head;
+    chunk->previous = CHUNK_NONE;
+    if (*head != CHUNK_NONE) {
+        memory->chunks[*head].previous = index;
+    }
+    *head = index;
+    chunk->listed = true;
+}
+
+static void list_remove(struct machine_host_memory *memory, uint32_t *head, uint32_t index) {
+    struct chunk *chunk = &memory->chunks[index];
+    ASSERT(chunk->listed);
+    if (chunk->previous == CHUNK_NONE) {
+        *head = chunk->next;
+    } else {
+        memory->chunks[chunk->previous].next = chunk->next;
+    }
+    if (chunk->next != CHUNK_NONE) {
+        memory->chunks[chunk->next].previous = chunk->previous;
+    }
+    chunk->listed = false;
+}
+
+/* An empty chunk, now of this class and in its list; false if there are no more addresses. */
+static bool chunk_make(struct machine_host_memory *memory, uint32_t class) {
+    uint32_t index = memory->empties;
+    if (index != CHUNK_NONE) {
+        list_remove(memory, &memory->empties, index);
+    } else if (memory->chunks_used < CHUNK_COUNT) {
+        index = memory->chunks_used++;
+        memory->chunks[index].fresh = 0;
+    } else {
+        return false;
+    }
+    struct chunk *chunk = &memory->chunks[index];
+    ASSERT(chunk->live == 0);
+    if (chunk->fresh > 0) {
+        memory->warm_count--;
+        memset(memory->base + (size_t)index * CHUNK_BYTES, 0,
+               (size_t)chunk->fresh * ((size_t)PAGE_BYTES << chunk->class));
+    }
+    memset(chunk->returned, 0, sizeof(chunk->returned));
+    chunk->returned_count = 0;
+    chunk->fresh = 0;
+    chunk->class = (uint8_t) class;
+    memory->held_bytes += CHUNK_BYTES;
+    list_add(memory, &memory->rooms[class], index);
+    return true;
+}
+
+/* The last block of a chunk came back. */
+static void chunk_empty(struct machine_host_memory *memory, uint32_t index) {
+    struct chunk *chunk = &memory->chunks[index];
+    list_remove(memory, &memory->rooms[chunk->class], index);
+    memory->held_bytes -= CHUNK_BYTES;
+    if (memory->warm_count < CHUNKS_WARM_MAX) {
+        memory->warm_count++;
+    } else {
+        int result =
+            madvise(memory->base + (size_t)index * CHUNK_BYTES, CHUNK_BYTES, MADV_DONTNEED);
+        ASSERT(result == 0);
+        chunk->fresh = 0; /* the kernel will zero it */
+    }
+    list_add(memory, &memory->empties, index);
+}
+
+static void *block_take(struct machine_host_memory *memory, uint32_t class) {
+    if (memory->rooms[class] == CHUNK_NONE && !chunk_make(memory, class)) {
         return NULL;
     }
-    if (length_bytes >= HUGE_FROM_BYTES) {
-        madvise(memory, length_bytes, MADV_HUGEPAGE); /* a wish: failing it changes nothing */
+    uint32_t index = memory->rooms[class];
+    struct chunk *chunk = &memory->chunks[index];
+    size_t block_bytes = (size_t)PAGE_BYTES << class;
+    uint8_t *chunk_memory = memory->base + (size_t)index * CHUNK_BYTES;
+    uint32_t block;
+    if (chunk->returned_count > 0) {
+        uint32_t word = 0;
+        while (chunk->returned[word] == 0) {
+            word++;
+            ASSERT(word < ARRAY_COUNT(chunk->returned));
+        }
+        block = word * 64 + (uint32_t)__builtin_ctzll(chunk->returned[word]);
+        chunk->returned[word] &= chunk->returned[word] - 1;
+        chunk->returned_count--;
+        memset(chunk_memory + block * block_bytes, 0, block_bytes);
+    } else {
+        block = chunk->fresh++;
     }
-    pages->taken_bytes += length_bytes;
-    return memory;
+    ASSERT(block < class_blocks(class));
+    chunk->live++;
+    if (chunk->live == class_blocks(class)) {
+        list_remove(memory, &memory->rooms[class], index);
+    }
+    return chunk_memory + block * block_bytes;
 }
 
-static void pages_give(void *context, void *memory, size_t length_bytes) {
-    struct machine_host_pages *pages = context;
-    ASSERT(pages->taken_bytes >= length_bytes);
-    pages->taken_bytes -= length_bytes;
-    int result = munmap(memory, length_bytes);
-    ASSERT(result == 0);
+static void *pages_take(void *context, size_t length_bytes) {
+    struct machine_host_memory *memory = context;
+    ASSERT(length_bytes > 0 && length_bytes % PAGE_BYTES == 0);
+    void *block;
+    if (length_bytes <= (size_t)PAGE_BYTES << (CLASS_COUNT - 1)) {
+        block = block_take(memory, class_of(length_bytes));
+    } else {
+        block =
+            mmap(NULL, length_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (block == MAP_FAILED) {
+            return NULL;
+        }
+        madvise(block, length_bytes, MADV_HUGEPAGE); /* a wish: failing it changes nothing */
+        memory->held_bytes += length_bytes;
+    }
+    if (block != NULL) {
+        memory->taken_bytes += length_bytes;
+    }
+    return block;
 }
 
-struct machine_host machine_host_make(struct machine_host_pages *pages) {
+static void pages_give(void *context, void *block, size_t length_bytes) {
+    struct machine_host_memory *memory = context;
+    ASSERT(memory->taken_bytes >= length_bytes);
+    memory->taken_bytes -= length_bytes;
+    if (length_bytes > (size_t)PAGE_BYTES << (CLASS_COUNT - 1)) {
+        int result = munmap(block, length_bytes);
+        ASSERT(result == 0);
+        memory->held_bytes -= length_bytes;
+        return;
+    }
+    size_t offset = (size_t)((uint8_t *)block - memory->base);
+    uint32_t index = (uint32_t)(offset / CHUNK_BYTES);
+    ASSERT(index < memory->chunks_used);
+    struct chunk *chunk = &memory->chunks[index];
+    ASSERT(chunk->class == class_of(length_bytes) && chunk->live > 0);
+    uint32_t number = (uint32_t)(offset % CHUNK_BYTES / ((size_t)PAGE_BYTES << chunk->class));
+    ASSERT(number < chunk->fresh);
+    ASSERT((chunk->returned[number / 64] >> (number % 64) & 1) == 0); /* given back twice */
+    chunk->returned[number / 64] |= UINT64_C(1) << (number % 64);
+    chunk->returned_count++;
+    if (!chunk->listed) {
+        list_add(memory, &memory->rooms[chunk->class], index);
+    }
+    if (--chunk->live == 0) {
+        chunk_empty(memory, index);
+    }
+}
+
+int machine_host_create(struct machine_host_memory **out) {
+    struct machine_host_memory *memory = calloc(1, sizeof(*memory));
+    if (memory == NULL) {
+        return WEIR_ENOMEM;
+    }
+    memory->chunks = calloc(CHUNK_COUNT, sizeof(*memory->chunks));
+    memory->mapping = mmap(NULL, RESERVED_BYTES + CHUNK_BYTES, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory->chunks == NULL || memory->mapping == MAP_FAILED) {
+        free(memory->chunks);
+        free(memory);
+        return WEIR_ENOMEM;
+    }
+    memory->base = (uint8_t *)ALIGN_UP((uintptr_t)memory->mapping, (uintptr_t)CHUNK_BYTES);
+    madvise(memory->base, RESERVED_BYTES, MADV_HUGEPAGE); /* a wish, as above */
+    for (uint32_t class = 0; class < CLASS_COUNT; class ++) {
+        memory->rooms[class] = CHUNK_NONE;
+    }
+    memory->empties = CHUNK_NONE;
+    *out = memory;
+    return WEIR_OK;
+}
+
+void machine_host_destroy(struct machine_host_memory *memory) {
+    ASSERT(memory->taken_bytes == 0);
+    munmap(memory->mapping, RESERVED_BYTES + CHUNK_BYTES);
+    free(memory->chunks);
+    free(memory);
+}
+
+struct machine_host machine_host_of(struct machine_host_memory *memory) {
     return (struct machine_host){
-        .context = pages, .pages_take = pages_take, .pages_give = pages_give};
+        .context = memory, .pages_take = pages_take, .pages_give = pages_give};
+}
+
+uint64_t machine_host_taken_bytes(const struct machine_host_memory *memory) {
+    return memory->taken_bytes;
+}
+
+uint64_t machine_host_held_bytes(const struct machine_host_memory *memory) {
+    return memory->held_bytes;
 }
