@@ -94,7 +94,7 @@ class FullDisk(unittest.TestCase):
             reply = self.write(client)
             if reply != "OK":
                 self.assertTrue(refused(reply), reply)
-                self.assertGreater(self.acknowledged, 64)
+                self.assertGreater(self.acknowledged, 50)
                 return
 
     def check(self, client):

@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from weir_test import skip  # noqa: E402
+from weir_test import skip, until  # noqa: E402
 
 INSIDE = "WEIR_TEST_NAMESPACE"
 
@@ -95,7 +95,13 @@ class LoopDisk:
         self.mounted = True
 
     def unmount(self):
-        must("umount", self.path)
+        """The kernel lets go of a killed process's io_uring, and of its files, a moment later."""
+        def unmounted():
+            done = run("umount", self.path)
+            if done.returncode != 0 and "busy" not in done.stderr:
+                raise OSError(done.stderr)
+            return done.returncode == 0
+        until(unmounted, f"{self.path} stays busy")
         self.mounted = False
 
     def cut(self):

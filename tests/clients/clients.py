@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Real clients, as people install them, against a running node.
+
+    clients.py [CLASS ...]
+
+RedisCli, RedisBenchmark, PythonRedis, NodeRedis (all Debian's), Hiredis (the program WEIR_HIREDIS,
+ours, linked with Debian's library), and Npm (ioredis and node-redis as the registry has them; skipped without).
+What each of them does stands in the files work_*, in the client's own language.
+"""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "support"))
+from weir_test import LIMIT_S, Node, Scratch, request, skip  # noqa: E402
+
+NPM_PACKAGES = ("ioredis@5.4.2", "redis@4.7.0")
+
+
+class Client(unittest.TestCase):
+    def setUp(self):
+        scratch = Scratch()
+        self.addCleanup(scratch.__exit__, None, None, None)
+        self.scratch = scratch.__enter__()
+        self.node = Node(os.path.join(self.scratch, "data"))
+        self.addCleanup(self.node.__exit__)
+        self.node.start()
+        self.port = str(self.node.port)
+
+    def tearDown(self):
+        self.assertTrue(self.node.running(), self.node.log())
+        self.assertEqual(self.node.stop(), 0, self.node.log())
+
+    def run_client(self, *command, data=b"", environment=None, status=0):
+        """Runs a client to its end; what it printed, stdout and stderr together."""
+        done = subprocess.run(command, input=data, stdout=subprocess.PIPE, check=False,
+                              stderr=subprocess.STDOUT, timeout=LIMIT_S * 2,
+                              env={**os.environ, **(environment or {})})
+        text = done.stdout.decode(errors="replace")
+        self.assertEqual(done.returncode, status, f"{command}:\n{text}")
+        return text
+
+
+class RedisCli(Client):
+    def cli(self, *words, **options):
+        return self.run_client("redis-cli", "-p", self.port, *words, **options)
+
+    def test_single_commands_in_both_protocols(self):
+        for protocol in ("-2", "-3"):
+            self.assertEqual(self.cli(protocol, "set", "key", "value"), "OK\n")
+            self.assertEqual(self.cli(protocol, "get", "key"), "value\n")
+            self.assertEqual(self.cli(protocol, "del", "key"), "1\n")
+            self.assertIn("unknown command", self.cli(protocol, "nonsense", "x"))
+            self.assertIn("wrong number of arguments", self.cli(protocol, "get"))
+        self.assertIn("proto", self.cli("-3", "hello"))
+        self.assertIn("redis_version", self.cli("info", "server"))
+
+    def test_an_interactive_session_reads_the_commands_documents_and_completes(self):
+        """As in a terminal: redis-cli asks for COMMAND DOCS first, and uses it for hints."""
+        process, terminal = pty.fork()
+        if process == 0:
+            # Without a size, linenoise asks the terminal where its cursor is.
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+            os.environ.update(TERM="xterm", HOME=self.scratch)
+            os.execvp("redis-cli", ["redis-cli", "-p", self.port])
+        shown = b""
+
+        def wait_for(text):
+            nonlocal shown
+            while text not in shown:
+                self.assertTrue(select.select([terminal], [], [], LIMIT_S)[0],
+                                f"{text!r} does not come after {shown!r}")
+                shown += os.read(terminal, 65536)
+            shown = shown[shown.index(text) + len(text):]
+        wait_for(b"> ")
+        os.write(terminal, b"getx\x7f")
+        wait_for(b"key")  # the hint, from the arguments that the documents name
+        os.write(terminal, b"\x15set greeting hello\r")
+        wait_for(b"OK")
+        wait_for(b"> ")
+        os.write(terminal, b"get greeting\r")
+        wait_for(b'"hello"')
+        wait_for(b"> ")
+        os.write(terminal, b"help get\r")
+        wait_for(b"summary:")
+        wait_for(b"> ")
+        os.write(terminal, b"quit\r")
+        self.assertEqual(os.waitpid(process, 0)[1], 0)
+        os.close(terminal)
+
+    def test_pipe_mode_loads_all_and_counts_the_errors(self):
+        count = 20000
+        data = b"".join(request("SET", f"key:{i}", f"value:{i}") for i in range(count))
+        data += request("INCR", "key:1")
+        shown = self.cli("--pipe", data=data, status=1)  # there was an error
+        self.assertIn(f"errors: 1, replies: {count + 1}", shown)
+        self.assertEqual(self.cli("dbsize"), f"{count}\n")
+
+    def test_scan_and_big_values(self):
+        for i in range(30):
+            self.cli("set", f"scan:{i}", "x")
+        self.assertEqual(len(self.cli("--scan", "--pattern", "scan:*").split()), 30)
+        value = b"x" * (1 << 20)
+        self.assertEqual(self.cli("-x", "set", "big", data=value), "OK\n")
+        self.assertEqual(self.cli("strlen", "big"), f"{1 << 20}\n")
+
+
+class RedisBenchmark(Client):
+    def test_its_handshake_and_its_tests_pass_without_a_warning(self):
+        shown = self.run_client("redis-benchmark", "-p", self.port, "-n", "20000", "-P", "16",
+                                "-t", "ping_inline,ping_mbulk,set,get,incr,mset")
+        for word in ("WARNING", "Error", "ERR"):
+            self.assertNotIn(word, shown)
+        self.assertEqual(len(re.findall(r"requests completed in", shown)), 6)
+        self.assertIn("host configuration \"save\"", shown)
+
+    def test_unpipelined_and_with_random_keys(self):
+        shown = self.run_client("redis-benchmark", "-p", self.port, "-n", "10000", "-q",
+                                "-r", "1000", "-t", "set,get", "-d", "256")
+        self.assertNotIn("WARNING", shown)
+        with self.node.client() as client:
+            self.assertGreater(client.call("DBSIZE"), 900)
+
+
+class PythonRedis(Client):
+    def test_work(self):
+        # Debian's interpreter, whatever other one stands first in the path: it has the module.
+        self.assertIn("done", self.run_client(
+            "/usr/bin/python3", os.path.join(HERE, "work_python.py"), self.port))
+
+
+class Hiredis(Client):
+    def test_work(self):
+        self.assertIn("done", self.run_client(os.environ["WEIR_HIREDIS"], self.port))
+
+
+class NodeRedis(Client):
+    def test_work(self):
+        shown = self.run_client("node", os.path.join(HERE, "work_node_redis.js"), self.port,
+                                environment={"NODE_PATH": "/usr/share/nodejs"})
+        self.assertIn("done", shown)
+
+
+class Npm(Client):
+    def test_work(self):
+        modules = os.path.join(self.scratch, "npm")
+        os.mkdir(modules)
+        environment = {"npm_config_cache": os.path.join(self.scratch, "cache")}
+        try:
+            subprocess.run(["npm", "install", "--prefix", modules, "--ignore-scripts", "--no-audit",
+                            "--no-fund", *NPM_PACKAGES], check=True, capture_output=True,
+                           timeout=120, env={**os.environ, **environment})
+        except (OSError, subprocess.SubprocessError) as error:
+            skip(f"npm cannot install {' '.join(NPM_PACKAGES)}: {error}")
+        environment["NODE_PATH"] = os.path.join(modules, "node_modules")
+        for work in ("work_node_redis.js", "work_ioredis.js"):
+            with self.subTest(work):
+                self.assertIn("done", self.run_client("node", os.path.join(HERE, work), self.port,
+                                                      environment=environment))
+                with self.node.client() as client:
+                    client.call("FLUSHALL")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

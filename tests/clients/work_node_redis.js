@@ -1,0 +1,48 @@
+// What clients.py does with node-redis 4 (Debian's and npm's): work_node_redis.js PORT.
+'use strict';
+
+const assert = require('assert');
+const { createClient } = require('redis');
+
+async function work(port) {
+    const client = createClient({ socket: { host: '127.0.0.1', port }, name: 'work' });
+    client.on('error', (error) => { throw error; });
+    await client.connect();
+    assert.strictEqual(await client.ping(), 'PONG');
+    assert.strictEqual(await client.set('key', 'value'), 'OK');
+    assert.strictEqual(await client.get('key'), 'value');
+    assert.strictEqual(await client.get('none'), null);
+    assert.strictEqual(await client.set('key', 'other', { NX: true }), null);
+    assert.strictEqual(await client.incrBy('counter', 7), 7);
+    assert.strictEqual(await client.append('key', '!'), 6);
+    await client.mSet({ a: '1', b: '2' });
+    assert.deepStrictEqual(await client.mGet(['a', 'none', 'b']), ['1', null, '2']);
+    assert.strictEqual(await client.set('brief', 'x', { EX: 100 }), 'OK');
+    assert.ok((await client.ttl('brief')) > 90);
+    const replies = await Promise.all(Array.from({ length: 1000 }, (_, number) =>
+        client.set(`pipeline:${number}`, `${number}`).then(
+            () => client.get(`pipeline:${number}`))));
+    replies.forEach((reply, number) => assert.strictEqual(reply, `${number}`));
+    const keys = [];
+    for await (const found of client.scanIterator({ MATCH: 'pipeline:*', COUNT: 100 })) {
+        keys.push(...[].concat(found));
+    }
+    assert.strictEqual(new Set(keys).size, 1000);
+    assert.strictEqual(await client.clientGetName(), 'work');
+    assert.ok((await client.clientId()) > 0);
+    assert.match(await client.info('server'), /redis_version/);
+    await assert.rejects(client.sendCommand(['NONSENSE']), /unknown command/);
+    await assert.rejects(client.incr('key'), /not an integer/);
+    const other = client.duplicate();
+    await other.connect();
+    assert.strictEqual(await other.get('a'), '1');
+    await other.quit();
+    await client.flushAll();
+    assert.strictEqual(await client.dbSize(), 0);
+    await client.quit();
+}
+
+work(Number(process.argv[2])).then(() => console.log('done'), (error) => {
+    console.error(error);
+    process.exit(1);
+});
