@@ -258,6 +258,19 @@ static void connection_end(struct read_shard *shard, uint32_t slot, uint64_t now
     mark_if_rested(shard, slot, now_ns);
 }
 
+/* Waits, in turn, for a batch to come home. */
+static void starve(struct read_shard *shard, uint32_t slot) {
+    struct read_connection *connection = &shard->connections[slot];
+    connection->starved = true;
+    connection->next = BATCH_NO_BLOCK;
+    if (shard->starved_head == BATCH_NO_BLOCK) {
+        shard->starved_head = slot;
+    } else {
+        shard->connections[shard->starved_tail].next = slot;
+    }
+    shard->starved_tail = slot;
+}
+
 /* The final completion of a receive: what to do depends on why it came. */
 static void receive_ended(struct read_shard *shard, uint32_t slot, int32_t result,
                           uint64_t now_ns) {
@@ -268,16 +281,16 @@ static void receive_ended(struct read_shard *shard, uint32_t slot, int32_t resul
         mark_if_rested(shard, slot, now_ns);
     } else if (result == IO_RECEIVE_NO_BUFFERS) {
         node_figure_add(&shard->node->read.buffers_exhausted, 1);
-        connection->starved = true;
-        connection->next = shard->starved_head;
-        shard->starved_head = slot;
+        starve(shard, slot);
     } else if (result == -ECANCELED && connection->paused) {
         /* Stopped for its limit; goes on when its batches are home. */
         if (connection->in_flight * 2 <= shard->node->options->connection_batches_max) {
             receive_arm(shard, slot);
         }
     } else if (result > 0) {
-        receive_arm(shard, slot); /* it carried data and merely has to be armed again */
+        if (!connection->paused) {
+            receive_arm(shard, slot); /* it carried data and merely has to be armed again */
+        }
     } else {
         connection_end(shard, slot, now_ns); /* end of stream, or broken */
     }
@@ -440,7 +453,9 @@ static uint32_t come_home(struct read_shard *shard, uint32_t budget, uint64_t no
  * home, and then none will that could be waited for.  So what counts is the number of now.
  */
 static void serve_waiters(struct read_shard *shard, uint64_t now_ns) {
-    while (shard->starved_head != BATCH_NO_BLOCK && shard->buffers_free > 0) {
+    /* No more arms than free buffers: the kernel refuses the others before it looks for data. */
+    uint32_t arms = shard->buffers_free < READ_ARMS_MAX ? shard->buffers_free : READ_ARMS_MAX;
+    for (; shard->starved_head != BATCH_NO_BLOCK && arms > 0; arms--) {
         uint32_t slot = shard->starved_head;
         struct read_connection *connection = &shard->connections[slot];
         shard->starved_head = connection->next;
@@ -501,8 +516,11 @@ static struct stage_result read_poll(void *state, const struct stage_moment *mom
     }
     accept_if_due(shard);
     result.work += count;
-    if (result.work > 0) {
+    if (result.work > 0 || shard->starved_head != BATCH_NO_BLOCK) {
         serve_waiters(shard, moment->monotonic_ns);
+    }
+    if (shard->starved_head != BATCH_NO_BLOCK && shard->buffers_free > 0) {
+        result.work++; /* more of them at the next poll, at once */
     }
     return result;
 }
