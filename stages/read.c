@@ -23,6 +23,7 @@
 
 enum {
     READ_TAKE_MAX = 64, /* completions a turn: one budget */
+    READ_ARMS_MAX = 64, /* connections that waited for a buffer, armed again in one poll */
     READ_LISTEN_BACKLOG = 1024,
     READ_REFUSALS_MAX = 16, /* connections over the limit being told so at once */
     READ_USER_ACCEPT = 1,   /* low bits of `user`: what the completion is about */
@@ -68,10 +69,11 @@ struct read_shard {
     void *slots_memory;
     void *markers_memory;
     uint32_t connections_max;
-    uint32_t marker_first;  /* batch id of marker 0 */
-    uint32_t open_count;    /* connections not FREE */
-    uint32_t buffers_free;  /* in the kernel's hands, as far as completions were taken */
-    uint32_t starved_head;  /* connections waiting for a buffer */
+    uint32_t marker_first; /* batch id of marker 0 */
+    uint32_t open_count;   /* connections not FREE */
+    uint32_t buffers_free; /* in the kernel's hands, as far as completions were taken */
+    uint32_t starved_head; /* connections waiting for a buffer, first in first out */
+    uint32_t starved_tail;
     uint32_t unmarked_head; /* connections waiting for a marker */
     uint32_t refusals;      /* being told that there are too many */
     uint64_t clients_total; /* ever accepted: the client ids */
