@@ -10,23 +10,13 @@
 
 #include "storage/identity.h"
 
-#include "base/assert.h"
-#include "base/bytes.h"
-#include "base/checksum.h"
 #include "storage/files.h"
 #include "storage/identity_format.h"
 #include "storage/log.h"
 #include "storage/vote.h"
 
 #include <stdio.h>
-
-uint64_t identity_cluster_id(const char *cluster_name, const struct configuration *members) {
-    uint8_t ids[8 * CONFIGURATION_MEMBERS_MAX];
-    for (uint32_t i = 0; i < members->member_count; i++)
-        bytes_put_u64(ids + (size_t)8 * i, members->members[i].node_id);
-    const uint64_t name_hash = checksum_64(cluster_name, strlen(cluster_name), 0);
-    return checksum_64(ids, (size_t)8 * members->member_count, name_hash);
-}
+#include <string.h>
 
 /* What a directory holds of ours. */
 struct directory_content {

@@ -40,6 +40,14 @@ bool identity_name_is_valid(const char *name) {
     return length > 0;
 }
 
+uint64_t identity_cluster_id(const char *cluster_name, const struct configuration *members) {
+    uint8_t ids[8 * CONFIGURATION_MEMBERS_MAX];
+    for (uint32_t i = 0; i < members->member_count; i++)
+        bytes_put_u64(ids + (size_t)8 * i, members->members[i].node_id);
+    const uint64_t name_hash = checksum_64(cluster_name, strlen(cluster_name), 0);
+    return checksum_64(ids, (size_t)8 * members->member_count, name_hash);
+}
+
 void identity_format_write(uint8_t *out, const struct identity *identity) {
     ASSERT(identity_name_is_valid(identity->cluster_name));
     const struct owner owner = owner_of(identity);

@@ -249,12 +249,14 @@ static int walk_writes(struct verify_walk *walk, const struct verify_segment *se
 int verify_segment(struct verify_walk *walk, const struct verify_segment *segment,
                    const uint8_t *image, struct format_fault *fault) {
     ASSERT(segment->live);
-    ASSERT(tails_are_equal(&walk->tail, &segment->header.before));
     walk->end_offset = SEGMENT_HEADER_BYTES;
     walk->durable_end = (struct log_position){.segment = segment->header.number};
     walk->torn = false;
     walk->torn_reason = NULL;
 
+    if (!tails_are_equal(&walk->tail, &segment->header.before))
+        return format_refuse(fault, WEIR_ECORRUPT, 0,
+                             "the segment does not continue the entries before it");
     enum walk_stop stop;
     struct damage damage;
     const int error = walk_writes(walk, segment, image, &stop, &damage, fault);

@@ -3,7 +3,6 @@
 
 /* A log as bytes in memory, taken from the simulated disk, and judged by the pure functions. */
 
-#include "sim/world.h"
 #include "storage/log_verify.h"
 
 enum { IMAGES_MAX = 16 };
@@ -29,7 +28,9 @@ struct verdict {
     uint64_t entries_end;    /* behind the last write of entries in the last segment */
 };
 
-/* Copies every segment of the directory. */
+struct world;
+
+/* Copies every segment of the directory from a simulated disk. */
 void images_take(struct images *images, struct world *world, uint32_t node, const char *directory,
                  const struct owner *owner);
 void images_free(struct images *images);

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/random.h"
+#include "sim/world.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,10 @@ static void test_take(struct verify_test *test, struct images *images) {
 
 static void test_end(struct verify_test *test, struct images *images) {
     images_free(images);
+    while (test->fixture.log != NULL && io_outstanding(test->fixture.port) > 0)
+        fixture_complete_one(&test->fixture);
+    if (test->fixture.log != NULL)
+        log_close(test->fixture.log);
     world_destroy(test->world);
     fixture_open_count = 0;
 }
