@@ -97,7 +97,7 @@ static uint64_t kv_memory_bytes(const struct machine *machine) {
     const struct kv *kv = (const struct kv *)machine;
     uint64_t bytes = kv->length_bytes + kv_snapshot_bytes(kv);
     for (uint32_t i = 0; i < kv->partition_count; i++)
-        bytes += kv->partition[i].space.memory.taken_bytes + kv->partition[i].retired.taken_bytes;
+        bytes += kv->partition[i].space.memory.used_bytes + kv->partition[i].retired.taken_bytes;
     return bytes;
 }
 

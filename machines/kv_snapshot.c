@@ -185,7 +185,7 @@ uint64_t kv_snapshot_bytes(const struct kv *kv) {
     uint64_t bytes = kv->snapshot->length_bytes;
     for (uint32_t i = 0; i < kv->partition_count; i++)
         if (kv->snapshot->pinned[i].is_pinned)
-            bytes += kv->snapshot->pinned[i].space.memory.taken_bytes;
+            bytes += kv->snapshot->pinned[i].space.memory.used_bytes;
     return bytes;
 }
 

@@ -13,15 +13,39 @@
 
 #include "machines/kv_table.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 /* ---- Searching ------------------------------------------------------------------------------ */
 
-/* Bit i is set if slot i has the tag. */
+/* Bit i is set if slot i has the tag. No tag is 0, so an empty slot has none. */
+#if defined(__SSE2__)
+/* The tags of four slots. */
+static inline __m128i kv_bucket_tags(const uint64_t *slots) {
+    const __m128i low =
+        _mm_srli_epi64(_mm_load_si128((const __m128i *)(const void *)slots), KV_ADDRESS_BITS);
+    const __m128i high =
+        _mm_srli_epi64(_mm_load_si128((const __m128i *)(const void *)(slots + 2)), KV_ADDRESS_BITS);
+    /* The low half of each 64-bit lane. */
+    return _mm_castps_si128(_mm_shuffle_ps(_mm_castsi128_ps(low), _mm_castsi128_ps(high), 0x88));
+}
+
+static inline uint32_t kv_bucket_match(const struct kv_bucket *bucket, uint64_t tag) {
+    const __m128i wanted = _mm_set1_epi32((int)tag);
+    const __m128i first = _mm_cmpeq_epi32(kv_bucket_tags(bucket->slot), wanted);
+    const __m128i second = _mm_cmpeq_epi32(kv_bucket_tags(bucket->slot + 4), wanted);
+    const __m128i equal = _mm_packs_epi32(first, second);
+    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128()));
+}
+#else
 static inline uint32_t kv_bucket_match(const struct kv_bucket *bucket, uint64_t tag) {
     uint32_t match = 0;
     for (uint32_t i = 0; i < KV_BUCKET_SLOTS; i++)
-        match |= (uint32_t)(bucket->slot[i] >> KV_ADDRESS_BITS == tag && bucket->slot[i] != 0) << i;
+        match |= (uint32_t)(bucket->slot[i] >> KV_ADDRESS_BITS == tag) << i;
     return match;
 }
+#endif
 
 static inline bool kv_bucket_is_full(const struct kv_bucket *bucket) {
     return bucket->slot[KV_BUCKET_SLOTS - 1] != 0;
@@ -78,7 +102,7 @@ uint64_t *kv_table_slot_of(const struct kv_table *table, const struct kv_record 
 /* ---- Inside a segment ----------------------------------------------------------------------- */
 
 static uint32_t kv_slot_home(uint64_t slot) {
-    return (uint32_t)(slot >> (KV_ADDRESS_BITS + 10));
+    return (uint32_t)(slot >> (KV_ADDRESS_BITS + 10)) - 1;
 }
 
 static void kv_segment_put(struct kv_segment *segment, uint64_t slot) {

@@ -12,7 +12,7 @@
  *              rebuilt, however large it is. Two that have become almost empty are merged.
  *   slot       One word: 48 bits of address, 16 of tag; 0 is empty. A bucket's slots are used
  *              from the first on: the last one being empty means that the bucket is not full.
- *   tag        6 bits of home and 10 that only distinguish. The home is the bucket where the
+ *   tag        6 bits of home + 1 (so no tag is 0) and 10 that only distinguish. The home is the bucket where the
  *              search begins; it goes on in the next one only while buckets are full. Since the
  *              home stands in the tag, records are moved without looking at them.
  *   directory  The low `depth` bits of the hash lead to the segment. A segment of depth d is
@@ -65,6 +65,7 @@ _Static_assert(sizeof(struct kv_segment) == MEMORY_PAGE_BYTES, "a segment is a p
 _Static_assert(offsetof(struct kv_segment, bucket) == CACHE_LINE_BYTES, "a bucket is a line");
 _Static_assert(KV_SEGMENT_RECORDS_MAX < KV_SEGMENT_BUCKETS * KV_BUCKET_SLOTS,
                "a search ends at an empty slot");
+_Static_assert(KV_SEGMENT_BUCKETS < 1 << 6, "home + 1 is 6 bits of the tag");
 _Static_assert(KV_SEGMENT_RECORDS_MERGE * 2 < KV_SEGMENT_RECORDS_MAX,
                "a merged segment is far from being split again");
 
@@ -81,7 +82,7 @@ static inline uint32_t kv_home(uint64_t hash) {
 }
 
 static inline uint64_t kv_tag(uint64_t hash) {
-    return (uint64_t)kv_home(hash) << 10 | (hash >> 22 & 0x3ff);
+    return (uint64_t)(kv_home(hash) + 1) << 10 | (hash >> 22 & 0x3ff);
 }
 
 static inline struct kv_record *kv_slot_record(uint64_t slot) {

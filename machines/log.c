@@ -151,7 +151,7 @@ static uint64_t log_next_deadline_ms(const struct machine *machine) {
 }
 
 static uint64_t log_memory_bytes(const struct machine *machine) {
-    return LOG_MACHINE_BYTES + ((const struct log_machine *)machine)->memory.taken_bytes;
+    return LOG_MACHINE_BYTES + ((const struct log_machine *)machine)->memory.used_bytes;
 }
 
 static uint64_t log_record_count(const struct machine *machine) {

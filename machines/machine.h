@@ -170,8 +170,10 @@ enum machine_verdict {
 struct machine_host {
     void *context;
     /* Zeroed memory of a multiple of 4096 bytes, 4096-aligned; NULL when the host has none left.
-       Cheap enough for the middle of an apply. */
+       A machine asks for 64 KiB to 2 MiB at a time, or for one long value, and cuts it up itself:
+       so this is rare, and may be a system call in the middle of an apply. */
     void *(*pages_take)(void *context, size_t length_bytes);
+    /* Gives back what was taken, whole or in parts of a multiple of 4096 bytes. */
     void (*pages_give)(void *context, void *memory, size_t length_bytes);
 };
 
@@ -282,7 +284,8 @@ struct machine_operations {
     enum machine_progress (*digest_full)(struct machine *machine, struct machine_cursor *cursor,
                                          uint32_t budget, uint64_t *digest);
 
-    /* Bytes in use and records held: for the memory limit, INFO and tests. */
+    /* Bytes in use and records held: for the memory limit, INFO and tests.  In use are whole pages
+       that hold something; pages kept for reuse are not, and go back to the host at a flush. */
     uint64_t (*memory_bytes)(const struct machine *machine);
     uint64_t (*record_count)(const struct machine *machine);
 

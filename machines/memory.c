@@ -1,9 +1,12 @@
 /*
  * Happy path: memory_take finds the class, takes the head of the first partial span's free list,
  * or the next object never used, and is done. The span leaves the list of partial ones when it is
- * full, comes back at the first memory_give, and goes home to the host when its last object has
- * been given back, unless it is the only partial span of its class: a key set and deleted in turn
- * must not cost the host two calls each time.
+ * full, comes back at the first memory_give, and its pages are free for any class when its last
+ * object has been given back, unless it is the only partial span of its class: a key set and
+ * deleted in turn must not make and unmake a span each time.
+ *
+ * Pages come from free runs of that length, else from a longer one, else from the rest of the last
+ * chunk, else from a new one. Free runs are not joined: most are single pages, as are most wishes.
  *
  * Failure: the host has no page. That is fatal here, in memory_block_take, with a sentence; why it
  * must be is told in machines/machine.h.
@@ -33,13 +36,13 @@
 #define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
 #endif
 
-/* The head of a block that holds objects of one class. */
+/* The head of pages that hold objects of one class. */
 struct memory_span {
-    struct memory_block block;
+    struct memory_block block; /* of the block, in whose first page the span may lie; else unused */
     struct memory_span *next_partial;
     struct memory_span *previous_partial;
     void *free;             /* objects given back, linked through their first bytes */
-    uint32_t unused_offset; /* the first object never taken; block.length_bytes: none left */
+    uint32_t unused_offset; /* the first object never taken */
     uint16_t used_count;
     uint8_t class;
     uint8_t listed; /* whether it is in the list of partial spans */
@@ -84,6 +87,14 @@ void memory_begin(struct memory *memory, const struct machine_host *host) {
     memory->host = host;
 }
 
+/* ---- Blocks and pages ----------------------------------------------------------------------- */
+
+/* Free pages that lie together. */
+struct memory_run {
+    struct memory_block block; /* as in a span */
+    struct memory_run *next;
+};
+
 static void *memory_block_take(struct memory *memory, size_t length_bytes) {
     ASSERT_HOT(length_bytes % MEMORY_PAGE_BYTES == 0 && length_bytes > 0);
     struct memory_block *block = memory->host->pages_take(memory->host->context, length_bytes);
@@ -101,6 +112,7 @@ static void *memory_block_take(struct memory *memory, size_t length_bytes) {
     return block;
 }
 
+/* Gives a large object's block back to the host at once. */
 static void memory_block_give(struct memory *memory, struct memory_block *block) {
     if (block->previous != NULL)
         block->previous->next = block->next;
@@ -109,21 +121,74 @@ static void memory_block_give(struct memory *memory, struct memory_block *block)
     if (block->next != NULL)
         block->next->previous = block->previous;
     const size_t length_bytes = block->length_bytes;
-    ASSERT_HOT(memory->taken_bytes >= length_bytes);
+    ASSERT_HOT(memory->taken_bytes >= length_bytes && memory->used_bytes >= length_bytes);
     memory->taken_bytes -= length_bytes;
-    ASAN_UNPOISON_MEMORY_REGION(block, length_bytes);
+    memory->used_bytes -= length_bytes;
     memory->host->pages_give(memory->host->context, block, length_bytes);
 }
 
+static void memory_run_free(struct memory *memory, void *pages, uint64_t count) {
+    ASSERT_HOT(count >= 1 && count <= MEMORY_RUN_PAGES_MAX);
+    struct memory_run *run = pages;
+    run->next = memory->free_runs[count];
+    memory->free_runs[count] = run;
+}
+
+static void memory_chunk_take(struct memory *memory) {
+    size_t length_bytes = MEMORY_CHUNK_BYTES_MIN;
+    while (length_bytes < MEMORY_CHUNK_BYTES_MAX && length_bytes < memory->taken_bytes / 8)
+        length_bytes *= 2;
+    if (memory->unused_pages > 0)
+        memory_run_free(memory, memory->unused, memory->unused_pages);
+    memory->unused = memory_block_take(memory, length_bytes);
+    memory->unused_pages = length_bytes / MEMORY_PAGE_BYTES;
+}
+
+/* Pages that lie together. *is_fresh: they are still as the host gave them, zero. */
+static void *memory_run_take(struct memory *memory, uint32_t count, bool *is_fresh) {
+    memory->used_bytes += (uint64_t)count * MEMORY_PAGE_BYTES;
+    *is_fresh = false;
+    for (uint32_t length = count; length <= MEMORY_RUN_PAGES_MAX; length++) {
+        struct memory_run *run = memory->free_runs[length];
+        if (run == NULL)
+            continue;
+        memory->free_runs[length] = run->next;
+        if (length > count)
+            memory_run_free(memory, (uint8_t *)run + (size_t)count * MEMORY_PAGE_BYTES,
+                            length - count);
+        return run;
+    }
+    if (memory->unused_pages < count)
+        memory_chunk_take(memory);
+    void *pages = memory->unused;
+    memory->unused += (size_t)count * MEMORY_PAGE_BYTES;
+    memory->unused_pages -= count;
+    *is_fresh = true;
+    return pages;
+}
+
+static void memory_run_give(struct memory *memory, void *pages, uint32_t count) {
+    const uint64_t length_bytes = (uint64_t)count * MEMORY_PAGE_BYTES;
+    ASSERT_HOT(memory->used_bytes >= length_bytes);
+    memory->used_bytes -= length_bytes;
+    ASAN_UNPOISON_MEMORY_REGION(pages, length_bytes);
+    memory_run_free(memory, pages, count);
+}
+
 void *memory_take_page(struct memory *memory) {
-    return memory_block_take(memory, MEMORY_PAGE_BYTES);
+    bool is_fresh;
+    uint8_t *page = memory_run_take(memory, 1, &is_fresh);
+    if (!is_fresh)
+        memset(page + sizeof(struct memory_block), 0,
+               MEMORY_PAGE_BYTES - sizeof(struct memory_block));
+    return page;
 }
 
 void memory_give_page(struct memory *memory, void *page) {
-    struct memory_block *block = page;
-    ASSERT(block->length_bytes == MEMORY_PAGE_BYTES);
-    memory_block_give(memory, block);
+    memory_run_give(memory, page, 1);
 }
+
+/* ---- Spans and objects ---------------------------------------------------------------------- */
 
 /* The distance from one object of a span to the next. */
 static uint32_t memory_stride_bytes(uint32_t class) {
@@ -133,13 +198,13 @@ static uint32_t memory_stride_bytes(uint32_t class) {
 
 /* Long spans waste less of their last page, short ones waste less when few objects exist:
  * 8 objects up to 2 KiB, 4 up to 8 KiB, 2 above. */
-static uint32_t memory_span_bytes(uint32_t class) {
+static uint32_t memory_span_pages(uint32_t class) {
     const uint32_t bytes = memory_class_bytes(class);
     if (bytes <= MEMORY_SMALL_BYTES_MAX)
-        return MEMORY_PAGE_BYTES;
+        return 1;
     const uint32_t count = bytes <= 2048 ? 8 : bytes <= 8192 ? 4 : 2;
-    return ALIGN_UP(MEMORY_HEADER_BYTES + count * memory_stride_bytes(class),
-                    (uint32_t)MEMORY_PAGE_BYTES);
+    return (MEMORY_HEADER_BYTES + count * memory_stride_bytes(class) + MEMORY_PAGE_BYTES - 1) /
+           MEMORY_PAGE_BYTES;
 }
 
 static void memory_span_list(struct memory *memory, struct memory_span *span) {
@@ -163,14 +228,15 @@ static void memory_span_unlist(struct memory *memory, struct memory_span *span) 
 
 static __attribute__((noinline)) struct memory_span *memory_span_new(struct memory *memory,
                                                                      uint32_t class) {
-    const uint32_t length_bytes = memory_span_bytes(class);
-    struct memory_span *span = memory_block_take(memory, length_bytes);
+    const uint32_t pages = memory_span_pages(class);
+    bool is_fresh;
+    struct memory_span *span = memory_run_take(memory, pages, &is_fresh);
     span->free = NULL;
     span->unused_offset = MEMORY_HEADER_BYTES;
     span->used_count = 0;
     span->class = (uint8_t) class;
     ASAN_POISON_MEMORY_REGION((uint8_t *)span + MEMORY_HEADER_BYTES,
-                              length_bytes - MEMORY_HEADER_BYTES);
+                              pages * MEMORY_PAGE_BYTES - MEMORY_HEADER_BYTES);
     memory_span_list(memory, span);
     return span;
 }
@@ -188,15 +254,20 @@ static void *memory_span_next(struct memory_span *span, uint32_t bytes) {
 }
 
 static bool memory_span_is_full(const struct memory_span *span) {
-    return span->free == NULL &&
-           span->unused_offset + memory_stride_bytes(span->class) > span->block.length_bytes;
+    return span->free == NULL && span->unused_offset + memory_stride_bytes(span->class) >
+                                     memory_span_pages(span->class) * MEMORY_PAGE_BYTES;
+}
+
+static void *memory_large_take(struct memory *memory, size_t size_bytes) {
+    const size_t length_bytes = memory_large_bytes(size_bytes);
+    memory->used_bytes += length_bytes;
+    return (uint8_t *)memory_block_take(memory, length_bytes) + MEMORY_HEADER_BYTES;
 }
 
 void *memory_take(struct memory *memory, size_t size_bytes) {
     ASSERT_HOT(size_bytes > 0);
     if (size_bytes > MEMORY_CLASSED_BYTES_MAX)
-        return (uint8_t *)memory_block_take(memory, memory_large_bytes(size_bytes)) +
-               MEMORY_HEADER_BYTES;
+        return memory_large_take(memory, size_bytes);
 
     const uint32_t class = memory_class(size_bytes);
     const uint32_t bytes = memory_class_bytes(class);
@@ -246,7 +317,7 @@ void memory_give(struct memory *memory, void *object, size_t size_bytes) {
     const bool only_one = span->next_partial == NULL && span->previous_partial == NULL;
     if (span->used_count == 0 && !only_one) {
         memory_span_unlist(memory, span);
-        memory_block_give(memory, &span->block);
+        memory_run_give(memory, span, memory_span_pages(class));
     }
 }
 
@@ -264,21 +335,36 @@ void memory_retire(struct memory *memory, struct memory_retired *retired) {
     memory_begin(memory, memory->host);
 }
 
+/* Takes the first block off the list. */
+static void memory_retired_next(struct memory_retired *retired) {
+    struct memory_block *block = retired->blocks;
+    struct memory_block *further = block->previous; /* another retired list, or NULL */
+    struct memory_block *next = block->next;
+    if (next != NULL)
+        next->previous = further;
+    retired->blocks = next != NULL ? next : further;
+}
+
 bool memory_retired_give(struct memory_retired *retired, const struct machine_host *host,
                          uint32_t *budget) {
     while (retired->blocks != NULL && *budget > 0) {
         struct memory_block *block = retired->blocks;
-        struct memory_block *further = block->previous; /* another retired list, or NULL */
-        struct memory_block *next = block->next;
-        const size_t length_bytes = block->length_bytes;
-        if (next != NULL)
-            next->previous = further;
-        retired->blocks = next != NULL ? next : further;
+        uint8_t *from = (uint8_t *)block;
+        size_t length_bytes = block->length_bytes;
+        if (length_bytes > MEMORY_GIVE_BYTES_MAX) {
+            /* A part of it, from its end. */
+            block->length_bytes -= MEMORY_GIVE_BYTES_MAX;
+            from += block->length_bytes;
+            length_bytes = MEMORY_GIVE_BYTES_MAX;
+        } else {
+            memory_retired_next(retired);
+        }
         ASSERT(retired->taken_bytes >= length_bytes);
         retired->taken_bytes -= length_bytes;
-        ASAN_UNPOISON_MEMORY_REGION(block, length_bytes);
-        host->pages_give(host->context, block, length_bytes);
-        *budget -= *budget < MEMORY_GIVE_UNITS ? *budget : MEMORY_GIVE_UNITS;
+        ASAN_UNPOISON_MEMORY_REGION(from, length_bytes);
+        host->pages_give(host->context, from, length_bytes);
+        const uint32_t units = (uint32_t)(length_bytes / MEMORY_PAGE_BYTES);
+        *budget -= units < *budget ? units : *budget;
     }
     return retired->blocks != NULL;
 }

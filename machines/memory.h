@@ -6,18 +6,22 @@
  *
  * Concepts
  *
- *   block   What came from the host in one piece: a multiple of 4096 bytes. It begins with a
+ *   block   What came from the host in one piece: a chunk, or one large object. It begins with a
  *           struct memory_block, by which all blocks of one memory form a list. So everything that
  *           was ever allocated can be given back without visiting a single object: that is how
- *           FLUSHALL of five million keys costs some thousand steps.
+ *           FLUSHALL of five million keys costs some hundred steps.
+ *   chunk   A block that is cut into pages: 64 KiB at first, an eighth of what is taken later, 2 MiB
+ *           at most. Pages that fall free are used again; they go home to the host with the rest,
+ *           at memory_retire.
  *   object  What memory_take returns: 8-aligned, of a size class. Classes are 8 bytes apart up to
  *           128, then eight to a doubling up to 32 KiB, so at most an eighth is lost to rounding.
- *   span    A block that holds objects of one class. Up to 512 bytes the span is one page and its
+ *   span    Pages that hold objects of one class. Up to 512 bytes the span is one page and its
  *           header is found by masking the object's address. Above, a span is several pages and
  *           each object is preceded by 8 bytes that say how far back the header is.
- *   page    A block of exactly one page for the caller's own layout, its first
- *           MEMORY_HEADER_BYTES excepted (segments of a hash table).
+ *   page    Exactly one page for the caller's own layout (segments of a hash table).
  *   large   Above 32 KiB an object is a block of its own.
+ *
+ * Every page begins with room for a struct memory_block; in the first page of a block it is one.
  *
  * The size is not stored: who gives an object back says how large it was when taken (any size of
  * the same class will do).
@@ -38,6 +42,10 @@ enum {
     /* 16 classes of 8 bytes each, then 8 for each doubling from 128 to 32768; class 0 is unused. */
     MEMORY_CLASSES = 1 + 16 + 8 * 8,
     MEMORY_HEADER_BYTES = 64,
+    /* Two objects of the largest class with their prefixes and the header: 65616 bytes. */
+    MEMORY_RUN_PAGES_MAX = 17,
+    MEMORY_CHUNK_BYTES_MIN = 64 * 1024,
+    MEMORY_CHUNK_BYTES_MAX = 2 * 1024 * 1024,
 };
 
 /* The head of every block. */
@@ -48,13 +56,18 @@ struct memory_block {
 };
 
 struct memory_span;
+struct memory_run;
 
 /* May be copied to another place: nothing in it, or in its blocks, points back to it. */
 struct memory {
     const struct machine_host *host;
     struct memory_block *blocks;
-    uint64_t taken_bytes;                        /* the sum of the blocks' lengths */
-    struct memory_span *partial[MEMORY_CLASSES]; /* spans with a free object, by class */
+    uint64_t taken_bytes; /* the sum of the blocks' lengths */
+    uint64_t used_bytes;  /* of these, pages and large objects in use: what is reported */
+    uint8_t *unused;      /* the rest of the last chunk */
+    uint64_t unused_pages;
+    struct memory_run *free_runs[MEMORY_RUN_PAGES_MAX + 1]; /* by their number of pages */
+    struct memory_span *partial[MEMORY_CLASSES];            /* spans with a free object, by class */
 };
 
 /* Blocks on their way back to the host. Zeroed: none. */
@@ -72,8 +85,8 @@ void *memory_take(struct memory *memory, size_t size_bytes);
 /* Gives an object back; `size_bytes` is of the class it was taken with. */
 void memory_give(struct memory *memory, void *object, size_t size_bytes);
 
-/* A zeroed page, 4096-aligned; its first MEMORY_HEADER_BYTES hold the block's head and are ours
- * for the first sizeof(struct memory_block), the caller's after that. */
+/* A page, 4096-aligned: its first sizeof(struct memory_block) bytes are not the caller's, the rest
+ * is zero. */
 void *memory_take_page(struct memory *memory);
 void memory_give_page(struct memory *memory, void *page);
 
@@ -88,11 +101,11 @@ size_t memory_usable_bytes(size_t size_bytes);
  * invalid from then on. */
 void memory_retire(struct memory *memory, struct memory_retired *retired);
 
-/* Gives blocks back to the host until the budget is used up: each costs MEMORY_GIVE_UNITS.
- * Returns whether some are left. */
+/* Gives blocks back to the host until the budget is used up, a unit for each page, at most
+ * MEMORY_GIVE_BYTES_MAX at a time. Returns whether some are left. */
 bool memory_retired_give(struct memory_retired *retired, const struct machine_host *host,
                          uint32_t *budget);
 
-enum { MEMORY_GIVE_UNITS = 4 };
+enum { MEMORY_GIVE_BYTES_MAX = MEMORY_CHUNK_BYTES_MAX };
 
 #endif

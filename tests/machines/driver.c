@@ -6,15 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { DRIVER_PAGE_BYTES = 4096, DRIVER_KEYS_MAX = 2 << 20 };
 
 static void *driver_pages_take(void *context, size_t length_bytes) {
     struct driver *driver = context;
     ASSERT(length_bytes > 0 && length_bytes % DRIVER_PAGE_BYTES == 0);
-    void *pages = aligned_alloc(DRIVER_PAGE_BYTES, length_bytes);
-    ASSERT(pages != NULL);
-    memset(pages, 0, length_bytes);
+    void *pages =
+        mmap(NULL, length_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ASSERT(pages != MAP_FAILED);
     driver->pages_bytes += length_bytes;
     driver->page_calls++;
     return pages;
@@ -24,7 +25,8 @@ static void driver_pages_give(void *context, void *pages, size_t length_bytes) {
     struct driver *driver = context;
     ASSERT(driver->pages_bytes >= length_bytes);
     driver->pages_bytes -= length_bytes;
-    free(pages);
+    const int error = munmap(pages, length_bytes);
+    ASSERT(error == 0);
 }
 
 void driver_begin(struct driver *driver, const struct machine_operations *operations,

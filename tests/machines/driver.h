@@ -2,7 +2,7 @@
 #define WEIR_TESTS_MACHINES_DRIVER_H
 
 /*
- * A host for a machine on one thread: pages from malloc, counted; commands as words; replies as
+ * A host for a machine on one thread: pages from the kernel, counted; commands as words; replies as
  * RESP 2 text; slices of a budget that the test chooses, each of them measured.
  *
  * It knows machines through machines/machine.h alone.

@@ -251,7 +251,7 @@ static void destroy_gives_all_back_in_the_middle_of_anything(void **state) {
         const struct machine_moment moment = driver_moment(500, 1000);
         driver_begin(&driver, subject->operations, subject->partition_bits);
         play_writes(&driver, subject, 5, 1, 500);
-        assert_int_equal(driver.operations->memory_bytes(driver.machine), driver.pages_bytes);
+        assert_in_range(driver.operations->memory_bytes(driver.machine), 1, driver.pages_bytes);
         assert_int_equal(driver.operations->snapshot_begin(driver.machine, &moment), 0);
         driver.operations->snapshot_emit(driver.machine, &sink, 10);
         driver_end(&driver);
