@@ -129,9 +129,10 @@ void draft_value_of_length(struct draft *draft, size_t length) {
         char bytes[8];
         const size_t left = length - word->length;
         noise = noise * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        for (size_t i = 0; i < sizeof(bytes); i++)
-            bytes[i] = draft->is_inline ? (char)('a' + ((noise >> (8 * i + 3)) & 15))
-                                        : (char)(noise >> (8 * i));
+        for (size_t i = 0; i < sizeof(bytes); i++) {
+            const uint8_t byte = (uint8_t)(noise >> (8 * i));
+            bytes[i] = (char)(draft->is_inline ? 'a' + byte % 26 : byte);
+        }
         kv_model_text_append(word, bytes, left < sizeof(bytes) ? left : sizeof(bytes));
     }
 }
