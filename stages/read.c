@@ -281,14 +281,15 @@ static void receive_ended(struct read_shard *shard, uint32_t slot, int32_t resul
     connection->stopping = false;
     if (connection->state == READ_ENDING) {
         mark_if_rested(shard, slot, now_ns);
-    } else if (result == IO_RECEIVE_NO_BUFFERS) {
-        node_figure_add(&shard->node->read.buffers_exhausted, 1);
-        starve(shard, slot);
-    } else if (result == -ECANCELED && connection->paused) {
-        /* Stopped for its limit; goes on when its batches are home. */
+    } else if (connection->paused && (result == -ECANCELED || result == IO_RECEIVE_NO_BUFFERS)) {
+        /* At its limit, and stopped for that or ended before; goes on when its batches are home, and
+           waits for nothing else besides. */
         if (connection->in_flight * 2 <= shard->node->options->connection_batches_max) {
             receive_arm(shard, slot);
         }
+    } else if (result == IO_RECEIVE_NO_BUFFERS) {
+        node_figure_add(&shard->node->read.buffers_exhausted, 1);
+        starve(shard, slot);
     } else if (result > 0) {
         if (!connection->paused) {
             receive_arm(shard, slot); /* it carried data and merely has to be armed again */
