@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+"""Clients that take more than their share: slow readers, slow writers, floods, no descriptors.
+
+    resources.py [TEST ...]
+
+In each test a polite client goes on being served, memory stays below a bound that the test states
+with its arithmetic, and SIGTERM ends the node with status 0.
+"""
+
+import os
+import resource
+import select
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from weir_test import ErrorReply, MAPS, Node, Scratch, request, until  # noqa: E402
+
+MEBIBYTE = 1 << 20
+
+
+class Resources(unittest.TestCase):
+    def begin(self, *options, config=None, prefix=()):
+        scratch = Scratch()
+        self.addCleanup(scratch.__exit__, None, None, None)
+        self.node = Node(os.path.join(scratch.__enter__(), "data"), *options, config=config,
+                         durability="none", prefix=prefix)
+        self.addCleanup(self.node.__exit__)
+        self.node.start()
+        self.polite = self.node.client()
+        self.addCleanup(self.polite.close)
+        return self.node
+
+    def client(self, **options):
+        client = self.node.client(**options)
+        self.addCleanup(client.close)
+        return client
+
+    def info(self, name):
+        """A figure of INFO, asked by the polite client."""
+        text = self.polite.call("INFO").decode()
+        found = [line.split(":", 1)[1] for line in text.splitlines() if line.startswith(name + ":")]
+        self.assertEqual(len(found), 1, f"{name} in {text}")
+        return found[0]
+
+    def tearDown(self):
+        self.assertTrue(self.node.running(), self.node.log())
+        self.assertEqual(self.polite.call("PING"), "PONG")
+        self.assertEqual(self.node.stop(), 0, self.node.log())
+
+    def test_slow_readers_are_bounded_and_do_not_hold_up_the_others(self):
+        """Redis 7.0 grows to 518 MB here."""
+        for map_name in MAPS:
+            with self.subTest(map_name):
+                self.begin("--map", map_name)
+                self.polite.call("SET", "large", b"x" * MEBIBYTE)
+                before_kb = self.node.status_kb("VmRSS")
+                slow = [self.client(receive_buffer=4096) for _ in range(5)]
+                for client in slow:
+                    client.send(request("GET", "large") * 100)
+                for _ in range(2000):
+                    self.assertEqual(self.polite.call("STRLEN", "large"), MEBIBYTE)
+                grown_kb = self.node.status_kb("VmHWM") - before_kb
+                print(f"{map_name}: 5 clients that do not read 100 MiB each cost "
+                      f"{grown_kb >> 10} MiB")
+                # The arena of replies holds 256 MiB; the value itself and its copies are the rest.
+                self.assertLess(grown_kb, (256 + 64) * 1024)
+                # Those that read after all get each reply whole, or an error in its place.
+                first = slow[0].reply()
+                self.assertTrue(first == b"x" * MEBIBYTE or isinstance(first, ErrorReply))
+                self.assertEqual(len(self.polite.call("GET", "large")), MEBIBYTE)
+                for client in slow:
+                    client.reset()
+                if map_name != MAPS[-1]:
+                    self.tearDown()
+
+    def test_a_thousand_connections_that_dribble_keep_nobody_waiting(self):
+        self.begin()
+        before_kb = self.node.status_kb("VmRSS")
+        slow = [self.client() for _ in range(1000)]
+        for byte in request("SET", "slow", "x" * 100)[:40]:
+            for client in slow:
+                client.send(bytes((byte,)))
+            self.assertEqual(self.polite.call("PING"), "PONG")
+        grown_kb = self.node.status_kb("VmHWM") - before_kb
+        print(f"1000 unfinished requests cost {grown_kb >> 10} MiB")
+        self.assertLess(grown_kb, 1000 * 16 + 16 * 1024)
+        self.assertIsNone(self.polite.call("GET", "slow"))
+        for client in slow:
+            client.send(request("SET", "slow", "x" * 100)[40:])
+        for client in slow:
+            self.assertEqual(client.reply(), "OK")
+
+    def test_a_flood_of_connections_is_accepted_and_forgotten(self):
+        self.begin()
+        self.assertEqual(self.polite.call("PING"), "PONG")  # it has its descriptor
+        baseline = self.node.descriptors()
+        for _ in range(5):
+            clients = [self.node.client() for _ in range(500)]
+            for client in clients:
+                client.send(request("PING"))
+            for client in clients:
+                self.assertEqual(client.reply(), "PONG")
+                client.reset()
+        until(lambda: self.node.descriptors() <= baseline, "connections stay behind")
+        self.assertEqual(self.info("connected_clients"), "1")
+
+    def test_over_maxclients_a_connection_is_told_so_and_room_ends_it(self):
+        self.begin(config={"maxclients": 10})
+        others = [self.client() for _ in range(9)]
+        for client in others:
+            self.assertEqual(client.call("PING"), "PONG")
+        with self.node.client() as refused:
+            self.assertEqual(refused.rest(), b"-ERR max number of clients reached\r\n")
+        self.assertEqual(self.polite.call("PING"), "PONG")
+        others[0].close()
+
+        def accepted():
+            with self.node.client() as client:
+                try:
+                    return client.call("PING") == "PONG"
+                except (ConnectionError, ErrorReply):
+                    return False
+        until(accepted, "the slot of a closed connection is not used again")
+
+    def test_without_descriptors_accepting_goes_on_when_there_are_some_again(self):
+        """D12, CVE-2025-48367: an error of one accept must not stop accepting, nor burn a core."""
+        self.begin(config={"maxclients": 200})
+        limit = self.node.descriptors() + 20
+        usual = self.prlimit(limit)
+        clients = []
+        for _ in range(60):
+            clients.append(self.client())
+            clients[-1].send(request("PING"))
+        until(lambda: self.node.descriptors() >= limit, "the node has descriptors left")
+        before_s = self.node.cpu_s()
+        for _ in range(1000):
+            self.assertEqual(self.polite.call("SET", "key", "x"), "OK")
+        self.assertLess(self.node.cpu_s() - before_s, 2.0)
+        self.prlimit(usual)
+        for client in clients:
+            self.assertEqual(client.reply(), "PONG")
+
+    def prlimit(self, limit):
+        """Sets the node's limit of descriptors; returns what it was."""
+        process = self.node.process.pid
+        soft, hard = resource.prlimit(process, resource.RLIMIT_NOFILE)
+        resource.prlimit(process, resource.RLIMIT_NOFILE, (limit, hard))
+        return soft
+
+    def test_before_the_password_little_is_allowed(self):
+        self.begin(config={"requirepass": "secret"})
+        self.assertEqual(self.polite.call("AUTH", "secret"), "OK")
+        with self.node.client() as client:
+            for words in (("PING",), ("GET", "x"), ("SET", "x", "1"), ("INFO",), ("KEYS", "*")):
+                reply = client.pipeline([words])[0]
+                self.assertTrue(str(reply).startswith("NOAUTH "), (words, reply))
+            self.assertIn("WRONGPASS", str(client.pipeline([("AUTH", "wrong")])[0]))
+        for data, sentence in ((b"*11\r\n", b"unauthenticated multibulk length"),
+                               (b"*2\r\n$4\r\nAUTH\r\n$16385\r\n", b"unauthenticated bulk length")):
+            with self.node.client() as client:
+                client.send(data)
+                self.assertEqual(client.rest(), b"-ERR Protocol error: " + sentence + b"\r\n")
+        with self.node.client() as client:
+            # Pipelined behind AUTH, what is large is allowed.
+            client.send(request("AUTH", "secret") + request("SET", "x", b"x" * 100000))
+            self.assertEqual([client.reply(), client.reply()], ["OK", "OK"])
+        self.assertEqual(self.polite.call("STRLEN", "x"), 100000)
+
+    def test_unauthenticated_replies_cannot_fill_the_memory(self):
+        """CVE-2025-21605: nobody reads the NOAUTH errors."""
+        self.begin(config={"requirepass": "secret"})
+        self.polite.call("AUTH", "secret")
+        before_kb = self.node.status_kb("VmRSS")
+        flood = request("GET", "x") * 10000
+        for _ in range(10):
+            client = self.client(receive_buffer=4096)
+            client.socket.setblocking(False)
+            for _ in range(50):
+                try:
+                    client.socket.send(flood)
+                except (BlockingIOError, ConnectionError):
+                    self.assertEqual(self.polite.call("PING"), "PONG")
+        grown_kb = self.node.status_kb("VmHWM") - before_kb
+        print(f"10 clients that read no error cost {grown_kb >> 10} MiB")
+        # All backlogs together: 256 MiB.
+        self.assertLess(grown_kb, (256 + 64) * 1024)
+
+    def test_unfinished_large_values_are_bounded_and_do_not_block_the_others(self):
+        self.begin()
+        before_kb = self.node.status_kb("VmRSS")
+        piece = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$16000000\r\n" + b"x" * 15000000
+        clients = []
+        for _ in range(40):
+            clients.append(self.client())
+            try:
+                clients[-1].send(piece)
+            except ConnectionError:
+                pass
+            self.assertEqual(self.polite.call("SET", "small", "x"), "OK")
+        grown_kb = self.node.status_kb("VmHWM") - before_kb
+        print(f"40 unfinished values of 16 MB cost {grown_kb >> 10} MiB")
+        # The arena of unfinished commands holds 256 MiB, and its blocks are in whole powers of two.
+        self.assertLess(grown_kb, (256 + 64) * 1024)
+        # A refused one is told so with what it sends next; the others complete.
+        outcomes = [self.outcome(client, b"x" * 1000000 + b"\r\n") for client in clients]
+        self.assertGreater(outcomes.count("OK"), 0)
+        self.assertLessEqual(outcomes.count("OK"), 256 // 16)
+        self.assertEqual(outcomes.count("OK") + outcomes.count("refused"), 40)
+
+    def outcome(self, client, data):
+        try:
+            client.send(data)
+            reply = client.reply()
+        except ConnectionError:
+            return "refused"
+        return "refused" if str(reply).startswith("TRYAGAIN ") else reply
+
+    def test_over_maxmemory_writes_are_refused_and_deletions_make_room(self):
+        self.begin(config={"maxmemory": "20mb"})
+        number = 0
+        while True:
+            reply = self.polite.pipeline([("SET", f"key:{number}", b"x" * 100000)])[0]
+            if reply != "OK":
+                break
+            number += 1
+            self.assertLess(number, 300)
+        self.assertTrue(str(reply).startswith("OOM "), reply)
+        self.assertGreater(number, 100)
+        self.assertEqual(self.polite.call("STRLEN", "key:0"), 100000)
+        self.assertEqual(self.polite.call("DEL", *[f"key:{i}" for i in range(50)]), 50)
+        self.assertEqual(self.polite.call("SET", "again", "x"), "OK")
+
+    def test_an_idle_node_sleeps(self):
+        for map_name in MAPS:
+            with self.subTest(map_name):
+                self.begin("--map", map_name)
+                self.polite.call("SET", "key", "x")
+                before_s = self.node.cpu_s()
+                # Two seconds of the node's own expiry are the clock: nothing else happens.
+                self.polite.call("SET", "clock", "x", "PX", "2000")
+                self.assertFalse(self.polite_waits_for_nothing(2.0))
+                self.assertLess(self.node.cpu_s() - before_s, 0.1)
+                if map_name != MAPS[-1]:
+                    self.tearDown()
+
+    def polite_waits_for_nothing(self, seconds):
+        """Whether anything comes on the polite connection in that time."""
+        return bool(select.select([self.polite.socket], [], [], seconds)[0])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
