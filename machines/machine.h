@@ -173,7 +173,8 @@ struct machine_host {
        A machine asks for 64 KiB to 2 MiB at a time, or for one long value, and cuts it up itself:
        so this is rare, and may be a system call in the middle of an apply. */
     void *(*pages_take)(void *context, size_t length_bytes);
-    /* Gives back what was taken, whole or in parts of a multiple of 4096 bytes. */
+    /* Gives back what was taken: whole, or, of a block of more than 1 MiB, in parts of a multiple of
+       4096 bytes, from its front on. */
     void (*pages_give)(void *context, void *memory, size_t length_bytes);
 };
 

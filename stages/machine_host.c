@@ -192,13 +192,15 @@ static void pages_give(void *context, void *block, size_t length_bytes) {
     struct machine_host_memory *memory = context;
     ASSERT(memory->taken_bytes >= length_bytes);
     memory->taken_bytes -= length_bytes;
-    if (length_bytes > (size_t)PAGE_BYTES << (CLASS_COUNT - 1)) {
-        int result = munmap(block, length_bytes);
+    uintptr_t address = (uintptr_t)block;
+    uintptr_t base = (uintptr_t)memory->base;
+    if (address < base || address >= base + RESERVED_BYTES) {
+        int result = munmap(block, length_bytes); /* a large block, or a part of one */
         ASSERT(result == 0);
         memory->held_bytes -= length_bytes;
         return;
     }
-    size_t offset = (size_t)((uint8_t *)block - memory->base);
+    size_t offset = address - base;
     uint32_t index = (uint32_t)(offset / CHUNK_BYTES);
     ASSERT(index < memory->chunks_used);
     struct chunk *chunk = &memory->chunks[index];
