@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/decimal.h"
 #include "bench/histogram.h"
 #include "storage/log.h"
 
@@ -180,7 +181,10 @@ static int options_parse(int argc, char **argv, struct bench_options *options) {
         } else if (strcmp(argv[i], "--seconds") == 0) {
             options->seconds = strtod(value, NULL);
         } else if (strcmp(argv[i], "--window") == 0) {
-            options->window = (uint32_t)strtoul(value, NULL, 10);
+            uint64_t window;
+            if (decimal_parse_u64(value, strlen(value), &window) != 0 || window >= WINDOW_MAX)
+                return EXIT_USAGE;
+            options->window = (uint32_t)window;
         } else if (strcmp(argv[i], "--durability") == 0) {
             for (int mode = 0; mode < 3; mode++) {
                 if (strcmp(value, durability_names[mode]) == 0)
@@ -192,8 +196,7 @@ static int options_parse(int argc, char **argv, struct bench_options *options) {
             return EXIT_USAGE;
         }
     }
-    const bool is_right = argc % 2 == 1 && options->seconds > 0 && options->window > 0 &&
-                          options->window < WINDOW_MAX;
+    const bool is_right = argc % 2 == 1 && options->seconds > 0 && options->window > 0;
     return is_right ? 0 : EXIT_USAGE;
 }
 

@@ -25,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Sizes of the format above. */
 enum {
     CONFIGURATION_VERSION = 1,
     CONFIGURATION_MEMBERS_MAX = 16,

@@ -85,6 +85,7 @@ enum entry_kind {
     ENTRY_SESSION = 7, /* reserved: written once there are client sessions */
 };
 
+/* Flags of a command record. */
 enum entry_command_flags {
     ENTRY_COMMAND_SESSION = 1,
 };
@@ -215,6 +216,7 @@ struct entry_genesis {
     uint32_t partition_count; /* power of two, [1, ENTRY_PARTITIONS_MAX] */
 };
 
+/* A machine is cut into so many partitions at most. */
 enum { ENTRY_PARTITIONS_MAX = 256 };
 
 /* Writes the body of an ENTRY_GENESIS (ENTRY_GENESIS_BODY_BYTES). */

@@ -21,6 +21,8 @@ enum { FILES_OPERATIONS_MAX = 4 };
 
 /* Page-aligned zeroed memory of at least length_bytes (> 0); NULL if there is none. */
 uint8_t *files_memory(size_t length_bytes);
+
+/* Gives it back; NULL is allowed. */
 void files_memory_free(uint8_t *memory, size_t length_bytes);
 
 /* The value of base/error.h for a negative errno. */
@@ -40,14 +42,22 @@ int files_read(struct io_port *port, int32_t file, const char *name, uint8_t *me
 int files_write(struct io_port *port, int32_t file, const char *name, const uint8_t *memory,
                 size_t length_bytes, uint64_t offset, enum io_sync sync, struct error_text *error);
 
+/* Syncs a file.  Errors: WEIR_ENOSPC, WEIR_EIO. */
 int files_sync(struct io_port *port, int32_t file, const char *name, struct error_text *error);
+
+/* Makes a file so long, reading as zeros.  Errors: WEIR_ENOSPC, WEIR_EIO. */
 int files_allocate(struct io_port *port, int32_t file, const char *name, uint64_t length_bytes,
                    struct error_text *error);
+
+/* Renames; an existing target is replaced.  Errors: WEIR_ENOSPC, WEIR_EIO. */
 int files_rename(struct io_port *port, int32_t directory, const char *from, const char *to,
                  struct error_text *error);
-/* A file that is not there is no error. */
+
+/* Removes a name; one that is not there is no error.  Errors: WEIR_EIO. */
 int files_remove(struct io_port *port, int32_t directory, const char *name,
                  struct error_text *error);
+
+/* Makes names durable.  Errors: WEIR_ENOSPC, WEIR_EIO. */
 int files_directory_sync(struct io_port *port, int32_t directory, struct error_text *error);
 
 #endif

@@ -57,10 +57,16 @@ struct owner {
     uint64_t incarnation;
 };
 
+/* Bytes of an owner in a file: cluster, node, incarnation, u64 each. */
 enum { OWNER_BYTES = 24 };
 
+/* The owner that an identity stands for. */
 struct owner owner_of(const struct identity *identity);
+
+/* Writes OWNER_BYTES. */
 void owner_put(uint8_t *out, const struct owner *owner);
+
+/* Reads OWNER_BYTES. */
 struct owner owner_get(const uint8_t *from);
 
 /* Which part of the owner differs, for a person: "cluster", "node" or "incarnation"; or NULL. */

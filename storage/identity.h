@@ -29,6 +29,7 @@
 #include "entry/configuration.h"
 #include "io/io.h"
 
+/* The longest cluster name, without its terminating zero. */
 enum { IDENTITY_NAME_BYTES_MAX = 64 };
 
 struct identity {

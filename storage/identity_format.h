@@ -8,6 +8,7 @@
 #include "storage/format.h"
 #include "storage/identity.h"
 
+/* The format, and the length of the file: always the same. */
 enum { IDENTITY_FORMAT_VERSION = 1, IDENTITY_FILE_BYTES = 4096 };
 
 /* Writes the file's IDENTITY_FILE_BYTES. */

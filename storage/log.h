@@ -53,6 +53,7 @@
 #include "entry/entry.h"
 #include "storage/identity.h"
 
+/* When an entry counts as durable; see above. */
 enum durability { DURABILITY_FSYNC = 0, DURABILITY_WRITE = 1, DURABILITY_NONE = 2 };
 
 enum log_state {
@@ -105,9 +106,14 @@ int log_create(struct io *io, struct io_port *port, int32_t directory,
 /* Operations the log may have outstanding on its port: for the port's size. */
 enum { LOG_OPERATIONS_MAX = 16 };
 
-uint64_t log_first_index(const struct log *log); /* last + 1 if it holds no entry */
+/* The first entry there is; last + 1 if there is none. */
+uint64_t log_first_index(const struct log *log);
+
+/* The last entry appended. */
 uint64_t log_last_index(const struct log *log);
-uint64_t log_durable_index(const struct log *log); /* grows, except by log_truncate */
+
+/* The last entry that is durable; grows, except by log_truncate. */
+uint64_t log_durable_index(const struct log *log);
 const struct entry_tail *log_tail(const struct log *log);
 enum log_state log_state(const struct log *log);
 const char *log_error_text(const struct log *log); /* the sentence of LOG_FAILED or LOG_FULL */
@@ -172,6 +178,8 @@ bool log_read_result(struct log *log, uint64_t *first_index, uint32_t *count, si
  * meanwhile (log_reserve answers NULL).  The durable index shrinks to at most `index`.
  */
 void log_truncate(struct log *log, uint64_t index);
+
+/* A truncation is under way. */
 bool log_truncating(const struct log *log);
 
 /* A snapshot covers everything up to `index`: whole segments before it may be removed. */
@@ -179,6 +187,8 @@ void log_compact(struct log *log, uint64_t index);
 
 /* Starts a clean stop: flushes, records the durable end; log_stopped tells when it is done. */
 void log_stop(struct log *log);
+
+/* The clean stop is complete: the log may be closed. */
 bool log_stopped(const struct log *log);
 
 /* Frees; asserts that nothing is in flight (or that the state is LOG_FAILED). */

@@ -80,6 +80,7 @@ enum format_state segment_header_read(const uint8_t *image, uint64_t available_b
                                       const struct owner *owner, uint64_t number,
                                       struct segment_header *out, struct format_fault *fault);
 
+/* What a write is for. */
 enum write_kind {
     WRITE_ENTRIES = 1,
     WRITE_MARK = 2,
@@ -134,6 +135,7 @@ struct write_sectors {
     uint64_t first_failed_not_zero_offset;
 };
 
+/* Judges every sector behind the valid header of the write at `write`, at `offset` of the file. */
 void write_sectors_check(const uint8_t *write, uint64_t offset,
                          const struct segment_header *segment, const struct write_header *header,
                          struct write_sectors *out);

@@ -8,7 +8,8 @@
  *   log_memory.c    the log's memory: writes laid out as on disk, a queue of them, the entry ring
  *   log_segment.c   the spare segment, the switch to it (roll-over, truncation), marks, removal
  *   log_read.c      entries that are only on disk; the sparse index
- *   log_open.c      recovery, the first segment, closing
+ *   log_create.c    a segment created while nothing else happens, the first one above all
+ *   log_open.c      recovery, closing
  *
  * A write's life:
  *
@@ -64,6 +65,7 @@ enum log_operation {
 };
 _Static_assert((int)LOG_OPERATION_COUNT <= (int)LOG_OPERATIONS_MAX, "as the header promises");
 
+/* Drawn above. */
 enum log_write_state { LOG_WRITE_OPEN, LOG_WRITE_CLOSED, LOG_WRITE_FLYING, LOG_WRITE_DONE };
 
 /* One write in memory. */
@@ -145,6 +147,7 @@ enum truncate_state {
 /* What LOG_OPERATION_WRITE is writing. */
 enum log_writing { WRITING_ENTRIES, WRITING_MARK, WRITING_HEADER, WRITING_SEAL, WRITING_STOP_SYNC };
 
+/* DONE until the result was taken. */
 enum reader_state { READER_IDLE, READER_OPENING, READER_READING, READER_DONE };
 
 /* Reads entries back from disk; see log_read.c. */
@@ -290,6 +293,11 @@ void segment_remove_completed(struct log *log, int32_t result);
 void segment_retire_completed(struct log *log, int32_t result);
 void segment_adopt(struct log *log, const struct segment_header *header, int32_t file,
                    uint64_t offset);
+
+/* ---- log_create.c ---- */
+int segment_create(struct io *io, struct io_port *port, int32_t directory,
+                   struct segment_header *header, uint8_t *block, int32_t *out,
+                   struct error_text *error);
 
 /* ---- log_read.c ---- */
 int reader_create(struct log_reader *reader, enum log_operation operation, size_t scratch_bytes);

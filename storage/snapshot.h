@@ -51,6 +51,7 @@ enum snapshot_state {
     SNAPSHOT_FAILED,   /* abandoned: nothing remains; snapshot_error says why; not fatal */
 };
 
+/* Operations that a writer may have outstanding on its port. */
 enum { SNAPSHOT_OPERATIONS_MAX = 4 };
 
 /* Allocates the writer and its buffers.  `rate_bytes_s` bounds its disk bandwidth (0: none;

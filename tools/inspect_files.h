@@ -8,6 +8,7 @@
 #include "storage/format.h"
 #include "tools/inspect_report.h"
 
+/* More files of one sort than a log can have. */
 enum { INSPECT_FILES_MAX = 16384 };
 
 /* A data directory being inspected. */

@@ -38,7 +38,8 @@ static int run(int (*command)(int, char **), const char *line) {
     char *arguments[32];
     int count = 0;
     snprintf(text, sizeof(text), "%s", line);
-    for (char *word = strtok(text, " "); word != NULL; word = strtok(NULL, " "))
+    char *rest = text;
+    for (char *word; (word = strsep(&rest, " ")) != NULL;)
         arguments[count++] = word;
     fflush(stdout);
     fflush(stderr);

@@ -74,7 +74,7 @@ static enum snapshot_state snapshot_take(struct snapshot_test *test, uint64_t in
         const enum snapshot_state state = snapshot_poll(writer, io_monotonic_ns(fixture->io));
         if (state == SNAPSHOT_COMPLETE || state == SNAPSHOT_FAILED) {
             if (error_out != NULL)
-                strcpy(error_out, snapshot_error(writer));
+                snprintf(error_out, ERROR_TEXT_BYTES, "%s", snapshot_error(writer));
             if (state == SNAPSHOT_COMPLETE)
                 assert_true(snapshot_writer_meta(writer)->machine_bytes == bytes);
             snapshot_writer_destroy(writer);

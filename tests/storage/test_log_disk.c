@@ -1,0 +1,241 @@
+/* The log on disks that are full, or that fail: refused and recovered, or final. */
+
+#include "tests/storage/fixture.h"
+
+#include "base/bytes.h"
+#include "sim/world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char path[] = "data";
+static struct world *world;
+static struct fixture fixture;
+
+static int begin(void **state) {
+    (void)state;
+    const struct world_options options = world_options_calm();
+    world = world_create(1, &options);
+    fixture_open(&fixture, world_io(world, world_node_add(world)), path, true);
+    return 0;
+}
+
+static int end(void **state) {
+    (void)state;
+    world_destroy(world);
+    fixture_open_count = 0;
+    return 0;
+}
+
+static void open_log(void) {
+    if (fixture_log_open(&fixture, NULL) != 0)
+        fail_msg("%s", fixture.error.text);
+    /* The next segment is ready before the test begins. */
+    do {
+        log_maintain(fixture.log, io_monotonic_ns(fixture.io));
+        while (io_outstanding(fixture.port) > 0)
+            fixture_complete_one(&fixture);
+    } while (log_deadline_ns(fixture.log) <= io_monotonic_ns(fixture.io));
+}
+
+static void append(uint32_t count, uint32_t bytes) {
+    for (uint32_t i = 0; i < count; i++)
+        assert_true(fixture_append(&fixture, bytes));
+}
+
+/* ---- a full disk -------------------------------------------------------------------------- */
+
+static bool append_noop(void) {
+    struct log *log = fixture.log;
+    uint8_t *entry = log_reserve(log, ENTRY_HEADER_BYTES, true);
+    const struct entry_header header = {.length_bytes = ENTRY_HEADER_BYTES,
+                                        .kind = ENTRY_NOOP,
+                                        .term = fixture.term,
+                                        .log_time_ms = log_tail(log)->log_time_ms};
+    if (entry == NULL)
+        return false;
+    log_append(log, &header);
+    return true;
+}
+
+static void a_full_disk_refuses_and_recovers(void **state) {
+    (void)state;
+    open_log();
+    world_disk_capacity(world, 0, world_disk_used_bytes(world, 0) + 300000);
+    /* The active and the spare segment can be filled; a third one cannot be had. */
+    uint64_t accepted = 0;
+    while (log_state(fixture.log) == LOG_READY) {
+        if (fixture_append(&fixture, 5000))
+            accepted++;
+        log_flush(fixture.log);
+        log_maintain(fixture.log, io_monotonic_ns(fixture.io));
+        if (io_outstanding(fixture.port) > 0)
+            fixture_complete_one(&fixture);
+        log_release(fixture.log, log_durable_index(fixture.log));
+        assert_true(accepted < 1000);
+    }
+    assert_int_equal(log_state(fixture.log), LOG_FULL);
+    assert_non_null(strstr(log_error_text(fixture.log), "no space"));
+    assert_true(accepted > 150);
+    assert_false(fixture_append(&fixture, 10));
+    /* What was accepted becomes durable all the same, and protocol entries still fit. */
+    fixture_settle(&fixture);
+    for (int i = 0; i < 64; i++) {
+        assert_true(append_noop());
+        fixture_settle(&fixture);
+    }
+    const uint64_t last = log_last_index(fixture.log);
+    assert_true(last == accepted + 64 + 1);
+    /* Full is not forever, and trying again costs nothing in between. */
+    assert_true(log_deadline_ns(fixture.log) != UINT64_MAX);
+    world_disk_capacity(world, 0, UINT64_C(1) << 40);
+    while (log_state(fixture.log) == LOG_FULL) {
+        log_maintain(fixture.log, io_monotonic_ns(fixture.io));
+        if (io_outstanding(fixture.port) > 0)
+            fixture_complete_one(&fixture);
+        else
+            io_park(fixture.io, 50000000);
+    }
+    assert_int_equal(log_state(fixture.log), LOG_READY);
+    append(1, 5000);
+    fixture_settle(&fixture);
+    fixture_log_stop(&fixture);
+    open_log();
+    assert_true(log_last_index(fixture.log) == last + 1);
+    fixture_log_stop(&fixture);
+}
+
+static void a_disk_filled_up_between_two_lives_still_takes_protocol_entries(void **state) {
+    (void)state;
+    open_log();
+    while (fixture_append(&fixture, 5000) && log_last_index(fixture.log) < 150)
+        fixture_settle(&fixture);
+    fixture_log_stop(&fixture);
+    world_disk_capacity(world, 0, world_disk_used_bytes(world, 0) - 900000);
+    for (int life = 0; life < 10; life++) {
+        if (fixture_log_open(&fixture, NULL) != 0)
+            fail_msg("%s", fixture.error.text);
+        log_maintain(fixture.log, io_monotonic_ns(fixture.io));
+        while (io_outstanding(fixture.port) > 0)
+            fixture_complete_one(&fixture);
+        assert_int_equal(log_state(fixture.log), LOG_FULL);
+        assert_true(append_noop());
+        fixture_settle(&fixture);
+        fixture_log_stop(&fixture);
+    }
+}
+
+/* ---- a failing disk ----------------------------------------------------------------------- */
+
+static void a_failed_write_or_sync_is_final(void **state) {
+    (void)state;
+    for (int sync = 0; sync < 2; sync++) {
+        open_log();
+        append(3, 100);
+        fixture_settle(&fixture);
+        const uint64_t durable = log_durable_index(fixture.log);
+        append(3, 100);
+        world_disk_fail(world, 0, sync ? WORLD_DISK_SYNC : WORLD_DISK_WRITE, 1, 1, -5);
+        log_flush(fixture.log);
+        append(3, 100);
+        fixture_complete_one(&fixture);
+        assert_int_equal(log_state(fixture.log), LOG_FAILED);
+        assert_non_null(strstr(log_error_text(fixture.log), "log-000000000000000"));
+        assert_non_null(strstr(log_error_text(fixture.log), "Input/output error"));
+        /* The disk works again; nothing is tried, accepted or called durable. */
+        assert_false(fixture_append(&fixture, 100));
+        assert_null(log_reserve(fixture.log, 100, true));
+        log_flush(fixture.log);
+        log_maintain(fixture.log, UINT64_MAX / 2);
+        assert_true(io_outstanding(fixture.port) == 0);
+        assert_true(log_durable_index(fixture.log) == durable);
+        assert_true(log_deadline_ns(fixture.log) == UINT64_MAX);
+        log_close(fixture.log);
+        fixture.log = NULL;
+        /* What was not durable may be there, or not. */
+        open_log();
+        assert_true(log_last_index(fixture.log) >= durable &&
+                    log_last_index(fixture.log) <= durable + 3);
+        fixture_log_stop(&fixture);
+    }
+}
+
+static void a_failing_disk_while_segments_change_is_final(void **state) {
+    (void)state;
+    static const enum world_disk_operation operations[] = {WORLD_DISK_OPEN, WORLD_DISK_ALLOCATE,
+                                                           WORLD_DISK_SYNC, WORLD_DISK_WRITE};
+    for (size_t i = 0; i < ARRAY_COUNT(operations); i++) {
+        for (uint32_t nth = 1; nth <= 2; nth++) {
+            if (fixture_log_open(&fixture, NULL) != 0)
+                fail_msg("%s", fixture.error.text);
+            append(1, 100);
+            fixture_settle(&fixture);
+            const uint64_t durable = log_durable_index(fixture.log);
+            log_truncate(fixture.log, durable - 1);
+            world_disk_fail(world, 0, operations[i], nth, 1, -5);
+            for (int step = 0; step < 40 && log_state(fixture.log) != LOG_FAILED; step++) {
+                log_maintain(fixture.log, io_monotonic_ns(fixture.io));
+                if (io_outstanding(fixture.port) > 0)
+                    fixture_complete_one(&fixture);
+                else if (!fixture_append(&fixture, 100000))
+                    log_release(fixture.log, log_durable_index(fixture.log));
+                log_flush(fixture.log);
+            }
+            assert_int_equal(log_state(fixture.log), LOG_FAILED);
+            log_close(fixture.log);
+            fixture.log = NULL;
+            world_disk_fail(world, 0, operations[i], 1, 0, -5);
+        }
+    }
+}
+
+static void a_read_that_fails_fails_that_read_only(void **state) {
+    (void)state;
+    static _Alignas(4096) uint8_t buffer[300 * 1024];
+    uint64_t first_index;
+    uint32_t count;
+    size_t length_bytes;
+    int error;
+    open_log();
+    append(1, 200 * 1024);
+    append(3, 100);
+    fixture_settle(&fixture);
+    world_disk_fail(world, 0, WORLD_DISK_READ, 1, 1, -5);
+    log_read(fixture.log, 3, buffer, sizeof(buffer));
+    assert_false(log_read_result(fixture.log, &first_index, &count, &length_bytes, &error));
+    while (!log_read_result(fixture.log, &first_index, &count, &length_bytes, &error))
+        fixture_complete_one(&fixture);
+    assert_true(error == WEIR_EIO && count == 0);
+    assert_int_equal(log_state(fixture.log), LOG_READY);
+    /* Too small a buffer says how large it must be. */
+    log_read(fixture.log, 2, buffer, 1000);
+    while (!log_read_result(fixture.log, &first_index, &count, &length_bytes, &error))
+        fixture_complete_one(&fixture);
+    assert_true(error == WEIR_EFULL && count == 0 && length_bytes > 200 * 1024);
+    log_read(fixture.log, 2, buffer, length_bytes);
+    while (!log_read_result(fixture.log, &first_index, &count, &length_bytes, &error))
+        fixture_complete_one(&fixture);
+    assert_true(error == 0 && first_index == 2 && count == 1);
+    assert_true(fixture_entry_is_right(buffer, 2));
+    /* A truncation after the read was done: what it made void is not handed out. */
+    log_read(fixture.log, 3, buffer, sizeof(buffer));
+    fixture_complete_one(&fixture);
+    log_truncate(fixture.log, 4);
+    while (!log_read_result(fixture.log, &first_index, &count, &length_bytes, &error))
+        fixture_complete_one(&fixture);
+    assert_true(error == 0 && first_index == 3 && count == 2);
+    fixture_settle(&fixture);
+    fixture_log_stop(&fixture);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {
+        TEST(a_full_disk_refuses_and_recovers),
+        TEST(a_disk_filled_up_between_two_lives_still_takes_protocol_entries),
+        TEST(a_failed_write_or_sync_is_final),
+        TEST(a_failing_disk_while_segments_change_is_final),
+        TEST(a_read_that_fails_fails_that_read_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
