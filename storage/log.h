@@ -20,7 +20,13 @@
  * incarnation, generation, segment, offset, the durable end known when it was submitted, length, a
  * checksum of each of its sectors and of itself); its entries follow unchanged.  A sector that is
  * durable is never written again.  When the log falls idle after a write, one small write without
- * entries records the durable end; a clean stop records it too.  docs/formats.md has every byte.
+ * entries records the durable end; a clean stop records it too.  A segment that is left for the
+ * next one is sealed by such a write, so that a missing successor is noticed.  docs/formats.md has
+ * every byte.
+ *
+ * Start.  A log that ends before the snapshot that the machine was restored from (a snapshot of
+ * another node may be newer than this node's log) begins again behind the snapshot, in a new
+ * segment of the next generation; what is in earlier segments is then void.
  *
  * Truncation of a suffix never overwrites.  It opens a new segment whose header says {generation
  * + 1, after index i, term and chain at i} and is synced, with its directory, before anything is
@@ -36,10 +42,14 @@
  *
  * Errors.  ENOSPC while allocating the next segment is LOG_FULL: entries are refused, everything
  * else goes on, and it recovers by itself when there is room; the space for protocol entries is
- * reserved.  Any failed write or sync inside a segment is final (LOG_FAILED): nothing that was not
- * yet durable will be called durable, ever, by this process.
+ * reserved.  An entry that was accepted always has its place on disk: log_reserve answers NULL
+ * while the place it would need (in the next segment) is not there yet.  Any failed write or sync
+ * inside a segment is final (LOG_FAILED): nothing that was not yet durable will be called durable,
+ * ever, by this process.
  *
- * Durability: DURABILITY_FSYNC: durable means synced.  DURABILITY_WRITE: durable means written.
+ * Durability: DURABILITY_FSYNC: durable means synced.  DURABILITY_WRITE: durable means written (a
+ * segment is synced in the background once it is full, and the last one by a clean stop; after a
+ * power cut the log may be found damaged and refused).
  * DURABILITY_NONE: entries are kept in memory only and count as durable at once; nothing of them
  * survives the process.
  *
@@ -103,7 +113,9 @@ int log_open(struct log **out, struct io *io, struct io_port *port, int32_t dire
 int log_create(struct io *io, struct io_port *port, int32_t directory,
                const struct identity *identity, struct error_text *error);
 
-/* Operations the log may have outstanding on its port: for the port's size. */
+/* Operations the log may have outstanding on its port: for the port's size.  Their `user` has
+ * "WLOG" in its upper half, the vote file's "WVOT", a snapshot writer's "WSNP": others on the same
+ * port must not. */
 enum { LOG_OPERATIONS_MAX = 16 };
 
 /* The first entry there is; last + 1 if there is none. */
@@ -114,9 +126,16 @@ uint64_t log_last_index(const struct log *log);
 
 /* The last entry that is durable; grows, except by log_truncate. */
 uint64_t log_durable_index(const struct log *log);
+
+/* What the next entry will be checked against.  Not while a truncation to an entry that is only on
+ * disk is under way (asserted): its tail is known when that is done. */
 const struct entry_tail *log_tail(const struct log *log);
+
+/* Ready, full or failed; see above. */
 enum log_state log_state(const struct log *log);
-const char *log_error_text(const struct log *log); /* the sentence of LOG_FAILED or LOG_FULL */
+
+/* The sentence of LOG_FAILED or LOG_FULL. */
+const char *log_error_text(const struct log *log);
 
 /* Term of the entry at index (or of the snapshot before the first); 0 if it is not known. */
 uint64_t log_term(const struct log *log, uint64_t index);
@@ -140,7 +159,9 @@ int log_append_copy(struct log *log, const uint8_t *entry, size_t available_byte
 /* Submits the open write if none is in flight; call once a poll, after the appends of that poll. */
 void log_flush(struct log *log);
 
-/* Offers a completion of the port; true if it was the log's.  May submit the next write. */
+/* Offers a completion of the port; true if it was the log's.  Submits the next write if that is
+ * already closed; the open one waits for the flush at the end of the poll, and so takes along what
+ * this poll appends. */
 bool log_completion(struct log *log, const struct io_completion *completion);
 
 /* Background work: allocates the next segment, records the durable end when idle, removes old
@@ -156,7 +177,8 @@ const uint8_t *log_entry(const struct log *log, uint64_t index);
 /* Everything up to `index` may leave the memory (once durable). */
 void log_release(struct log *log, uint64_t index);
 
-/* Bytes of entries in memory that were not yet released. */
+/* Bytes of memory that are not free: whole writes, of which an entry is not released or not
+ * durable. */
 uint64_t log_memory_used_bytes(const struct log *log);
 
 /*
@@ -167,15 +189,17 @@ uint64_t log_memory_used_bytes(const struct log *log);
 void log_read(struct log *log, uint64_t index, uint8_t *buffer, size_t buffer_bytes);
 
 /* True once the read is done: *first_index, *count and *length_bytes describe what is in the
- * buffer; count 0 with *error < 0 if it failed (WEIR_EIO, WEIR_ECORRUPT, WEIR_EFULL: the buffer
- * is too small for the first entry, *length_bytes tells its size). */
+ * buffer; count 0 with *error < 0 if it failed (WEIR_EIO, WEIR_ECORRUPT, WEIR_ENOENT: its segment was
+ * removed or truncated meanwhile, WEIR_EFULL: the buffer is too small for the first entry,
+ * *length_bytes tells its size). */
 bool log_read_result(struct log *log, uint64_t *first_index, uint32_t *count, size_t *length_bytes,
                      int *error);
 
 /*
  * Makes `index` the last entry (>= log_first_index - 1).  Entries after it are gone from memory
  * at once; log_truncating is true until the new segment is durable, and nothing may be appended
- * meanwhile (log_reserve answers NULL).  The durable index shrinks to at most `index`.
+ * meanwhile (log_reserve answers NULL).  The durable index shrinks to at most `index`.  If nothing
+ * of what goes had been handed to the disk, it is done at once.
  */
 void log_truncate(struct log *log, uint64_t index);
 
