@@ -36,6 +36,7 @@ struct opening {
 
     uint64_t *numbers; /* of the files there are, ascending */
     uint32_t count;
+    uint64_t blank_number; /* of a last file that was only allocated ahead; 0: none */
     bool has_strange_file; /* a directory or other thing with a segment's name */
     char strange_name[FILE_NAME_BYTES];
     struct verify_segment *segments; /* the first `count` of them have headers */
@@ -136,14 +137,12 @@ static int image_read(struct opening *opening, uint32_t i, uint64_t length_bytes
 }
 
 /*
- * The last file may be a segment that was allocated ahead: no header, nothing else.  It is removed,
- * so that what comes next creates it anew.
+ * The last file may be a segment that was allocated ahead: no header, nothing else.  It is removed
+ * once everything else is verified (a log that is refused is left as it was), so that what comes
+ * next creates it anew.
  */
-static int blank_remove(struct opening *opening, uint32_t i) {
-    struct log *log = opening->log;
+static int blank_check(struct opening *opening, uint32_t i) {
     const uint64_t size_bytes = opening->sizes[i];
-    char name[FILE_NAME_BYTES];
-    segment_name(name, opening->numbers[i]);
     if (size_bytes > 0) {
         const size_t memory_bytes = (size_t)ALIGN_UP(size_bytes, (uint64_t)BLOCK_BYTES_MAX);
         uint8_t *memory = files_memory(memory_bytes);
@@ -161,6 +160,16 @@ static int blank_remove(struct opening *opening, uint32_t i) {
             return opening_refuse(opening, opening->numbers[i], &fault);
         }
     }
+    opening->blank_number = opening->numbers[i];
+    return 0;
+}
+
+static int blank_remove(struct opening *opening) {
+    struct log *log = opening->log;
+    if (opening->blank_number == 0)
+        return 0;
+    char name[FILE_NAME_BYTES];
+    segment_name(name, opening->blank_number);
     const int error = files_remove(log->port, log->directory, name, opening->error);
     return error != 0 ? error : files_directory_sync(log->port, log->directory, opening->error);
 }
@@ -182,7 +191,7 @@ static int headers_read(struct opening *opening) {
         const enum format_state state = segment_header_read(memory, SEGMENT_HEADER_BYTES, &owner,
                                                             opening->numbers[i], header, &fault);
         if (state == FORMAT_BLANK && i > 0 && i == file_count - 1) {
-            error = blank_remove(opening, i);
+            error = blank_check(opening, i);
             opening->count--;
         } else if (state == FORMAT_BLANK) {
             format_refuse(&fault, WEIR_ECORRUPT, 0, "the segment's header is missing");
@@ -400,6 +409,8 @@ static int opening_run(struct opening *opening) {
         error = headers_read(opening);
     if (error == 0)
         error = entries_verify(opening);
+    if (error == 0)
+        error = blank_remove(opening);
     if (error == 0)
         error = segments_sync(opening);
     if (error == 0)

@@ -101,9 +101,11 @@ class Log(Damage):
             mask = 1 << rng.randrange(8)
             with self.subTest(seed=SEED, offset=offset, mask=mask):
                 flip(self.log, offset, mask)
-                sentence = self.refusal()
-                status, text = self.inspected()
-                flip(self.log, offset, mask)
+                try:
+                    sentence = self.refusal()
+                    status, text = self.inspected()
+                finally:
+                    flip(self.log, offset, mask)
                 found = re.match(LOG + r": at offset (\d+): ", sentence)
                 self.assertIsNotNone(found, sentence)
                 # What fails is named by where it begins: a sector, or a header of the log's.
