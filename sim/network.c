@@ -35,17 +35,24 @@ uint32_t byte_queue_room(const struct byte_queue *queue) {
 uint32_t byte_queue_put(struct byte_queue *queue, const void *bytes, size_t length_bytes) {
     uint32_t room = byte_queue_room(queue);
     uint32_t count = length_bytes < room ? (uint32_t)length_bytes : room;
-    for (uint32_t i = 0; i < count; i++)
-        queue->bytes[(queue->head + queue->length + i) % queue->capacity] =
-            ((const uint8_t *)bytes)[i];
+    uint32_t tail = (queue->head + queue->length) % queue->capacity;
+    uint32_t before_end = count < queue->capacity - tail ? count : queue->capacity - tail;
+    if (count > 0) {
+        memcpy(queue->bytes + tail, bytes, before_end);
+        memcpy(queue->bytes, (const uint8_t *)bytes + before_end, count - before_end);
+    }
     queue->length += count;
     return count;
 }
 
 uint32_t byte_queue_get(struct byte_queue *queue, void *bytes, size_t length_bytes) {
     uint32_t count = length_bytes < queue->length ? (uint32_t)length_bytes : queue->length;
-    for (uint32_t i = 0; i < count; i++)
-        ((uint8_t *)bytes)[i] = queue->bytes[(queue->head + i) % queue->capacity];
+    uint32_t before_end =
+        count < queue->capacity - queue->head ? count : queue->capacity - queue->head;
+    if (count > 0) {
+        memcpy(bytes, queue->bytes + queue->head, before_end);
+        memcpy((uint8_t *)bytes + before_end, queue->bytes, count - before_end);
+    }
     queue->head = (queue->head + count) % queue->capacity;
     queue->length -= count;
     return count;

@@ -28,11 +28,11 @@ enum {
     /* The least that a log may have: a few dozen of the largest commands fill a segment. */
     SEGMENT_BYTES = 1024 * 1024,
     WRITE_BYTES_MAX = 64 * 1024,
-    /* A batch's writes: a value of the largest size behind a full buffer; less than half of the
-       log's memory. */
-    ENTRY_BYTES_MAX = 128 * 1024,
+    /* A batch's writes: an MSET of five of the largest values behind a full buffer. */
+    ENTRY_BYTES_MAX = 320 * 1024,
     ARGUMENTS_MAX = 1024,
-    ARENA_BYTES = 1024 * 1024,
+    /* Address space: no reply of a few dozen large values is ever refused. */
+    ARENA_BYTES = 32 * 1024 * 1024,
     BATCHES_DEFAULT = 64,
     CONNECTIONS_DEFAULT = 32,
     /* Batches of one connection under way: few, so that the limit is reached. */

@@ -288,20 +288,23 @@ static bool replicate_drain(void *state, const struct stage_moment *moment) {
     if (!replicate_order_empty(shard) || ring_ready(shard->from_validate, 1) > 0) {
         return false;
     }
-    if (shard->failed) {
-        return true;
-    }
     if (!shard->stop_started) {
-        if (vote_busy(shard->vote) || shard->applied < shard->handed) {
+        if (!shard->failed && (vote_busy(shard->vote) || shard->applied < shard->handed)) {
             return false;
         }
         shard->stop_started = true;
         shard->serving = false; /* no more time entries */
-        log_stop(shard->log);
+        if (!shard->failed) {
+            log_stop(shard->log);
+        }
         if (shard->timer_ns != 0) {
             shard->timer_ns = moment->monotonic_ns;
             io_timer_set(shard->port, shard->timer_ns, 0);
         }
+    }
+    if (shard->failed) {
+        /* What is under way borrows memory of ours until it completes, successfully or not. */
+        return io_outstanding(shard->port) == 0;
     }
     return log_stopped(shard->log) && io_outstanding(shard->port) == 0;
 }

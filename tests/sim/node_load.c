@@ -56,7 +56,9 @@ static uint64_t random_string_key(struct load *load) {
 static void add_value(struct load *load, uint32_t number, struct maker *maker) {
     struct load_client *client = &load->clients[number];
     uint64_t sort = random_below(&load->random, 100);
-    uint64_t limit = sort < 70 ? 40 : sort < 94 ? 2000 : load->options.value_bytes_max;
+    uint64_t limit = sort < load->options.large_share ? load->options.value_bytes_max
+                     : sort < 75                      ? 40
+                                                      : 2000;
     size_t length = (size_t)random_below(&load->random, limit + 1);
     char stamp[48];
     int stamp_length =

@@ -55,7 +55,8 @@ struct load_client {
 /* How much of what. */
 struct load_options {
     uint32_t clients;
-    uint32_t value_bytes_max; /* most values are far smaller */
+    uint32_t value_bytes_max; /* of the large values; most are far smaller */
+    uint32_t large_share;     /* of all values, in 100 */
     uint32_t cut_chance;      /* of a connection being cut at a turn, in 100000 */
 };
 

@@ -3,6 +3,7 @@
 #include "tests/sim/node_world.h"
 
 #include "base/log.h"
+#include "raft/raft.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,8 +24,10 @@ void node_world_init(struct node_world *test, uint64_t seed, bool is_rough) {
     test->world = world_create(seed, &options);
     test->host = world_node_add(test->world);
     test->options = (struct sim_node_options){.map = "fused", .schedule_seed = seed};
-    const struct load_options load_options = {
-        .clients = 6, .value_bytes_max = is_rough ? 4000 : 16000, .cut_chance = is_rough ? 40 : 0};
+    const struct load_options load_options = {.clients = 6,
+                                              .value_bytes_max = is_rough ? 4000 : 16000,
+                                              .large_share = 6,
+                                              .cut_chance = is_rough ? 40 : 0};
     load_init(&test->load, test->world, test->host, seed + 1, &load_options);
 }
 
@@ -63,7 +66,7 @@ static void note_promises(struct node_world *test) {
     test->durable_index = node_figure(&node->replicate.durable_index);
     test->log_time_ms = node_figure(&node->apply.log_time_ms);
     test->snapshot_index = node_figure(&node->apply.snapshot_index);
-    if (node_figure(&node->replicate.role) != 0)
+    if (node_figure(&node->replicate.role) == RAFT_LEADER)
         test->term = node_figure(&node->replicate.term);
 }
 
