@@ -155,8 +155,12 @@ static int read_start(void *state, struct error_text *error) {
     if (result != WEIR_OK) {
         return result;
     }
-    return io_listen(shard->io, shard->options->listen_address, READ_LISTEN_BACKLOG,
-                     &shard->listener, error);
+    result = io_listen(shard->io, shard->options->listen_address, READ_LISTEN_BACKLOG,
+                       &shard->listener, error);
+    if (result == WEIR_OK) {
+        node_figure_set(&shard->node->read.listen_port, io_listen_port(shard->io, shard->listener));
+    }
+    return result;
 }
 
 static void read_fini(void *state) {
