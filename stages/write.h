@@ -30,4 +30,7 @@
 /* How long a connection that has ended may take to read what it has asked for. */
 #define WRITE_LINGER_NS UINT64_C(5000000000)
 
+/* What a connection that must authenticate, and has not, may leave unread: some thousand errors. */
+#define WRITE_UNAUTHENTICATED_BACKLOG_BYTES (UINT64_C(256) * 1024)
+
 #endif

@@ -47,10 +47,24 @@ static bool chunk_add(struct write_shard *shard, struct write_connection *connec
     return true;
 }
 
+/* What the connection may leave unread. */
+static uint64_t backlog_limit_bytes(const struct write_shard *shard, uint32_t slot) {
+    const struct node_options *options = shard->node->options;
+    uint64_t limit_bytes = options->backlog_connection_bytes_max;
+    /* A glance at what validate has published, as parse's: who is no client yet gets error replies
+       only, and must not fill what clients share. */
+    bool authenticated = options->password[0] == '\0' ||
+                         atomic_load_relaxed_u32(&shard->node->records[slot].authenticated) != 0;
+    if (!authenticated && limit_bytes > WRITE_UNAUTHENTICATED_BACKLOG_BYTES) {
+        return WRITE_UNAUTHENTICATED_BACKLOG_BYTES;
+    }
+    return limit_bytes;
+}
+
 bool write_backlog_append(struct write_shard *shard, struct write_connection *connection,
                           const struct batch *batch) {
     uint64_t left = batch_left_bytes(batch);
-    if (connection->backlog_bytes + left > shard->node->options->backlog_connection_bytes_max) {
+    if (connection->backlog_bytes + left > backlog_limit_bytes(shard, batch->connection.slot)) {
         return false;
     }
     uint64_t room = 0;
