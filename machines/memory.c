@@ -87,7 +87,7 @@ void memory_begin(struct memory *memory, const struct machine_host *host) {
     memory->host = host;
 }
 
-/* ---- Blocks and pages ----------------------------------------------------------------------- */
+/* ---- Blocks and pages ------------------------------------------------------------------------ */
 
 /* Free pages that lie together. */
 struct memory_run {
@@ -134,9 +134,11 @@ static void memory_run_free(struct memory *memory, void *pages, uint64_t count) 
     memory->free_runs[count] = run;
 }
 
-static void memory_chunk_take(struct memory *memory) {
+/* Takes a block of at least `count` pages: the longest run has one more than the smallest block. */
+static void memory_chunk_take(struct memory *memory, uint32_t count) {
     size_t length_bytes = MEMORY_CHUNK_BYTES_MIN;
-    while (length_bytes < MEMORY_CHUNK_BYTES_MAX && length_bytes < memory->taken_bytes / 8)
+    while (length_bytes < (size_t)count * MEMORY_PAGE_BYTES ||
+           (length_bytes < MEMORY_CHUNK_BYTES_MAX && length_bytes < memory->taken_bytes / 8))
         length_bytes *= 2;
     if (memory->unused_pages > 0)
         memory_run_free(memory, memory->unused, memory->unused_pages);
@@ -159,7 +161,8 @@ static void *memory_run_take(struct memory *memory, uint32_t count, bool *is_fre
         return run;
     }
     if (memory->unused_pages < count)
-        memory_chunk_take(memory);
+        memory_chunk_take(memory, count);
+    ASSERT(memory->unused_pages >= count);
     void *pages = memory->unused;
     memory->unused += (size_t)count * MEMORY_PAGE_BYTES;
     memory->unused_pages -= count;
@@ -188,7 +191,7 @@ void memory_give_page(struct memory *memory, void *page) {
     memory_run_give(memory, page, 1);
 }
 
-/* ---- Spans and objects ---------------------------------------------------------------------- */
+/* ---- Spans and objects ----------------------------------------------------------------------- */
 
 /* The distance from one object of a span to the next. */
 static uint32_t memory_stride_bytes(uint32_t class) {
