@@ -30,7 +30,7 @@ enum {
 };
 _Static_assert((CHUNK_PAGES >> (CLASS_COUNT - 1)) == 2, "the largest class has two blocks");
 
-/* A quarter of a tebibyte of addresses, of which the kernel backs what is touched: 128 Ki chunks. */
+/* A quarter of a tebibyte of addresses, of which the kernel backs what is touched. */
 #define RESERVED_BYTES (UINT64_C(1) << 38)
 #define CHUNK_COUNT    ((uint32_t)(RESERVED_BYTES / CHUNK_BYTES))
 

@@ -26,10 +26,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
-#include "stages/arena.h"
-#include "stages/directory.h"
-#include "stages/parse.h"
-#include "stages/pipeline.h"
+#include "stages/parse_internal.h"
 
 enum {
     PARSE_TAKE_MAX = 64,
@@ -38,149 +35,7 @@ enum {
     PARSE_UNAUTHENTICATED_CARRY_BYTES = 2 * RESP_UNAUTHENTICATED_BULK_LENGTH_DEFAULT + 1024,
     /* Arguments for which a new carry has room. */
     PARSE_CARRY_ARGUMENTS_MIN = 16,
-    PARSE_KEYS_MAX = BATCH_ARGUMENTS_MAX,
 };
-
-/* The unfinished command of a connection. */
-struct parse_carry {
-    uint32_t block;          /* BATCH_NO_BLOCK: none */
-    uint32_t length_bytes;   /* of the command's bytes, and whatever is behind it */
-    uint32_t capacity_bytes; /* the tables begin here, rounded up to 8 */
-    uint32_t argument_capacity;
-    uint32_t argument_count; /* found so far */
-};
-
-enum parse_state { PARSE_READING = 0, PARSE_BROKEN };
-
-struct parse_connection {
-    uint32_t generation;
-    uint8_t state;       /* enum parse_state */
-    bool refused;        /* its carry was taken away: say so with the next batch */
-    uint32_t continuing; /* batches of it that come round again */
-    uint32_t
-        waiting; /* of these, up to the one whose AUTH or HELLO decides how to go on; 0: none */
-    struct resp_parser parser;
-    struct parse_carry carry;
-};
-
-struct parse_shard {
-    struct pipeline *pipeline;
-    struct node *node;
-    const struct directory *directory;
-    struct ring *from_read;
-    struct ring *to_validate;
-    struct ring *from_write; /* carry blocks that came home */
-    struct arena *arena;
-    struct parse_connection *connections;
-    uint32_t connections_max;
-    uint32_t *positions; /* scratch: key positions of one command */
-};
-
-/* What is being parsed. */
-struct parse_region {
-    uint8_t *bytes; /* of the current command */
-    uint32_t length_bytes;
-    bool in_carry;
-};
-
-/* ---- the carry ----------------------------------------------------------------------------- */
-
-static size_t carry_tables_offset(const struct parse_carry *carry) {
-    return ALIGN_UP((size_t)carry->capacity_bytes, (size_t)8);
-}
-
-static uint8_t *carry_bytes(const struct parse_shard *shard, const struct parse_carry *carry) {
-    return arena_memory(shard->arena, carry->block);
-}
-
-static struct resp_argument *carry_arguments(const struct parse_shard *shard,
-                                             const struct parse_carry *carry) {
-    return (struct resp_argument *)(void *)(carry_bytes(shard, carry) + carry_tables_offset(carry));
-}
-
-/* The key hashes of a carried command stand behind its arguments. */
-static uint64_t *carry_hashes(const struct parse_shard *shard, const struct parse_carry *carry) {
-    return (uint64_t *)(void *)(carry_arguments(shard, carry) + carry->argument_capacity);
-}
-
-/* What a carry takes of the arena, about. */
-static uint64_t carry_weight_bytes(const struct parse_carry *carry) {
-    return carry->capacity_bytes +
-           (uint64_t)carry->argument_capacity * (sizeof(struct resp_argument) + sizeof(uint64_t));
-}
-
-static void carry_forget(struct parse_shard *shard, struct parse_carry *carry) {
-    if (carry->block != BATCH_NO_BLOCK) {
-        arena_give(shard->arena, carry->block);
-    }
-    *carry = (struct parse_carry){.block = BATCH_NO_BLOCK};
-}
-
-/* Takes the largest carry away from its connection; false if `self` has the largest. */
-static bool carry_evict_largest(struct parse_shard *shard, const struct parse_connection *self) {
-    struct parse_connection *largest = NULL;
-    for (uint32_t slot = 0; slot < shard->connections_max; slot++) {
-        struct parse_connection *connection = &shard->connections[slot];
-        if (connection->carry.block != BATCH_NO_BLOCK &&
-            (largest == NULL ||
-             carry_weight_bytes(&connection->carry) > carry_weight_bytes(&largest->carry))) {
-            largest = connection;
-        }
-    }
-    if (largest == NULL || largest == self) {
-        return false;
-    }
-    carry_forget(shard, &largest->carry);
-    largest->state = PARSE_BROKEN;
-    largest->refused = true;
-    return true;
-}
-
-/*
- * Gives the connection a carry of at least these capacities, keeping what is in it.  False if there
- * is no memory even after refusing others; then nothing has changed.
- */
-static bool carry_reserve(struct parse_shard *shard, struct parse_connection *connection,
-                          uint32_t capacity_bytes, uint32_t argument_capacity) {
-    struct parse_carry *carry = &connection->carry;
-    if (carry->block != BATCH_NO_BLOCK && carry->capacity_bytes >= capacity_bytes &&
-        carry->argument_capacity >= argument_capacity) {
-        return true;
-    }
-    struct parse_carry grown = *carry;
-    grown.capacity_bytes =
-        capacity_bytes > carry->capacity_bytes ? capacity_bytes : carry->capacity_bytes;
-    grown.argument_capacity =
-        argument_capacity > carry->argument_capacity ? argument_capacity : carry->argument_capacity;
-    uint64_t need =
-        carry_tables_offset(&grown) +
-        (uint64_t)grown.argument_capacity * (sizeof(struct resp_argument) + sizeof(uint64_t));
-    do {
-        grown.block = arena_take(shard->arena, need);
-    } while (grown.block == BATCH_NO_BLOCK && carry_evict_largest(shard, connection));
-    if (grown.block == BATCH_NO_BLOCK) {
-        return false;
-    }
-    if (carry->block != BATCH_NO_BLOCK) {
-        memcpy(carry_bytes(shard, &grown), carry_bytes(shard, carry), carry->length_bytes);
-        memcpy(carry_arguments(shard, &grown), carry_arguments(shard, carry),
-               carry->argument_count * sizeof(struct resp_argument));
-        arena_give(shard->arena, carry->block);
-    }
-    *carry = grown;
-    return true;
-}
-
-/* How large to make a carry that holds `have` bytes of a command which needs at least `needed`. */
-static uint32_t carry_goal_bytes(uint32_t have, uint32_t needed) {
-    uint64_t doubled = (uint64_t)have * 2;
-    uint64_t goal = doubled > BATCH_BUFFER_BYTES ? doubled : BATCH_BUFFER_BYTES;
-    if (goal > needed && needed > have) {
-        goal = needed; /* it is not known to become longer */
-    }
-    ASSERT(goal >= have && goal <= UINT32_MAX);
-    return (uint32_t)goal;
-}
 
 /* ---- commands ------------------------------------------------------------------------------ */
 
@@ -264,7 +119,7 @@ static void come_again(struct parse_connection *connection, struct batch *batch)
 /* Moves what is left of a carry to its beginning, where the next command is expected. */
 static void carry_move_up(struct parse_shard *shard, const struct parse_connection *connection,
                           struct parse_region *region) {
-    uint8_t *begin = carry_bytes(shard, &connection->carry);
+    uint8_t *begin = parse_carry_bytes(shard, &connection->carry);
     ASSERT(region->in_carry && region->bytes >= begin);
     if (region->bytes != begin) {
         memmove(begin, region->bytes, region->length_bytes);
@@ -285,19 +140,19 @@ static void leave_rest(struct parse_shard *shard, struct parse_connection *conne
     struct parse_carry travelling = *carry;
     bool travels = region->in_carry && batch->command_count > 0;
     if (region->in_carry && !travels && region->length_bytes == 0) {
-        carry_forget(shard, carry);
+        parse_carry_forget(shard, carry);
         return;
     }
     if (region->in_carry && !travels) {
         carry_move_up(shard, connection, region);
         carry->length_bytes = region->length_bytes;
-        if (batch->arguments != carry_arguments(shard, carry)) {
-            if (!carry_reserve(shard, connection, carry->capacity_bytes, partial)) {
+        if (batch->arguments != parse_carry_arguments(shard, carry)) {
+            if (!parse_carry_reserve(shard, connection, carry->capacity_bytes, partial)) {
                 refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0);
-                carry_forget(shard, carry);
+                parse_carry_forget(shard, carry);
                 return;
             }
-            memcpy(carry_arguments(shard, carry), batch->arguments + batch->argument_count,
+            memcpy(parse_carry_arguments(shard, carry), batch->arguments + batch->argument_count,
                    partial * sizeof(struct resp_argument));
         }
         carry->argument_count = partial;
@@ -312,13 +167,13 @@ static void leave_rest(struct parse_shard *shard, struct parse_connection *conne
         return;
     }
     uint32_t arguments = partial < PARSE_CARRY_ARGUMENTS_MIN ? PARSE_CARRY_ARGUMENTS_MIN : partial;
-    if (!carry_reserve(shard, connection, carry_goal_bytes(region->length_bytes, needed),
-                       arguments)) {
+    if (!parse_carry_reserve(shard, connection,
+                             parse_carry_goal_bytes(region->length_bytes, needed), arguments)) {
         refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0);
         return;
     }
-    memcpy(carry_bytes(shard, carry), region->bytes, region->length_bytes);
-    memcpy(carry_arguments(shard, carry), batch->arguments + batch->argument_count,
+    memcpy(parse_carry_bytes(shard, carry), region->bytes, region->length_bytes);
+    memcpy(parse_carry_arguments(shard, carry), batch->arguments + batch->argument_count,
            partial * sizeof(struct resp_argument));
     carry->length_bytes = region->length_bytes;
     carry->argument_count = partial;
@@ -333,11 +188,12 @@ static bool enlarge_arguments(struct parse_shard *shard, struct parse_connection
     if (!region->in_carry) {
         /* An inline line of single letters: it moves to a carry, which travels with the batch. */
         ASSERT(carry->block == BATCH_NO_BLOCK);
-        if (!carry_reserve(shard, connection, region->length_bytes, 2 * BATCH_ARGUMENTS_MAX)) {
+        if (!parse_carry_reserve(shard, connection, region->length_bytes,
+                                 2 * BATCH_ARGUMENTS_MAX)) {
             return false;
         }
-        memcpy(carry_bytes(shard, carry), region->bytes, region->length_bytes);
-        region->bytes = carry_bytes(shard, carry);
+        memcpy(parse_carry_bytes(shard, carry), region->bytes, region->length_bytes);
+        region->bytes = parse_carry_bytes(shard, carry);
         region->in_carry = true;
     }
     carry_move_up(shard, connection, region);
@@ -345,18 +201,18 @@ static bool enlarge_arguments(struct parse_shard *shard, struct parse_connection
     if (!in_slots) {
         carry->argument_count = have;
     }
-    if (!carry_reserve(shard, connection, carry->capacity_bytes,
-                       have * 2 > BATCH_ARGUMENTS_MAX ? have * 2 : 2 * BATCH_ARGUMENTS_MAX)) {
+    if (!parse_carry_reserve(shard, connection, carry->capacity_bytes,
+                             have * 2 > BATCH_ARGUMENTS_MAX ? have * 2 : 2 * BATCH_ARGUMENTS_MAX)) {
         return false;
     }
     if (in_slots) {
-        memcpy(carry_arguments(shard, carry), batch->argument_slots,
+        memcpy(parse_carry_arguments(shard, carry), batch->argument_slots,
                have * sizeof(struct resp_argument));
         carry->argument_count = have;
     }
-    batch->arguments = carry_arguments(shard, carry);
-    batch->key_hashes = carry_hashes(shard, carry);
-    region->bytes = carry_bytes(shard, carry);
+    batch->arguments = parse_carry_arguments(shard, carry);
+    batch->key_hashes = parse_carry_hashes(shard, carry);
+    region->bytes = parse_carry_bytes(shard, carry);
     return true;
 }
 
@@ -378,11 +234,12 @@ static bool carry_append(struct parse_shard *shard, struct parse_connection *con
                              ? carry->argument_capacity
                              : (uint32_t)PARSE_CARRY_ARGUMENTS_MIN;
     if (total > carry->capacity_bytes &&
-        !carry_reserve(shard, connection, carry_goal_bytes(total, 0), arguments)) {
+        !parse_carry_reserve(shard, connection, parse_carry_goal_bytes(total, 0), arguments)) {
         return false;
     }
     if (batch->length_bytes > 0) {
-        memcpy(carry_bytes(shard, carry) + carry->length_bytes, batch->bytes, batch->length_bytes);
+        memcpy(parse_carry_bytes(shard, carry) + carry->length_bytes, batch->bytes,
+               batch->length_bytes);
     }
     carry->length_bytes = total;
     return true;
@@ -395,15 +252,15 @@ static bool region_from_carry(struct parse_shard *shard, struct parse_connection
     if (!carry_append(shard, connection, batch)) {
         return false;
     }
-    region->bytes = carry_bytes(shard, carry);
+    region->bytes = parse_carry_bytes(shard, carry);
     region->length_bytes = carry->length_bytes;
     region->in_carry = true;
     if (carry->argument_count + 1 < BATCH_ARGUMENTS_MAX) {
-        memcpy(batch->argument_slots, carry_arguments(shard, carry),
+        memcpy(batch->argument_slots, parse_carry_arguments(shard, carry),
                carry->argument_count * sizeof(struct resp_argument));
     } else {
-        batch->arguments = carry_arguments(shard, carry);
-        batch->key_hashes = carry_hashes(shard, carry);
+        batch->arguments = parse_carry_arguments(shard, carry);
+        batch->key_hashes = parse_carry_hashes(shard, carry);
     }
     return true;
 }
@@ -511,7 +368,7 @@ static void parse_batch(struct parse_shard *shard, struct batch *batch) {
     }
     ASSERT(connection->generation == batch->connection.generation);
     if (batch->flags & BATCH_END) {
-        carry_forget(shard, &connection->carry);
+        parse_carry_forget(shard, &connection->carry);
         return;
     }
     if (batch->length_bytes == 0) { /* it comes round again */
@@ -529,7 +386,7 @@ static void parse_batch(struct parse_shard *shard, struct batch *batch) {
     if (connection->waiting > 0) {
         come_again(connection, batch);
         if (!carry_append(shard, connection, batch)) {
-            carry_forget(shard, &connection->carry);
+            parse_carry_forget(shard, &connection->carry);
             refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0);
         }
         return;
@@ -537,7 +394,7 @@ static void parse_batch(struct parse_shard *shard, struct batch *batch) {
     struct parse_region region = {.bytes = batch->bytes, .length_bytes = batch->length_bytes};
     if (connection->carry.block != BATCH_NO_BLOCK &&
         !region_from_carry(shard, connection, batch, &region)) {
-        carry_forget(shard, &connection->carry);
+        parse_carry_forget(shard, &connection->carry);
         refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0);
         return;
     }
@@ -545,7 +402,7 @@ static void parse_batch(struct parse_shard *shard, struct batch *batch) {
         parse_region_commands(shard, connection, batch, &region);
     }
     if (connection->state == PARSE_BROKEN && connection->carry.block != BATCH_NO_BLOCK) {
-        carry_forget(shard, &connection->carry);
+        parse_carry_forget(shard, &connection->carry);
     }
 }
 

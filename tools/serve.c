@@ -27,6 +27,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/decimal.h"
 #include "queues/atomic.h"
 #include "stages/apply.h"
 #include "stages/directory.h"
@@ -218,12 +219,13 @@ static void remove_old_gauges(const struct serve *serve) {
         return;
     }
     for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        char *end;
+        int64_t pid;
         if (strncmp(entry->d_name, prefix, (size_t)length) != 0) {
             continue;
         }
-        long pid = strtol(entry->d_name + length, &end, 10);
-        if (*end == '\0' && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH) {
+        const char *digits = entry->d_name + length;
+        if (decimal_parse_i64(digits, strlen(digits), &pid) == WEIR_OK && pid > 0 &&
+            kill((pid_t)pid, 0) != 0 && errno == ESRCH) {
             (void)unlinkat(dirfd(directory), entry->d_name, 0);
         }
     }

@@ -45,7 +45,8 @@ def run(script, directory, environment, what):
     # Job control, so that kill %1 and wait %1 work as at a terminal.
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
-            ["bash", "-c", "set -m -eu -o pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
+            ["bash", "-c", "set -m -eu -o pipefail\n"
+             "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
              + script],
             cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True)

@@ -152,7 +152,8 @@ class Usage(Scratch):
 
     def test_help_lists_every_key_that_there_is(self):
         text = run("serve", "--help").stdout
-        for key in ("bind", "dir", "durability", "id", "io-features", "listen", "loglevel", "machine", "map",
+        for key in ("bind", "dir", "durability", "id", "io-features", "listen", "loglevel",
+                    "machine", "map",
                     "maxclients", "maxmemory", "port", "proto-max-bulk-len", "requirepass",
                     "snapshot-log-bytes"):
             self.assertRegex(text, rf"\b{key}\b")
