@@ -2,6 +2,7 @@
  * log_bench: appends to the log as fast as it goes, through the real door.
  *
  *     log_bench [--data DIR] [--seconds S] [--window N] [--durability fsync|write|none]
+ *               [--zero-ahead BYTES]
  *
  * A closed loop as replicate has it: poll, take completions, append while fewer than `window`
  * entries wait to become durable, flush.  One row for each durability and number of commands an
@@ -28,6 +29,7 @@ struct bench_options {
     double seconds;
     uint32_t window;
     int durability; /* -1: all */
+    uint64_t zero_ahead_bytes;
 };
 
 struct bench {
@@ -86,7 +88,7 @@ static void turn(uint32_t window) {
                          1);
     log_release(bench.log, durable);
     uint32_t appended = 0;
-    while (log_last_index(bench.log) - durable < window && append_one(now_ns))
+    while (log_last_index(bench.log) < durable + window && append_one(now_ns))
         appended++;
     log_flush(bench.log);
     log_maintain(bench.log, now_ns);
@@ -134,6 +136,7 @@ static void run(const struct bench_options *options, enum durability durability,
         .entry_bytes_max = 1 << 20,
         .write_bytes_max = 1 << 20,
         .durability = durability,
+        .zero_ahead_bytes = options->zero_ahead_bytes,
     };
     const struct log_start start = {.tail = entry_tail_origin()};
     struct identity identity;
@@ -151,6 +154,10 @@ static void run(const struct bench_options *options, enum durability durability,
     bench.durable = log_last_index(bench.log);
     histogram_reset(&bench.latency);
 
+    /* Idle first, so that the next segment is there, and filled if that was asked for. */
+    const uint64_t idle_until_ns = io_monotonic_ns(bench.io) + UINT64_C(1000000000);
+    while (io_monotonic_ns(bench.io) < idle_until_ns)
+        turn(0);
     const uint64_t begun_ns = io_monotonic_ns(bench.io);
     const uint64_t end_ns = begun_ns + (uint64_t)(options->seconds * 1e9);
     uint64_t now_ns = begun_ns;
@@ -185,6 +192,9 @@ static int options_parse(int argc, char **argv, struct bench_options *options) {
             if (decimal_parse_u64(value, strlen(value), &window) != 0 || window >= WINDOW_MAX)
                 return EXIT_USAGE;
             options->window = (uint32_t)window;
+        } else if (strcmp(argv[i], "--zero-ahead") == 0) {
+            if (decimal_parse_u64(value, strlen(value), &options->zero_ahead_bytes) != 0)
+                return EXIT_USAGE;
         } else if (strcmp(argv[i], "--durability") == 0) {
             for (int mode = 0; mode < 3; mode++) {
                 if (strcmp(value, durability_names[mode]) == 0)
@@ -204,7 +214,7 @@ int main(int argc, char **argv) {
     struct bench_options options;
     if (options_parse(argc, argv, &options) != 0) {
         (void)fprintf(stderr, "usage: log_bench [--data DIR] [--seconds S] [--window N (1..4095)] "
-                              "[--durability fsync|write|none]\n");
+                              "[--durability fsync|write|none] [--zero-ahead BYTES]\n");
         return EXIT_USAGE;
     }
     const struct io_options io_options = {

@@ -439,8 +439,9 @@ static void entries_completed(struct log *log) {
 
 static void write_completed(struct log *log, int32_t result) {
     char name[FILE_NAME_BYTES];
-    const bool is_new_segment = log->writing == WRITING_HEADER;
-    segment_name(name, is_new_segment ? log->next.number : log->active.number);
+    const bool is_next =
+        log->writing == WRITING_HEADER || (log->writing == WRITING_ZEROS && log->zeroing_spare);
+    segment_name(name, log->active.number + (is_next ? 1 : 0));
     if (result < 0) {
         log_fail(log, "writing or syncing", name, result);
         return;
@@ -465,6 +466,7 @@ static void write_completed(struct log *log, int32_t result) {
         log->counters.syncs++;
         segment_switch_completed(log);
         break;
+    case WRITING_ZEROS: segment_zeros_completed(log); break;
     }
 }
 
@@ -489,6 +491,12 @@ bool log_completion(struct log *log, const struct io_completion *completion) {
     return true;
 }
 
+/* The end of the log is durable, and nothing on disk says so. */
+static bool is_unrecorded(const struct log *log) {
+    return log->options.durability == DURABILITY_FSYNC &&
+           log_position_less(log->recorded_end, log->entries_end);
+}
+
 void log_maintain(struct log *log, uint64_t now_ns) {
     log->now_ns = now_ns;
     if (log->state == LOG_FAILED)
@@ -499,10 +507,12 @@ void log_maintain(struct log *log, uint64_t now_ns) {
     const bool is_idle = log->operations_busy == 0 && !log->stopping &&
                          log->memory.writes_submit == log->memory.writes_end &&
                          log->truncate == TRUNCATE_NONE;
-    if (is_idle && now_ns >= log->write_last_ns + LOG_IDLE_NS &&
-        log->options.durability == DURABILITY_FSYNC &&
-        log_position_less(log->recorded_end, log->entries_end))
+    if (!is_idle || now_ns < log->write_last_ns + LOG_IDLE_NS)
+        return;
+    if (is_unrecorded(log))
         segment_mark_write(log, WRITE_MARK);
+    else
+        segment_zeros_write(log);
 }
 
 uint64_t log_deadline_ns(const struct log *log) {
@@ -510,8 +520,11 @@ uint64_t log_deadline_ns(const struct log *log) {
         return UINT64_MAX;
     if (log->spare == SPARE_STARVED)
         return log->spare_retry_ns;
-    if (log->options.durability == DURABILITY_FSYNC && log->operations_busy == 0 &&
-        log_position_less(log->recorded_end, log->entries_end))
+    bool in_spare;
+    uint64_t offset;
+    uint64_t length_bytes;
+    if (log->operations_busy == 0 &&
+        (is_unrecorded(log) || segment_zeros_wanted(log, &in_spare, &offset, &length_bytes)))
         return log->write_last_ns + LOG_IDLE_NS;
     return UINT64_MAX;
 }

@@ -36,6 +36,8 @@ enum {
     LOG_SAMPLE_STRIDE_BYTES = 64 * 1024,
     /* As soon as so much of the memory's front is free, writes begin there again. */
     LOG_HOT_BYTES = 512 * 1024,
+    /* One piece of filling ahead: an entry that comes just then waits for so much. */
+    LOG_ZEROS_BYTES = 256 * 1024,
     /* Smallest write in memory (a header sector and a data sector) and smallest mean entry that
        the tables are made for; beyond them memory counts as full a little earlier. */
     LOG_MEMORY_BYTES_PER_WRITE = 1024,
@@ -145,7 +147,14 @@ enum truncate_state {
 };
 
 /* What LOG_OPERATION_WRITE is writing. */
-enum log_writing { WRITING_ENTRIES, WRITING_MARK, WRITING_HEADER, WRITING_SEAL, WRITING_STOP_SYNC };
+enum log_writing {
+    WRITING_ENTRIES,
+    WRITING_MARK,
+    WRITING_HEADER,
+    WRITING_SEAL,
+    WRITING_STOP_SYNC,
+    WRITING_ZEROS,
+};
 
 /* DONE until the result was taken. */
 enum reader_state { READER_IDLE, READER_OPENING, READER_READING, READER_DONE };
@@ -212,6 +221,12 @@ struct log {
     uint64_t write_last_ns;        /* when the last write of entries completed */
     uint32_t write_expected_bytes; /* how large the next one may become */
     uint8_t *blocks;               /* two of BLOCK_BYTES_MAX: segment header; mark or seal */
+
+    /* Filling with zeros ahead: done up to these offsets. */
+    uint8_t *zeros; /* LOG_ZEROS_BYTES; NULL if zero_ahead_bytes is 0 */
+    uint64_t active_zeroed;
+    uint64_t spare_zeroed;
+    bool zeroing_spare; /* what is in flight goes there */
 
     /* The spare and the switch. */
     enum spare_state spare;
@@ -288,6 +303,10 @@ void segment_switch_start(struct log *log, enum segment_origin origin,
 void segment_switch_pump(struct log *log);
 void segment_switch_completed(struct log *log);
 void segment_mark_write(struct log *log, enum write_kind kind);
+bool segment_zeros_wanted(const struct log *log, bool *in_spare, uint64_t *offset,
+                          uint64_t *length_bytes);
+void segment_zeros_write(struct log *log);
+void segment_zeros_completed(struct log *log);
 void segment_remove_pump(struct log *log);
 void segment_remove_completed(struct log *log, int32_t result);
 void segment_retire_completed(struct log *log, int32_t result);

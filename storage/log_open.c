@@ -394,7 +394,10 @@ static int memory_create(struct opening *opening) {
     if (error == 0)
         error = reader_create(&log->seeker, LOG_OPERATION_SEEK, (size_t)scratch_bytes);
     log->blocks = files_memory(2 * BLOCK_BYTES_MAX);
-    if (error == 0 && log->blocks == NULL)
+    if (options->zero_ahead_bytes > 0)
+        log->zeros = files_memory(LOG_ZEROS_BYTES);
+    if (error == 0 &&
+        (log->blocks == NULL || (options->zero_ahead_bytes > 0 && log->zeros == NULL)))
         error = WEIR_ENOMEM;
     if (error != 0)
         error_text_set(opening->error, "no memory for the log (%llu bytes)",
@@ -454,6 +457,7 @@ static void log_free(struct log *log) {
     reader_destroy(log, &log->seeker);
     log_memory_destroy(&log->memory);
     files_memory_free(log->blocks, 2 * BLOCK_BYTES_MAX);
+    files_memory_free(log->zeros, LOG_ZEROS_BYTES);
     free(log->segments);
     free(log->term_runs);
     free(log->samples);

@@ -93,6 +93,7 @@ static void spare_remove(struct log *log) {
 
 static void spare_created(struct log *log, int32_t file) {
     log->spare_file = file;
+    log->spare_zeroed = SEGMENT_HEADER_BYTES;
     if (io_file_alignment_bytes(log->io, file) > log->memory.block_bytes) {
         log_fail(log, "opening with the block size of the log the segment", log->spare_name,
                  -EINVAL);
@@ -214,6 +215,56 @@ void segment_mark_write(struct log *log, enum write_kind kind) {
                     block_bytes, log->flying.position.offset, IO_SYNC);
 }
 
+/* ---- zeros ahead -------------------------------------------------------------------------- */
+
+/* The next piece to be filled with zeros, if there is one: first what follows in the active
+ * segment, then the beginning of the spare one. */
+bool segment_zeros_wanted(const struct log *log, bool *in_spare, uint64_t *offset,
+                          uint64_t *length_bytes) {
+    const uint64_t ahead = log->options.zero_ahead_bytes;
+    if (ahead == 0 || log->options.durability == DURABILITY_NONE)
+        return false;
+    const uint64_t rest = log->active.segment_bytes - log->active_offset;
+    uint64_t from =
+        log->active_zeroed > log->active_offset ? log->active_zeroed : log->active_offset;
+    uint64_t to = log->active_offset + (ahead < rest ? ahead : rest);
+    *in_spare = from >= to;
+    if (*in_spare) {
+        if (log->spare != SPARE_READY || ahead <= rest)
+            return false;
+        from = log->spare_zeroed;
+        to = ahead - rest < log->options.segment_bytes ? ahead - rest : log->options.segment_bytes;
+    }
+    /* Whole pieces only, but for a segment's end: a log that is idle now and then writes no crumbs. */
+    const uint64_t end = *in_spare ? log->options.segment_bytes : log->active.segment_bytes;
+    const uint64_t wanted = to > from ? to - from : 0;
+    *offset = from;
+    *length_bytes = wanted < LOG_ZEROS_BYTES ? wanted : LOG_ZEROS_BYTES;
+    return *length_bytes == LOG_ZEROS_BYTES || (*length_bytes > 0 && to == end);
+}
+
+void segment_zeros_write(struct log *log) {
+    uint64_t offset;
+    uint64_t length_bytes;
+    if (!segment_zeros_wanted(log, &log->zeroing_spare, &offset, &length_bytes))
+        return;
+    ASSERT(log->zeroing_spare || offset >= log->active_offset);
+    if (!log->zeroing_spare)
+        log->active_zeroed = offset;
+    /* As the one write to the log: whatever comes meanwhile cannot overlap it. */
+    log_write_start(log, WRITING_ZEROS, log->zeroing_spare ? log->spare_file : log->active_file,
+                    log->zeros, length_bytes, offset, IO_NO_SYNC);
+}
+
+void segment_zeros_completed(struct log *log) {
+    if (log->zeroing_spare)
+        log->spare_zeroed += log->flying_bytes;
+    else
+        log->active_zeroed += log->flying_bytes;
+}
+
+/* ---- leaving a segment -------------------------------------------------------------------- */
+
 /* Leaves the old file: at once, or after a sync if its data has not been synced. */
 static void active_leave(struct log *log) {
     if (!log->active_unsynced) {
@@ -269,6 +320,7 @@ static void switch_finish(struct log *log) {
     ASSERT(is_truncation || log->placed_in_spare);
     active_leave(log);
     segment_adopt(log, &log->next, log->spare_file, SEGMENT_HEADER_BYTES);
+    log->active_zeroed = log->spare_zeroed;
     log->spare_file = -1;
     spare_move(log, SPARE_ABSENT);
     switch_move(log, SWITCH_NONE);

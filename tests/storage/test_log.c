@@ -258,6 +258,36 @@ static void an_idle_log_records_its_end(void **state) {
     assert_true(world_disk_steps(world, 0) == steps);
 }
 
+/* The idle log fills what comes next with zeros, to the byte, and lets entries in between. */
+static void an_idle_log_fills_ahead(void **state) {
+    (void)state;
+    fixture.options.zero_ahead_bytes = 1536 * 1024;
+    open_log(); /* until there is nothing left to do */
+    const uint64_t steps = world_disk_steps(world, 0);
+    append(5, 100);
+    fixture_settle(&fixture);
+    uint64_t filled = 0;
+    while (log_deadline_ns(fixture.log) != UINT64_MAX) {
+        log_maintain(fixture.log, log_deadline_ns(fixture.log));
+        /* An entry that comes while a piece is being written waits for that piece only. */
+        append(1, 100);
+        fixture_settle(&fixture);
+        assert_true(log_durable_index(fixture.log) == log_last_index(fixture.log));
+        assert_true(filled++ < 100);
+        if (filled == 50)
+            break; /* each entry makes room for the mark that follows it: no end otherwise */
+    }
+    assert_true(world_disk_steps(world, 0) > steps);
+    for (int i = 0; i < 12; i++) /* over the filled part and into the next segment */
+        fixture_append_surely(&fixture, 200 * 1024);
+    fixture_settle(&fixture);
+    const uint64_t last = log_last_index(fixture.log);
+    fixture_log_stop(&fixture);
+    open_log();
+    assert_true(log_last_index(fixture.log) == last);
+    fixture_log_stop(&fixture);
+}
+
 /* ---- truncation --------------------------------------------------------------------------- */
 
 static void what_never_reached_the_disk_is_truncated_at_once(void **state) {
@@ -437,6 +467,7 @@ int main(void) {
         TEST(without_durability_nothing_reaches_the_disk),
         TEST(written_is_not_synced_until_the_stop),
         TEST(an_idle_log_records_its_end),
+        TEST(an_idle_log_fills_ahead),
         TEST(what_never_reached_the_disk_is_truncated_at_once),
         TEST(a_write_of_truncated_entries_makes_nothing_durable),
         TEST(truncation_reaches_back_to_the_disk),

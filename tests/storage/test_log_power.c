@@ -122,10 +122,10 @@ static void power_cut(bool kill_only) {
 static void power_back(void) {
     for (;;) {
         struct fixture *fixture = &test.fixture;
-        const enum durability durability = fixture->options.durability;
+        const struct log_options log_options = fixture->options;
         const uint64_t term = fixture->term;
         fixture_open(fixture, world_io(test.world, 0), path, false);
-        fixture->options.durability = durability;
+        fixture->options = log_options;
         fixture->term = term;
         const bool is_cut = random_chance(&test.random, 1, 4);
         if (is_cut)
@@ -268,6 +268,7 @@ static void drive(uint64_t seed, enum durability durability, bool may_cut, uint3
     world_node_add(test.world);
     fixture_open(&test.fixture, world_io(test.world, 0), path, true);
     test.fixture.options.durability = durability;
+    test.fixture.options.zero_ahead_bytes = random_below(&test.random, 2) * 1024 * 1024;
     test.snapshot.tail = entry_tail_origin();
     assert_int_equal(fixture_log_open(&test.fixture, NULL), 0);
     test.now.tails[0] = entry_tail_origin();
