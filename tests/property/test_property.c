@@ -118,16 +118,34 @@ static void count(struct test *test, const struct history *history, size_t map) 
     test->operations += history_size(history);
 }
 
+/* Whether the node is to do without what is newer than the oldest kernel that weir runs on. */
+static bool on_floor(void) {
+    const char *features = getenv("WEIR_TEST_IO_FEATURES");
+    return features != NULL && strcmp(features, "none") == 0;
+}
+
+static bool write_floor_config(const struct node_process *node, char *path, size_t path_bytes) {
+    snprintf(path, path_bytes, "%s/floor.conf", node->directory);
+    FILE *file = fopen(path, "w");
+    if (file == NULL)
+        return false;
+    const bool written = fputs("io-features floor\n", file) >= 0;
+    return fclose(file) == 0 && written;
+}
+
 static bool run(struct test *test, const struct pass *pass, size_t map) {
     const double start_s = now_s();
     struct node_process node;
     struct history history = {0};
     struct kv_model_text error = {0};
+    char config[NODE_PROCESS_PATH_BYTES + 16];
+    const char *const floor_arguments[] = {"--config", config, NULL};
     const struct node_process_options options = {.program = test->program,
                                                  .map = maps[map],
                                                  .durability = pass->durability[map],
-                                                 .machine = pass->machine};
-    if (!node_process_create(&node, NULL))
+                                                 .machine = pass->machine,
+                                                 .arguments = on_floor() ? floor_arguments : NULL};
+    if (!node_process_create(&node, NULL) || !write_floor_config(&node, config, sizeof(config)))
         return false;
     bool right = node_process_start(&node, &options);
     const bool started = right;
