@@ -23,8 +23,8 @@
 
 enum {
     REPLICATE_TAKE_MAX = 64,
-    /* While the disk is full, look again this often. */
-    REPLICATE_FULL_RETRY_NS = 200 * 1000 * 1000,
+    /* What is due and could not be done is tried again after this. */
+    REPLICATE_RETRY_NS = 20 * 1000 * 1000,
 };
 
 void replicate_pass_batch(struct replicate_shard *shard, struct batch *batch, const uint8_t *entry,
@@ -234,6 +234,23 @@ static uint32_t take_batches(struct replicate_shard *shard, uint32_t budget, uin
     return count;
 }
 
+/* Sets the timer for the earlier of what the caller and what the log has to do next. */
+static void timer_arm(struct replicate_shard *shard, uint64_t due_ns, uint64_t now_ns) {
+    uint64_t log_due_ns = log_deadline_ns(shard->log);
+    due_ns = log_due_ns < due_ns ? log_due_ns : due_ns;
+    if (due_ns == UINT64_MAX) {
+        return;
+    }
+    if (due_ns <= now_ns) {
+        due_ns = now_ns + REPLICATE_RETRY_NS;
+    }
+    /* One that is set for something earlier finds the new deadline when it is due. */
+    if (shard->timer_ns == 0 || due_ns < shard->timer_ns) {
+        shard->timer_ns = due_ns;
+        io_timer_set(shard->port, due_ns, 0);
+    }
+}
+
 /* Says that we wait for apply; true if it has moved on in the meantime after all. */
 static bool want_applied(struct replicate_shard *shard) {
     atomic_store_relaxed_u32(&shard->node->signals.applied_wanted, 1);
@@ -259,11 +276,15 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
     uint32_t taken = take_batches(shard, budget, now_ns, &waiting);
     result.work += taken;
     if (!shard->failed) {
-        if (replicate_time_entry(shard, now_ns)) {
+        uint64_t due_ns;
+        if (replicate_time_entry(shard, now_ns, &due_ns)) {
             result.work++;
         }
         log_flush(shard->log);
         log_maintain(shard->log, now_ns);
+        if (!shard->stop_started) {
+            timer_arm(shard, due_ns, now_ns);
+        }
         tell_stored(shard);
     }
     result.work += replicate_hand_on(shard, &waiting);
@@ -275,10 +296,6 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
     bool stopping = atomic_load_relaxed_u32(&shard->node->signals.stopping) != 0;
     if ((waiting || (behind && (stopping || !shard->serving))) && want_applied(shard)) {
         result.work++; /* poll again at once */
-    }
-    if (log_state(shard->log) == LOG_FULL && shard->timer_ns == 0 && !shard->stop_started) {
-        shard->timer_ns = now_ns + REPLICATE_FULL_RETRY_NS;
-        io_timer_set(shard->port, shard->timer_ns, 0);
     }
     return result;
 }

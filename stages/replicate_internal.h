@@ -114,8 +114,8 @@ void replicate_time_begin(struct replicate_shard *shard, uint64_t now_ns, uint64
 /* The log time of an entry appended now. */
 uint64_t replicate_log_time(const struct replicate_shard *shard, uint64_t now_ns);
 
-/* Appends a time entry if the machine's earliest deadline has passed and no entry says so; sets
- * the timer for the next one otherwise.  Returns whether it appended. */
-bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns);
+/* Appends a time entry if the machine's earliest deadline has passed and no entry says so; *due_ns
+ * is when to look again otherwise (UINT64_MAX: not for its sake).  Returns whether it appended. */
+bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns);
 
 #endif

@@ -41,7 +41,8 @@ uint64_t replicate_log_time(const struct replicate_shard *shard, uint64_t now_ns
     return time_ms > last_ms ? time_ms : last_ms;
 }
 
-bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns) {
+bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns) {
+    *due_ns = UINT64_MAX;
     uint64_t deadline_ms = node_figure(&shard->node->apply.next_deadline_ms);
     if (!shard->serving || deadline_ms == UINT64_MAX || deadline_ms == 0) {
         return false;
@@ -57,18 +58,15 @@ bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns) {
         if (left_ms > (UINT64_MAX - shard->base_ns) / 1000000) {
             return false;
         }
-        uint64_t due_ns = shard->base_ns + left_ms * 1000000;
-        if (shard->timer_ns == 0 || due_ns < shard->timer_ns || shard->timer_ns <= now_ns) {
-            shard->timer_ns = due_ns;
-            io_timer_set(shard->port, due_ns, 0);
-        }
+        *due_ns = shard->base_ns + left_ms * 1000000;
         return false;
     }
     uint64_t index;
     uint64_t term;
     if (raft_propose(shard->raft, 1, &index, &term) != WEIR_OK ||
         log_reserve(shard->log, ENTRY_HEADER_BYTES, true) == NULL) {
-        return false; /* at the next poll */
+        *due_ns = now_ns; /* try again soon */
+        return false;
     }
     struct entry_header header = {.length_bytes = ENTRY_HEADER_BYTES,
                                   .kind = ENTRY_TIME,
