@@ -219,7 +219,7 @@ static uint32_t hand_on_writer(struct replicate_shard *shard, const uint8_t *ent
     shard->handed = batch->index;
     uint64_t index = batch->index;
     replicate_pass_batch(shard, batch, entry, index, entry_header_read(entry).length_bytes);
-    items += hand_on_readers(shard);
+    /* These before the others of this place: they were noted when it was not committed yet. */
     while (readers.head != BATCH_NO_BLOCK) {
         replicate_pass_batch(shard, queue_pop(shard, &readers), NULL, 0, 0);
         items++;
@@ -308,8 +308,20 @@ uint32_t replicate_hand_on(struct replicate_shard *shard, bool *waiting) {
     return items;
 }
 
+/* Refuses the noted batches whose place is before an index, and hands them on. */
+static void abandon_readers(struct replicate_shard *shard, uint64_t index) {
+    while (shard->reading.head != BATCH_NO_BLOCK &&
+           pipeline_batch(shard->pipeline, shard->reading.head)->place < index) {
+        struct batch *batch = queue_pop(shard, &shard->reading);
+        reads_refuse(batch);
+        replicate_pass_batch(shard, batch, NULL, 0, 0);
+    }
+}
+
 void replicate_abandon(struct replicate_shard *shard) {
     while (shard->writing.head != BATCH_NO_BLOCK) {
+        /* In the order in which they would have been handed on: it is every connection's own. */
+        abandon_readers(shard, pipeline_batch(shard->pipeline, shard->writing.head)->index);
         struct batch *batch = queue_pop(shard, &shard->writing);
         struct batch_queue readers = {.head = batch->readers_head, .tail = batch->readers_tail};
         writes_answer(batch, FATE_UNKNOWN, REFUSAL_NONE);
@@ -321,11 +333,7 @@ void replicate_abandon(struct replicate_shard *shard) {
             replicate_pass_batch(shard, reader, NULL, 0, 0);
         }
     }
-    while (shard->reading.head != BATCH_NO_BLOCK) {
-        struct batch *batch = queue_pop(shard, &shard->reading);
-        reads_refuse(batch);
-        replicate_pass_batch(shard, batch, NULL, 0, 0);
-    }
+    abandon_readers(shard, UINT64_MAX);
 }
 
 bool replicate_order_empty(const struct replicate_shard *shard) {
