@@ -75,7 +75,8 @@ ANSWERED = {
     request("GET", ""): b"$0\r\n\r\n",
     request("SET", "n", "9223372036854775807"): b"+OK\r\n",
     request("INCR", "n"): b"-ERR increment or decrement would overflow\r\n",
-    request("INCRBY", "n", "9223372036854775808"): b"-ERR value is not an integer or out of range\r\n",
+    request("INCRBY", "n", "9223372036854775808"):
+        b"-ERR value is not an integer or out of range\r\n",
     request("SET", "n", "x", "EX", "0"): b"-ERR invalid expire time in 'set' command\r\n",
     request("SET", "n", "x", "EX", "-1"): b"-ERR invalid expire time in 'set' command\r\n",
     request("SET", "n", "x", "EX", "9223372036854775807"):

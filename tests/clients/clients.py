@@ -4,7 +4,8 @@
     clients.py [CLASS ...]
 
 RedisCli, RedisBenchmark, PythonRedis, NodeRedis (all Debian's), Hiredis (the program WEIR_HIREDIS,
-ours, linked with Debian's library), and Npm (ioredis and node-redis as the registry has them; skipped without).
+ours, linked with Debian's library), and Npm (ioredis and node-redis as the registry has them; it is
+skipped without).
 What each of them does stands in the files work_*, in the client's own language.
 """
 
