@@ -18,7 +18,7 @@ enum {
 };
 
 static void find(struct load *load, const char *what, uint32_t client) {
-    if (load->finding[0] == '\0')
+    if (load->finding[0] == '\0' && !load->is_blind)
         (void)snprintf(load->finding, sizeof(load->finding), "client %u: %s", client, what);
 }
 
@@ -508,8 +508,10 @@ static bool probe(struct load *load, uint32_t number, struct kv_model_text *answ
                 memcmp(answer->data + answer->length - last_bytes, last, last_bytes) == 0;
         if (whole || (got == 0 && world_client_state(socket) != WORLD_CLIENT_OPEN))
             break;
-        if (!load_step(load) && got == 0 && sending == 0)
+        if (!load_step(load) && got == 0 && sending == 0) {
+            find(load, "all is at rest, and a question is not answered", number);
             break;
+        }
     }
     if (whole)
         answer->length -= last_bytes;
@@ -541,10 +543,10 @@ static void settle(struct load *load, uint32_t number) {
     struct kv_model_text ignored = {0};
     uint32_t tries = 0;
     while (!probe(load, number, &answer)) {
-        if (++tries == PROBE_TRIES) {
+        if (++tries == PROBE_TRIES)
             find(load, "nobody answers a question for all keys", number);
+        if (load->finding[0] != '\0')
             goto asked;
-        }
     }
     while (!model_agrees(load, number, &answer)) {
         if (client->count == 0) {
@@ -580,6 +582,8 @@ bool load_settle(struct load *load) {
             return false;
         }
         settle(load, i);
+        if (load->finding[0] != '\0')
+            return false;
     }
     return load->finding[0] == '\0';
 }

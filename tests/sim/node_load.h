@@ -76,6 +76,8 @@ struct load {
     uint64_t cuts;
     uint64_t open_applied; /* settled commands that had no answer and took effect */
     uint64_t open_lost;    /* and that did not */
+    /* Nothing more is judged: the rest only has to come to its end. */
+    bool is_blind;
     /* A finding that stops everything; empty: none. */
     char finding[512];
 };
