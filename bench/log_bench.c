@@ -2,7 +2,7 @@
  * log_bench: appends to the log as fast as it goes, through the real door.
  *
  *     log_bench [--data DIR] [--seconds S] [--window N] [--durability fsync|write|none]
- *               [--zero-ahead BYTES]
+ *               [--zero-ahead BYTES] [--recover yes]
  *
  * A closed loop as replicate has it: poll, take completions, append while fewer than `window`
  * entries wait to become durable, flush.  One row for each durability and number of commands an
@@ -30,6 +30,7 @@ struct bench_options {
     uint32_t window;
     int durability; /* -1: all */
     uint64_t zero_ahead_bytes;
+    bool recover; /* keep everything, and open it again */
 };
 
 struct bench {
@@ -126,6 +127,32 @@ static void directory_remove(const char *path) {
     (void)rmdir(path);
 }
 
+static void note_progress(void *context, uint64_t bytes_done, uint64_t bytes_total) {
+    (void)bytes_total;
+    *(uint64_t *)context = bytes_done;
+}
+
+/* Opens the log again and says how fast that was. */
+static void recover(const struct identity *identity, const struct log_options *log_options) {
+    const struct log_start start = {.tail = entry_tail_origin()};
+    struct error_text error = {{0}};
+    uint64_t bytes = 0;
+    const uint64_t begun_ns = io_monotonic_ns(bench.io);
+    if (log_open(&bench.log, bench.io, bench.port, bench.directory, identity, &start, log_options,
+                 note_progress, NULL, &bytes, &error) != 0)
+        bench_fail("recovery", error.text);
+    const double seconds = (double)(io_monotonic_ns(bench.io) - begun_ns) / 1e9;
+    (void)printf("  recovered %llu entries, %.0f MB of segments in %.3f s: %.2f GB/s\n",
+                 (unsigned long long)log_last_index(bench.log), (double)bytes / 1e6, seconds,
+                 (double)bytes / seconds / 1e9);
+    log_stop(bench.log);
+    while (!log_stopped(bench.log)) {
+        const struct io_completion completion = io_wait(bench.port);
+        (void)log_completion(bench.log, &completion);
+    }
+    log_close(bench.log);
+}
+
 static void run(const struct bench_options *options, enum durability durability,
                 uint32_t command_count) {
     static const struct configuration members = {
@@ -164,7 +191,7 @@ static void run(const struct bench_options *options, enum durability durability,
     for (uint32_t i = 0; now_ns < end_ns; i++) {
         turn(options->window);
         /* A snapshot would have been taken: what is old may go, or the disk fills up. */
-        if (i % 1000 == 0 && log_durable_index(bench.log) > 10000)
+        if (!options->recover && i % 1000 == 0 && log_durable_index(bench.log) > 10000)
             log_compact(bench.log, log_durable_index(bench.log) - 10000);
         now_ns = io_monotonic_ns(bench.io);
     }
@@ -175,6 +202,8 @@ static void run(const struct bench_options *options, enum durability durability,
         (void)log_completion(bench.log, &completion);
     }
     log_close(bench.log);
+    if (options->recover)
+        recover(&identity, &log_options);
     io_close(bench.io, bench.directory);
     directory_remove(path);
 }
@@ -195,6 +224,8 @@ static int options_parse(int argc, char **argv, struct bench_options *options) {
         } else if (strcmp(argv[i], "--zero-ahead") == 0) {
             if (decimal_parse_u64(value, strlen(value), &options->zero_ahead_bytes) != 0)
                 return EXIT_USAGE;
+        } else if (strcmp(argv[i], "--recover") == 0) {
+            options->recover = strcmp(value, "yes") == 0;
         } else if (strcmp(argv[i], "--durability") == 0) {
             for (int mode = 0; mode < 3; mode++) {
                 if (strcmp(value, durability_names[mode]) == 0)
@@ -214,7 +245,8 @@ int main(int argc, char **argv) {
     struct bench_options options;
     if (options_parse(argc, argv, &options) != 0) {
         (void)fprintf(stderr, "usage: log_bench [--data DIR] [--seconds S] [--window N (1..4095)] "
-                              "[--durability fsync|write|none] [--zero-ahead BYTES]\n");
+                              "[--durability fsync|write|none] [--zero-ahead BYTES] "
+                              "[--recover yes]\n");
         return EXIT_USAGE;
     }
     const struct io_options io_options = {

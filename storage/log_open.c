@@ -42,6 +42,8 @@ struct opening {
     struct verify_segment *segments; /* the first `count` of them have headers */
     uint64_t *sizes;
     uint32_t first_live;
+    uint8_t *image; /* of the segment being walked */
+    size_t image_bytes;
     uint64_t bytes_done;
     uint64_t bytes_total;
     struct verify_walk walk;
@@ -232,7 +234,13 @@ static int segment_walk(struct opening *opening, uint32_t i) {
     struct log *log = opening->log;
     const struct verify_segment *segment = &opening->segments[i];
     const size_t image_bytes = (size_t)segment->header.segment_bytes;
-    uint8_t *image = files_memory(image_bytes);
+    if (image_bytes > opening->image_bytes) {
+        /* Kept from one segment to the next: fresh memory costs as much as reading into it. */
+        files_memory_free(opening->image, opening->image_bytes);
+        opening->image = files_memory(image_bytes);
+        opening->image_bytes = opening->image == NULL ? 0 : image_bytes;
+    }
+    uint8_t *image = opening->image;
     if (image == NULL) {
         error_text_set(opening->error, "no memory to verify a segment of %zu bytes", image_bytes);
         return WEIR_ENOMEM;
@@ -246,7 +254,6 @@ static int segment_walk(struct opening *opening, uint32_t i) {
         if (error != 0)
             error = opening_refuse(opening, opening->numbers[i], &fault);
     }
-    files_memory_free(image, image_bytes);
     opening->bytes_done += image_bytes;
     if (opening->progress != NULL)
         opening->progress(opening->context, opening->bytes_done, opening->bytes_total);
@@ -505,6 +512,7 @@ int log_open(struct log **out, struct io *io, struct io_port *port, int32_t dire
     if (log->segments != NULL && log->term_runs != NULL && log->samples != NULL &&
         opening.numbers != NULL && opening.sizes != NULL && opening.segments != NULL)
         result = opening_run(&opening);
+    files_memory_free(opening.image, opening.image_bytes);
     free(opening.numbers);
     free(opening.sizes);
     free(opening.segments);
