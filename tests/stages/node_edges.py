@@ -1,0 +1,99 @@
+"""Edges of a running node's stages: each was once a hang, a refusal or a lost key.
+
+Every test drives the built binary over TCP, on the maps where it matters.
+"""
+
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from weir_test import MAPS, Node, Scratch, request  # noqa: E402
+
+REVERSED = "0:write+serialize+apply+replicate+validate+parse+read"
+
+
+def a_map_that_polls_the_last_stage_first_stops(directory):
+    with Node(directory, "--map", REVERSED) as node:
+        node.start()
+        with node.client() as client:
+            assert client.call("SET", "a", "b") == "OK"
+        assert node.stop() == 0
+
+
+def the_second_deadline_passes_without_other_traffic(directory, stages_map):
+    """The expiry of the first key is an entry that nobody but the node asked for; so is the second."""
+    with Node(directory, "--map", stages_map) as node:
+        node.start()
+        with node.client() as client:
+            client.call("SET", "first", "1", "PX", 100)
+            client.call("SET", "second", "2", "PX", 300)
+            time.sleep(1)  # the time that passes is what is tested
+            assert client.call("GET", "second") is None
+
+
+def a_deadline_beyond_the_clock_costs_nothing(directory):
+    with Node(directory, "--map", "fused") as node:
+        node.start()
+        with node.client() as client:
+            # 2^64 nanoseconds ahead: the product with a million wraps round to about now.
+            client.call("SET", "a", "b", "PXAT", int(time.time() * 1000) + (1 << 64) // 1000000)
+            before = node.cpu_s()
+            time.sleep(0.5)  # a core that spins uses all of it
+            assert node.cpu_s() - before < 0.25, node.cpu_s() - before
+
+
+def what_follows_auth_in_a_pipeline_has_the_limits_of_who_it_authenticates(directory, stages_map):
+    with Node(directory, "--map", stages_map, config={"requirepass": "secret"}) as node:
+        node.start()
+        for _ in range(5):
+            with node.client() as client:
+                client.send(request("AUTH", "secret") + request("SET", "k", "x" * 200000) +
+                            request("STRLEN", "k"))
+                assert [client.reply() for _ in range(3)] == ["OK", "OK", 200000]
+
+
+def a_client_who_does_not_read_does_not_hold_up_the_stop(directory, stages_map):
+    with Node(directory, "--map", stages_map) as node:
+        node.start()
+        with node.client() as client:
+            client.call("SET", "k", "x" * 8000000)
+        with node.client(receive_buffer=4096) as slow:
+            slow.send(request("GET", "k"))
+            assert slow.socket.recv(1) == b"$"  # the reply is on its way, and stays there
+            assert node.stop() == 0
+
+
+def values_of_the_largest_class_leave_their_neighbours_alone(directory):
+    with Node(directory, "--map", "fused") as node:
+        node.start()
+        with node.client() as client:
+            for i in range(300):
+                client.call("SET", f"large:{i}", chr(97 + i % 26) * 32600)
+                client.call("SET", f"small:{i}", i)
+            for i in range(300):
+                assert client.call("GET", f"large:{i}") == (b"%c" % (97 + i % 26)) * 32600, i
+                assert client.call("GET", f"small:{i}") == b"%d" % i, i
+        assert node.stop() == 0
+
+
+def main():
+    with_a_map = (the_second_deadline_passes_without_other_traffic,
+                  what_follows_auth_in_a_pipeline_has_the_limits_of_who_it_authenticates,
+                  a_client_who_does_not_read_does_not_hold_up_the_stop)
+    without = (a_map_that_polls_the_last_stage_first_stops,
+               a_deadline_beyond_the_clock_costs_nothing,
+               values_of_the_largest_class_leave_their_neighbours_alone)
+    for test in without:
+        with Scratch() as scratch:
+            print(f"{test.__name__}", flush=True)
+            test(os.path.join(scratch, "node"))
+    for test in with_a_map:
+        for stages_map in MAPS:
+            with Scratch() as scratch:
+                print(f"{test.__name__} ({stages_map})", flush=True)
+                test(os.path.join(scratch, "node"), stages_map)
+
+
+if __name__ == "__main__":
+    main()
