@@ -235,7 +235,7 @@ bool segment_zeros_wanted(const struct log *log, bool *in_spare, uint64_t *offse
         from = log->spare_zeroed;
         to = ahead - rest < log->options.segment_bytes ? ahead - rest : log->options.segment_bytes;
     }
-    /* Whole pieces only, but for a segment's end: a log that idles now and then writes no crumbs. */
+    /* Whole pieces only, but for a segment's end: a log idle now and then writes no crumbs. */
     const uint64_t end = *in_spare ? log->options.segment_bytes : log->active.segment_bytes;
     const uint64_t wanted = to > from ? to - from : 0;
     *offset = from;
