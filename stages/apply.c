@@ -355,10 +355,14 @@ static void publish(struct apply_shard *shard) {
 
 static void blocks_come_home(struct apply_shard *shard) {
     uint32_t blocks[APPLY_TAKE_MAX];
-    uint32_t count = ring_u32_dequeue(shard->from_write, blocks, APPLY_TAKE_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        arena_give(shard->arena, blocks[i]);
-    }
+    uint32_t count;
+    /* All of them, no more than there are batches: none may lie here while we sleep. */
+    do {
+        count = ring_u32_dequeue(shard->from_write, blocks, APPLY_TAKE_MAX);
+        for (uint32_t i = 0; i < count; i++) {
+            arena_give(shard->arena, blocks[i]);
+        }
+    } while (count == APPLY_TAKE_MAX);
 }
 
 /* Sliced housekeeping of the machine; returns whether there was something to do. */

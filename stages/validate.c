@@ -474,10 +474,14 @@ static void batch_finish(struct validate_shard *shard, struct connection *connec
 
 static void blocks_come_home(struct validate_shard *shard) {
     uint32_t blocks[VALIDATE_TAKE_MAX];
-    uint32_t count = ring_u32_dequeue(shard->from_write, blocks, VALIDATE_TAKE_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        arena_give(shard->arena, blocks[i]);
-    }
+    uint32_t count;
+    /* All of them, no more than there are batches: none may lie here while we sleep. */
+    do {
+        count = ring_u32_dequeue(shard->from_write, blocks, VALIDATE_TAKE_MAX);
+        for (uint32_t i = 0; i < count; i++) {
+            arena_give(shard->arena, blocks[i]);
+        }
+    } while (count == VALIDATE_TAKE_MAX);
 }
 
 /* Judges the present work; false if it is not finished. */
