@@ -1,6 +1,7 @@
 /* See node_load.h. */
 
 #include "tests/sim/node_load.h"
+#include "tests/sim/node_load_commands.h"
 
 #include "base/assert.h"
 #include "base/checksum.h"
@@ -10,7 +11,6 @@
 #include <string.h>
 
 enum {
-    WORDS_MAX = 2 * LOAD_KEYS + 2,
     RECEIVE_BYTES = 4096,
     /* Turns without anything happening before we believe that all is at rest. */
     REST_TURNS = 64,
@@ -24,170 +24,10 @@ static void find(struct load *load, const char *what, uint32_t client) {
 
 /* ---- commands ---------------------------------------------------------------------------- */
 
-/* A command being made: words in one buffer, by offsets until it is complete. */
-struct maker {
-    struct kv_model_text text;
-    size_t offsets[WORDS_MAX + 1];
-    size_t count;
-};
-
-static void add_bytes(struct maker *maker, const void *bytes, size_t length) {
-    ASSERT(maker->count < WORDS_MAX);
-    maker->offsets[maker->count++] = maker->text.length;
-    kv_model_text_append(&maker->text, bytes, length);
-    maker->offsets[maker->count] = maker->text.length;
-}
-
-static void add_word(struct maker *maker, const char *word) {
-    add_bytes(maker, word, strlen(word));
-}
-
-static void add_key(struct maker *maker, uint32_t client, uint64_t key) {
-    char name[32];
-    (void)snprintf(name, sizeof(name), "client:%u:key:%llu", client, (unsigned long long)key);
-    add_word(maker, name);
-}
-
-static uint64_t random_string_key(struct load *load) {
-    return 2 + random_below(&load->random, LOAD_KEYS - 2);
-}
-
-/* A value that says whose it is and which one, however long. */
-static void add_value(struct load *load, uint32_t number, struct maker *maker) {
-    struct load_client *client = &load->clients[number];
-    uint64_t sort = random_below(&load->random, 100);
-    uint64_t limit = sort < load->options.large_share ? load->options.value_bytes_max
-                     : sort < 75                      ? 40
-                                                      : 2000;
-    size_t length = (size_t)random_below(&load->random, limit + 1);
-    char stamp[48];
-    int stamp_length =
-        snprintf(stamp, sizeof(stamp), "<%u:%llu>", number, (unsigned long long)client->serial++);
-    char *value = malloc(length + sizeof(stamp));
-    ASSERT(value != NULL);
-    for (size_t at = 0; at < length + 1; at += (size_t)stamp_length)
-        memcpy(value + at, stamp,
-               length + 1 - at < (size_t)stamp_length ? length + 1 - at : (size_t)stamp_length);
-    /* At least the whole stamp. */
-    if (length < (size_t)stamp_length) {
-        length = (size_t)stamp_length;
-        memcpy(value, stamp, length);
-    }
-    add_bytes(maker, value, length);
-    free(value);
-}
-
-static void make_keys(struct load *load, uint32_t client, struct maker *maker, const char *name,
-                      uint64_t keys_max) {
-    add_word(maker, name);
-    for (uint64_t i = 1 + random_below(&load->random, keys_max); i > 0; i--)
-        add_key(maker, client, random_below(&load->random, LOAD_KEYS));
-}
-
-static void make_write(struct load *load, uint32_t client, struct maker *maker) {
-    uint64_t sort = random_below(&load->random, 60);
-    if (sort < 20) {
-        add_word(maker, "SET");
-        add_key(maker, client, random_string_key(load));
-        add_value(load, client, maker);
-        static const char *const modes[] = {"NX", "XX", "GET"};
-        if (sort < 6)
-            add_word(maker, modes[sort / 2]);
-    } else if (sort < 30) {
-        add_word(maker, "MSET");
-        for (uint64_t i = 2 + random_below(&load->random, 4); i > 0; i--) {
-            add_key(maker, client, random_string_key(load));
-            add_value(load, client, maker);
-        }
-    } else if (sort < 46) {
-        static const char *const names[] = {"INCR", "decr", "INCRBY"};
-        uint64_t which = random_below(&load->random, 3);
-        add_word(maker, names[which]);
-        /* Now and then a value that is no number: an error, decided in apply. */
-        add_key(maker, client, random_below(&load->random, sort == 30 ? LOAD_KEYS : 2));
-        if (which == 2)
-            add_word(maker, "-17");
-    } else if (sort < 54) {
-        add_word(maker, "APPEND");
-        add_key(maker, client, random_string_key(load));
-        add_value(load, client, maker);
-    } else {
-        make_keys(load, client, maker, "DEL", 3);
-    }
-}
-
-static void make_command(struct load *load, uint32_t client, struct maker *maker) {
-    uint64_t sort = random_below(&load->random, 100);
-    if (sort < 60)
-        make_write(load, client, maker);
-    else if (sort < 70)
-        make_keys(load, client, maker, "GET", 1);
-    else if (sort < 80)
-        make_keys(load, client, maker, "MGET", LOAD_KEYS);
-    else if (sort < 86)
-        make_keys(load, client, maker, "EXISTS", 4);
-    else if (sort < 92)
-        make_keys(load, client, maker, "strlen", 1);
-    else if (sort < 95)
-        make_keys(load, client, maker, "TYPE", 1);
-    else if (sort < 97)
-        add_word(maker, "GET"); /* wrong number of arguments */
-    else
-        make_keys(load, client, maker, "NOSUCH", 2);
-}
-
-static void format_command(struct load *load, struct load_command *command) {
-    char head[32];
-    bool plain = true; /* could be sent as a line */
-    for (size_t i = 0; i < command->word_count; i++)
-        plain = plain && command->words[i].length < 100;
-    if (plain && random_chance(&load->random, 1, 10)) {
-        for (size_t i = 0; i < command->word_count; i++) {
-            kv_model_text_append(&command->bytes, " ", i == 0 ? 0 : 1);
-            kv_model_text_append(&command->bytes, command->words[i].data, command->words[i].length);
-        }
-        kv_model_text_append(&command->bytes, "\r\n", 2);
-        return;
-    }
-    int length = snprintf(head, sizeof(head), "*%zu\r\n", command->word_count);
-    kv_model_text_append(&command->bytes, head, (size_t)length);
-    for (size_t i = 0; i < command->word_count; i++) {
-        length = snprintf(head, sizeof(head), "$%zu\r\n", command->words[i].length);
-        kv_model_text_append(&command->bytes, head, (size_t)length);
-        kv_model_text_append(&command->bytes, command->words[i].data, command->words[i].length);
-        kv_model_text_append(&command->bytes, "\r\n", 2);
-    }
-}
-
-static struct load_command *command_new(struct load *load, const struct maker *maker) {
-    struct load_command *command = calloc(1, sizeof(*command));
-    ASSERT(command != NULL);
-    command->words = calloc(maker->count, sizeof(*command->words));
-    char *data = malloc(maker->text.length + 1);
-    ASSERT(command->words != NULL && data != NULL);
-    memcpy(data, maker->text.data, maker->text.length);
-    command->word_count = maker->count;
-    for (size_t i = 0; i < maker->count; i++)
-        command->words[i] = (struct kv_model_word){
-            .data = data + maker->offsets[i], .length = maker->offsets[i + 1] - maker->offsets[i]};
-    format_command(load, command);
-    return command;
-}
-
-static void command_free(struct load_command *command) {
-    free((void *)(uintptr_t)command->words[0].data);
-    free(command->words);
-    kv_model_text_free(&command->bytes);
-    free(command);
-}
-
 static void command_add(struct load *load, uint32_t number) {
     struct load_client *client = &load->clients[number];
-    struct maker maker = {.count = 0};
     ASSERT(client->count < LOAD_PIPELINE);
-    make_command(load, number, &maker);
-    struct load_command *command = command_new(load, &maker);
-    kv_model_text_free(&maker.text);
+    struct load_command *command = load_command_random(load, number);
     client->made_bytes += command->bytes.length;
     command->end = client->made_bytes;
     client->commands[(client->first + client->count++) % LOAD_PIPELINE] = command;
@@ -195,7 +35,7 @@ static void command_add(struct load *load, uint32_t number) {
 
 static void command_drop_first(struct load_client *client) {
     ASSERT(client->count > 0);
-    command_free(client->commands[client->first]);
+    load_command_free(client->commands[client->first]);
     client->first = (client->first + 1) % LOAD_PIPELINE;
     client->count--;
 }
@@ -219,7 +59,7 @@ static void client_lose(struct load_client *client) {
         uint32_t last = (client->first + client->count - 1) % LOAD_PIPELINE;
         if (client->commands[last]->end <= client->sent_bytes)
             break;
-        command_free(client->commands[last]);
+        load_command_free(client->commands[last]);
         client->count--;
     }
     client->doubtful |= client->count > 0;
@@ -489,12 +329,10 @@ static bool probe(struct load *load, uint32_t number, struct kv_model_text *answ
     struct world_client *socket = world_client_connect(load->world, load->host, SIM_NODE_PORT);
     if (socket == NULL)
         return false;
-    struct kv_model_text request = {0};
-    char text[64];
-    kv_model_text_append(&request, text, (size_t)sprintf(text, "MGET"));
-    for (uint32_t i = 0; i < LOAD_KEYS; i++)
-        kv_model_text_append(&request, text, (size_t)sprintf(text, " client:%u:key:%u", number, i));
-    kv_model_text_append(&request, text, (size_t)sprintf(text, "\r\nPING\r\n"));
+    struct load_command *question = load_command_all_keys(number);
+    struct kv_model_text request = question->bytes;
+    kv_model_text_append(&request, "PING\r\n", 6);
+    question->bytes = request;
     size_t sent = 0;
     bool whole = false;
     answer->length = 0;
@@ -515,24 +353,19 @@ static bool probe(struct load *load, uint32_t number, struct kv_model_text *answ
     }
     if (whole)
         answer->length -= last_bytes;
-    kv_model_text_free(&request);
+    load_command_free(question);
     world_client_reset(socket);
     return whole;
 }
 
 /* What the model says to the same question. */
 static bool model_agrees(struct load *load, uint32_t number, const struct kv_model_text *answer) {
-    struct maker maker = {.count = 0};
     struct kv_model_text expected = {0};
-    add_word(&maker, "MGET");
-    for (uint32_t i = 0; i < LOAD_KEYS; i++)
-        add_key(&maker, number, i);
-    struct load_command *command = command_new(load, &maker);
+    struct load_command *command = load_command_all_keys(number);
     model_answer(&load->clients[number], command, &expected);
     bool agrees = expected.length == answer->length &&
                   memcmp(expected.data, answer->data, expected.length) == 0;
-    command_free(command);
-    kv_model_text_free(&maker.text);
+    load_command_free(command);
     kv_model_text_free(&expected);
     return agrees;
 }
@@ -596,12 +429,12 @@ void load_init(struct load *load, struct world *world, uint32_t host, uint64_t s
     ASSERT(options->value_bytes_max <= SIM_NODE_BULK_BYTES_MAX);
     *load = (struct load){.world = world, .host = host, .options = *options};
     random_seed(&load->random, seed);
-    for (uint32_t i = 0; i < options->clients; i++)
+    for (uint32_t i = 0; i < LOAD_CLIENTS_MAX; i++)
         load->clients[i].model = kv_model_new(SIM_NODE_BULK_BYTES_MAX);
 }
 
 void load_free(struct load *load) {
-    for (uint32_t i = 0; i < load->options.clients; i++) {
+    for (uint32_t i = 0; i < LOAD_CLIENTS_MAX; i++) {
         struct load_client *client = &load->clients[i];
         while (client->count > 0)
             command_drop_first(client);

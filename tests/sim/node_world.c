@@ -2,6 +2,7 @@
 
 #include "tests/sim/node_world.h"
 
+#include "base/decimal.h"
 #include "base/log.h"
 #include "raft/raft.h"
 
@@ -149,18 +150,21 @@ uint64_t node_world_disk_hash(struct node_world *test) {
 
 /* ---- seeds ------------------------------------------------------------------------------- */
 
-static uint64_t environment_number(const char *name) {
+uint64_t node_world_environment(const char *name, uint64_t usual) {
     const char *text = getenv(name);
-    return text == NULL ? 0 : strtoull(text, NULL, 10);
+    uint64_t number = usual;
+    if (text != NULL && decimal_parse_u64(text, strlen(text), &number) != 0)
+        fail_msg("%s is \"%s\", which is no number", name, text);
+    return number;
 }
 
 uint64_t node_world_seed_first(uint64_t first) {
-    uint64_t alone = environment_number("WEIR_SIM_SEED");
+    uint64_t alone = node_world_environment("WEIR_SIM_SEED", 0);
     return alone != 0 ? alone : first;
 }
 
 uint64_t node_world_seed_last(uint64_t last) {
-    uint64_t alone = environment_number("WEIR_SIM_SEED");
-    uint64_t times = environment_number("WEIR_SIM_SEEDS");
-    return alone != 0 ? alone : times == 0 ? last : last * times;
+    uint64_t alone = node_world_environment("WEIR_SIM_SEED", 0);
+    uint64_t times = node_world_environment("WEIR_SIM_SEEDS", 1);
+    return alone != 0 ? alone : last * times;
 }

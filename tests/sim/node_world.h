@@ -53,6 +53,9 @@ void node_world_expect(struct node_world *test, bool is_so, const char *what);
 /* A hash of every file of the data directory, by name and bytes. */
 uint64_t node_world_disk_hash(struct node_world *test);
 
+/* A number from the environment, or the usual one. */
+uint64_t node_world_environment(const char *name, uint64_t usual);
+
 /* The seeds of a run: WEIR_SIM_SEED alone, or `count` times WEIR_SIM_SEEDS (default 1). */
 uint64_t node_world_seed_first(uint64_t first);
 uint64_t node_world_seed_last(uint64_t last);

@@ -1,5 +1,5 @@
 /*
- * A whole node in the simulated world: every map, every order of the cores, rough and calm networks,
+ * A whole node in the simulated world: every map, any order of the cores, rough and calm networks,
  * connections cut at random.  Each answer is compared with a plain model, and what is in the node
  * at the end too.
  *
@@ -70,11 +70,11 @@ static void test_the_same_seed_gives_the_same_bytes_and_disk(void **state) {
 }
 
 /*
- * Found at seed 1, fused, where client 0 then waited for ever.  That there was no buffer is true when the receive ends, and may be long
- * past when read hears of it: all are home, so none will come home to end the waiting.
+ * Found at seed 1, fused, where client 0 then waited for ever.  That there was no buffer is true
+ * when the receive ends, and may be long past when read hears of it: all are home, so none will
+ * come home to end the waiting.
  */
-static void test_a_receive_that_ended_for_want_of_a_buffer_goes_on_though_all_are_home(
-    void **state) {
+static void test_a_receive_without_a_buffer_goes_on_though_all_are_home(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 10; seed++) {
         struct node_world test;
@@ -95,8 +95,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replies_and_state_equal_the_model_on_every_map),
         cmocka_unit_test(test_the_same_seed_gives_the_same_bytes_and_disk),
-        cmocka_unit_test(
-            test_a_receive_that_ended_for_want_of_a_buffer_goes_on_though_all_are_home),
+        cmocka_unit_test(test_a_receive_without_a_buffer_goes_on_though_all_are_home),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -164,8 +164,7 @@ static void test_power_cut_at_every_step_loses_nothing_answered(void **state) {
 
 static void test_power_cut_while_segments_roll_and_are_removed_loses_nothing(void **state) {
     (void)state;
-    const char *stride = getenv("WEIR_SIM_STRIDE");
-    run_seeds(&shape_long, 3, stride == NULL ? STRIDE_DEFAULT : strtoull(stride, NULL, 10));
+    run_seeds(&shape_long, 3, node_world_environment("WEIR_SIM_STRIDE", STRIDE_DEFAULT));
     assert_true(met_everything());
     assert_true(tally.segments_max > 1 && tally.removals > 0);
 }
