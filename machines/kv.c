@@ -45,7 +45,7 @@ static enum machine_progress kv_destroy(struct machine *machine, uint32_t budget
     return MACHINE_DONE;
 }
 
-/* ---- Housekeeping ---------------------------------------------------------------------------------- */
+/* ---- Housekeeping ---------------------------------------------------------------------------- */
 
 /* Removes what is due in one partition. KV_MORE: out of budget, or a snapshot must be written
  * first. Not in the digest: that a key is gone follows from its deadline, which is. */

@@ -49,6 +49,7 @@ struct kv_space {
     struct kv_expiry expiry;
 };
 
+/* One key range, which shares nothing with the others. */
 struct kv_partition {
     struct kv_space space;
     struct memory_retired retired;
@@ -72,8 +73,9 @@ struct kv {
     struct kv_partition partition[];
 };
 
-/* ---- One command in execution (kv_execute.c) -------------------------------------------------- */
+/* ---- One command in execution (kv_execute.c) ------------------------------------------------- */
 
+/* Whether a command has finished, or must be called again with its cursor. */
 enum kv_step { KV_DONE, KV_MORE };
 
 struct kv_call {
@@ -112,6 +114,7 @@ enum kv_row {
     KV_ROWS,
 };
 
+/* The command table, by enum kv_row. */
 extern const struct machine_command kv_commands[KV_ROWS];
 
 /* Takes units from the run's budget; it never falls below 0. */
@@ -120,16 +123,19 @@ static inline void kv_spend(struct kv_call *call, uint64_t units) {
     run->budget -= units < run->budget ? (uint32_t)units : run->budget;
 }
 
+/* Replies of a kind, if somebody listens. */
 static inline void kv_reply_integer(struct kv_call *call, int64_t value) {
     if (call->reply != NULL)
         reply_integer(call->reply, value);
 }
 
+/* As kv_reply_integer: +OK. */
 static inline void kv_reply_ok(struct kv_call *call) {
     if (call->reply != NULL)
         reply_ok(call->reply);
 }
 
+/* As kv_reply_integer: the null of a missing value. */
 static inline void kv_reply_null(struct kv_call *call) {
     if (call->reply != NULL)
         reply_null(call->reply);
@@ -138,16 +144,19 @@ static inline void kv_reply_null(struct kv_call *call) {
 /* An error; `error` may be NULL. */
 void kv_error(struct reply_writer *error, const char *text);
 
+/* Redis's texts that several commands use. */
 extern const char kv_error_not_integer[];
 extern const char kv_error_syntax[];
 
+/* machine_operations.execute and .validate (kv_execute.c). */
 enum machine_progress kv_execute(struct machine *machine, struct machine_run *run);
 enum machine_verdict kv_validate(uint32_t row, const struct machine_argument *arguments,
                                  uint32_t argument_count, const struct machine_options *options,
                                  struct reply_writer *error);
 
-/* ---- Options (kv_options.c); each returns false after writing the error ------------------------ */
+/* ---- Options (kv_options.c); each returns false after writing the error ---------------------- */
 
+/* What SET was asked for beside key and value. */
 struct kv_set_options {
     bool only_absent;  /* NX */
     bool only_present; /* XX */
@@ -160,6 +169,7 @@ struct kv_set_options {
 bool kv_options_set(const struct machine_argument *arguments, uint32_t count,
                     struct kv_set_options *options, struct reply_writer *error);
 
+/* What EXPIRE and PEXPIRE were asked for. */
 struct kv_expire_options {
     bool only_without; /* NX */
     bool only_with;    /* XX */
@@ -171,6 +181,7 @@ struct kv_expire_options {
 bool kv_options_expire(uint32_t row, const struct machine_argument *arguments, uint32_t count,
                        struct kv_expire_options *options, struct reply_writer *error);
 
+/* What SCAN was asked for. */
 struct kv_scan_options {
     uint64_t cursor;
     int64_t count;
@@ -191,9 +202,10 @@ bool kv_is_word(const struct machine_argument *argument, const char *word);
 bool kv_integer(const struct machine_argument *argument, int64_t *value,
                 struct reply_writer *error);
 
+/* The error of a deadline that cannot be, naming the row's command; `error` may be NULL. */
 void kv_error_expire_time(uint32_t row, struct reply_writer *error);
 
-/* ---- One record (kv_store.c) -------------------------------------------------------------------- */
+/* ---- One record (kv_store.c) ----------------------------------------------------------------- */
 
 /* What is known of one key of a command. Valid until something is inserted or removed. */
 struct kv_found {
@@ -236,14 +248,15 @@ void kv_store_remove(struct kv_call *call, struct kv_found *found);
 struct kv_record *kv_record_make(const struct kv *kv, struct memory *memory, uint64_t hash,
                                  bool deadlined, uint32_t key_bytes, uint32_t value_bytes);
 
-/* Takes a record out of a space and frees it. Neither digest nor snapshot: the caller's business. */
+/* Takes a record out of a space and frees it. Digest and snapshot are the caller's business. */
 void kv_space_remove(struct kv_space *space, uint64_t *slot);
 
 /* Replies the value of a present record, a long one in slices. */
 enum kv_step kv_reply_value(struct kv_call *call, const struct kv_record *record);
 
-/* ---- Digests (kv_digest.c) ---------------------------------------------------------------------- */
+/* ---- Digests (kv_digest.c) ------------------------------------------------------------------- */
 
+/* What a change of a key is, in the digest: numbers for ever. */
 enum kv_change {
     KV_CHANGE_VALUE,
     KV_CHANGE_APPEND,
@@ -263,11 +276,12 @@ uint64_t kv_digest_bytes(uint64_t digest, const uint8_t *bytes, uint32_t length_
 bool kv_digest_record(const struct kv_record *record, uint64_t *offset, uint64_t *digest,
                       uint32_t *budget);
 
+/* machine_operations.digest and .digest_full. */
 uint64_t kv_digest(const struct machine *machine, uint32_t partition);
 enum machine_progress kv_digest_full(struct machine *machine, struct machine_cursor *cursor,
                                      uint32_t budget, uint64_t *digest);
 
-/* ---- Snapshots (kv_snapshot.c, kv_restore.c) ------------------------------------------------------ */
+/* ---- Snapshots (kv_snapshot.c, kv_restore.c) ------------------------------------------------- */
 
 /* Whether the record may be changed now; if not, emit has to be called first. */
 bool kv_snapshot_protect(struct kv *kv, struct kv_partition *partition, struct kv_record *record);
@@ -286,6 +300,7 @@ uint64_t kv_snapshot_bytes(const struct kv *kv);
 void kv_snapshot_discard(struct kv *kv);
 void kv_restore_discard(struct kv *kv);
 
+/* machine_operations, by their names there. */
 int kv_snapshot_begin(struct machine *machine, const struct machine_moment *moment);
 enum machine_progress kv_snapshot_emit(struct machine *machine, const struct machine_sink *sink,
                                        uint32_t budget);
@@ -294,8 +309,9 @@ int kv_restore(struct machine *machine, uint32_t version, const uint8_t *bytes, 
                size_t *consumed, uint32_t budget);
 int kv_restore_end(struct machine *machine);
 
-/* ---- Commands: one function a row ------------------------------------------------------------------ */
+/* ---- Commands: one function a row ------------------------------------------------------------ */
 
+/* The command of that name, executed on call->operation, its reply written. */
 enum kv_step kv_get(struct kv_call *call);
 enum kv_step kv_set(struct kv_call *call);
 enum kv_step kv_incr(struct kv_call *call);

@@ -61,8 +61,8 @@ uint64_t kv_digest(const struct machine *machine, uint32_t partition) {
     return kv->partition[partition].digest;
 }
 
-/* The cursor: 0 partition, 1 position, 2 record of that home, 3 offset in its value, 4 its digest so
- * far, 5 the sum. */
+/* The cursor: 0 partition, 1 position, 2 record of that home, 3 offset in its value, 4 its digest
+ * so far, 5 the sum. */
 enum machine_progress kv_digest_full(struct machine *machine, struct machine_cursor *cursor,
                                      uint32_t budget, uint64_t *digest) {
     const struct kv *kv = (const struct kv *)machine;

@@ -48,7 +48,7 @@ enum kv_step kv_type(struct kv_call *call) {
     return KV_DONE;
 }
 
-/* ---- Deadlines ------------------------------------------------------------------------------------- */
+/* ---- Deadlines ------------------------------------------------------------------------------- */
 
 /* -2: absent; -1: no deadline; else what is left on the leader's clock, at least 1 ms, since the
  * key is there until an entry says otherwise. */
@@ -127,7 +127,7 @@ enum kv_step kv_expire(struct kv_call *call) {
     return KV_DONE;
 }
 
-/* ---- FLUSHALL, FLUSHDB ------------------------------------------------------------------------------ */
+/* ---- FLUSHALL, FLUSHDB ----------------------------------------------------------------------- */
 
 /* Each partition's content is put aside in a few steps; maintain gives its memory back. */
 enum kv_step kv_flush(struct kv_call *call) {

@@ -23,6 +23,7 @@ struct kv_pattern_state {
     uint32_t star_text; /* where in the text the part behind it was tried last */
 };
 
+/* What is known of a match so far. */
 enum kv_pattern_result { KV_PATTERN_DIFFERS, KV_PATTERN_MATCHES, KV_PATTERN_MORE };
 
 /* Whether the text matches. *units falls by the work done, in units of machine.h; at 0 the answer

@@ -39,6 +39,7 @@ enum {
 _Static_assert(KV_VALUE_BYTES_MAX <= KV_LENGTH_MASK && KV_KEY_BYTES_MAX <= KV_LENGTH_MASK,
                "lengths share their word with flags");
 
+/* The head, as drawn above. */
 struct kv_record {
     uint64_t hash;
     uint32_t key_word;
@@ -52,19 +53,23 @@ struct kv_deadline {
     uint32_t unused;
 };
 
+/* Where a long value lies, in place of the value. */
 struct kv_apart {
     uint8_t *data;
     uint64_t capacity_bytes;
 };
 
+/* The key's length. */
 static inline uint32_t kv_key_bytes(const struct kv_record *record) {
     return record->key_word & KV_LENGTH_MASK;
 }
 
+/* The value's length, wherever it lies. */
 static inline uint32_t kv_value_bytes(const struct kv_record *record) {
     return record->value_word & KV_LENGTH_MASK;
 }
 
+/* Whether the value lies in an object of its own. */
 static inline bool kv_is_apart(const struct kv_record *record) {
     return (record->value_word & KV_APART) != 0;
 }
@@ -76,26 +81,31 @@ static inline struct kv_deadline *kv_deadline_of(struct kv_record *record) {
     return (struct kv_deadline *)(void *)record->bytes;
 }
 
+/* The log time from which on the key is absent; KV_DEADLINE_NONE: it stays. */
 static inline uint64_t kv_deadline_ms(const struct kv_record *record) {
     if ((record->key_word & KV_DEADLINED) == 0)
         return KV_DEADLINE_NONE;
     return ((const struct kv_deadline *)(const void *)record->bytes)->deadline_ms;
 }
 
+/* Where the key begins in `bytes`. */
 static inline uint32_t kv_key_offset(const struct kv_record *record) {
     return (record->key_word & KV_DEADLINED) != 0 ? sizeof(struct kv_deadline) : 0;
 }
 
+/* The key. */
 static inline const uint8_t *kv_key(const struct kv_record *record) {
     return record->bytes + kv_key_offset(record);
 }
 
+/* Where the long value lies; only if kv_is_apart. */
 static inline struct kv_apart kv_apart_get(const struct kv_record *record) {
     struct kv_apart apart;
     memcpy(&apart, kv_key(record) + kv_key_bytes(record), sizeof(apart));
     return apart;
 }
 
+/* The value. */
 static inline const uint8_t *kv_value(const struct kv_record *record) {
     if (kv_is_apart(record))
         return kv_apart_get(record).data;
@@ -119,6 +129,7 @@ static inline size_t kv_record_bytes(const struct kv_record *record) {
            (kv_is_apart(record) ? sizeof(struct kv_apart) : kv_value_bytes(record));
 }
 
+/* Whether this is the record of that key, whose hash is `hash`. */
 static inline bool kv_key_equals(const struct kv_record *record, uint64_t hash, const uint8_t *key,
                                  uint32_t key_bytes) {
     return record->hash == hash && kv_key_bytes(record) == key_bytes &&

@@ -122,7 +122,7 @@ enum kv_step kv_keys(struct kv_call *call) {
     return kv_walk_keys(call, &pattern, KV_CURSOR_END);
 }
 
-/* ---- SCAN ------------------------------------------------------------------------------------------ */
+/* ---- SCAN ------------------------------------------------------------------------------------ */
 
 /* Counts ahead to where this call of SCAN ends. Words: 0 cursor, 1 keys passed, 2 steps. */
 static enum kv_step kv_scan_ahead(struct kv_call *call, int64_t wanted_count) {
@@ -179,7 +179,7 @@ enum kv_step kv_scan(struct kv_call *call) {
     return kv_walk_keys(call, &pattern, end);
 }
 
-/* ---- DBSIZE ---------------------------------------------------------------------------------------- */
+/* ---- DBSIZE ---------------------------------------------------------------------------------- */
 
 /* Records less those that are due. Words: 0 partition, 1 sum, 2 heap index, 3 due so far. */
 enum kv_step kv_dbsize(struct kv_call *call) {

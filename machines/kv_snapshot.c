@@ -84,7 +84,7 @@ static void kv_mark(const struct kv *kv, struct kv_record *record) {
     record->value_word = (record->value_word & ~KV_EMITTED) | kv->parity;
 }
 
-/* ---- Begin and end ---------------------------------------------------------------------------------- */
+/* ---- Begin and end --------------------------------------------------------------------------- */
 
 static void kv_stage_head(struct kv *kv, struct kv_snapshot *snapshot, uint64_t index) {
     uint8_t *to = snapshot->stage;
@@ -189,7 +189,7 @@ uint64_t kv_snapshot_bytes(const struct kv *kv) {
     return bytes;
 }
 
-/* ---- One record ------------------------------------------------------------------------------------- */
+/* ---- One record ------------------------------------------------------------------------------ */
 
 static uint64_t kv_item_bytes(const struct kv_record *record) {
     return (uint64_t)KV_ITEM_BYTES + kv_key_bytes(record) + kv_value_bytes(record);
@@ -287,7 +287,7 @@ void kv_snapshot_flush(struct kv *kv, struct kv_partition *partition) {
     space->expiry = (struct kv_expiry){0};
 }
 
-/* ---- Emitting --------------------------------------------------------------------------------------- */
+/* ---- Emitting -------------------------------------------------------------------------------- */
 
 static void kv_spend_units(uint32_t *budget, uint64_t units) {
     *budget -= units < *budget ? (uint32_t)units : *budget;

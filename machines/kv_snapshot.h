@@ -8,12 +8,14 @@
 #define KV_SNAPSHOT_MAGIC UINT64_C(0x0031766b72696577) /* "weirkv1" and a zero byte */
 #define KV_TAIL_MARK      UINT32_MAX                   /* where a record has its key's length */
 
+/* Lengths of the format's parts. */
 enum {
     KV_ITEM_BYTES = 16,
     KV_TAIL_BYTES = 24,
     KV_HEAD_BYTES_MAX = 40 + 8 * (1 << KV_PARTITION_BITS_MAX),
 };
 
+/* The head's length: it holds a digest for each partition. */
 static inline uint32_t kv_head_bytes(uint32_t partition_count) {
     return 40 + 8 * partition_count;
 }

@@ -41,7 +41,7 @@ enum kv_step kv_protect(struct kv_call *call, const struct kv_found *found) {
                                                                                          : KV_MORE;
 }
 
-/* ---- Making records ----------------------------------------------------------------------------- */
+/* ---- Making records -------------------------------------------------------------------------- */
 
 static void kv_record_free(struct memory *memory, struct kv_record *record) {
     if (kv_is_apart(record)) {
@@ -106,7 +106,7 @@ void kv_space_remove(struct kv_space *space, uint64_t *slot) {
     kv_record_free(&space->memory, record);
 }
 
-/* ---- Changing a value ---------------------------------------------------------------------------- */
+/* ---- Changing a value ------------------------------------------------------------------------ */
 
 static uint64_t kv_fold_value(const struct kv_call *call, const struct kv_found *found,
                               const struct kv_value *value, uint64_t deadline_ms) {
@@ -242,7 +242,7 @@ enum kv_step kv_store_value(struct kv_call *call, struct kv_found *found,
     return KV_DONE;
 }
 
-/* ---- Deadlines and removal ------------------------------------------------------------------------ */
+/* ---- Deadlines and removal ------------------------------------------------------------------- */
 
 /* The same record with room for a deadline, in its slot. Its value, if apart, is not copied. */
 static struct kv_record *kv_record_widen(struct kv_call *call, struct kv_found *found) {
@@ -277,7 +277,7 @@ void kv_store_remove(struct kv_call *call, struct kv_found *found) {
     found->present = NULL;
 }
 
-/* ---- Replying a value ------------------------------------------------------------------------------ */
+/* ---- Replying a value ------------------------------------------------------------------------ */
 
 enum kv_step kv_reply_value(struct kv_call *call, const struct kv_record *record) {
     if (call->reply == NULL)

@@ -79,7 +79,7 @@ enum kv_step kv_mset(struct kv_call *call) {
     return KV_DONE;
 }
 
-/* ---- SET ------------------------------------------------------------------------------------------ */
+/* ---- SET ------------------------------------------------------------------------------------- */
 
 /* The deadline that the options ask for; false if it lies beyond the end of time. */
 static bool kv_set_deadline(const struct kv_call *call, const struct kv_found *found,
@@ -148,7 +148,7 @@ enum kv_step kv_set(struct kv_call *call) {
     return KV_DONE;
 }
 
-/* ---- Numbers --------------------------------------------------------------------------------------- */
+/* ---- Numbers --------------------------------------------------------------------------------- */
 
 static enum kv_step kv_add(struct kv_call *call, int64_t amount) {
     struct kv_found found = kv_find(call, 0, 0);

@@ -7,8 +7,8 @@
  * directory was doubled; a removal leaves a hole that a record further on must fill, because
  * searches for it would end there.
  *
- * Invariant: if a record lies in bucket b and its home is h, the buckets from h up to b (cyclically)
- * are all full.
+ * Invariant: if a record lies in bucket b and its home is h, the buckets from h up to b
+ * (cyclically) are all full.
  */
 
 #include "machines/kv_table.h"
@@ -17,7 +17,7 @@
 #include <emmintrin.h>
 #endif
 
-/* ---- Searching ------------------------------------------------------------------------------ */
+/* ---- Searching ------------------------------------------------------------------------------- */
 
 /* Bit i is set if slot i has the tag. No tag is 0, so an empty slot has none. */
 #if defined(__SSE2__)
@@ -99,7 +99,7 @@ uint64_t *kv_table_slot_of(const struct kv_table *table, const struct kv_record 
     }
 }
 
-/* ---- Inside a segment ----------------------------------------------------------------------- */
+/* ---- Inside a segment ------------------------------------------------------------------------ */
 
 static uint32_t kv_slot_home(uint64_t slot) {
     return (uint32_t)(slot >> (KV_ADDRESS_BITS + 10)) - 1;
@@ -155,7 +155,7 @@ static void kv_segment_fill(struct kv_segment *segment, uint32_t hole) {
     }
 }
 
-/* ---- The directory -------------------------------------------------------------------------- */
+/* ---- The directory --------------------------------------------------------------------------- */
 
 #define KV_DIRECTORY_BYTES (KV_DIRECTORY_COUNT * sizeof(struct kv_segment *))
 
@@ -221,7 +221,7 @@ static void kv_directory_set(struct kv_table *table, uint32_t depth, uint32_t pa
         table->root[i >> KV_DIRECTORY_SHIFT][i & (KV_DIRECTORY_COUNT - 1)] = segment;
 }
 
-/* ---- Splitting and merging ------------------------------------------------------------------ */
+/* ---- Splitting and merging ------------------------------------------------------------------- */
 
 /* Cuts a full segment in two. Its records' next hash bit is not in the tag, so each is looked at
  * once; all of them are fetched ahead. */
@@ -308,7 +308,7 @@ void kv_table_remove(struct kv_table *table, struct memory *memory, uint64_t *sl
         kv_segment_merge(table, memory, segment);
 }
 
-/* ---- Walking -------------------------------------------------------------------------------- */
+/* ---- Walking --------------------------------------------------------------------------------- */
 
 static uint32_t kv_reverse(uint32_t bits) {
     bits = (bits >> 1 & 0x55555555u) | (bits & 0x55555555u) << 1;

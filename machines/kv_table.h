@@ -12,9 +12,9 @@
  *              rebuilt, however large it is. Two that have become almost empty are merged.
  *   slot       One word: 48 bits of address, 16 of tag; 0 is empty. A bucket's slots are used
  *              from the first on: the last one being empty means that the bucket is not full.
- *   tag        6 bits of home + 1 (so no tag is 0) and 10 that only distinguish. The home is the bucket where the
- *              search begins; it goes on in the next one only while buckets are full. Since the
- *              home stands in the tag, records are moved without looking at them.
+ *   tag        6 bits of home + 1 (so no tag is 0) and 10 that only distinguish. The home is the
+ *              bucket where the search begins; it goes on in the next one only while buckets are
+ *              full. Since the home stands in the tag, records are moved without looking at them.
  *   directory  The low `depth` bits of the hash lead to the segment. A segment of depth d is
  *              entered wherever the low d bits are its own. The directory is cut into pages of
  *              256, found through `root`. Doubling it copies the root only: both halves share
@@ -48,6 +48,7 @@ enum {
     KV_ADDRESS_BITS = 48,
 };
 
+/* A cache line of slots. */
 struct kv_bucket {
     uint64_t slot[KV_BUCKET_SLOTS];
 };
@@ -77,18 +78,22 @@ struct kv_table {
     uint64_t count; /* records */
 };
 
+/* The bucket where the search for a hash begins. */
 static inline uint32_t kv_home(uint64_t hash) {
     return (uint32_t)(((hash >> 32 & 0xffff) * KV_SEGMENT_BUCKETS) >> 16);
 }
 
+/* The tag of a hash, never 0. */
 static inline uint64_t kv_tag(uint64_t hash) {
     return (uint64_t)(kv_home(hash) + 1) << 10 | (hash >> 22 & 0x3ff);
 }
 
+/* The record of a slot that is not empty. */
 static inline struct kv_record *kv_slot_record(uint64_t slot) {
     return (struct kv_record *)(uintptr_t)(slot & ((UINT64_C(1) << KV_ADDRESS_BITS) - 1));
 }
 
+/* The segment of a hash; the table has had a record (root is not NULL). */
 static inline struct kv_segment *kv_table_segment(const struct kv_table *table, uint64_t hash) {
     const uint64_t index = hash & ((UINT64_C(1) << table->depth) - 1);
     return table->root[index >> KV_DIRECTORY_SHIFT][index & (KV_DIRECTORY_COUNT - 1)];

@@ -110,7 +110,7 @@ static const struct machine_command log_commands[LOG_ROWS] = {
                      .flags = MACHINE_READ | MACHINE_FAST},
 };
 
-/* ---- Life ------------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static int log_create(struct machine **out, const struct machine_host *host,
                       const struct machine_options *options) {
@@ -163,7 +163,7 @@ static int log_upgrade(struct machine *machine, uint32_t from_version, uint32_t 
     return from_version == LOG_VERSION && to_version == LOG_VERSION ? 0 : WEIR_EVERSION;
 }
 
-/* ---- Commands --------------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static void log_spend(uint32_t *budget, uint64_t units) {
     *budget -= units < *budget ? (uint32_t)units : *budget;
@@ -335,7 +335,7 @@ static enum machine_verdict log_validate(uint32_t row, const struct machine_argu
     return MACHINE_ACCEPT;
 }
 
-/* ---- Snapshot --------------------------------------------------------------------------------------- */
+/* ---- Snapshot -------------------------------------------------------------------------------- */
 
 static int log_snapshot_begin(struct machine *machine, const struct machine_moment *moment) {
     struct log_machine *log = (struct log_machine *)machine;
@@ -416,7 +416,7 @@ static void log_snapshot_end(struct machine *machine) {
     log->snapshot.active = false;
 }
 
-/* ---- Restore ---------------------------------------------------------------------------------------- */
+/* ---- Restore --------------------------------------------------------------------------------- */
 
 /* Takes bytes into `to` until `wanted` are there; how many it took. */
 static size_t log_gather(uint8_t *to, uint32_t *have, uint32_t wanted, const uint8_t *bytes,
@@ -505,7 +505,7 @@ static int log_restore_end(struct machine *machine) {
     return 0;
 }
 
-/* ---- Digests ---------------------------------------------------------------------------------------- */
+/* ---- Digests --------------------------------------------------------------------------------- */
 
 static uint64_t log_digest(const struct machine *machine, uint32_t partition) {
     ASSERT(partition == 0);

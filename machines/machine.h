@@ -170,11 +170,11 @@ enum machine_verdict {
 struct machine_host {
     void *context;
     /* Zeroed memory of a multiple of 4096 bytes, 4096-aligned; NULL when the host has none left.
-       A machine asks for 64 KiB to 2 MiB at a time, or for one long value, and cuts it up itself:
+       A machine asks for 64 KiB to 1 MiB at a time, or for one long value, and cuts it up itself:
        so this is rare, and may be a system call in the middle of an apply. */
     void *(*pages_take)(void *context, size_t length_bytes);
-    /* Gives back what was taken: whole, or, of a block of more than 1 MiB, in parts of a multiple of
-       4096 bytes, from its front on. */
+    /* Gives back what was taken: whole, or, of a block of more than 1 MiB, in parts of a multiple
+       of 4096 bytes. */
     void (*pages_give)(void *context, void *memory, size_t length_bytes);
 };
 

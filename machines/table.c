@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-/* ---- Keys ------------------------------------------------------------------------------------------- */
+/* ---- Keys ------------------------------------------------------------------------------------ */
 
 enum { MACHINE_TAG_BITS = 16 };
 
@@ -46,7 +46,7 @@ uint32_t machine_key_indexes(const struct machine_command *command, uint32_t arg
     return (uint32_t)((last - begin) / command->key_step) + 1;
 }
 
-/* ---- Names ------------------------------------------------------------------------------------------ */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 static uint8_t machine_lower(uint8_t byte) {
     return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte - 'A' + 'a') : byte;
@@ -111,7 +111,7 @@ int32_t machine_id_find(const struct machine_operations *operations, uint16_t id
     return -1;
 }
 
-/* ---- Replies ---------------------------------------------------------------------------------------- */
+/* ---- Replies --------------------------------------------------------------------------------- */
 
 enum machine_progress machine_reply_start(struct machine_run *run, bool is_write) {
     struct machine_operation *operation = &run->operations[run->next];
@@ -145,7 +145,7 @@ enum machine_progress machine_reply_finish(struct machine_run *run) {
     return MACHINE_REPLY_FULL;
 }
 
-/* ---- Machines --------------------------------------------------------------------------------------- */
+/* ---- Machines -------------------------------------------------------------------------------- */
 
 const struct machine_operations *machine_find(const char *name) {
     static const struct machine_operations *const machines[] = {&machine_kv, &machine_log};

@@ -11,11 +11,13 @@
 
 #include "machines/memory.h"
 
+/* The length of a leaf, a power of two. */
 enum {
     VECTOR_LEAF_SHIFT = 10,
     VECTOR_LEAF_COUNT = 1 << VECTOR_LEAF_SHIFT,
 };
 
+/* What a vector holds; the words' meaning is the user's. */
 struct vector_element {
     uint64_t word[2];
 };
@@ -30,6 +32,7 @@ struct vector {
     uint64_t count;
 };
 
+/* The element of an index below `count`. Its address stays until it is popped. */
 static inline struct vector_element *vector_at(const struct vector *vector, uint64_t index) {
     return &vector->leaves[index >> VECTOR_LEAF_SHIFT][index & (VECTOR_LEAF_COUNT - 1)];
 }

@@ -1,3 +1,9 @@
+/*
+ * Happy path: a command is looked up, its keys are hashed, validate accepts it, execute runs it
+ * slice by slice, and the reply is encoded. A reply that does not fit gets a longer region. What is
+ * a test's own mistake is asserted.
+ */
+
 #include "tests/machines/driver.h"
 
 #include "base/assert.h"
@@ -206,7 +212,7 @@ uint64_t driver_digest_full(struct driver *driver) {
     return digest;
 }
 
-/* ---- Snapshots ------------------------------------------------------------------------------ */
+/* ---- Snapshots ------------------------------------------------------------------------------- */
 
 static uint8_t *driver_sink_reserve(void *context, uint32_t length_bytes) {
     struct driver_sink *sink = context;

@@ -1,3 +1,8 @@
+/*
+ * A command is its name, then words made by a function of its own; what was made is counted under
+ * the name of the feature. Wrong words come seldom enough that most commands have an effect.
+ */
+
 #include "tests/machines/kv_stream.h"
 
 #include "base/assert.h"
@@ -43,7 +48,7 @@ static bool one_in(struct kv_stream *stream, uint64_t n) {
     return random_chance(&stream->random, 1, n);
 }
 
-/* ---- Words ---------------------------------------------------------------------------------- */
+/* ---- Words ----------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 3))) static void word(struct kv_stream *stream, const char *format,
                                                        ...) {
@@ -122,7 +127,7 @@ static void word_pattern(struct kv_stream *stream) {
     word(stream, "%s", patterns[below(stream, ARRAY_COUNT(patterns))]);
 }
 
-/* ---- Commands ------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static void make_amount(struct kv_stream *stream, const char *unit) {
     if (strcmp(unit, "EX") == 0)

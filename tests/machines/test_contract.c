@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/decimal.h"
 #include "base/error.h"
 #include "tests/cmocka_wrapper.h"
 #include "tests/machines/driver.h"
@@ -34,18 +35,22 @@ static const struct subject subjects[] = {
      {"LOG.LEN", "LOG.GET #", "LOG.RANGE # 50", "LOG.RANGE 0 99999", "LOG.GET 100000"}},
 };
 
-static void line_make(struct random *random, const char *const *lines, char *line) {
+enum { LINE_BYTES = 128 };
+
+static void line_make(struct random *random, const char *const *lines, char line[LINE_BYTES]) {
     size_t count = 0;
+    size_t length = 0;
     while (count < 6 && lines[count] != NULL)
         count++;
     const char *from = lines[random_below(random, count)];
     for (; *from != 0; from++) {
         if (*from == '#')
-            line += sprintf(line, "%u", (unsigned)random_below(random, 100));
+            length += decimal_format_u64(line + length, random_below(random, 100));
         else
-            *line++ = *from;
+            line[length++] = *from;
+        ASSERT(length + DECIMAL_BYTES_MAX < LINE_BYTES);
     }
-    *line = 0;
+    line[length] = 0;
 }
 
 static void play_writes(struct driver *driver, const struct subject *subject, uint64_t seed,
@@ -53,7 +58,7 @@ static void play_writes(struct driver *driver, const struct subject *subject, ui
     struct random random;
     random_seed(&random, seed);
     for (uint64_t i = 0; i < count; i++) {
-        char line[128];
+        char line[LINE_BYTES];
         line_make(&random, subject->writes, line);
         const struct machine_moment moment = driver_moment(first + i, 1000 + (first + i) / 10);
         driver_command(driver, line, &moment, NULL);
@@ -75,7 +80,7 @@ static void read_all(struct driver *driver, const struct subject *subject, uint6
     random_seed(&random, 77);
     replies->length = 0;
     for (uint32_t i = 0; i < 500; i++) {
-        char line[128];
+        char line[LINE_BYTES];
         line_make(&random, subject->reads, line);
         const struct machine_moment moment = driver_moment(100000, time_ms);
         driver_command(driver, line, &moment, &reply);

@@ -5,6 +5,7 @@
 #include "tests/machines/driver.h"
 
 #include "base/checksum.h"
+#include "base/decimal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -66,7 +67,7 @@ static uint64_t now_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* ---- Growth ------------------------------------------------------------------------------------- */
+/* ---- Growth ---------------------------------------------------------------------------------- */
 
 /* A split is the longest step of an insertion, and counted as what it looks at. */
 static void a_table_grows_to_a_million_without_a_long_step(void **state) {
@@ -195,8 +196,8 @@ static void scan_returns_every_key_that_stays(void **state) {
         at = strstr(at, "\r\n") + 2;
         snprintf(cursor, sizeof(cursor), "%.*s", (int)strcspn(at, "\r"), at);
         for (at = strstr(at, "key:"); at != NULL; at = strstr(at + 4, "key:")) {
-            const unsigned long number = strtoul(at + 4, NULL, 10);
-            if (number < STAY)
+            uint64_t number;
+            if (decimal_parse_u64(at + 4, strcspn(at + 4, "\r"), &number) == 0 && number < STAY)
                 met[number] = 1;
         }
         kv_model_text_free(&reply);
@@ -211,7 +212,7 @@ static void scan_returns_every_key_that_stays(void **state) {
     driver_end(&driver);
 }
 
-/* ---- Slices --------------------------------------------------------------------------------------- */
+/* ---- Slices ---------------------------------------------------------------------------------- */
 
 /* Each slice of a long command costs about its budget: 1000 units are 100 us, here at most a few
  * milliseconds under any sanitizer, where the whole would be seconds. */
@@ -328,7 +329,7 @@ static void a_pathological_pattern_is_left_and_taken_up_again(void **state) {
     free(pattern);
 }
 
-/* ---- Time and memory ------------------------------------------------------------------------------ */
+/* ---- Time and memory ------------------------------------------------------------------------- */
 
 static void maintain_removes_what_is_due_and_nothing_shows_it(void **state) {
     (void)state;
@@ -501,7 +502,7 @@ static void a_long_reply_that_does_not_fit_is_measured_in_slices(void **state) {
     driver_end(&driver);
 }
 
-/* ---- Tables ---------------------------------------------------------------------------------------- */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 static void a_tag_decides_the_partition_and_nothing_else(void **state) {
     (void)state;

@@ -66,7 +66,7 @@ static uint32_t any_budget(struct world *world) {
     return (uint32_t)random_below(&world->random, limits[random_below(&world->random, 4)]) + 1;
 }
 
-/* ---- Snapshots ------------------------------------------------------------------------------ */
+/* ---- Snapshots ------------------------------------------------------------------------------- */
 
 static struct machine_moment world_moment(const struct world *world) {
     return driver_moment(world->index, world->log_time_ms);
@@ -133,7 +133,7 @@ static void world_snapshot(struct world *world) {
     }
 }
 
-/* ---- One step ------------------------------------------------------------------------------- */
+/* ---- One step -------------------------------------------------------------------------------- */
 
 static void print_command(const struct kv_stream *stream) {
     for (size_t i = 0; i < stream->count; i++)

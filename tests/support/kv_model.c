@@ -1,7 +1,13 @@
+/*
+ * Each command searches the array, changes it, and prints its reply. Before each, what is expired
+ * is removed. Nothing here is fast, and nothing is shared with the machine.
+ */
+
 #include "tests/support/kv_model.h"
 
-#include <assert.h>
-#include <errno.h>
+#include "base/assert.h"
+#include "tests/support/kv_model_text.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,23 +41,7 @@ struct model_call {
     struct kv_model_text *reply;
 };
 
-/* ---- Texts ---------------------------------------------------------------------------------- */
-
-void kv_model_text_append(struct kv_model_text *text, const void *data, size_t length) {
-    if (text->length + length > text->capacity) {
-        text->capacity = (text->length + length) * 2 + 16;
-        text->data = realloc(text->data, text->capacity);
-        assert(text->data != NULL);
-    }
-    if (length > 0)
-        memcpy(text->data + text->length, data, length);
-    text->length += length;
-}
-
-void kv_model_text_free(struct kv_model_text *text) {
-    free(text->data);
-    *text = (struct kv_model_text){0};
-}
+/* ---- Texts ----------------------------------------------------------------------------------- */
 
 static void text_set(struct kv_model_text *text, const char *data, size_t length) {
     struct kv_model_text fresh = {0};
@@ -67,7 +57,7 @@ __attribute__((format(printf, 2, 3))) static void text_format(struct kv_model_te
     va_start(arguments, format);
     const int length = vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
-    assert(length >= 0 && (size_t)length < sizeof(line));
+    ASSERT(length >= 0 && (size_t)length < sizeof(line));
     kv_model_text_append(text, line, (size_t)length);
 }
 
@@ -77,13 +67,7 @@ static void text_bulk(struct kv_model_text *text, const char *data, size_t lengt
     kv_model_text_append(text, "\r\n", 2);
 }
 
-static int text_compare(const char *a, size_t a_length, const char *b, size_t b_length) {
-    const size_t common = a_length < b_length ? a_length : b_length;
-    const int order = common > 0 ? memcmp(a, b, common) : 0;
-    return order != 0 ? order : (a_length > b_length) - (a_length < b_length);
-}
-
-/* ---- Keys ----------------------------------------------------------------------------------- */
+/* ---- Keys ------------------------------------------------------------------------------------ */
 
 static void key_remove(struct kv_model *model, size_t index) {
     kv_model_text_free(&model->keys[index].name);
@@ -99,8 +83,8 @@ static void keys_expire(struct kv_model *model, int64_t now_ms) {
 
 static struct model_key *key_find(struct kv_model *model, const struct kv_model_word *name) {
     for (size_t i = 0; i < model->count; i++)
-        if (text_compare(model->keys[i].name.data, model->keys[i].name.length, name->data,
-                         name->length) == 0)
+        if (kv_model_text_compare(model->keys[i].name.data, model->keys[i].name.length, name->data,
+                                  name->length) == 0)
             return &model->keys[i];
     return NULL;
 }
@@ -112,7 +96,7 @@ static struct model_key *key_make(struct kv_model *model, const struct kv_model_
     if (model->count == model->capacity) {
         model->capacity = model->capacity * 2 + 16;
         model->keys = realloc(model->keys, model->capacity * sizeof(*model->keys));
-        assert(model->keys != NULL);
+        ASSERT(model->keys != NULL);
     }
     key = &model->keys[model->count++];
     *key = (struct model_key){.deadline_ms = NO_DEADLINE};
@@ -127,7 +111,7 @@ static void key_set(struct kv_model *model, const struct kv_model_word *name,
     key->deadline_ms = deadline_ms;
 }
 
-/* ---- Replies and arguments ------------------------------------------------------------------ */
+/* ---- Replies and arguments ------------------------------------------------------------------- */
 
 static void reply_error(struct model_call *call, const char *text) {
     text_format(call->reply, "-ERR %s\r\n", text);
@@ -148,25 +132,8 @@ static bool word_is(const struct kv_model_word *word, const char *text) {
     return word->length == strlen(text) && strncasecmp(word->data, text, word->length) == 0;
 }
 
-/* An integer in the one spelling that printing it gives. */
-static bool integer_read(const char *data, size_t length, int64_t *value) {
-    char text[32];
-    char again[32];
-    if (length == 0 || length >= sizeof(text))
-        return false;
-    memcpy(text, data, length);
-    text[length] = 0;
-    errno = 0;
-    const long long number = strtoll(text, NULL, 10);
-    snprintf(again, sizeof(again), "%lld", number);
-    if (errno != 0 || strlen(again) != length || memcmp(again, data, length) != 0)
-        return false;
-    *value = number;
-    return true;
-}
-
 static bool argument_integer(struct model_call *call, size_t index, int64_t *value) {
-    if (integer_read(call->words[index].data, call->words[index].length, value))
+    if (kv_model_read_integer(call->words[index].data, call->words[index].length, value))
         return true;
     reply_error(call, "value is not an integer or out of range");
     return false;
@@ -176,7 +143,7 @@ static void expire_error(struct model_call *call, const char *name) {
     text_format(call->reply, "-ERR invalid expire time in '%s' command\r\n", name);
 }
 
-/* ---- Strings -------------------------------------------------------------------------------- */
+/* ---- Strings --------------------------------------------------------------------------------- */
 
 static void model_get(struct model_call *call) {
     reply_value(call, key_find(call->model, &call->words[1]));
@@ -260,7 +227,7 @@ static void model_set(struct model_call *call) {
 static void model_add(struct model_call *call, int64_t amount) {
     struct model_key *key = key_find(call->model, &call->words[1]);
     int64_t number = 0;
-    if (key != NULL && !integer_read(key->value.data, key->value.length, &number)) {
+    if (key != NULL && !kv_model_read_integer(key->value.data, key->value.length, &number)) {
         reply_error(call, "value is not an integer or out of range");
         return;
     }
@@ -325,7 +292,7 @@ static void model_mset(struct model_call *call) {
     text_format(call->reply, "+OK\r\n");
 }
 
-/* ---- Generic -------------------------------------------------------------------------------- */
+/* ---- Generic --------------------------------------------------------------------------------- */
 
 static void model_del(struct model_call *call) {
     int64_t removed = 0;
@@ -451,47 +418,7 @@ static void model_flush(struct model_call *call) {
     text_format(call->reply, "+OK\r\n");
 }
 
-/* ---- Listing -------------------------------------------------------------------------------- */
-
-/* A set, "[...]", at the front of the pattern: whether it has the byte, and what is behind it. */
-static bool glob_set(const char **p, const char *end, char byte) {
-    const char *at = *p + 1;
-    bool has = false;
-    const bool negated = at < end && *at == '^';
-    at += negated;
-    for (; at < end && *at != ']'; at++) {
-        if (*at == '\\' && end - at >= 2) {
-            has |= *++at == byte;
-        } else if (end - at >= 3 && at[1] == '-') {
-            const signed char low = (signed char)(at[0] < at[2] ? at[0] : at[2]);
-            const signed char high = (signed char)(at[0] < at[2] ? at[2] : at[0]);
-            has |= (signed char)byte >= low && (signed char)byte <= high;
-            at += 2;
-        } else {
-            has |= *at == byte;
-        }
-    }
-    *p = at < end ? at + 1 : at;
-    return has != negated;
-}
-
-/* Recursive, and as slow as it likes. */
-static bool glob_matches(const char *p, const char *p_end, const char *s, const char *s_end) {
-    if (p == p_end)
-        return s == s_end;
-    if (*p == '*')
-        return glob_matches(p + 1, p_end, s, s_end) ||
-               (s < s_end && glob_matches(p, p_end, s + 1, s_end));
-    if (s == s_end)
-        return false;
-    if (*p == '[')
-        return glob_set(&p, p_end, *s) && glob_matches(p, p_end, s + 1, s_end);
-    if (*p == '?')
-        return glob_matches(p + 1, p_end, s + 1, s_end);
-    if (*p == '\\' && p_end - p >= 2)
-        p++;
-    return *p == *s && glob_matches(p + 1, p_end, s + 1, s_end);
-}
+/* ---- Listing --------------------------------------------------------------------------------- */
 
 /* Redis's own matching never looks at a pattern when the text is empty. */
 static bool pattern_matches(const struct kv_model_word *pattern, const struct kv_model_text *text) {
@@ -499,8 +426,8 @@ static bool pattern_matches(const struct kv_model_word *pattern, const struct kv
         return true;
     if (text->length == 0)
         return pattern->length == 0;
-    return glob_matches(pattern->data, pattern->data + pattern->length, text->data,
-                        text->data + text->length);
+    return kv_model_glob(pattern->data, pattern->data + pattern->length, text->data,
+                         text->data + text->length);
 }
 
 static void list_keys(struct model_call *call, const struct kv_model_word *pattern) {
@@ -523,23 +450,11 @@ static void model_keys(struct model_call *call) {
     kv_model_sort_array(call->reply);
 }
 
-static bool cursor_is_valid(const struct kv_model_word *word) {
-    char text[64];
-    char *end;
-    if (word->length >= sizeof(text))
-        return false;
-    memcpy(text, word->data, word->length);
-    text[word->length] = 0;
-    errno = 0;
-    (void)strtoul(text, &end, 10);
-    return text[0] != ' ' && !(text[0] >= '\t' && text[0] <= '\r') && *end == 0 && errno == 0;
-}
-
 static void model_scan(struct model_call *call) {
     const struct kv_model_word *pattern = NULL;
     bool all = true;
     int64_t number;
-    if (!cursor_is_valid(&call->words[1])) {
+    if (!kv_model_is_cursor(call->words[1].data, call->words[1].length)) {
         reply_error(call, "invalid cursor");
         return;
     }
@@ -570,55 +485,7 @@ static void model_scan(struct model_call *call) {
     kv_model_sort_array(call->reply);
 }
 
-struct element {
-    const char *data; /* with its head and CRLF */
-    size_t length;
-    size_t head;
-};
-
-static int element_compare(const void *a, const void *b) {
-    const struct element *x = a;
-    const struct element *y = b;
-    return text_compare(x->data + x->head, x->length - x->head, y->data + y->head,
-                        y->length - y->head);
-}
-
-void kv_model_sort_array(struct kv_model_text *reply) {
-    static const char scan_head[] = "*2\r\n$1\r\n0\r\n";
-    size_t at = 0;
-    if (reply->length > sizeof(scan_head) - 1 &&
-        memcmp(reply->data, scan_head, sizeof(scan_head) - 1) == 0)
-        at = sizeof(scan_head) - 1;
-    if (at == reply->length || reply->data[at] != '*')
-        return;
-    kv_model_text_append(reply, "", 1); /* a zero for strtoul */
-    reply->length--;
-    char *end;
-    const size_t count = strtoul(reply->data + at + 1, &end, 10);
-    at = (size_t)(end + 2 - reply->data);
-    struct element *elements = calloc(count + 1, sizeof(*elements));
-    assert(elements != NULL);
-    size_t position = at;
-    for (size_t i = 0; i < count; i++) {
-        assert(reply->data[position] == '$');
-        const size_t length = strtoul(reply->data + position + 1, &end, 10);
-        elements[i].data = reply->data + position;
-        elements[i].head = (size_t)(end + 2 - elements[i].data);
-        elements[i].length = elements[i].head + length + 2;
-        position += elements[i].length;
-    }
-    assert(position == reply->length);
-    qsort(elements, count, sizeof(*elements), element_compare);
-    struct kv_model_text sorted = {0};
-    kv_model_text_append(&sorted, reply->data, at);
-    for (size_t i = 0; i < count; i++)
-        kv_model_text_append(&sorted, elements[i].data, elements[i].length);
-    free(elements);
-    kv_model_text_free(reply);
-    *reply = sorted;
-}
-
-/* ---- The store ------------------------------------------------------------------------------ */
+/* ---- The store ------------------------------------------------------------------------------- */
 
 static const struct model_command {
     const char *name;
@@ -637,7 +504,7 @@ static const struct model_command {
 
 struct kv_model *kv_model_new(size_t value_bytes_max) {
     struct kv_model *model = calloc(1, sizeof(*model));
-    assert(model != NULL);
+    ASSERT(model != NULL);
     model->value_bytes_max = value_bytes_max;
     return model;
 }
@@ -651,7 +518,7 @@ void kv_model_free(struct kv_model *model) {
 
 void kv_model_execute(struct kv_model *model, const struct kv_model_word *words, size_t count,
                       uint64_t log_time_ms, uint64_t clock_ms, struct kv_model_text *reply) {
-    assert(count > 0);
+    ASSERT(count > 0);
     reply->length = 0;
     struct model_call call = {.model = model,
                               .words = words,
