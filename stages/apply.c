@@ -516,6 +516,9 @@ static int apply_start(void *state, struct error_text *error) {
             snapshot_writer_create(&shard->snapshot.writer, shard->io, shard->port,
                                    shard->directory_handle, &shard->node->options->identity, 0);
     }
+    if (result == WEIR_ENOMEM) {
+        error_text_set(error, "no memory for the snapshots of the apply stage");
+    }
     return result;
 }
 

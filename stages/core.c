@@ -257,8 +257,7 @@ static void core_pin(struct core *core) {
 
 void core_start(struct core *core) {
     io_adopt(core->io);
-    gauge_set(&core->gauge->started_ns, io_monotonic_ns(core->io));
-    gauge_set(&core->gauge->charged_until_ns, core->gauge->started_ns);
+    gauge_core_start(core->gauge, io_monotonic_ns(core->io));
     for (uint32_t i = 0; i < core->shard_count && core->start_error == 0; i++) {
         struct runner_shard *shard = core->shards[i];
         gauge_set(&shard->gauge->core, core->index + 1);
@@ -302,18 +301,8 @@ void *core_main(void *argument) {
     snprintf(name, sizeof(name), "weir-%u-cpu%u", core->index % 100, core->cpu % 1000);
     pthread_setname_np(pthread_self(), name);
     core_pin(core);
-    io_adopt(core->io);
-    gauge_core_start(core->gauge, io_monotonic_ns(core->io));
-    for (uint32_t i = 0; i < core->shard_count && core->start_error == 0; i++) {
-        struct runner_shard *shard = core->shards[i];
-        gauge_set(&shard->gauge->core, core->index + 1);
-        if (shard->stage->start != NULL) {
-            core->start_error = shard->stage->start(shard->state, &core->start_text);
-        }
-    }
-    pthread_barrier_wait(&core->pipeline->started); /* everybody's start_error is written ... */
-    pthread_barrier_wait(&core->pipeline->started); /* ... and pipeline_start has judged them */
-    if (atomic_load_acquire_u32(&core->pipeline->stop) != 2) {
+    core_start(core);
+    if (pipeline_gate_pass(core->pipeline)) {
         core_loop(core);
     }
     core_usage(core);

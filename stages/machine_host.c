@@ -195,8 +195,11 @@ static void pages_give(void *context, void *block, size_t length_bytes) {
     uintptr_t address = (uintptr_t)block;
     uintptr_t base = (uintptr_t)memory->base;
     if (address < base || address >= base + RESERVED_BYTES) {
-        int result = munmap(block, length_bytes); /* a large block, or a part of one */
-        ASSERT(result == 0);
+        /* A large block, or a part of one.  The kernel may lack a mapping to cut one in two; then
+           the memory goes back and the addresses stay. */
+        if (munmap(block, length_bytes) != 0) {
+            (void)madvise(block, length_bytes, MADV_DONTNEED);
+        }
         memory->held_bytes -= length_bytes;
         return;
     }

@@ -119,8 +119,7 @@ static int batches_create(struct pipeline *pipeline) {
     pipeline->slots = memory;
     pipeline->batches = calloc(pipeline->batch_total, sizeof(*pipeline->batches));
     if (pipeline->batches == NULL) {
-        munmap(memory, pipeline->slots_bytes);
-        return WEIR_ENOMEM;
+        return WEIR_ENOMEM; /* pipeline_destroy unmaps the slots */
     }
     uint8_t *tables = pipeline->slots + buffers_bytes;
     for (uint32_t id = 0; id < pipeline->batch_total; id++) {
@@ -381,6 +380,8 @@ int pipeline_create(struct pipeline **out, const struct pipeline_options *option
     memset(pipeline, 0, sizeof(*pipeline));
     pipeline->node = options->node;
     pipeline->map = *options->map;
+    pthread_mutex_init(&pipeline->gate_lock, NULL);
+    pthread_cond_init(&pipeline->gate_changed, NULL);
     int result = batches_create(pipeline);
     if (result != WEIR_OK) {
         error_text_set(error, "no memory for %u batches", options->node->options->batch_count);
@@ -412,35 +413,69 @@ fail:
     return result;
 }
 
-int pipeline_start(struct pipeline *pipeline, struct error_text *error) {
-    ASSERT(!pipeline->running && !pipeline->stepped);
-    pthread_barrier_init(&pipeline->started, NULL, pipeline->core_count + 1);
-    for (uint32_t i = 0; i < pipeline->core_count; i++) {
-        struct core *core = &pipeline->cores[i];
-        if (pthread_create(&core->thread, NULL, core_main, core) != 0) {
-            /* The threads that exist wait at the barrier for ever: the process cannot go on. */
-            error_text_set(error, "cannot start thread %u of the map: raise the limit of threads",
-                           i);
-            return WEIR_ENOMEM;
-        }
-        core->has_thread = true;
+bool pipeline_gate_pass(struct pipeline *pipeline) {
+    pthread_mutex_lock(&pipeline->gate_lock);
+    pipeline->gate_arrived++;
+    pthread_cond_broadcast(&pipeline->gate_changed);
+    while (pipeline->gate == GATE_CLOSED) {
+        pthread_cond_wait(&pipeline->gate_changed, &pipeline->gate_lock);
     }
-    pipeline->running = true;
-    pthread_barrier_wait(&pipeline->started);
-    int result = WEIR_OK;
-    for (uint32_t i = 0; i < pipeline->core_count && result == WEIR_OK; i++) {
+    bool run = pipeline->gate == GATE_RUN;
+    pthread_mutex_unlock(&pipeline->gate_lock);
+    return run;
+}
+
+/* Waits until `count` cores have started, and lets them run if `result` and all of them are well. */
+static int gate_judge(struct pipeline *pipeline, uint32_t count, int result,
+                      struct error_text *error) {
+    pthread_mutex_lock(&pipeline->gate_lock);
+    while (pipeline->gate_arrived < count) {
+        pthread_cond_wait(&pipeline->gate_changed, &pipeline->gate_lock);
+    }
+    for (uint32_t i = 0; i < count && result == WEIR_OK; i++) {
         result = pipeline->cores[i].start_error;
         if (result != WEIR_OK && error != NULL) {
             *error = pipeline->cores[i].start_text;
         }
     }
-    if (result != WEIR_OK) {
-        atomic_store_release_u32(&pipeline->stop, 2); /* end before the first round */
-    } else {
-        gauge_state_set(&pipeline->gauges, GAUGE_RUNNING);
-    }
-    pthread_barrier_wait(&pipeline->started);
+    pipeline->gate = result == WEIR_OK ? GATE_RUN : GATE_END;
+    pthread_cond_broadcast(&pipeline->gate_changed);
+    pthread_mutex_unlock(&pipeline->gate_lock);
     return result;
+}
+
+static void threads_join(struct pipeline *pipeline) {
+    for (uint32_t i = 0; i < pipeline->core_count; i++) {
+        if (pipeline->cores[i].has_thread) {
+            pthread_join(pipeline->cores[i].thread, NULL);
+            pipeline->cores[i].has_thread = false;
+        }
+    }
+}
+
+int pipeline_start(struct pipeline *pipeline, struct error_text *error) {
+    ASSERT(!pipeline->running && !pipeline->stepped);
+    int result = WEIR_OK;
+    uint32_t count = 0;
+    while (count < pipeline->core_count && result == WEIR_OK) {
+        struct core *core = &pipeline->cores[count];
+        if (pthread_create(&core->thread, NULL, core_main, core) != 0) {
+            error_text_set(error, "cannot start thread %u of the map: raise the limit of threads",
+                           count);
+            result = WEIR_ENOMEM;
+        } else {
+            core->has_thread = true;
+            count++;
+        }
+    }
+    result = gate_judge(pipeline, count, result, error);
+    if (result != WEIR_OK) {
+        threads_join(pipeline); /* none of them has made a round */
+        return result;
+    }
+    pipeline->running = true;
+    gauge_state_set(&pipeline->gauges, GAUGE_RUNNING);
+    return WEIR_OK;
 }
 
 int pipeline_start_stepped(struct pipeline *pipeline, struct error_text *error) {
@@ -484,12 +519,7 @@ void pipeline_wake(struct pipeline *pipeline) {
 }
 
 int pipeline_join(struct pipeline *pipeline, struct error_text *error) {
-    for (uint32_t i = 0; i < pipeline->core_count; i++) {
-        if (pipeline->cores[i].has_thread) {
-            pthread_join(pipeline->cores[i].thread, NULL);
-            pipeline->cores[i].has_thread = false;
-        }
-    }
+    threads_join(pipeline);
     gauge_state_set(&pipeline->gauges, GAUGE_STOPPED);
     if (atomic_load_acquire_u32(&pipeline->node->signals.failed) != 0) {
         error_text_set(error, "%s", pipeline->node->signals.failure);
@@ -508,9 +538,6 @@ void pipeline_destroy(struct pipeline *pipeline) {
     for (uint32_t i = 0; i < pipeline->core_count; i++) {
         io_destroy(pipeline->cores[i].io);
     }
-    if (pipeline->running) {
-        pthread_barrier_destroy(&pipeline->started);
-    }
     if (pipeline->ring_memory != NULL) {
         munmap(pipeline->ring_memory, pipeline->ring_memory_bytes);
     }
@@ -523,6 +550,8 @@ void pipeline_destroy(struct pipeline *pipeline) {
     if (pipeline->slots != NULL) {
         munmap(pipeline->slots, pipeline->slots_bytes);
     }
+    pthread_mutex_destroy(&pipeline->gate_lock);
+    pthread_cond_destroy(&pipeline->gate_changed);
     free(pipeline->batches);
     free(pipeline);
 }

@@ -70,6 +70,9 @@ struct core {
     bool ended;  /* stepped: its shards have come to rest */
 };
 
+/* Whether the cores that have started may run. */
+enum pipeline_gate { GATE_CLOSED = 0, GATE_RUN, GATE_END };
+
 struct pipeline {
     struct node *node;
     struct map map;
@@ -89,13 +92,20 @@ struct pipeline {
     size_t gauge_memory_bytes;
     char gauge_path[256];
     uint32_t stop; /* writer: any caller of pipeline_stop.  Readers: the cores */
-    pthread_barrier_t started;
+    /* The start: cores arrive, the starting thread judges, all pass.  Under the lock. */
+    pthread_mutex_t gate_lock;
+    pthread_cond_t gate_changed;
+    uint32_t gate_arrived;
+    enum pipeline_gate gate;
     bool running; /* threads were started */
     bool stepped; /* by the caller, instead of threads */
 };
 
 /* Where a core's thread begins; the argument is its struct core. */
 void *core_main(void *core);
+
+/* A core has started its shards: waits for the verdict of pipeline_start; true if it is to run. */
+bool pipeline_gate_pass(struct pipeline *pipeline);
 
 /* Takes the core's io over to the calling thread and starts its shards; the first one's error, if
  * any, is in start_error and start_text. */

@@ -25,8 +25,10 @@ enum {
     READ_TAKE_MAX = 64, /* completions a turn: one budget */
     READ_ARMS_MAX = 64, /* connections that waited for a buffer, armed again in one poll */
     READ_LISTEN_BACKLOG = 1024,
-    READ_REFUSALS_MAX = 16, /* connections over the limit being told so at once */
-    READ_USER_ACCEPT = 1,   /* low bits of `user`: what the completion is about */
+    READ_REFUSALS_MAX = 16,                   /* connections over the limit being told so at once */
+    READ_ACCEPT_PAUSE_NS = 100 * 1000 * 1000, /* after an error of accept */
+    READ_USER_TIMER = 0,                      /* low bits of `user`: what the completion is about */
+    READ_USER_ACCEPT = 1,
     READ_USER_RECEIVE = 2,
     READ_USER_REFUSAL = 3,
     READ_USER_KIND_BITS = 2,
@@ -80,7 +82,8 @@ struct read_shard {
     int32_t listener;
     uint64_t wall_ms;
     bool accepting;
-    bool announced; /* on_serving was called */
+    bool accept_pausing; /* after an error, until the timer */
+    bool announced;      /* on_serving was called */
     bool draining;
 };
 
@@ -142,9 +145,10 @@ static int read_init(void **out, const struct stage_environment *environment,
 
 static int read_start(void *state, struct error_text *error) {
     struct read_shard *shard = state;
-    /* One accept, a receive for each connection, a mailbox place for each buffer, the refusals. */
+    /* One accept, its timer and that one's successor, a receive for each connection, a mailbox
+       place for each buffer, the refusals. */
     uint32_t operations =
-        1 + shard->connections_max + shard->node->options->batch_count + READ_REFUSALS_MAX;
+        3 + shard->connections_max + shard->node->options->batch_count + READ_REFUSALS_MAX;
     int result = io_port_create(shard->io, &shard->port, operations);
     if (result != WEIR_OK) {
         error_text_set(error, "no memory for %u operations of the read stage", operations);
@@ -359,7 +363,8 @@ static void refuse(struct read_shard *shard, int32_t socket) {
             user_of((uint32_t)socket, 0, READ_USER_REFUSAL));
 }
 
-static void on_accept(struct read_shard *shard, const struct io_completion *completion) {
+static void on_accept(struct read_shard *shard, const struct io_completion *completion,
+                      uint64_t now_ns) {
     if ((completion->flags & IO_MORE) == 0) {
         shard->accepting = false; /* armed again by the poll, unless the node stops */
     }
@@ -367,6 +372,11 @@ static void on_accept(struct read_shard *shard, const struct io_completion *comp
         if (completion->result != -ECANCELED) {
             node_figure_add(&shard->node->read.accept_errors, 1);
             log_warn_limited("accept_failed", "errno=%d", -completion->result);
+        }
+        if (!shard->accepting && !shard->draining) {
+            /* Probably no descriptor is left: not at once again, or we would do nothing else. */
+            shard->accept_pausing = true;
+            io_timer_set(shard->port, now_ns + READ_ACCEPT_PAUSE_NS, READ_USER_TIMER);
         }
         return;
     }
@@ -485,7 +495,7 @@ static void serve_waiters(struct read_shard *shard, uint64_t now_ns) {
 
 /* Accepts once the node serves, and again whenever accepting has ended by itself. */
 static void accept_if_due(struct read_shard *shard) {
-    if (shard->accepting || shard->draining) {
+    if (shard->accepting || shard->accept_pausing || shard->draining) {
         return;
     }
     /* Partner: replicate's release, after the genesis entry's hash seed. */
@@ -513,7 +523,8 @@ static struct stage_result read_poll(void *state, const struct stage_moment *mom
     for (uint32_t i = 0; i < count; i++) {
         switch (completions[i].user & ((1u << READ_USER_KIND_BITS) - 1)) {
         case READ_USER_RECEIVE: on_receive(shard, &completions[i], moment->monotonic_ns); break;
-        case READ_USER_ACCEPT: on_accept(shard, &completions[i]); break;
+        case READ_USER_ACCEPT: on_accept(shard, &completions[i], moment->monotonic_ns); break;
+        case READ_USER_TIMER: shard->accept_pausing = false; break;
         case READ_USER_REFUSAL:
             shard->refusals--;
             io_close(shard->io, (int32_t)((uint32_t)completions[i].user >> READ_USER_KIND_BITS));
@@ -539,6 +550,7 @@ static bool read_drain(void *state, const struct stage_moment *moment) {
         if (shard->accepting) {
             io_accept_stop(shard->port, shard->listener);
         }
+        io_timer_stop(shard->port);
         for (uint32_t slot = 0; slot < shard->connections_max; slot++) {
             if (shard->connections[slot].state == READ_OPEN && !shard->connections[slot].starved) {
                 connection_end(shard, slot, moment->monotonic_ns);

@@ -170,7 +170,8 @@ static void learn_applied(struct replicate_shard *shard) {
     struct raft_event event = {.kind = RAFT_EVENT_APPLIED, .index = applied};
     replicate_step(shard, &event);
     log_release(shard->log, applied);
-    if (!shard->serving && raft_serving(shard->raft) && applied == raft_commit_index(shard->raft)) {
+    if (!shard->serving && raft_serving(shard->raft) && applied == raft_commit_index(shard->raft) &&
+        atomic_load_acquire_u32(&shard->node->signals.failed) == 0) {
         shard->serving = true;
         shard->node->signals.hash_seed = shard->genesis.hash_seed;
         shard->node->signals.partition_bits = shard->node->options->machine_options.partition_bits;
