@@ -49,7 +49,9 @@ static bool read_digits(const char *data, size_t length, wide *value) {
 }
 
 bool kv_model_read_integer(const char *data, size_t length, int64_t *value) {
-    const bool negative = length > 0 && data[0] == '-';
+    if (length == 0)
+        return false;
+    const bool negative = data[0] == '-';
     const char *digits = data + negative;
     const size_t count = length - negative;
     wide number;
@@ -63,10 +65,11 @@ bool kv_model_read_integer(const char *data, size_t length, int64_t *value) {
 }
 
 bool kv_model_is_cursor(const char *data, size_t length) {
-    const size_t sign = length > 0 && (data[0] == '-' || data[0] == '+');
+    if (length == 0)
+        return true;
+    const size_t sign = data[0] == '-' || data[0] == '+';
     wide number;
-    return length == 0 ||
-           (read_digits(data + sign, length - sign, &number) && number <= (wide)UINT64_MAX);
+    return read_digits(data + sign, length - sign, &number) && number <= (wide)UINT64_MAX;
 }
 
 /* ---- Patterns ----------------------------------------------------------------------------- */
