@@ -183,7 +183,9 @@ static void run_reply_full(struct apply_shard *shard) {
     work->running = false;
     ASSERT(batch->commands[refused].fate == FATE_READ);
     batch->commands[refused].fate = FATE_REFUSED;
-    batch->commands[refused].refusal = REFUSAL_REPLY_SIZE;
+    /* Too large for ever, or only now that others hold the memory? */
+    bool too_large = need > shard->node->options->reply_bytes_max;
+    batch->commands[refused].refusal = too_large ? REFUSAL_REPLY_SIZE : REFUSAL_OVERLOAD;
     apply_reply_canned(shard, batch, &batch->commands[refused]);
     /* The operations behind it are collected again; their writes are still in the cursor only if
        they were not decoded, so the cursor goes back to the first of them. */
