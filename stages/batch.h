@@ -108,6 +108,7 @@ enum batch_refusal {
     REFUSAL_DISK_FULL,   /* no room for the next log segment */
     REFUSAL_OVERLOAD,    /* -TRYAGAIN */
     REFUSAL_ENTRY_SIZE,  /* the batch's writes exceed the largest entry */
+    REFUSAL_KEY_SIZE,    /* a key is longer than the machine takes */
     REFUSAL_REPLY_SIZE,  /* the reply exceeds the reply memory */
     REFUSAL_NOT_LEADER,
     REFUSAL_STOPPING,

@@ -54,12 +54,19 @@ static void command_keys(struct parse_shard *shard, struct batch *batch,
         (arity > 0 && command->argument_count != (uint32_t)arity)) {
         return; /* validate will refuse it; its keys mean nothing */
     }
+    uint32_t key_bytes_max = shard->node->options->machine->key_bytes_max;
     uint32_t count =
         directory_keys(shard->directory, command->table, command->row, batch, command,
                        shard->positions, shard->node->options->resp_limits.argument_count_max);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t length_bytes;
         const uint8_t *key = batch_argument(batch, command, shard->positions[i] + 1, &length_bytes);
+        if (length_bytes > key_bytes_max) {
+            command->fate = FATE_REFUSED;
+            command->refusal = REFUSAL_KEY_SIZE;
+            batch->key_count = command->key_first;
+            return;
+        }
         batch->key_hashes[batch->key_count++] =
             machine_key_hash(key, length_bytes, shard->node->signals.hash_seed);
     }

@@ -101,6 +101,10 @@ void refusal_write(struct reply_writer *writer, const struct batch *batch,
         reply_error_format(writer, "ERR Can't execute '%s' in the connection's present state",
                            directory_name(directory, command->table, command->row));
         return;
+    case REFUSAL_KEY_SIZE:
+        reply_error_format(writer, "ERR key too long: the limit is %u bytes",
+                           directory_machine(directory)->key_bytes_max);
+        return;
     case REFUSAL_PROTOCOL: write_protocol(writer, command); return;
     case REFUSAL_NO_AUTH:
     case REFUSAL_MEMORY:

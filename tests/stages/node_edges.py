@@ -77,13 +77,29 @@ def values_of_the_largest_class_leave_their_neighbours_alone(directory):
         assert node.stop() == 0
 
 
+def a_key_longer_than_the_machine_takes_is_refused(directory):
+    longest, longer = "k" * 65536, "k" * 65537
+    with Node(directory, "--map", "fused") as node:
+        node.start()
+        with node.client() as client:
+            assert client.call("SET", longest, "v") == "OK"
+            for words in (("SET", longer, "v"), ("GET", longer), ("MSET", "a", "1", longer, "2"),
+                          ("DEL", "b", longer)):
+                client.send(request(*words))
+                assert str(client.reply()) == "ERR key too long: the limit is 65536 bytes", words
+            assert client.call("GET", longest) == b"v"
+            assert client.call("EXISTS", "a") == 0
+        assert node.stop() == 0
+
+
 def main():
     with_a_map = (the_second_deadline_passes_without_other_traffic,
                   what_follows_auth_in_a_pipeline_has_the_limits_of_who_it_authenticates,
                   a_client_who_does_not_read_does_not_hold_up_the_stop)
     without = (a_map_that_polls_the_last_stage_first_stops,
                a_deadline_beyond_the_clock_costs_nothing,
-               values_of_the_largest_class_leave_their_neighbours_alone)
+               values_of_the_largest_class_leave_their_neighbours_alone,
+               a_key_longer_than_the_machine_takes_is_refused)
     for test in without:
         with Scratch() as scratch:
             print(f"{test.__name__}", flush=True)
