@@ -181,6 +181,12 @@ function(weir_test_properties name labels timeout serial environment)
     if(NOT labels)
         set(labels fast)
     endif()
+    # What runs on one thread has nothing for the thread sanitizer to find, and takes ten times as
+    # long under it: there it is slow, which is run with --long.
+    if(WEIR_SANITIZER STREQUAL "thread" AND labels STREQUAL "fast"
+            AND name MATCHES "^(entry|machines|sim|storage|wire|fuzz_replay)_")
+        set(labels slow)
+    endif()
     foreach(label IN LISTS labels)
         if(NOT label MATCHES "^(fast|slow|long)$")
             message(FATAL_ERROR "test ${name}: label \"${label}\" is none of fast, slow, long")
