@@ -24,16 +24,17 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "stages/pipeline_internal.h"
 
 enum {
     /* A poll longer than this is counted: the bound that every stage must keep. */
     CORE_POLL_LIMIT_NS = 1000 * 1000,
-    /* A poll longer than this by the wall clock is looked at by the thread's CPU clock. */
+    /* A poll longer than this by the wall clock is looked at more closely. */
     CORE_POLL_DOUBT_NS = 200 * 1000,
-    /* Rounds between two looks at the thread's own figures (getrusage). */
+    /* Between two looks at the thread's own figures (getrusage) before it sleeps ... */
+    CORE_USAGE_NS = 100 * 1000 * 1000,
+    /* ... and, in rounds, while it does not. */
     CORE_USAGE_ROUNDS = 4096,
 };
 
@@ -67,12 +68,28 @@ static uint64_t core_charge(struct core *core, struct runner_shard *shard,
                         io_monotonic_ns(core->io));
 }
 
-/* A poll that lasted poll_ns by the wall clock is over.  A long one may have been preempted: what
- * counts is the CPU time, of which the time since the round began is an upper bound. */
+static void core_usage(struct core *core) {
+    struct rusage usage;
+    if (getrusage(RUSAGE_THREAD, &usage) == 0) {
+        gauge_set(&core->gauge->switches_forced, (uint64_t)usage.ru_nivcsw);
+        gauge_set(&core->gauge->switches_chosen, (uint64_t)usage.ru_nvcsw);
+        gauge_set(&core->gauge->page_faults, (uint64_t)(usage.ru_minflt + usage.ru_majflt));
+        uint64_t cpu_us = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
+                          (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+        gauge_set(&core->gauge->cpu_ns, cpu_us * 1000);
+    }
+    core->usage_seen_ns = core->gauge->charged_until_ns;
+}
+
+/* A poll that lasted poll_ns by the wall clock is over.  If it was long, and this thread has lost
+ * its CPU since we last looked, nobody can say how much of it was ours: it does not count. */
 static void core_poll_done(struct core *core, struct runner_shard *shard, uint64_t poll_ns) {
     if (poll_ns > CORE_POLL_DOUBT_NS) {
-        uint64_t cpu_ns = clock_thread_cpu_ns() - core->round_cpu_ns;
-        poll_ns = cpu_ns < poll_ns ? cpu_ns : poll_ns;
+        uint64_t forced = core->gauge->switches_forced;
+        core_usage(core);
+        if (core->gauge->switches_forced != forced) {
+            return;
+        }
         if (poll_ns > CORE_POLL_LIMIT_NS) {
             gauge_add(&core->gauge->polls_over_limit, 1);
         }
@@ -106,7 +123,6 @@ static uint32_t core_poll_shard(struct core *core, struct runner_shard *shard,
 static uint32_t core_round(struct core *core, uint32_t budget) {
     struct stage_moment moment = {.monotonic_ns = io_monotonic_ns(core->io),
                                   .wall_ms = io_wall_ms(core->io)};
-    core->round_cpu_ns = clock_thread_cpu_ns();
     uint32_t work = io_poll(core->io);
     if (work > 0) {
         core_charge(core, core->io_shard, GAUGE_WORKING);
@@ -122,18 +138,6 @@ static uint32_t core_round(struct core *core, uint32_t budget) {
         core_charge(core, core->shards[0], GAUGE_HOUSEKEEPING);
     }
     return work;
-}
-
-static void core_usage(struct core *core) {
-    struct rusage usage;
-    if (getrusage(RUSAGE_THREAD, &usage) == 0) {
-        gauge_set(&core->gauge->switches_forced, (uint64_t)usage.ru_nivcsw);
-        gauge_set(&core->gauge->switches_chosen, (uint64_t)usage.ru_nvcsw);
-        gauge_set(&core->gauge->page_faults, (uint64_t)(usage.ru_minflt + usage.ru_majflt));
-        uint64_t cpu_us = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
-                          (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-        gauge_set(&core->gauge->cpu_ns, cpu_us * 1000);
-    }
 }
 
 /* Disarms the doorbell, after sleep or instead of it. */
@@ -161,14 +165,20 @@ static bool core_arm(struct core *core, uint32_t budget, uint32_t stop_seen) {
 
 /* Sleeps until the io or a doorbell has something, unless there is a reason not to. */
 static void core_park(struct core *core, uint32_t stop_seen) {
-    if (!core_arm(core, PIPELINE_BUDGET, stop_seen)) {
+    /* Alone, only the io can bring work, and a wake of the main thread's is sticky. */
+    bool alone = core->pipeline->core_count == 1;
+    if (!alone && !core_arm(core, PIPELINE_BUDGET, stop_seen)) {
         return;
     }
-    core_usage(core);
+    if (core->gauge->charged_until_ns - core->usage_seen_ns > CORE_USAGE_NS) {
+        core_usage(core);
+    }
     io_park(core->io, UINT64_MAX);
     gauge_add(&core->gauge->parks, 1);
     core_charge(core, NULL, GAUGE_IDLE);
-    core_disarm(core);
+    if (!alone) {
+        core_disarm(core);
+    }
 }
 
 /* Asks the shards that may come to rest to do so; says whether all of this core have, and in *moved

@@ -58,7 +58,7 @@ struct core {
     struct runner_shard *shards[STAGE_COUNT * PIPELINE_SHARDS_MAX];
     uint32_t shard_count;
     struct runner_shard *io_shard; /* is charged with the system calls of its rounds */
-    uint64_t round_cpu_ns;         /* core's thread: its CPU time when the round began */
+    uint64_t usage_seen_ns;        /* core's thread: when it last looked at its own figures */
     const struct wait_policy *policy;
     struct doorbell doorbell;
     struct gauge_core *gauge;
