@@ -52,14 +52,23 @@ void replicate_fail(struct replicate_shard *shard, const char *sentence) {
 
 /* ---- the core's actions -------------------------------------------------------------------- */
 
-/* The first entry of a term: the genesis record if the log has none yet, a no-op otherwise. */
-static void append_noop(struct replicate_shard *shard, uint64_t term) {
+/*
+ * The first entry of a term: the genesis record if the log has none yet, a no-op otherwise.  The log
+ * may have no place yet: its next segment is being prepared, or waits for room on the disk.  Then
+ * it is tried again at every poll, and until it is appended nobody can propose.
+ */
+static bool append_noop(struct replicate_shard *shard) {
+    uint64_t term = shard->noop_term;
+    if (term == 0 || shard->stop_started) {
+        return false;
+    }
+    ASSERT(term == raft_term(shard->raft));
     uint32_t body_bytes = shard->has_genesis ? 0 : (uint32_t)ENTRY_GENESIS_BODY_BYTES;
     uint8_t *entry = log_reserve(shard->log, ENTRY_HEADER_BYTES + body_bytes, true);
     if (entry == NULL) {
-        replicate_fail(shard, "there is no room in the log for the first entry of a term");
-        return;
+        return false;
     }
+    shard->noop_term = 0;
     if (!shard->has_genesis) {
         io_entropy(shard->io, &shard->genesis.hash_seed, sizeof(shard->genesis.hash_seed));
         shard->genesis.partition_count = UINT32_C(1)
@@ -76,6 +85,7 @@ static void append_noop(struct replicate_shard *shard, uint64_t term) {
     struct raft_event event = {.kind = RAFT_EVENT_APPENDED, .term = term};
     event.index = log_append(shard->log, &header);
     replicate_step(shard, &event);
+    return true;
 }
 
 static void on_role(struct replicate_shard *shard, const struct raft_action *action) {
@@ -97,7 +107,10 @@ static void carry_out(struct replicate_shard *shard, const struct raft_actions *
             vote_store(shard->vote, &record);
             break;
         }
-        case RAFT_ACTION_APPEND_NOOP: append_noop(shard, action->term); break;
+        case RAFT_ACTION_APPEND_NOOP:
+            shard->noop_term = action->term;
+            append_noop(shard);
+            break;
         case RAFT_ACTION_ROLE: on_role(shard, action); break;
         case RAFT_ACTION_COMMIT:
             node_figure_set(&shard->node->replicate.commit_index, action->index);
@@ -277,6 +290,7 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
     uint32_t taken = take_batches(shard, budget, now_ns, &waiting);
     result.work += taken;
     if (!shard->failed) {
+        result.work += append_noop(shard) ? 1 : 0;
         uint64_t due_ns;
         if (replicate_time_entry(shard, now_ns, &due_ns)) {
             result.work++;

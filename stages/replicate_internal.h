@@ -70,6 +70,7 @@ struct replicate_shard {
     uint64_t timer_ns; /* what the port's timer is set to; 0: nothing */
     struct entry_genesis genesis;
     bool has_genesis;
+    uint64_t noop_term; /* its first entry is still to be appended; 0: none */
     bool serving;
     bool failed;
     bool stop_started;
