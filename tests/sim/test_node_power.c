@@ -196,12 +196,22 @@ static void test_a_disk_that_dies_while_the_vote_is_stored_ends_the_node_in_good
     assert_true(failed > 0);
 }
 
+/*
+ * Found at this cut: after it the log's next segment was still being prepared when the vote was
+ * durable, and the node took a log without a place for its first entry for a full one, and ended.
+ */
+static void test_a_start_waits_for_a_place_for_the_first_entry_of_its_term(void **state) {
+    (void)state;
+    run_cut(1, "split", &shape_long, 190);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_power_cut_at_every_step_loses_nothing_answered),
         cmocka_unit_test(test_power_cut_while_segments_roll_and_are_removed_loses_nothing),
         cmocka_unit_test(
             test_a_disk_that_dies_while_the_vote_is_stored_ends_the_node_in_good_order),
+        cmocka_unit_test(test_a_start_waits_for_a_place_for_the_first_entry_of_its_term),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
