@@ -187,7 +187,7 @@ static double measure(struct bench *bench, const char *name, uint32_t runs) {
                 prepare_one(bench, i, row, random_below(&bench->random, bench->key_count));
             total_ns += execute(bench);
         }
-        ns[run] = (double)total_ns / (double)(1000000 / OPERATIONS) / OPERATIONS;
+        ns[run] = (double)total_ns / ((double)(1000000 / OPERATIONS * OPERATIONS));
     }
     qsort(ns, runs, sizeof(ns[0]), compare_doubles);
     return ns[runs / 2];

@@ -184,7 +184,7 @@ static void kv_directory_double(struct kv_table *table, struct memory *memory) {
     ASSERT(depth < KV_DEPTH_MAX); /* 448 hashes that share 31 bits: not with a secret seed */
     if (depth < KV_DIRECTORY_SHIFT) {
         struct kv_segment **page = table->root[0];
-        memcpy(page + (1u << depth), page, sizeof(*page) << depth);
+        memcpy(page + (1u << depth), page, sizeof(struct kv_segment *) << depth);
     } else {
         const size_t count = kv_root_count(depth);
         struct kv_segment ***root = memory_take(memory, 2 * count * sizeof(*root));

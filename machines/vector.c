@@ -11,10 +11,11 @@ enum { VECTOR_DIRECTORY_FIRST = 8 };
 static void vector_directory_double(struct vector *vector, struct memory *memory) {
     const uint32_t old_capacity = vector->leaf_capacity;
     const uint32_t capacity = old_capacity == 0 ? VECTOR_DIRECTORY_FIRST : old_capacity * 2;
-    struct vector_element **leaves = memory_take(memory, capacity * sizeof(*leaves));
+    struct vector_element **leaves =
+        memory_take(memory, capacity * sizeof(struct vector_element *));
     if (old_capacity != 0) {
-        memcpy(leaves, vector->leaves, old_capacity * sizeof(*leaves));
-        memory_give(memory, vector->leaves, old_capacity * sizeof(*leaves));
+        memcpy(leaves, vector->leaves, old_capacity * sizeof(struct vector_element *));
+        memory_give(memory, vector->leaves, old_capacity * sizeof(struct vector_element *));
     }
     vector->leaves = leaves;
     vector->leaf_capacity = capacity;

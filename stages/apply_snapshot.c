@@ -208,7 +208,7 @@ int apply_restore(struct apply_shard *shard, const struct apply_options *options
     if (result == WEIR_OK) {
         result = io_directory_open(io, node->options->data_directory, false, &directory, error);
     }
-    struct snapshot_meta meta;
+    struct snapshot_meta meta = {0};
     if (result == WEIR_OK) {
         result =
             snapshot_open(&reader, io, port, directory, &node->options->identity, &meta, error);

@@ -114,11 +114,11 @@ static bool name_equals(const char *name, const uint8_t *bytes, uint32_t length)
 uint16_t connection_subcommand_find(uint16_t container, const uint8_t *name,
                                     uint32_t length_bytes) {
     ASSERT_HOT(container < CONNECTION_COMMAND_COUNT);
-    for (uint16_t row = CONNECTION_COMMAND_COUNT; row < CONNECTION_ROW_COUNT; row++) {
+    for (uint32_t row = CONNECTION_COMMAND_COUNT; row < CONNECTION_ROW_COUNT; row++) {
         const struct connection_command *command = &connection_commands[row];
         if (command->container == container &&
             name_equals(strchr(command->name, '|') + 1, name, length_bytes)) {
-            return row;
+            return (uint16_t)row;
         }
     }
     return CONNECTION_ROW_COUNT;

@@ -78,7 +78,7 @@ static void info_server(struct connection_run *run) {
         connection_text_add(&run->text, "process_id:%llu\r\n", (info_number)view.identity.pid);
     }
     connection_text_add(&run->text, "tcp_port:%lu\r\n", node_figure(&run->node->read.listen_port));
-    connection_text_add(&run->text, "server_time_usec:%llu\r\n", (info_number)(now_ms * 1000));
+    connection_text_add(&run->text, "server_time_usec:%llu\r\n", (info_number)now_ms * 1000);
     connection_text_add(&run->text, "uptime_in_seconds:%llu\r\nuptime_in_days:%llu\r\n",
                         (info_number)up_s, (info_number)(up_s / 86400));
 }

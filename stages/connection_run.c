@@ -147,7 +147,7 @@ struct node_record *connection_record(const struct connection_run *run) {
 }
 
 void connection_names_publish(const struct connection_run *run) {
-    struct node_record value;
+    struct node_record value = {0};
     memcpy(value.name, run->connection->name, sizeof(value.name));
     memcpy(value.library_name, run->connection->library_name, sizeof(value.library_name));
     memcpy(value.library_version, run->connection->library_version, sizeof(value.library_version));

@@ -7,8 +7,8 @@
  * in between, so nothing that was published before the bell was armed is left lying.
  *
  * Time.  The one system call of a round, which submits, sends and delivers, is charged to the
- * core's io shard: write if it runs here, otherwise read, otherwise replicate, otherwise the first.  An
- * empty poll costs no look at the clock; it is charged with whatever comes next.
+ * core's io shard: write if it runs here, otherwise read, otherwise replicate, otherwise the first.
+ * An empty poll costs no look at the clock; it is charged with whatever comes next.
  *
  * Failure modes: a shard whose start fails is reported by pipeline_start and the thread ends before
  * its first round.  A shard never fails in poll: it publishes node_signals.failed, and the main

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/decimal.h"
+#include "base/error.h"
 #include "stages/map.h"
 
 enum {
@@ -34,27 +36,40 @@ static bool quota_read_line(const char *path, char *line, size_t capacity) {
     return read;
 }
 
+/* The number, or the two separated by a space (second not NULL), that the line is. */
+static bool quota_numbers(const char *line, int64_t *first, int64_t *second) {
+    size_t length = strcspn(line, " ");
+    if (decimal_parse_i64(line, length, first) != WEIR_OK) {
+        return false; /* "max": no limit */
+    }
+    if (second == NULL) {
+        return line[length] == '\0';
+    }
+    const char *rest = line + length + (line[length] == ' ' ? 1 : 0);
+    return decimal_parse_i64(rest, strlen(rest), second) == WEIR_OK;
+}
+
 /* The limit in this one directory, or 0. */
 static double quota_of_directory(const char *directory, bool is_version_2) {
     char path[QUOTA_PATH_BYTES];
     char line[QUOTA_LINE_BYTES];
-    long long quota_us = 0;
-    long long period_us = 0;
+    int64_t quota_us = 0;
+    int64_t period_us = 0;
     if (is_version_2) {
         int length = snprintf(path, sizeof(path), "%s/cpu.max", directory);
         if (length >= (int)sizeof(path) || !quota_read_line(path, line, sizeof(line)) ||
-            sscanf(line, "%lld %lld", &quota_us, &period_us) != 2) {
+            !quota_numbers(line, &quota_us, &period_us)) {
             return 0;
         }
     } else {
         int length = snprintf(path, sizeof(path), "%s/cpu.cfs_quota_us", directory);
         if (length >= (int)sizeof(path) || !quota_read_line(path, line, sizeof(line)) ||
-            sscanf(line, "%lld", &quota_us) != 1) {
+            !quota_numbers(line, &quota_us, NULL)) {
             return 0;
         }
         length = snprintf(path, sizeof(path), "%s/cpu.cfs_period_us", directory);
         if (length >= (int)sizeof(path) || !quota_read_line(path, line, sizeof(line)) ||
-            sscanf(line, "%lld", &period_us) != 1) {
+            !quota_numbers(line, &period_us, NULL)) {
             return 0;
         }
     }

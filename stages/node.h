@@ -76,7 +76,7 @@ struct node_read_figures {
     uint64_t rejected;    /* over maxclients */
     uint64_t accept_errors;
     uint64_t received_bytes;
-    uint64_t listen_port;          /* that it listens on */
+    uint64_t listen_port;       /* that it listens on */
     uint64_t buffers_exhausted; /* receives that ended for want of a buffer */
 };
 

@@ -425,7 +425,7 @@ bool pipeline_gate_pass(struct pipeline *pipeline) {
     return run;
 }
 
-/* Waits until `count` cores have started, and lets them run if `result` and all of them are well. */
+/* Waits until `count` cores have started; lets them run if `result` and all of them are well. */
 static int gate_judge(struct pipeline *pipeline, uint32_t count, int result,
                       struct error_text *error) {
     pthread_mutex_lock(&pipeline->gate_lock);

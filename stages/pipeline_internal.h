@@ -102,7 +102,7 @@ struct pipeline {
 };
 
 /* Where a core's thread begins; the argument is its struct core. */
-void *core_main(void *core);
+void *core_main(void *argument);
 
 /* A core has started its shards: waits for the verdict of pipeline_start; true if it is to run. */
 bool pipeline_gate_pass(struct pipeline *pipeline);

@@ -290,8 +290,8 @@ static void receive_ended(struct read_shard *shard, uint32_t slot, int32_t resul
     if (connection->state == READ_ENDING) {
         mark_if_rested(shard, slot, now_ns);
     } else if (connection->paused && (result == -ECANCELED || result == IO_RECEIVE_NO_BUFFERS)) {
-        /* At its limit, and stopped for that or ended before; goes on when its batches are home, and
-           waits for nothing else besides. */
+        /* At its limit, and stopped for that or ended before; goes on when its batches are home,
+           and waits for nothing else besides. */
         if (connection->in_flight * 2 <= shard->node->options->connection_batches_max) {
             receive_arm(shard, slot);
         }

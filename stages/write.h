@@ -21,8 +21,8 @@
  *       └──send failed, over a limit, abort────┘     SHUT: shutdown() was called, read was told,
  *                                                    further replies are dropped
  *
- * A marker that meets a backlog waits for it, but not for longer than WRITE_LINGER_NS.  When the node
- * stops, no send is waited for longer than that either.
+ * A marker that meets a backlog waits for it, but not for longer than WRITE_LINGER_NS.  When the
+ * node stops, no send is waited for longer than that either.
  */
 
 #include "stages/stage.h"

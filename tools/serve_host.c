@@ -11,6 +11,7 @@
 #include <sys/utsname.h>
 
 #include "base/assert.h"
+#include "base/decimal.h"
 
 enum {
     KERNEL_MAJOR_MIN = 6,
@@ -20,10 +21,28 @@ enum {
     DESCRIPTORS_RESERVED = 128,
 };
 
+/* "6.18.44-generic": the two numbers at the front; anything may follow them. */
+static bool release_parse(const char *release, unsigned *major, unsigned *minor) {
+    size_t first = strspn(release, "0123456789");
+    if (release[first] != '.') {
+        return false;
+    }
+    const char *second = release + first + 1;
+    int64_t numbers[2];
+    if (decimal_parse_i64(release, first, &numbers[0]) != WEIR_OK ||
+        decimal_parse_i64(second, strspn(second, "0123456789"), &numbers[1]) != WEIR_OK ||
+        numbers[0] > UINT16_MAX || numbers[1] > UINT16_MAX) {
+        return false;
+    }
+    *major = (unsigned)numbers[0];
+    *minor = (unsigned)numbers[1];
+    return true;
+}
+
 int serve_host_kernel_release(const char *release, struct error_text *error) {
     unsigned major = 0;
     unsigned minor = 0;
-    if (sscanf(release, "%u.%u", &major, &minor) != 2 || major < KERNEL_MAJOR_MIN ||
+    if (!release_parse(release, &major, &minor) || major < KERNEL_MAJOR_MIN ||
         (major == KERNEL_MAJOR_MIN && minor < KERNEL_MINOR_MIN)) {
         error_text_set(error,
                        "this kernel is Linux %s; weir needs %d.%d or newer, for io_uring with "

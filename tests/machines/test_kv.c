@@ -84,7 +84,7 @@ static void a_table_grows_to_a_million_without_a_long_step(void **state) {
     uint64_t splits = 0;
     uint32_t units_max = 0;
     enum { COUNT = 1000000 };
-    struct kv_record **records = calloc(COUNT, sizeof(*records));
+    struct kv_record **records = calloc(COUNT, sizeof(struct kv_record *));
     assert_non_null(records);
     for (uint32_t i = 0; i < COUNT; i++) {
         struct kv_record *record = memory_take(&memory, sizeof(*record) + 4);
@@ -125,7 +125,7 @@ static void a_walk_meets_all_that_stays_while_the_table_changes(void **state) {
     struct random random;
     random_seed(&random, 6);
     enum { STAY = 3000, COME = 60000 };
-    struct kv_record **comers = calloc(COME, sizeof(*comers));
+    struct kv_record **comers = calloc(COME, sizeof(struct kv_record *));
     assert_non_null(comers);
     for (uint32_t i = 0; i < STAY + COME; i++) {
         struct kv_record *record = memory_take(&memory, sizeof(*record) + 4);

@@ -65,7 +65,7 @@ static void expire(struct draft *draft, const char *name, uint64_t unit, const c
     draft_word(draft, name);
     draft_key(draft, KEY_ANY);
     draft_format(draft, "%llu",
-                 (unsigned long long)(unit * (seconds * 1000 + draft_number(draft) % 3600000)));
+                 (unsigned long long)unit * (seconds * 1000 + draft_number(draft) % 3600000));
     if (option != NULL)
         draft_word(draft, option);
 }

@@ -155,7 +155,7 @@ static bool fault_applied_twice(struct patient *patient) {
     (void)answer_integer(&operation->answer, &value);
     kv_model_text_free(&amount);
     operation->answer.length = 0;
-    text_print(&operation->answer, ":%lld\n", (long long)(value + by));
+    text_print(&operation->answer, ":%lld\n", (long long)value + by);
     return true;
 }
 

@@ -73,8 +73,8 @@ static void names_are_found_in_any_case(void **state) {
     expect(directory, "GeT", TABLE_MACHINE, 0);
     expect(directory, "LOG.APPEND", TABLE_MACHINE, 4);
     expect(directory, "PING", TABLE_CONNECTION, CONNECTION_PING);
-    for (uint16_t row = 0; row < CONNECTION_COMMAND_COUNT; row++) {
-        expect(directory, connection_commands[row].name, TABLE_CONNECTION, row);
+    for (uint32_t row = 0; row < CONNECTION_COMMAND_COUNT; row++) {
+        expect(directory, connection_commands[row].name, TABLE_CONNECTION, (uint16_t)row);
     }
     directory_destroy(directory);
 }
@@ -87,8 +87,8 @@ static void what_is_no_command_is_not_found(void **state) {
                            "gett",
                            "get ",
                            "client|id",
-                           "log\x0e"
-                           "append",
+                           ("log\x0e"
+                            "append"),
                            "g\xe5t",
                            "dbsize7890123456789012345678901",
                            "dbsize78901234567890123456789012",
@@ -132,7 +132,7 @@ static void keys_stand_where_the_table_says(void **state) {
 
 static void the_table_of_ours_is_well_formed(void **state) {
     (void)state;
-    for (uint16_t row = 0; row < CONNECTION_ROW_COUNT; row++) {
+    for (uint32_t row = 0; row < CONNECTION_ROW_COUNT; row++) {
         const struct connection_command *command = &connection_commands[row];
         assert_non_null(command->name);
         assert_true(command->arity != 0);
