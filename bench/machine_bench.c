@@ -178,16 +178,18 @@ static int compare_doubles(const void *a, const void *b) {
 }
 
 static double measure(struct bench *bench, const char *name, uint32_t runs) {
-    double ns[RUNS_MAX];
+    ASSERT(runs > 0 && runs <= RUNS_MAX);
+    double ns[RUNS_MAX] = {0};
+    const uint32_t parts = 1000000 / OPERATIONS;
     const uint32_t row = row_of(name);
     for (uint32_t run = 0; run < runs; run++) {
         uint64_t total_ns = 0;
-        for (uint32_t part = 0; part < 1000000 / OPERATIONS; part++) {
+        for (uint32_t part = 0; part < parts; part++) {
             for (uint32_t i = 0; i < OPERATIONS; i++)
                 prepare_one(bench, i, row, random_below(&bench->random, bench->key_count));
             total_ns += execute(bench);
         }
-        ns[run] = (double)total_ns / ((double)(1000000 / OPERATIONS * OPERATIONS));
+        ns[run] = (double)total_ns / ((double)parts * OPERATIONS);
     }
     qsort(ns, runs, sizeof(ns[0]), compare_doubles);
     return ns[runs / 2];

@@ -382,6 +382,7 @@ static int compare_doubles(const void *a, const void *b) {
 }
 
 static double median(double *values, uint32_t count) {
+    ASSERT(count > 0);
     qsort(values, count, sizeof(values[0]), compare_doubles);
     return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }

@@ -413,18 +413,6 @@ fail:
     return result;
 }
 
-bool pipeline_gate_pass(struct pipeline *pipeline) {
-    pthread_mutex_lock(&pipeline->gate_lock);
-    pipeline->gate_arrived++;
-    pthread_cond_broadcast(&pipeline->gate_changed);
-    while (pipeline->gate == GATE_CLOSED) {
-        pthread_cond_wait(&pipeline->gate_changed, &pipeline->gate_lock);
-    }
-    bool run = pipeline->gate == GATE_RUN;
-    pthread_mutex_unlock(&pipeline->gate_lock);
-    return run;
-}
-
 /* Waits until `count` cores have started; lets them run if `result` and all of them are well. */
 static int gate_judge(struct pipeline *pipeline, uint32_t count, int result,
                       struct error_text *error) {

@@ -104,9 +104,6 @@ struct pipeline {
 /* Where a core's thread begins; the argument is its struct core. */
 void *core_main(void *argument);
 
-/* A core has started its shards: waits for the verdict of pipeline_start; true if it is to run. */
-bool pipeline_gate_pass(struct pipeline *pipeline);
-
 /* Takes the core's io over to the calling thread and starts its shards; the first one's error, if
  * any, is in start_error and start_text. */
 void core_start(struct core *core);

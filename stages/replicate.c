@@ -54,8 +54,8 @@ void replicate_fail(struct replicate_shard *shard, const char *sentence) {
 
 /*
  * The first entry of a term: the genesis record if the log has none yet, a no-op otherwise.  The
- * log may have no place yet: its next segment is being prepared, or waits for room on the disk.  Then
- * it is tried again at every poll, and until it is appended nobody can propose.
+ * log may have no place yet: its next segment is being prepared, or waits for room on the disk.
+ * Then it is tried again at every poll, and until it is appended nobody can propose.
  */
 static bool append_noop(struct replicate_shard *shard) {
     uint64_t term = shard->noop_term;

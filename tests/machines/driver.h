@@ -47,7 +47,7 @@ void driver_command(struct driver *driver, const char *line, const struct machin
 
 /* Executes the line and asserts that the reply is this RESP 2 text. */
 void driver_expect(struct driver *driver, const char *line, const struct machine_moment *moment,
-                   const char *reply);
+                   const char *expected);
 
 /* Calls maintain until it has nothing left to do; returns how many calls that took. */
 uint64_t driver_maintain(struct driver *driver, uint64_t log_time_ms);
