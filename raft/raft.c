@@ -1,199 +1,348 @@
 /*
- * The consensus core, for a group of one member.
+ * The step: one event in, actions out.  raft_internal.h says which file does what.
  *
- * Happy path: the first tick makes the follower a candidate of the next term; its own vote, once
- * durable, is the majority, so it leads; its no-op, once durable, commits everything before it;
- * from then on every entry commits when it is durable, and every read is confirmed at once.
+ * Happy path: the clock moves on, the event goes to the file that knows it.
  *
- * Failure modes: there is nobody to lose leadership to.  What can go wrong here is the caller: an
- * answer about another term, an index that goes back.  The first is dropped (it can be late), the
- * second is a bug and asserted.
+ * Failure modes of messages are the term's (dissertation 3.3): of a later one, we follow; of an
+ * earlier one, the sender is told ours, unless it only answers us.
  */
 
 #include "raft/raft.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-#include "base/assert.h"
+#include "base/bytes.h"
 #include "base/error.h"
+#include "raft/raft_internal.h"
 
-struct raft {
-    uint64_t node_id;
-    enum raft_role role;
-    uint64_t term;
-    uint64_t voted_for;
-    uint64_t leader;
-    uint64_t last_index;
-    uint64_t last_term;
-    uint64_t stored_index;
-    uint64_t commit_index;
-    uint64_t applied_index;
-    uint64_t term_first_index; /* the no-op of this term as leader; 0 before it is appended */
-    bool vote_stored;          /* term and voted_for are durable */
-    bool ticked;
-    struct configuration configuration;
+_Static_assert(RAFT_ACTIONS_MAX >= 4 * (CONFIGURATION_MEMBERS_MAX - 1) + 12, "see raft.h");
+
+/* ---- creation -------------------------------------------------------------------------------- */
+
+enum {
+    INFLIGHT_MESSAGES_LIMIT = 256,
+    WINDOW_ENTRIES_MIN = 256,
+    CLOCK_DRIFT_LIMIT = 500, /* per mille: clocks of which one runs twice as fast */
 };
 
-/*
- * Roles (dissertation, figure 3.3).  A group of one never falls back.
- *
- *   FOLLOWER ──tick──► CANDIDATE ──own vote durable──► LEADER
- */
-static const bool role_moves[4][4] = {
-    [RAFT_FOLLOWER][RAFT_CANDIDATE] = true,
-    [RAFT_CANDIDATE][RAFT_LEADER] = true,
-};
+static bool limits_valid(const struct raft_options *options) {
+    return options->node_id != 0 && options->election_timeout_ns > 0 && options->heartbeat_ns > 0 &&
+           options->heartbeat_ns <= options->election_timeout_ns / 2 &&
+           options->clock_drift_per_mille <= CLOCK_DRIFT_LIMIT &&
+           options->inflight_messages_max >= 1 &&
+           options->inflight_messages_max <= INFLIGHT_MESSAGES_LIMIT &&
+           options->inflight_bytes_max > 0 && options->message_bytes_max > 0 &&
+           options->snapshot_chunk_bytes > 0 && options->uncommitted_bytes_max > 0 &&
+           options->window_entries >= WINDOW_ENTRIES_MIN &&
+           IS_POWER_OF_TWO(options->window_entries);
+}
 
-static void role_set(struct raft *raft, enum raft_role role) {
-    ASSERT(role_moves[raft->role][role]);
-    raft->role = role;
+static bool log_valid(const struct raft_options *options) {
+    uint64_t last_term = options->compacted_term;
+    if (options->last_index < options->compacted_index ||
+        (options->compacted_index == 0) != (options->compacted_term == 0) ||
+        options->snapshot.index > options->last_index ||
+        options->snapshot.index < options->compacted_index ||
+        (options->term_run_count == 0) != (options->last_index == options->compacted_index)) {
+        return false;
+    }
+    uint64_t index = options->compacted_index;
+    for (uint32_t i = 0; i < options->term_run_count; i++) {
+        const struct raft_term_run *run = &options->term_runs[i];
+        if (run->first_index <= index || run->first_index > options->last_index ||
+            run->term < last_term + (i == 0 ? 0 : 1) || run->term == 0) {
+            return false;
+        }
+        index = run->first_index;
+        last_term = run->term;
+    }
+    return last_term <= options->term && options->term <= RAFT_TERM_MAX;
+}
+
+static bool configurations_valid(const struct raft_options *options) {
+    if (options->configuration_count < 1 ||
+        options->configuration_count > RAFT_CONFIGURATIONS_MAX) {
+        return false;
+    }
+    for (uint32_t i = 0; i < options->configuration_count; i++) {
+        const struct raft_configuration_entry *entry = &options->configurations[i];
+        if (!configuration_valid(&entry->configuration) || entry->index > options->last_index ||
+            (i > 0 && entry->index <= options->configurations[i - 1].index)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The terms of the entries found in the log. */
+static void terms_take(struct terms *terms, const struct raft_options *options) {
+    const struct raft_term_run *runs = options->term_runs;
+    uint32_t count = options->term_run_count;
+    if (count > 0 && runs[0].first_index > options->compacted_index + 1) {
+        /* What is before the first run was forgotten: its first entry is what we know. */
+        terms_reset(terms, runs[0].first_index, runs[0].term);
+    } else {
+        terms_reset(terms, options->compacted_index, options->compacted_term);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t end = i + 1 < count ? runs[i + 1].first_index - 1 : options->last_index;
+        if (end > terms->last_index) {
+            terms_append(terms, end - terms->last_index, runs[i].term);
+        }
+    }
+    ASSERT(terms->last_index == options->last_index);
+}
+
+static int memory_take(struct raft *raft, const struct raft_options *options) {
+    uint32_t inflight_max = options->inflight_messages_max;
+    raft->window_sums = calloc(options->window_entries, sizeof(raft->window_sums[0]));
+    raft->inflight =
+        calloc((size_t)CONFIGURATION_MEMBERS_MAX * inflight_max, sizeof(raft->inflight[0]));
+    if (raft->window_sums == NULL || raft->inflight == NULL) {
+        return WEIR_ENOMEM;
+    }
+    window_init(&raft->window, raft->window_sums, options->window_entries, options->last_index);
+    for (uint32_t i = 0; i < CONFIGURATION_MEMBERS_MAX; i++) {
+        raft->peers[i].inflight = &raft->inflight[(size_t)i * inflight_max];
+        raft->peers[i].inflight_capacity = inflight_max;
+    }
+    return WEIR_OK;
+}
+
+static void limits_take(struct raft *raft, const struct raft_options *options) {
+    raft->node_id = options->node_id;
+    raft->election_timeout_ns = options->election_timeout_ns;
+    raft->heartbeat_ns = options->heartbeat_ns;
+    raft->lease_ns = options->election_timeout_ns -
+                     options->election_timeout_ns / 1000 * options->clock_drift_per_mille;
+    raft->inflight_bytes_max = options->inflight_bytes_max;
+    raft->message_bytes_max = options->message_bytes_max;
+    raft->snapshot_chunk_bytes = options->snapshot_chunk_bytes;
+    raft->uncommitted_bytes_max = options->uncommitted_bytes_max;
 }
 
 int raft_create(struct raft **out, const struct raft_options *options) {
-    if (options->configuration.member_count != 1) {
-        return WEIR_EUNSUPPORTED;
-    }
-    const struct configuration_member *self =
-        configuration_find(&options->configuration, options->node_id);
-    if (self == NULL || (self->roles & CONFIGURATION_VOTER) == 0 ||
-        options->term < options->last_term) {
+    if (!limits_valid(options) || !log_valid(options) || !configurations_valid(options)) {
         return WEIR_EINVAL;
     }
     struct raft *raft = calloc(1, sizeof(*raft));
-    if (raft == NULL) {
+    if (raft == NULL || memory_take(raft, options) != WEIR_OK) {
+        raft_destroy(raft);
         return WEIR_ENOMEM;
     }
-    raft->node_id = options->node_id;
+    limits_take(raft, options);
+    random_seed(&raft->random, options->seed);
     raft->role = RAFT_FOLLOWER;
     raft->term = options->term;
     raft->voted_for = options->voted_for;
     raft->vote_stored = true;
     raft->last_index = options->last_index;
-    raft->last_term = options->last_term;
     raft->stored_index = options->last_index; /* it was read back from disk */
-    raft->commit_index = options->snapshot_index;
-    raft->applied_index = options->snapshot_index;
-    raft->configuration = options->configuration;
+    raft->snapshot = options->snapshot;
+    raft->commit_index = options->snapshot.index;
+    raft->applied_index = options->snapshot.index;
+    terms_take(&raft->terms, options);
+    membership_init(&raft->membership, options->configurations, options->configuration_count);
+    raft_self_find(raft);
+    raft->now_ns = options->now_ns;
+    raft->promised_ns = options->now_ns; /* to whom, a restart has forgotten */
+    raft_election_rearm(raft);
+    if (raft->only_voter) {
+        raft->election_due_ns = raft->now_ns; /* nobody else could lead */
+    }
     raft_check(raft);
     *out = raft;
     return WEIR_OK;
 }
 
 void raft_destroy(struct raft *raft) {
-    free(raft);
+    if (raft != NULL) {
+        free(raft->window_sums);
+        free(raft->inflight);
+        free(raft);
+    }
 }
 
-static struct raft_action *action_add(struct raft_actions *actions, enum raft_action_kind kind) {
-    ASSERT(actions->count < RAFT_ACTIONS_MAX);
+/* ---- actions --------------------------------------------------------------------------------- */
+
+struct raft_action *raft_action_add(struct raft_actions *actions, enum raft_action_kind kind) {
+    ASSERT_HOT(actions->count < RAFT_ACTIONS_MAX);
     struct raft_action *action = &actions->action[actions->count++];
-    *action = (struct raft_action){.kind = kind};
+    memset(action, 0, sizeof(*action));
+    action->kind = kind;
     return action;
 }
 
-static void role_tell(const struct raft *raft, struct raft_actions *actions) {
-    struct raft_action *action = action_add(actions, RAFT_ACTION_ROLE);
-    action->role = raft->role;
-    action->term = raft->term;
-    action->node_id = raft->leader;
+struct raft_message *raft_send(const struct raft *raft, struct raft_actions *actions,
+                               enum raft_message_kind kind, uint64_t to) {
+    ASSERT_HOT(to != 0 && to != raft->node_id);
+    struct raft_message *message = &raft_action_add(actions, RAFT_ACTION_SEND)->message;
+    message->kind = kind;
+    message->from = raft->node_id;
+    message->to = to;
+    message->term = raft->term;
+    return message;
 }
 
-/* Starts an election: a new term, and our vote for ourselves (dissertation 3.4). */
-static void campaign(struct raft *raft, struct raft_actions *actions) {
-    ASSERT(raft->vote_stored);
-    ASSERT(raft->term < UINT64_MAX);
-    role_set(raft, RAFT_CANDIDATE);
-    raft->term++;
-    raft->voted_for = raft->node_id;
-    raft->vote_stored = false;
-    raft->leader = 0;
-    role_tell(raft, actions);
-    struct raft_action *action = action_add(actions, RAFT_ACTION_STORE_VOTE);
-    action->term = raft->term;
-    action->node_id = raft->voted_for;
+void raft_halt(struct raft_actions *actions, const char *sentence) {
+    raft_action_add(actions, RAFT_ACTION_HALT)->sentence = sentence;
 }
 
-/* Our vote is durable: of one member it is the majority.  A term begins with a no-op (6.4). */
-static void win(struct raft *raft, struct raft_actions *actions) {
-    role_set(raft, RAFT_LEADER);
-    raft->leader = raft->node_id;
-    raft->term_first_index = 0;
-    role_tell(raft, actions);
-    action_add(actions, RAFT_ACTION_APPEND_NOOP)->term = raft->term;
+/* ---- messages -------------------------------------------------------------------------------- */
+
+static bool is_of_leader(enum raft_message_kind kind) {
+    return kind == RAFT_MESSAGE_APPEND || kind == RAFT_MESSAGE_HEARTBEAT ||
+           kind == RAFT_MESSAGE_SNAPSHOT || kind == RAFT_MESSAGE_TIMEOUT_NOW;
 }
 
-/* Commits what is durable, counting only from an entry of this term on (3.6.2, figure 3.7). */
-static void commit_advance(struct raft *raft, struct raft_actions *actions) {
-    if (raft->role != RAFT_LEADER || raft->term_first_index == 0 ||
-        raft->stored_index < raft->term_first_index || raft->stored_index <= raft->commit_index) {
+/*
+ * The sender's term is over.  A leader learns it from any answer; so does a candidate.  (Were it
+ * ignored instead, a leader cut off from the others' term could hold on to followers for ever.)
+ */
+static void answer_stale(struct raft *raft, const struct raft_message *message,
+                         struct raft_actions *actions) {
+    if (message->kind == RAFT_MESSAGE_VOTE) {
+        raft_send(raft, actions, RAFT_MESSAGE_VOTE_ANSWER, message->from)->round = message->round;
+    } else if (is_of_leader(message->kind)) {
+        raft_send(raft, actions, RAFT_MESSAGE_HEARTBEAT_ANSWER, message->from);
+    }
+}
+
+/* Takes the message's term; false if that is all there is to do. */
+static bool term_take(struct raft *raft, const struct raft_message *message,
+                      struct raft_actions *actions) {
+    enum raft_message_kind kind = message->kind;
+    if (kind == RAFT_MESSAGE_PRE_VOTE ||
+        (kind == RAFT_MESSAGE_PRE_VOTE_ANSWER && message->granted)) {
+        return true; /* about a term that may never be (9.6) */
+    }
+    if (message->term < raft->term) {
+        if (MUTANT(4, kind == RAFT_MESSAGE_VOTE_ANSWER, false)) {
+            return true;
+        }
+        answer_stale(raft, message, actions);
+        return false;
+    }
+    if (message->term > raft->term) {
+        if (kind == RAFT_MESSAGE_VOTE && raft_election_refused(raft, message->transfer)) {
+            return false; /* not even its term (4.2.3) */
+        }
+        raft_become_follower(raft, message->term, is_of_leader(kind) ? message->from : 0, actions);
+        if (kind != RAFT_MESSAGE_VOTE) {
+            raft_vote_flush(raft, actions);
+        }
+    }
+    return true;
+}
+
+static void on_message(struct raft *raft, const struct raft_event *event,
+                       struct raft_actions *actions) {
+    const struct raft_message *message = event->message;
+    ASSERT_HOT(message->to == raft->node_id);
+    if (!term_take(raft, message, actions)) {
         return;
     }
-    raft->commit_index = raft->stored_index;
-    action_add(actions, RAFT_ACTION_COMMIT)->index = raft->commit_index;
+    switch (message->kind) {
+    case RAFT_MESSAGE_PRE_VOTE: raft_on_pre_vote(raft, message, actions); break;
+    case RAFT_MESSAGE_PRE_VOTE_ANSWER: raft_on_pre_vote_answer(raft, message, actions); break;
+    case RAFT_MESSAGE_VOTE: raft_on_vote(raft, message, actions); break;
+    case RAFT_MESSAGE_VOTE_ANSWER: raft_on_vote_answer(raft, message, actions); break;
+    case RAFT_MESSAGE_APPEND: raft_on_append(raft, message, event->entries, actions); break;
+    case RAFT_MESSAGE_APPEND_ANSWER: raft_on_append_answer(raft, message, actions); break;
+    case RAFT_MESSAGE_HEARTBEAT: raft_on_heartbeat(raft, message, actions); break;
+    case RAFT_MESSAGE_HEARTBEAT_ANSWER: raft_on_heartbeat_answer(raft, message, actions); break;
+    case RAFT_MESSAGE_SNAPSHOT: raft_on_snapshot(raft, message, actions); break;
+    case RAFT_MESSAGE_SNAPSHOT_ANSWER: raft_on_snapshot_answer(raft, message, actions); break;
+    case RAFT_MESSAGE_TIMEOUT_NOW: raft_on_timeout_now(raft, message, actions); break;
+    default: UNREACHABLE("raft_message_check looks at the kind");
+    }
 }
 
-static void on_appended(struct raft *raft, const struct raft_event *event) {
-    ASSERT(raft->role == RAFT_LEADER);
-    ASSERT(event->term == raft->term);
-    ASSERT(event->index > raft->last_index);
-    if (raft->term_first_index == 0) {
-        raft->term_first_index = raft->last_index + 1;
-    }
-    raft->last_index = event->index;
-    raft->last_term = event->term;
-}
+/* ---- what happened here ---------------------------------------------------------------------- */
 
 static void on_stored(struct raft *raft, const struct raft_event *event,
                       struct raft_actions *actions) {
+    if (MUTANT(8, event->index > raft->last_index, event->epoch != raft->epoch)) {
+        return; /* of entries that were replaced since */
+    }
     ASSERT(event->index <= raft->last_index);
-    ASSERT(event->term <= raft->last_term);
     if (event->index > raft->stored_index) {
         raft->stored_index = event->index;
     }
-    commit_advance(raft, actions);
+    if (raft->role == RAFT_LEADER) {
+        raft_commit_advance(raft, actions);
+    } else if (raft->role == RAFT_FOLLOWER && raft->leader != 0 && raft->answer_owed) {
+        raft_append_answer(raft, actions);
+    }
 }
 
-static void on_read(const struct raft *raft, const struct raft_event *event,
-                    struct raft_actions *actions) {
-    bool ready = raft->role == RAFT_LEADER && raft_serving(raft);
-    struct raft_action *action =
-        action_add(actions, ready ? RAFT_ACTION_READ_READY : RAFT_ACTION_READ_FAILED);
-    action->context = event->context;
-    action->index = raft->commit_index;
+static void on_applied(struct raft *raft, const struct raft_event *event) {
+    ASSERT(event->index >= raft->applied_index);
+    ASSERT(event->index <= raft->commit_index);
+    raft->applied_index = event->index;
+}
+
+static void on_tick(struct raft *raft, struct raft_actions *actions) {
+    if (raft->role == RAFT_LEADER) {
+        raft_leader_tick(raft, actions);
+    } else {
+        raft_election_tick(raft, actions);
+    }
+}
+
+static void on_shortened(struct raft *raft, const struct raft_event *event) {
+    struct progress *peer = raft_peer(raft, event->node_id);
+    if (peer != NULL && peer->state != PROGRESS_SNAPSHOT && event->index >= peer->match) {
+        progress_shortened(peer, event->index);
+    }
 }
 
 void raft_step(struct raft *raft, const struct raft_event *event, struct raft_actions *actions) {
     actions->count = 0;
-    switch (event->kind) {
-    case RAFT_EVENT_TICK:
-        raft->ticked = true;
-        if (raft->role == RAFT_FOLLOWER) {
-            campaign(raft, actions);
-        }
-        break;
-    case RAFT_EVENT_VOTE_STORED:
-        /* A late answer about an older term says nothing about this one. */
-        if (event->term == raft->term && !raft->vote_stored) {
-            raft->vote_stored = true;
-            win(raft, actions);
-        }
-        break;
-    case RAFT_EVENT_APPENDED: on_appended(raft, event); break;
-    case RAFT_EVENT_STORED: on_stored(raft, event, actions); break;
-    case RAFT_EVENT_APPLIED:
-        ASSERT(event->index >= raft->applied_index);
-        ASSERT(event->index <= raft->commit_index);
-        raft->applied_index = event->index;
-        break;
-    case RAFT_EVENT_READ: on_read(raft, event, actions); break;
-    default: UNREACHABLE("an event kind of this header");
+    if (event->now_ns > raft->now_ns) {
+        raft->now_ns = event->now_ns;
     }
+    switch (event->kind) {
+    case RAFT_EVENT_TICK: on_tick(raft, actions); break;
+    case RAFT_EVENT_VOTE_STORED: raft_on_vote_stored(raft, event, actions); break;
+    case RAFT_EVENT_APPENDED: raft_on_appended(raft, event, actions); break;
+    case RAFT_EVENT_STORED: on_stored(raft, event, actions); break;
+    case RAFT_EVENT_APPLIED: on_applied(raft, event); break;
+    case RAFT_EVENT_COMPACTED: raft_on_compacted(raft, event); break;
+    case RAFT_EVENT_READ: raft_on_read(raft, event, actions); break;
+    case RAFT_EVENT_MESSAGE: on_message(raft, event, actions); break;
+    case RAFT_EVENT_SHORTENED: on_shortened(raft, event); break;
+    case RAFT_EVENT_DISCONNECTED: raft_on_disconnected(raft, event->node_id, actions); break;
+    case RAFT_EVENT_CONFIGURE: raft_on_configure(raft, event, actions); break;
+    case RAFT_EVENT_TRANSFER: raft_on_transfer(raft, event, actions); break;
+    case RAFT_EVENT_SNAPSHOT_CHUNK: raft_on_snapshot_chunk(raft, event, actions); break;
+    case RAFT_EVENT_SNAPSHOT_INSTALLED: raft_on_snapshot_installed(raft, event, actions); break;
+    default: UNREACHABLE("an event kind of raft.h");
+    }
+    ASSERT_HOT(!raft->vote_dirty);
+#ifdef RAFT_CHECK_EVERY_STEP
     raft_check(raft);
+#endif
 }
 
-int raft_propose(const struct raft *raft, uint32_t count, uint64_t *first_index, uint64_t *term) {
-    ASSERT(count > 0);
-    if (raft->role != RAFT_LEADER || raft->term_first_index == 0) {
+/* ---- looks ----------------------------------------------------------------------------------- */
+
+int raft_propose(const struct raft *raft, uint32_t count, uint64_t length_bytes,
+                 uint64_t *first_index, uint64_t *term) {
+    ASSERT(count > 0 && length_bytes > 0);
+    if (raft->role != RAFT_LEADER || raft->last_index < raft->term_first_index ||
+        raft->transfer_target != 0) {
         return WEIR_EAGAIN;
+    }
+    uint64_t entries = raft->last_index - raft->commit_index;
+    if (entries > 0) {
+        uint64_t bytes;
+        if (entries + count > raft->window.capacity - RAFT_WINDOW_RESERVE ||
+            !window_bytes(&raft->window, raft->commit_index, raft->last_index, &bytes) ||
+            bytes + length_bytes > raft->uncommitted_bytes_max) {
+            return WEIR_EFULL;
+        }
     }
     *first_index = raft->last_index + 1;
     *term = raft->term;
@@ -220,21 +369,64 @@ uint64_t raft_last_index(const struct raft *raft) {
     return raft->last_index;
 }
 
+uint64_t raft_log_epoch(const struct raft *raft) {
+    return raft->epoch;
+}
+
+const struct configuration *raft_configuration(const struct raft *raft) {
+    return raft_members(raft);
+}
+
 bool raft_serving(const struct raft *raft) {
-    return raft->role == RAFT_LEADER && raft->term_first_index != 0 &&
-           raft->commit_index >= raft->term_first_index;
+    return raft->role == RAFT_LEADER && raft->commit_index >= raft->term_first_index;
 }
 
 uint64_t raft_deadline_ns(const struct raft *raft) {
-    /* A follower of itself campaigns at its first tick; after that time means nothing to it. */
-    return raft->role == RAFT_FOLLOWER && !raft->ticked ? 0 : UINT64_MAX;
+    if (raft->role == RAFT_LEADER) {
+        bool peers = raft_members(raft)->member_count > 1 || raft->self != 0;
+        return peers ? raft->heartbeat_due_ns : UINT64_MAX;
+    }
+    return quorum_is_voter(raft_members(raft), raft->node_id) ? raft->election_due_ns : UINT64_MAX;
 }
 
-void raft_check(const struct raft *raft) {
-    ASSERT(raft->applied_index <= raft->commit_index);
-    ASSERT(raft->commit_index <= raft->last_index || raft->last_index == 0);
-    ASSERT(raft->stored_index <= raft->last_index);
-    ASSERT(raft->last_term <= raft->term);
-    ASSERT(raft->role != RAFT_LEADER || (raft->vote_stored && raft->voted_for == raft->node_id));
-    ASSERT(raft->term_first_index == 0 || raft->role == RAFT_LEADER);
+uint64_t raft_needed_index(const struct raft *raft) {
+    uint64_t index = UINT64_MAX;
+    for (uint32_t i = 0; raft->role == RAFT_LEADER && i < raft_members(raft)->member_count; i++) {
+        const struct progress *peer = &raft->peers[i];
+        uint64_t next =
+            peer->state == PROGRESS_SNAPSHOT ? peer->snapshot_index + 1 : peer->match + 1;
+        if (i != raft->self && next < index) {
+            index = next;
+        }
+    }
+    return index;
+}
+
+bool raft_snapshot_needed(const struct raft *raft, uint64_t index) {
+    for (uint32_t i = 0; raft->role == RAFT_LEADER && i < raft_members(raft)->member_count; i++) {
+        const struct progress *peer = &raft->peers[i];
+        if (i != raft->self && peer->state == PROGRESS_SNAPSHOT && peer->snapshot_index == index) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint32_t raft_peers(const struct raft *raft, struct raft_peer_status *out, uint32_t capacity) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; raft->role == RAFT_LEADER && i < raft_members(raft)->member_count; i++) {
+        const struct progress *peer = &raft->peers[i];
+        if (i == raft->self || count == capacity) {
+            continue;
+        }
+        out[count++] = (struct raft_peer_status){
+            .node_id = peer->node_id,
+            .match_index = peer->match,
+            .next_index = peer->next,
+            .answered_ns = peer->answered_ns > raft->leader_since_ns ? peer->answered_ns : 0,
+            .inflight_messages = peer->inflight_count,
+            .state = progress_state_name(peer->state),
+        };
+    }
+    return count;
 }

@@ -11,36 +11,72 @@
  * The core has no clock, no disk, no socket and no thread; it allocates nothing after
  * raft_create; its randomness comes from a seed.  Given the same events it gives the same actions.
  *
- * It knows entries by term and index only.  Their bytes stay in the log, which the caller owns.
- * The terms are those of the Raft dissertation (Ongaro 2014).
+ * It knows entries by index, term and length only (and configurations, which it interprets).
+ * Their bytes stay in the log, which the caller owns.  The words are those of the Raft
+ * dissertation (Ongaro 2014); section numbers in comments are the dissertation's.
  *
- * Asynchronous storage.  The core never waits.  It asks for the vote to be stored and goes on when
- * RAFT_EVENT_VOTE_STORED comes; entries that were appended count for the quorum only after
- * RAFT_EVENT_STORED says so, with the term in which the last of them was appended: an answer about
- * entries that have since been replaced is recognised by its term and dropped.
+ * Asynchronous storage.  The core never waits.  It says what to append and what to store, and goes
+ * on when it is told that it was done.  Nothing counts before it is durable: a vote not before
+ * RAFT_EVENT_VOTE_STORED, an entry (also the leader's own) not before RAFT_EVENT_STORED.
  *
- * What the caller must do (each breach loses data or breaks linearizability):
+ * The log's epoch.  An index can be written several times: appended, truncated, appended again,
+ * even with the same term as the first time, while the first write is still under way.  So the log
+ * has an epoch, a number that rises with every truncation and every installed snapshot
+ * (RAFT_ACTION_TRUNCATE and RAFT_ACTION_SNAPSHOT_INSTALL name the new one), and what is reported
+ * as stored is reported with the epoch in which it was appended.  Within one epoch an index is
+ * written once.  A report of an older epoch is dropped.
  *
- *   1. Carry out the actions of one step in the order given, before the next step.
- *   2. RAFT_ACTION_STORE_VOTE: make term and vote durable, in every durability mode, before any
- *      message of a later action leaves and before any entry of that term is written to disk;
- *      then report RAFT_EVENT_VOTE_STORED with the same term.
+ * ---- What the caller must do ------------------------------------------------------------------
+ *
+ * Each breach loses data or breaks linearizability.
+ *
+ *   1. Carry out the actions of one step in the order given, before the next step.  To carry out
+ *      a SEND is to put it into a queue; to carry out an APPEND is to have it in the log's memory.
+ *   2. RAFT_ACTION_STORE_VOTE: make term and vote durable, in every durability mode.  From then
+ *      until it is done, no message leaves that was put out by this step or a later one, and no
+ *      entry that was appended by this step or a later one is written to disk.  (Otherwise a crash
+ *      forgets the term while its entries survive, and an older leader may be believed.)  Then
+ *      report RAFT_EVENT_VOTE_STORED with the same term and node id.
  *   3. RAFT_ACTION_APPEND_NOOP: append a no-op of the given term to the log (the genesis record
- *      instead, if the log has none), then report RAFT_EVENT_APPENDED.
- *   4. Append nothing as leader but what raft_propose allowed, with the term it gave.
- *   5. RAFT_EVENT_STORED(index, term): only when every entry up to index is durable, and `term` is
- *      the term of the entry at index as the log holds it now.
- *   6. RAFT_ACTION_COMMIT(index): entries up to index may be applied, in order, each once.
+ *      instead, if the log has none), then report RAFT_EVENT_APPENDED.  The same for
+ *      RAFT_ACTION_APPEND_CONFIGURATION and the configuration given.  If there is no room in the
+ *      log, later; if the role or the term has changed meanwhile, not at all.
+ *   4. Append nothing else as leader but what raft_propose allowed, with the term it gave, and
+ *      report RAFT_EVENT_APPENDED before any other event.
+ *   5. RAFT_ACTION_TRUNCATE(index, epoch): remove all entries after index from the log.
+ *      RAFT_ACTION_APPEND(first, count): append the entries [first, first + count) of the message
+ *      in this event, in the epoch as it then is, and check that their chain continues the log's.
+ *      A chain that does not, though the terms agree, is corruption: stop.
+ *   6. RAFT_EVENT_STORED(index, epoch): only when every entry up to index is durable.  After a
+ *      TRUNCATE or an installation, report once in the new epoch even if nothing new was stored.
+ *   7. RAFT_ACTION_COMMIT(index): entries up to index may be applied, in order, each once.
  *      Nothing may be applied, acknowledged or answered before.
- *   7. RAFT_ACTION_ROLE: on leaving leadership, at once: answer every proposed and unfinished
- *      write as unknown and every waiting read as refused.
- *   8. Tick with the current time before any other event after a wake-up, and at the latest at
- *      raft_deadline_ns.
- *   9. RAFT_ACTION_READ_READY(context, index): run the read once `index` is applied, in this
- *      term; RAFT_ACTION_READ_FAILED: refuse it.
- *
- * Of this contract the single-member group is built: a group of more members is refused by
- * raft_create until elections and replication between members are there.
+ *   8. RAFT_ACTION_ROLE: on leaving leadership, at once: answer every proposed and unfinished
+ *      write as unknown and every waiting read as refused.  On a change of term the same.
+ *   9. RAFT_EVENT_READ: RAFT_ACTION_READ_WAIT(round, index) answers it.  Run the read when
+ *      RAFT_ACTION_READ_CONFIRMED has named this round or a later one, and `index` is applied, and
+ *      term and role have not changed since.  RAFT_ACTION_READ_READY(index): it is confirmed now.
+ *      RAFT_ACTION_READ_FAILED: refuse it.
+ *  10. now_ns of every event is monotonic and not older than the last one's.  It is read after the
+ *      event happened: for a read by lease, after the read was taken from its queue.  After a
+ *      wake-up, tick first, before any message; at the latest at raft_deadline_ns.
+ *  11. RAFT_ACTION_SEND: queue the message.  APPEND: with the entries [previous_index + 1,
+ *      previous_index + entry_count] as they are in the log now; if they are to be read from disk
+ *      first, they may be fewer: then report RAFT_EVENT_SHORTENED and drop what was queued for that
+ *      peer behind this message.  A message of a queue may be dropped, never altered.
+ *  12. Before RAFT_EVENT_MESSAGE: the frame's checksum, cluster, sender and incarnation were
+ *      checked, `to` is this node, and raft_message_check found nothing.
+ *  13. RAFT_ACTION_HALT: stop the node, with the sentence given; something happened that no set of
+ *      working members can cause (two leaders in a term, a committed entry to be replaced).
+ *  14. RAFT_ACTION_SNAPSHOT_CHUNK(message): if its checksum is right and it continues what was
+ *      received so far of this snapshot, write it; in any case report RAFT_EVENT_SNAPSHOT_CHUNK
+ *      with the number of bytes of this snapshot that are now there (and thus with what a
+ *      predecessor of this process had received, if it was kept).  When all bytes are there and
+ *      durable and the whole is verified: with `complete`.  If the whole is found damaged: with 0.
+ *      RAFT_ACTION_SNAPSHOT_INSTALL(snapshot, epoch): restore the machine from it and begin the log
+ *      again behind it; nothing of the old log is left.  Then report
+ *      RAFT_EVENT_SNAPSHOT_INSTALLED.  Meanwhile report nothing as stored or applied.
+ *  15. A snapshot that raft_snapshot_needed names is kept.
  *
  * Threads: one owner (the replicate thread).  No function blocks.
  */
@@ -49,6 +85,7 @@
 #include <stdint.h>
 
 #include "entry/configuration.h"
+#include "raft/message.h"
 
 /* What a node is in its term (dissertation, figure 3.3; the pre-candidate of 9.6). */
 enum raft_role {
@@ -59,43 +96,105 @@ enum raft_role {
 };
 
 enum raft_event_kind {
-    RAFT_EVENT_TICK,        /* now_ns */
-    RAFT_EVENT_VOTE_STORED, /* term */
-    RAFT_EVENT_APPENDED,    /* index, term: the leader's own entries up to index are in its log */
-    RAFT_EVENT_STORED,      /* index, term: durable up to index; term of that entry */
-    RAFT_EVENT_APPLIED,     /* index */
-    RAFT_EVENT_READ,        /* context: wants READ_READY or READ_FAILED */
+    RAFT_EVENT_TICK,         /* time has passed */
+    RAFT_EVENT_VOTE_STORED,  /* term, node_id */
+    RAFT_EVENT_APPENDED,     /* entries, entry_count: the leader appended them behind its last */
+    RAFT_EVENT_STORED,       /* index, epoch: durable up to index */
+    RAFT_EVENT_APPLIED,      /* index */
+    RAFT_EVENT_COMPACTED,    /* index, snapshot: a local snapshot is there, and the log begins after
+                               index now (index <= snapshot.index) */
+    RAFT_EVENT_READ,         /* lease: a lease is good enough */
+    RAFT_EVENT_MESSAGE,      /* message, entries (of an APPEND: message->entry_count) */
+    RAFT_EVENT_SHORTENED,    /* node_id, index: the last APPEND to it ended at index instead */
+    RAFT_EVENT_DISCONNECTED, /* node_id: its connection closed, as by a process that ended */
+    RAFT_EVENT_CONFIGURE,    /* configuration: the membership wanted (roles VOTER and LEARNER) */
+    RAFT_EVENT_TRANSFER,     /* node_id: who shall lead */
+    RAFT_EVENT_SNAPSHOT_CHUNK,     /* snapshot, offset, complete */
+    RAFT_EVENT_SNAPSHOT_INSTALLED, /* snapshot */
 };
 
+/* One event; the comment at its kind says which fields it uses, beside now_ns. */
 struct raft_event {
     enum raft_event_kind kind;
-    uint64_t now_ns;  /* TICK */
-    uint64_t index;   /* APPENDED, STORED, APPLIED */
-    uint64_t term;    /* VOTE_STORED, APPENDED, STORED */
-    uint64_t context; /* READ */
+    uint32_t entry_count; /* APPENDED: [1, RAFT_MESSAGE_ENTRIES_MAX] */
+    uint64_t now_ns;      /* monotonic */
+    uint64_t index;
+    uint64_t term;
+    uint64_t epoch;
+    uint64_t node_id;
+    uint64_t offset;
+    struct raft_snapshot snapshot;
+    const struct raft_message *message;        /* borrowed for the time of the step */
+    const struct raft_entry *entries;          /* likewise */
+    const struct configuration *configuration; /* likewise */
+    bool lease;
+    bool complete;
 };
 
 enum raft_action_kind {
-    RAFT_ACTION_STORE_VOTE,  /* term, node_id */
-    RAFT_ACTION_APPEND_NOOP, /* term */
-    RAFT_ACTION_COMMIT,      /* index */
-    RAFT_ACTION_ROLE,        /* role, term, node_id: the leader as far as known, or 0 */
-    RAFT_ACTION_READ_READY,  /* context, index */
-    RAFT_ACTION_READ_FAILED, /* context */
+    RAFT_ACTION_STORE_VOTE,           /* term, node_id (0: no vote) */
+    RAFT_ACTION_APPEND_NOOP,          /* term */
+    RAFT_ACTION_APPEND_CONFIGURATION, /* term, configuration */
+    RAFT_ACTION_TRUNCATE,             /* index, epoch */
+    RAFT_ACTION_APPEND,               /* first, count: entries of the event's message, from 0 */
+    RAFT_ACTION_COMMIT,               /* index */
+    RAFT_ACTION_ROLE,                 /* role, term, node_id: the leader as far as known, or 0 */
+    RAFT_ACTION_SEND,                 /* message */
+    RAFT_ACTION_READ_READY,           /* index */
+    RAFT_ACTION_READ_WAIT,            /* round, index */
+    RAFT_ACTION_READ_CONFIRMED,       /* round */
+    RAFT_ACTION_READ_FAILED,          /* the READ of this event */
+    RAFT_ACTION_REFUSED,              /* refusal: the CONFIGURE or TRANSFER of this event */
+    RAFT_ACTION_CONFIGURED,           /* index, configuration: a change is committed, and over */
+    RAFT_ACTION_TRANSFER_FAILED,      /* node_id: it was given up, proposals are taken again */
+    RAFT_ACTION_REOPEN,               /* node_id: close its data connection and open it again */
+    RAFT_ACTION_SNAPSHOT_CHUNK,       /* message */
+    RAFT_ACTION_SNAPSHOT_INSTALL,     /* snapshot, epoch */
+    RAFT_ACTION_HALT,                 /* sentence */
+};
+
+/* Why a CONFIGURE or a TRANSFER was refused; nothing was changed by it. */
+enum raft_refusal {
+    RAFT_REFUSAL_NONE = 0,
+    RAFT_REFUSAL_NOT_LEADER,
+    RAFT_REFUSAL_NOT_SERVING,   /* no entry of this term is committed yet (erratum to 4.1) */
+    RAFT_REFUSAL_CHANGING,      /* a change of membership is under way */
+    RAFT_REFUSAL_TRANSFERRING,  /* a transfer is under way */
+    RAFT_REFUSAL_CONFIGURATION, /* not a valid set of voters and learners, or no change */
+    RAFT_REFUSAL_LAGGING,       /* a new voter that is not a learner that has caught up */
+    RAFT_REFUSAL_TARGET,        /* to itself, or to one who is no voter */
+    RAFT_REFUSAL_FULL,          /* too much is uncommitted */
 };
 
 /* One action; the comment at its kind says which fields it uses. */
 struct raft_action {
     enum raft_action_kind kind;
     enum raft_role role;
+    enum raft_refusal refusal;
+    uint32_t first;
+    uint32_t count;
     uint64_t term;
     uint64_t index;
+    uint64_t epoch;
+    uint64_t round;
     uint64_t node_id;
-    uint64_t context;
+    const char *sentence;                      /* static */
+    const struct configuration *configuration; /* the core's; valid until the next step */
+    struct raft_snapshot snapshot;
+    struct raft_message message;
 };
 
-/* The most actions one step can give: one vote, one no-op, one commit, one role and one read. */
-enum { RAFT_ACTIONS_MAX = 8 };
+/*
+ * The most actions one step can give:
+ *   15 peers x (RAFT_SENDS_PER_STEP appends or a chunk + 1 heartbeat + 1 reopen)    60
+ *   a vote, a role, a truncation, an append, a no-op or configuration, a commit,
+ *   a confirmed round, a read's answer, a refusal, a transfer's end, a change's end  11
+ *   an answer                                                                        1
+ */
+enum {
+    RAFT_SENDS_PER_STEP = 2, /* of entries, to one peer; its answer brings the next */
+    RAFT_ACTIONS_MAX = (CONFIGURATION_MEMBERS_MAX - 1) * (RAFT_SENDS_PER_STEP + 2) + 12,
+};
 
 /* The actions of one step, in the order in which they are to be carried out. */
 struct raft_actions {
@@ -103,25 +202,69 @@ struct raft_actions {
     struct raft_action action[RAFT_ACTIONS_MAX];
 };
 
-/* What was found on disk at start. */
+/* A piece of the log in one term, for raft_create. */
+struct raft_term_run {
+    uint64_t first_index;
+    uint64_t term;
+};
+
+/* A configuration in the log or the snapshot, for raft_create. */
+struct raft_configuration_entry {
+    uint64_t index; /* of its entry, or of the snapshot that says so */
+    struct configuration configuration;
+};
+
+enum {
+    /* Terms whose place in the log is remembered.  A peer that has to go back further gets a
+     * snapshot.  Also what the log itself remembers. */
+    RAFT_TERM_RUNS_MAX = 1024,
+    /* Configurations in the log that are not known to be committed, and the one before them.  A
+     * leader has at most two at a time; a follower that is told of commits late may see more, and
+     * accepts no further entries behind the eighth before it knows of a commit. */
+    RAFT_CONFIGURATIONS_MAX = 8,
+};
+
+/* Limits and times, and what was found on disk at start. */
 struct raft_options {
-    uint64_t node_id;
-    struct configuration configuration; /* the latest in the log or the snapshot */
-    uint64_t term;                      /* from the vote file */
-    uint64_t voted_for;
-    uint64_t last_index; /* of the log */
-    uint64_t last_term;
-    uint64_t snapshot_index; /* applied and committed at least up to here */
-    uint64_t seed;
-    uint64_t election_timeout_ns; /* T; the time-out is drawn from [T, 2T) */
+    uint64_t node_id; /* not 0 */
+    uint64_t seed;    /* of the time-outs */
+    uint64_t now_ns;
+
+    uint64_t term;      /* from the vote file */
+    uint64_t voted_for; /* likewise; 0: nobody */
+
+    /* The log and the snapshot.  Entries (compacted_index, last_index] are in the log, durable. */
+    uint64_t compacted_index;
+    uint64_t compacted_term;       /* of the entry at compacted_index; 0 if that is 0 */
+    uint64_t last_index;           /* >= compacted_index */
+    struct raft_snapshot snapshot; /* what the machine was restored from: applied, committed */
+    const struct raft_term_run *term_runs; /* of the entries in the log, in order; may begin later
+                                              than the log if there were too many */
+    uint32_t term_run_count;
+    const struct raft_configuration_entry *configurations; /* ascending by index; the last one is
+                                        in force.  At least one: of the snapshot, or entry 1 */
+    uint32_t configuration_count;                          /* [1, RAFT_CONFIGURATIONS_MAX] */
+
+    uint64_t election_timeout_ns;   /* T: drawn anew from [T, 2T) each time */
+    uint64_t heartbeat_ns;          /* at most T / 2 */
+    uint32_t clock_drift_per_mille; /* two clocks' rates differ at most by so much: for leases */
+    uint32_t inflight_messages_max; /* APPENDs to a peer without an answer, [1, 256] */
+    uint64_t inflight_bytes_max;    /* their entries; one message may exceed it */
+    uint32_t message_bytes_max;     /* entries of one message; one entry may exceed it */
+    uint32_t snapshot_chunk_bytes;  /* of one SNAPSHOT message */
+    uint64_t uncommitted_bytes_max; /* proposals beyond are refused */
+    uint32_t window_entries;        /* power of two >= 256: of so many last entries the length is
+                                          remembered; also the most uncommitted ones of a leader */
 };
 
 struct raft;
 
 /*
- * Creates the core as a follower.  Allocates; nothing later does.
- * Errors: WEIR_EUNSUPPORTED for more than one member; WEIR_EINVAL if node_id is not a member, or
- * the vote file's term is below the log's; WEIR_ENOMEM.
+ * Creates the core as a follower.  Allocates all it will ever need; nothing later does.  `options`
+ * and what it points to may go afterwards.
+ * Errors, *out unchanged: WEIR_EINVAL if a number of the options is outside the range given at it,
+ * or the vote file's term is below the log's (the vote was lost: this node must not vote);
+ * WEIR_ENOMEM.
  */
 int raft_create(struct raft **out, const struct raft_options *options);
 void raft_destroy(struct raft *raft);
@@ -130,27 +273,61 @@ void raft_destroy(struct raft *raft);
 void raft_step(struct raft *raft, const struct raft_event *event, struct raft_actions *actions);
 
 /*
- * May `count` entries be appended now?  On 0 the caller appends them with *term at the indices
- * *first_index and up, and reports RAFT_EVENT_APPENDED.  Pure look; changes nothing.
- * Errors: WEIR_EAGAIN if this node is not a leader that may propose.
+ * May `count` entries of `length_bytes` in all be appended now?  On WEIR_OK the caller appends
+ * them with *term at the indices *first_index and up, and reports RAFT_EVENT_APPENDED.  Pure look;
+ * changes nothing.
+ * Errors: WEIR_EAGAIN if this node is not a leader, or its first entry of the term is not appended
+ * yet, or leadership is being transferred; WEIR_EFULL if more than uncommitted_bytes_max bytes or
+ * window_entries entries would be uncommitted (a proposal into an empty log always fits).
  */
-int raft_propose(const struct raft *raft, uint32_t count, uint64_t *first_index, uint64_t *term);
+int raft_propose(const struct raft *raft, uint32_t count, uint64_t length_bytes,
+                 uint64_t *first_index, uint64_t *term);
 
-/* Role, term, leader as far as known (node id, 0: unknown), and how far the log is committed and
- * long.  Pure looks; owner's thread. */
+/* Pure looks; owner's thread. */
 enum raft_role raft_role(const struct raft *raft);
 uint64_t raft_term(const struct raft *raft);
-uint64_t raft_leader(const struct raft *raft);
+uint64_t raft_leader(const struct raft *raft); /* node id, as far as known; 0: unknown */
 uint64_t raft_commit_index(const struct raft *raft);
 uint64_t raft_last_index(const struct raft *raft);
+uint64_t raft_log_epoch(const struct raft *raft);
 
-/* True once an entry of the leader's own term is committed: reads may be confirmed. */
+/* The configuration in force: the last one in the log, committed or not (4.1). */
+const struct configuration *raft_configuration(const struct raft *raft);
+
+/* True once an entry of the leader's own term is committed. */
 bool raft_serving(const struct raft *raft);
 
 /* When the next RAFT_EVENT_TICK is due at the latest; UINT64_MAX: never. */
 uint64_t raft_deadline_ns(const struct raft *raft);
 
-/* Asserts the invariants of the state; cheap.  Called by every step in tests and debug builds. */
+/* True if the snapshot up to index is being sent to a peer.  Pure look. */
+bool raft_snapshot_needed(const struct raft *raft, uint64_t index);
+
+/* The lowest index that a peer may still be sent from the log; what is before may be compacted
+ * without making any peer that answers need a snapshot.  Of a leader; otherwise UINT64_MAX. */
+uint64_t raft_needed_index(const struct raft *raft);
+
+/* What the leader knows of one peer, for status and tests. */
+struct raft_peer_status {
+    uint64_t node_id;
+    uint64_t match_index;
+    uint64_t next_index;
+    uint64_t answered_ns; /* when it last answered; 0: not in this term */
+    uint32_t inflight_messages;
+    const char *state; /* "probe", "replicate", "snapshot" */
+};
+
+/* Writes at most `capacity` peers and returns their number; 0 unless leader.  Pure look. */
+uint32_t raft_peers(const struct raft *raft, struct raft_peer_status *out, uint32_t capacity);
+
+/* Asserts the invariants of the state; costs as much as a look at every peer and run.  Every step
+ * does so by itself in debug builds and tests (RAFT_CHECK_EVERY_STEP). */
 void raft_check(const struct raft *raft);
+
+/* Names for people; never NULL. */
+const char *raft_role_name(enum raft_role role);
+const char *raft_event_kind_name(enum raft_event_kind kind);
+const char *raft_action_kind_name(enum raft_action_kind kind);
+const char *raft_refusal_name(enum raft_refusal refusal);
 
 #endif

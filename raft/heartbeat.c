@@ -1,0 +1,148 @@
+/*
+ * Heartbeats, and what a leader looks after at each of them.
+ *
+ * Happy path: every heartbeat interval each peer gets a HEARTBEAT, on the control path, which no
+ * load of entries can delay; the answers confirm leadership (for reads, leases and the leader
+ * itself), and wake a transfer of entries that a lost message has stalled.
+ *
+ * Failure modes: no quorum answers for T: somebody else may lead already, so we step down
+ * (check-quorum, 6.2).  Heartbeats pass, entries do not: after 2 T without a commit the data
+ * connections are opened anew, after 4 T we step down; a follower would never notice.
+ *
+ * A HEARTBEAT names an entry that the leader knows to be durable on this peer.  So what it says of
+ * commits holds for this log, and a peer that has lost its log is noticed.
+ */
+
+#include "raft/raft_internal.h"
+
+void raft_heartbeat(struct raft *raft, struct raft_actions *actions) {
+    ASSERT(raft->role == RAFT_LEADER);
+    uint32_t count = raft_members(raft)->member_count;
+    for (uint32_t i = 0; i < count; i++) {
+        if (i == raft->self) {
+            continue;
+        }
+        struct progress *peer = &raft->peers[i];
+        struct raft_message *message =
+            raft_send(raft, actions, RAFT_MESSAGE_HEARTBEAT, peer->node_id);
+        message->session = peer->session;
+        message->round = raft->round;
+        message->commit = raft->commit_index;
+        uint64_t term;
+        if (terms_at(&raft->terms, peer->match, &term)) {
+            message->previous_index = peer->match;
+            message->previous_term = term;
+        }
+    }
+}
+
+/* When a quorum was last heard, counting ourselves as heard now. */
+static uint64_t quorum_heard_ns(const struct raft *raft) {
+    const struct configuration *configuration = raft_members(raft);
+    uint64_t values[CONFIGURATION_MEMBERS_MAX];
+    for (uint32_t i = 0; i < configuration->member_count; i++) {
+        uint64_t answered_ns = raft->peers[i].answered_ns;
+        values[i] = i == raft->self                       ? raft->now_ns
+                    : answered_ns > raft->leader_since_ns ? answered_ns
+                                                          : raft->leader_since_ns;
+    }
+    return quorum_value(configuration, values);
+}
+
+/* Entries do not get through: opens their connections anew.  False if it is time to step down. */
+static bool clogged_look(struct raft *raft, struct raft_actions *actions) {
+    uint64_t stuck_ns = raft->now_ns - raft->commit_moved_ns;
+    if (raft->last_index == raft->commit_index ||
+        stuck_ns < RAFT_CLOGGED_REOPEN * raft->election_timeout_ns) {
+        return true;
+    }
+    if (stuck_ns >= RAFT_CLOGGED_STEP_DOWN * raft->election_timeout_ns) {
+        return false;
+    }
+    if (!raft->reopened) {
+        raft->reopened = true;
+        uint32_t count = raft_members(raft)->member_count;
+        for (uint32_t i = 0; i < count; i++) {
+            if (i != raft->self && raft->peers[i].match < raft->last_index) {
+                raft_action_add(actions, RAFT_ACTION_REOPEN)->node_id = raft->peers[i].node_id;
+            }
+        }
+    }
+    return true;
+}
+
+void raft_leader_tick(struct raft *raft, struct raft_actions *actions) {
+    if (raft->now_ns < raft->heartbeat_due_ns) {
+        return;
+    }
+    raft->heartbeat_due_ns = raft->now_ns + raft->heartbeat_ns;
+    if (raft_members(raft)->member_count == 1 && raft->self == 0) {
+        return; /* nobody to look after */
+    }
+    if (raft->now_ns - quorum_heard_ns(raft) >= raft->election_timeout_ns ||
+        !clogged_look(raft, actions)) {
+        raft_become_follower(raft, raft->term, 0, actions);
+        return;
+    }
+    if (raft->transfer_target != 0 && raft->now_ns >= raft->transfer_due_ns) {
+        raft_transfer_fail(raft, actions);
+    }
+    raft_round_begin(raft);
+    raft_heartbeat(raft, actions);
+    uint32_t count = raft_members(raft)->member_count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct progress *peer = &raft->peers[i];
+        if (i != raft->self && peer->state == PROGRESS_SNAPSHOT && peer->chunk_sent &&
+            raft->now_ns - peer->chunk_sent_ns >= raft->election_timeout_ns) {
+            peer->chunk_sent = false; /* lost: again */
+            raft_snapshot_send(raft, peer, actions);
+        }
+    }
+}
+
+void raft_on_heartbeat(struct raft *raft, const struct raft_message *message,
+                       struct raft_actions *actions) {
+    if (!raft_follow(raft, message, actions)) {
+        return;
+    }
+    bool granted = raft_log_has(raft, message->previous_index, message->previous_term);
+    if (granted && !raft->installing) {
+        if (message->previous_index > raft->verified_index) {
+            raft->verified_index = message->previous_index;
+        }
+        raft_follower_commit(raft, message->commit, actions);
+    }
+    struct raft_message *answer =
+        raft_send(raft, actions, RAFT_MESSAGE_HEARTBEAT_ANSWER, message->from);
+    answer->session = message->session;
+    answer->round = message->round;
+    answer->granted = granted;
+    raft->promised_ns = raft->now_ns;
+}
+
+void raft_peer_answered(struct raft *raft, struct progress *peer, uint64_t round,
+                        struct raft_actions *actions) {
+    peer->answered_ns = raft->now_ns;
+    if (round > peer->round && round <= raft->round) {
+        peer->round = round;
+        raft_rounds_advance(raft, actions);
+    }
+}
+
+void raft_on_heartbeat_answer(struct raft *raft, const struct raft_message *message,
+                              struct raft_actions *actions) {
+    struct progress *peer = raft_peer(raft, message->from);
+    if (peer == NULL || message->session != peer->session) {
+        return;
+    }
+    raft_peer_answered(raft, peer, message->round, actions);
+    if (!message->granted && peer->state != PROGRESS_SNAPSHOT) {
+        /* It has lost what it had reported as durable.  It must not count for it again; whether
+         * it may take part at all, its identity decides. */
+        progress_begin(peer, peer->node_id, peer->incarnation, ++raft->session,
+                       raft->last_index + 1, raft->now_ns);
+    } else {
+        progress_heard(peer);
+    }
+    raft_replicate_to(raft, peer, actions);
+}
