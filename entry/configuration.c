@@ -12,8 +12,6 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
-#include <stdbool.h>
-
 /* Offsets within one member. */
 enum {
     MEMBER_NODE_ID = 0,
@@ -22,9 +20,12 @@ enum {
     MEMBER_RESERVED = 17,
 };
 #define ROLES_ALL (CONFIGURATION_VOTER | CONFIGURATION_OUTGOING | CONFIGURATION_LEARNER)
+#define FLAGS_ALL ((uint32_t)CONFIGURATION_LEASES)
 
-static bool configuration_is_valid(const struct configuration *configuration) {
+bool configuration_valid(const struct configuration *configuration) {
     if (configuration->member_count < 1 || configuration->member_count > CONFIGURATION_MEMBERS_MAX)
+        return false;
+    if ((configuration->flags & ~FLAGS_ALL) != 0)
         return false;
     bool has_voter = false;
     uint64_t previous_id = 0;
@@ -47,11 +48,12 @@ uint32_t configuration_bytes(const struct configuration *configuration) {
 }
 
 uint32_t configuration_write(uint8_t *out, const struct configuration *configuration) {
-    ASSERT(configuration_is_valid(configuration));
+    ASSERT(configuration_valid(configuration));
     const uint32_t length_bytes = configuration_bytes(configuration);
     memset(out, 0, length_bytes);
     bytes_put_u16(out, CONFIGURATION_VERSION);
     bytes_put_u16(out + 2, (uint16_t)configuration->member_count);
+    bytes_put_u32(out + 4, configuration->flags);
     uint8_t *member = out + CONFIGURATION_HEADER_BYTES;
     for (uint32_t i = 0; i < configuration->member_count; i++) {
         bytes_put_u64(member + MEMBER_NODE_ID, configuration->members[i].node_id);
@@ -66,11 +68,11 @@ int configuration_read(const uint8_t *body, size_t length_bytes, struct configur
     if (length_bytes < CONFIGURATION_HEADER_BYTES)
         return WEIR_EINVAL;
     const uint32_t member_count = bytes_get_u16(body + 2);
-    if (bytes_get_u16(body) != CONFIGURATION_VERSION || bytes_get_u32(body + 4) != 0 ||
-        member_count > CONFIGURATION_MEMBERS_MAX)
+    if (bytes_get_u16(body) != CONFIGURATION_VERSION || member_count > CONFIGURATION_MEMBERS_MAX)
         return WEIR_EINVAL;
 
-    struct configuration configuration = {.member_count = member_count};
+    struct configuration configuration = {.member_count = member_count,
+                                          .flags = bytes_get_u32(body + 4)};
     if (length_bytes != configuration_bytes(&configuration))
         return WEIR_EINVAL;
     const uint8_t *member = body + CONFIGURATION_HEADER_BYTES;
@@ -86,7 +88,7 @@ int configuration_read(const uint8_t *body, size_t length_bytes, struct configur
         }
         member += CONFIGURATION_MEMBER_BYTES;
     }
-    if (!configuration_is_valid(&configuration))
+    if (!configuration_valid(&configuration))
         return WEIR_EINVAL;
     *out = configuration;
     return 0;

@@ -14,14 +14,16 @@
  *   offset  size  field
  *        0     2  version (1)
  *        2     2  member count, [1, CONFIGURATION_MEMBERS_MAX]
- *        4     4  reserved (0)
+ *        4     4  flags, enum configuration_flag
  *        8  32*n  members, sorted by id:
  *                   u64 node id (not 0), u64 incarnation, u8 roles, 15 bytes reserved (0)
  *
- * Valid if and only if: ids are strictly ascending and not 0, roles are a non-empty subset of the
- * three bits, a learner is not an incoming voter, and at least one member is an incoming voter.
+ * Valid if and only if: no flag is unknown, ids are strictly ascending and not 0, roles are a
+ * non-empty subset of the three bits, a learner is not an incoming voter, and at least one member
+ * is an incoming voter.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +43,13 @@ enum configuration_role {
     CONFIGURATION_LEARNER = 4,
 };
 
+/* What all members agree on beside their roles. */
+enum configuration_flag {
+    /* Leases may serve reads; so a voter grants nothing for an election time-out after its last
+     * answer to a leader, and after its own start. */
+    CONFIGURATION_LEASES = 1,
+};
+
 struct configuration_member {
     uint64_t node_id;     /* not 0 */
     uint64_t incarnation; /* 0: not yet known */
@@ -49,8 +58,12 @@ struct configuration_member {
 
 struct configuration {
     uint32_t member_count;
+    uint32_t flags;                                                 /* enum configuration_flag */
     struct configuration_member members[CONFIGURATION_MEMBERS_MAX]; /* sorted by id */
 };
+
+/* True if it is valid as said above.  Pure; any thread. */
+bool configuration_valid(const struct configuration *configuration);
 
 /* Bytes that configuration_write will write. */
 uint32_t configuration_bytes(const struct configuration *configuration);

@@ -50,6 +50,37 @@ static void its_bytes_are_the_documented_ones(void **state) {
     }
 }
 
+static void flags_are_kept(void **state) {
+    (void)state;
+    struct configuration with_leases = three;
+    with_leases.flags = CONFIGURATION_LEASES;
+    uint8_t bytes[CONFIGURATION_BYTES_MAX];
+    struct configuration back;
+    const uint32_t length = configuration_write(bytes, &with_leases);
+    assert_int_equal(bytes_get_u32(bytes + 4), 1);
+    assert_int_equal(configuration_read(bytes, length, &back), 0);
+    assert_int_equal(back.flags, CONFIGURATION_LEASES);
+    bytes_put_u32(bytes + 4, 0);
+    assert_int_equal(configuration_read(bytes, length, &back), 0);
+    assert_int_equal(back.flags, 0);
+}
+
+static void what_is_not_valid_is_told_before_it_is_written(void **state) {
+    (void)state;
+    assert_true(configuration_valid(&three));
+    struct configuration wrong = three;
+    wrong.flags = 2;
+    assert_false(configuration_valid(&wrong));
+    wrong = three;
+    wrong.members[1].node_id = 1;
+    assert_false(configuration_valid(&wrong));
+    wrong = three;
+    wrong.member_count = CONFIGURATION_MEMBERS_MAX + 1;
+    assert_false(configuration_valid(&wrong));
+    wrong.member_count = 0;
+    assert_false(configuration_valid(&wrong));
+}
+
 static void a_member_is_found_by_its_id(void **state) {
     (void)state;
     assert_ptr_equal(configuration_find(&three, 2), &three.members[1]);
@@ -69,8 +100,9 @@ static void what_is_not_a_configuration_is_refused(void **state) {
         {2, 2},           /* count does not fit the length */
         {2, 4},           /* likewise */
         {3, 1},           /* count above the maximum */
-        {4, 1},           /* reserved */
-        {7, 1},           /* reserved */
+        {4, 2},           /* unknown flag */
+        {4, 3},           /* unknown flag beside a known one */
+        {7, 1},           /* unknown flag */
         {8, 0},           /* id 0 */
         {8, 2},           /* ids not ascending: 2, 2 */
         {8, 3},           /* ids not ascending: 3, 2 */
@@ -120,6 +152,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_a_configuration_is_refused),
         cmocka_unit_test(a_configuration_without_a_voter_is_refused),
+        cmocka_unit_test(what_is_not_valid_is_told_before_it_is_written),
+        cmocka_unit_test(flags_are_kept),
         cmocka_unit_test(its_bytes_are_the_documented_ones),
         cmocka_unit_test(a_member_is_found_by_its_id),
     };
