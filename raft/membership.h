@@ -31,7 +31,7 @@ struct membership {
 void membership_init(struct membership *membership, const struct raft_configuration_entry *found,
                      uint32_t count);
 
-/* A snapshot was installed: only its configuration is left, or those after it if its log is kept. */
+/* A snapshot was installed, and nothing of the old log is left: only its configuration is. */
 void membership_install(struct membership *membership, uint64_t index,
                         const struct configuration *configuration);
 
@@ -54,10 +54,14 @@ uint64_t membership_index(const struct membership *membership);
 
 /*
  * What to append for a change from the one in force (simple) to `wanted` (VOTER and LEARNER only):
- * the joint configuration, or `wanted` itself if the voters stay the same.  Incarnations: of a
- * member of both, that of `wanted` unless it is 0.  The flags are those of `wanted`.  Returns
- * WEIR_EINVAL, nothing written, if `wanted` is not valid, is the same as the one in force, or both
- * together have more than CONFIGURATION_MEMBERS_MAX members.
+ * the joint configuration, or `wanted` itself if the voters stay the same.  A learner that is not
+ * wanted is gone at once.  Incarnations: of a member of both, that of `wanted` unless it is 0.  The
+ * flags are those of `wanted`.
+ *
+ * Errors, nothing written: WEIR_EINVAL if `wanted` is not valid or joint, or is the same as the one
+ * in force; if the joint one has more than CONFIGURATION_MEMBERS_MAX members; or if a voter of
+ * either changes its known incarnation (it would be counted for what its lost disk had promised:
+ * it has to be removed first, and to be added again later).
  */
 int membership_change(const struct configuration *current, const struct configuration *wanted,
                       struct configuration *next);

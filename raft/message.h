@@ -85,6 +85,7 @@ struct raft_snapshot {
  *   APPEND_ANSWER     session, round, granted; granted: match_index, durable and verified up to
  *                     here; not granted: previous_index of the refused message, and
  *                     hint_index, hint_term: the last place where the logs may still agree
+ *                     (a term of 0: it is not known)
  *   HEARTBEAT         session, round, previous_index (the leader's match of this peer),
  *                     previous_term, commit
  *   HEARTBEAT_ANSWER  session, round, granted: the log has that previous entry
@@ -125,11 +126,13 @@ enum raft_message_fault {
     RAFT_MESSAGE_FAULT_KIND,
     RAFT_MESSAGE_FAULT_MEMBER,  /* from or to is 0, or they are equal */
     RAFT_MESSAGE_FAULT_TERM,    /* 0, above RAFT_TERM_MAX, or a term inside above the message's */
-    RAFT_MESSAGE_FAULT_INDEX,   /* above RAFT_INDEX_MAX, or index and term not both 0 or neither */
+    RAFT_MESSAGE_FAULT_INDEX,   /* above RAFT_INDEX_MAX, or index and term not both 0 or neither,
+                                   or a refusal of what is before the first entry */
     RAFT_MESSAGE_FAULT_ENTRIES, /* too many; a term of 0, above the message's, or going back; a
                                    length of 0 */
     RAFT_MESSAGE_FAULT_CHUNK,   /* offset and length outside the snapshot's size, or no snapshot */
-    RAFT_MESSAGE_FAULT_CONFIGURATION, /* a SNAPSHOT without one, or one that is not valid */
+    RAFT_MESSAGE_FAULT_CONFIGURATION, /* a SNAPSHOT without one, or one that is not valid, there or
+                                         in an entry */
 };
 
 /*

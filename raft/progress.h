@@ -9,13 +9,16 @@
  *
  * State (transitions only in progress.c, in one table, asserted at every move):
  *
- *              granted answer                 needs what is compacted
- *   ┌───────► PROBE ──────────► REPLICATE ─────────────┐
- *   │  lost or │ ▲  refused         │                  ▼
- *   │  silence │ └──────────────────┘   ┌────────► SNAPSHOT
- *   └──────────┘   └──────── needs what is compacted    │
- *             ▲                                         │
- *             └────────── installed, or given up ───────┘
+ *                     granted
+ *         ┌───────┐ ────────────────► ┌───────────┐
+ *    ────►│ PROBE │                   │ REPLICATE │
+ *         └───────┘ ◄──────────────── └───────────┘
+ *           │   ▲    refused, or lost       │
+ *           │   │                           │ needs what is compacted
+ *           │   │ installed, or given up    ▼
+ *           │   └──────────────────── ┌──────────┐
+ *           └───────────────────────► │ SNAPSHOT │
+ *             needs what is compacted └──────────┘
  *
  *   PROBE      it is not known where the logs agree: one message at a time, the next one only
  *              after an answer or a heartbeat's answer (so that a lost message is repeated)
@@ -25,7 +28,9 @@
  *
  * In flight.  A ring of the last index of each APPEND under way and its bytes.  An answer for
  * match m frees every message that ends at or before m.  A heartbeat's answer while the ring is
- * full frees the first one, so that a lost message does not stall the peer for ever.
+ * full frees the first one, so that a lost message does not stall the peer for ever.  And if the
+ * last message was lost, none behind it tells: so after a heartbeat's answer, while something is
+ * not granted yet, an APPEND without entries asks whether all that was sent has arrived.
  *
  * Session: see raft/message.h.  Owner: the core.  The ring's memory is given at creation.
  */
@@ -47,11 +52,10 @@ struct progress {
     uint64_t match;
     uint64_t next;
     uint64_t round;          /* the latest confirmed by it */
-    uint64_t answered_ns;    /* when its last answer of this term came; 0: none yet */
-    uint64_t commit_sent;    /* the commit index of the last message to it */
+    uint64_t began_ns;       /* when this session began */
+    uint64_t answered_ns;    /* when its last answer of this session came; 0: none yet */
     bool probe_sent;         /* PROBE: waiting for the answer */
-    bool recently_active;    /* answered since the last check of the quorum */
-    uint64_t snapshot_index; /* SNAPSHOT: of the one being sent */
+    uint64_t snapshot_index; /* SNAPSHOT: of the one being sent; otherwise 0 */
     uint64_t snapshot_term;  /* these two: set and read by snapshot.c */
     uint64_t snapshot_size_bytes;
     uint64_t snapshot_offset; /* SNAPSHOT: the next byte to send */
@@ -68,38 +72,43 @@ struct progress {
 void progress_begin(struct progress *progress, uint64_t node_id, uint64_t incarnation,
                     uint32_t session, uint64_t next, uint64_t now_ns);
 
-/* It needs a snapshot: from PROBE or REPLICATE. */
+/* It needs a snapshot: from PROBE or REPLICATE.  snapshot_index > match. */
 void progress_snapshot(struct progress *progress, uint64_t snapshot_index);
 
-/* Back to PROBE, from any state, at match + 1 or (after a snapshot) behind it. */
+/* Back to PROBE, from any state: from REPLICATE at match + 1, from SNAPSHOT behind the snapshot.
+ * In PROBE already: the message that was waited for is lost, and `next` stays. */
 void progress_probe(struct progress *progress);
 
 /*
  * It has granted: durable and equal up to `match`.  Raises match and next, frees what is in
  * flight, and moves PROBE to REPLICATE (and SNAPSHOT to PROBE if `match` reaches the snapshot).
- * True if match rose.  An old answer changes nothing.
+ * True if match rose.  An old answer, of a match not above ours, changes nothing (but in PROBE one
+ * that reaches next - 1 is what was waited for).
  */
 bool progress_granted(struct progress *progress, uint64_t match);
 
 /*
  * It refused the message with `previous`, and the logs agree at most up to `agree` (from the
  * hint).  Back to PROBE at max(match, min(agree, previous - 1)) + 1.  False, and nothing changed,
- * if the refusal is old: about a message before match, or not the one being probed.
+ * if the refusal is old: about a message at or before match, or not the one being probed.
+ * previous >= 1.
  */
 bool progress_refused(struct progress *progress, uint64_t previous, uint64_t agree);
 
-/* An APPEND with the entries up to last_index was put out. */
+/* An APPEND with `entry_count` entries from `next` on, up to last_index, was put out.  In PROBE and
+ * REPLICATE, after progress_may_send; without entries in REPLICATE at any time. */
 void progress_sent(struct progress *progress, uint64_t last_index, uint32_t entry_count,
                    uint64_t bytes);
 
-/* The last APPEND ended at index: what was said to be sent behind it was not. */
+/* An APPEND ended at index: what was said to be sent behind it, also in later ones, was not. */
 void progress_shortened(struct progress *progress, uint64_t index);
 
 /* May an APPEND be put out now? */
 bool progress_may_send(const struct progress *progress, uint64_t inflight_bytes_max);
 
-/* A heartbeat was answered: see "In flight" and PROBE. */
-void progress_heard(struct progress *progress);
+/* A heartbeat was answered: see "In flight" and PROBE.  True if an APPEND without entries should
+ * ask, unless one with entries is put out now. */
+bool progress_heard(struct progress *progress);
 
 /* "probe", "replicate", "snapshot". */
 const char *progress_state_name(enum progress_state state);

@@ -34,7 +34,8 @@ void terms_reset(struct terms *terms, uint64_t base_index, uint64_t base_term);
 /* `count` more entries of a term, not below the last one's, behind the last. */
 void terms_append(struct terms *terms, uint64_t count, uint64_t term);
 
-/* Removes what is after index, [base_index, last_index]. */
+/* Removes what is after index, [base_index, last_index].  Its term is known (where it was forgotten,
+ * terms_reset with the term that a leader names). */
 void terms_truncate(struct terms *terms, uint64_t index);
 
 /* The base moves up to index, [base_index, last_index], of a known term. */
@@ -47,7 +48,8 @@ bool terms_at(const struct terms *terms, uint64_t index, uint64_t *term);
 /* Of the last entry, or the base. */
 uint64_t terms_last(const struct terms *terms);
 
-/* The largest known index <= `index` whose term is <= `term`; the base if there is none. */
+/* The largest known index <= `index` whose term is <= `term`; the base, even if that is above, if
+ * there is none. */
 uint64_t terms_last_not_above(const struct terms *terms, uint64_t index, uint64_t term);
 
 /* Asserts the invariants. */

@@ -5,7 +5,8 @@
  * How long the last entries are.
  *
  * For limits in bytes (a message, what is in flight to a peer, what is uncommitted) the core
- * remembers the running sum of lengths of the last `capacity` entries, in a ring by index:
+ * remembers running sums of the lengths of the last entries, `capacity` of them, in a ring by
+ * index, and so the lengths of the last capacity - 1:
  *
  *   sum[i] - sum[j] = bytes of the entries (j, i],   first_known <= j <= i <= last
  *
@@ -36,11 +37,13 @@ void window_append(struct window *window, uint32_t length_bytes);
 /* Removes what is after index.  What was known before stays known. */
 void window_truncate(struct window *window, uint64_t index);
 
-/* Bytes of the entries (after, index].  False if that is not known. */
+/* Bytes of the entries (after, index], after <= index <= last.  False, and nothing written, if that
+ * is not known. */
 bool window_bytes(const struct window *window, uint64_t after, uint64_t index, uint64_t *bytes);
 
 /*
- * How many entries from `first` on, at most `count_max` and up to the last, have together at most
+ * How many entries from `first` on, at most `count_max` and up to the last (first <= last + 1),
+ * have together at most
  * `bytes_max`; at least 1 if there is one.  *bytes is their sum; if the lengths are not known,
  * the number is as limited by count_max alone and *bytes is bytes_max.
  */
