@@ -82,10 +82,17 @@ static bool append_noop(struct replicate_shard *shard) {
                                   .term = term,
                                   .log_time_ms =
                                       replicate_log_time(shard, io_monotonic_ns(shard->io))};
-    struct raft_event event = {.kind = RAFT_EVENT_APPENDED, .term = term};
-    event.index = log_append(shard->log, &header);
-    replicate_step(shard, &event);
+    replicate_append(shard, &header);
     return true;
+}
+
+uint64_t replicate_append(struct replicate_shard *shard, const struct entry_header *header) {
+    uint64_t index = log_append(shard->log, header);
+    struct raft_entry entry = {.term = header->term, .length_bytes = header->length_bytes};
+    struct raft_event event = {.kind = RAFT_EVENT_APPENDED, .entries = &entry, .entry_count = 1};
+    replicate_step(shard, &event);
+    ASSERT(raft_last_index(shard->raft) == index);
+    return index;
 }
 
 static void on_role(struct replicate_shard *shard, const struct raft_action *action) {
@@ -103,13 +110,13 @@ static void carry_out(struct replicate_shard *shard, const struct raft_actions *
         const struct raft_action *action = &actions->action[i];
         switch (action->kind) {
         case RAFT_ACTION_STORE_VOTE: {
-            struct vote_record record = {.term = action->term, .voted_for = action->node_id};
-            vote_store(shard->vote, &record);
+            shard->vote_storing =
+                (struct vote_record){.term = action->term, .voted_for = action->node_id};
+            vote_store(shard->vote, &shard->vote_storing);
             break;
         }
         case RAFT_ACTION_APPEND_NOOP:
-            shard->noop_term = action->term;
-            append_noop(shard);
+            shard->noop_term = action->term; /* appended later in this poll */
             break;
         case RAFT_ACTION_ROLE: on_role(shard, action); break;
         case RAFT_ACTION_COMMIT:
@@ -117,14 +124,18 @@ static void carry_out(struct replicate_shard *shard, const struct raft_actions *
             break; /* replicate_hand_on reads it from the core */
         case RAFT_ACTION_READ_READY:
         case RAFT_ACTION_READ_FAILED: UNREACHABLE("reads are asked for in replicate_order.c");
+        case RAFT_ACTION_CONFIGURED:
+            log_info("configured", "index=%lu members=%u", action->index,
+                     action->configuration->member_count);
+            break;
+        default: UNREACHABLE("a group of one has no peers, and nobody asks for a change of it");
         }
     }
 }
 
 void replicate_step(struct replicate_shard *shard, const struct raft_event *event) {
-    struct raft_actions actions;
-    raft_step(shard->raft, event, &actions);
-    carry_out(shard, &actions);
+    raft_step(shard->raft, event, &shard->actions);
+    carry_out(shard, &shard->actions);
 }
 
 /* ---- what happened outside ----------------------------------------------------------------- */
@@ -145,7 +156,8 @@ static uint32_t take_completions(struct replicate_shard *shard) {
                                       "more; check the disk, then start again");
             } else if (stored) {
                 struct raft_event event = {.kind = RAFT_EVENT_VOTE_STORED,
-                                           .term = raft_term(shard->raft)};
+                                           .term = shard->vote_storing.term,
+                                           .node_id = shard->vote_storing.voted_for};
                 replicate_step(shard, &event);
             }
         } else {
@@ -166,7 +178,7 @@ static void tell_stored(struct replicate_shard *shard) {
     if (durable > shard->stored) {
         shard->stored = durable;
         struct raft_event event = {
-            .kind = RAFT_EVENT_STORED, .index = durable, .term = log_term(shard->log, durable)};
+            .kind = RAFT_EVENT_STORED, .index = durable, .epoch = raft_log_epoch(shard->raft)};
         replicate_step(shard, &event);
     }
 }
@@ -385,80 +397,6 @@ static int replicate_init(void **out, const struct stage_environment *environmen
     shard->catch_up = memory;
     *out = shard;
     return WEIR_OK;
-}
-
-/* What the log tells while it is verified: the genesis record. */
-static void on_entry(void *context, const uint8_t *entry) {
-    struct replicate_shard *shard = context;
-    if (entry_header_read(entry).kind == ENTRY_GENESIS) {
-        shard->genesis = entry_genesis_read(entry + ENTRY_HEADER_BYTES);
-        shard->has_genesis = true;
-    }
-}
-
-/* Where the log's verification stands: whoever started the pipeline may want to show it. */
-static void on_progress(void *context, uint64_t bytes_done, uint64_t bytes_total) {
-    const struct replicate_options *options = ((struct replicate_shard *)context)->options;
-    if (options->progress != NULL) {
-        options->progress(options->context, bytes_done, bytes_total);
-    }
-}
-
-static int replicate_start(void *state, struct error_text *error) {
-    struct replicate_shard *shard = state;
-    const struct node_options *options = shard->node->options;
-    const struct node_recovery *recovery = &shard->node->recovery;
-    shard->has_genesis = recovery->has_genesis;
-    shard->genesis = recovery->genesis;
-    /* The log's, two writes of the vote, one timer that may be replaced while it is due. */
-    int result = io_port_create(shard->io, &shard->port, LOG_OPERATIONS_MAX + 8);
-    if (result != WEIR_OK) {
-        error_text_set(error, "no memory for the replicate stage");
-        return result;
-    }
-    result = io_directory_open(shard->io, options->data_directory, false, &shard->directory, error);
-    if (result != WEIR_OK) {
-        return result;
-    }
-    struct vote_record record;
-    result = vote_open(&shard->vote, shard->io, shard->port, shard->directory, &options->identity,
-                       &record, error);
-    if (result != WEIR_OK) {
-        return result;
-    }
-    struct log_start start = {.tail = recovery->tail};
-    result = log_open(&shard->log, shard->io, shard->port, shard->directory, &options->identity,
-                      &start, &options->log, on_progress, on_entry, shard, error);
-    if (result != WEIR_OK) {
-        return result;
-    }
-    struct raft_options raft_options = {
-        .node_id = options->identity.node_id,
-        .configuration = recovery->configuration.member_count > 0 ? recovery->configuration
-                                                                  : options->identity.members,
-        .term = record.term,
-        .voted_for = record.voted_for,
-        .last_index = log_last_index(shard->log),
-        .last_term = log_tail(shard->log)->term,
-        .snapshot_index = recovery->tail.index,
-    };
-    result = raft_create(&shard->raft, &raft_options);
-    if (result == WEIR_EUNSUPPORTED) {
-        error_text_set(error,
-                       "this cluster has %u members, and replication between members is "
-                       "not there yet: use a data directory of a cluster of one",
-                       raft_options.configuration.member_count);
-    } else if (result != WEIR_OK) {
-        error_text_set(error,
-                       "term and vote (term %lu) do not fit the log (last term %lu) in %s: "
-                       "run 'weir inspect'",
-                       record.term, raft_options.last_term, options->data_directory);
-    }
-    shard->handed = recovery->tail.index;
-    shard->applied = recovery->tail.index;
-    shard->stored = log_durable_index(shard->log);
-    shard->compacted = recovery->tail.index;
-    return result;
 }
 
 static void replicate_fini(void *state) {

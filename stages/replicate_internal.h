@@ -37,6 +37,8 @@ struct replicate_shard {
     struct ring *from_apply;
 
     struct raft *raft;
+    struct raft_actions actions; /* of the step under way */
+    struct vote_record vote_storing;
     struct log *log;
     struct vote_file *vote;
     int32_t directory;
@@ -85,8 +87,17 @@ void replicate_pass_batch(struct replicate_shard *shard, struct batch *batch, co
 /* Final: fails the node and answers everything that waits. */
 void replicate_fail(struct replicate_shard *shard, const char *sentence);
 
+/* Appends the entry whose body was written into the reserved place, and tells the core.  Returns
+ * its index. */
+uint64_t replicate_append(struct replicate_shard *shard, const struct entry_header *header);
+
 /* Runs the core with one event and carries its actions out. */
 void replicate_step(struct replicate_shard *shard, const struct raft_event *event);
+
+/* ---- replicate_start.c ----------------------------------------------------------------------- */
+
+/* stage.start: opens vote file and log, and creates the core. */
+int replicate_start(void *state, struct error_text *error);
 
 /* ---- replicate_order.c: the one order ------------------------------------------------------- */
 

@@ -94,7 +94,12 @@ static enum propose_result propose(struct replicate_shard *shard, struct batch *
     uint64_t term;
     uint32_t length_bytes = ENTRY_HEADER_BYTES + batch->write_entry_bytes;
     ASSERT(batch->write_count > 0 && batch->write_count <= UINT16_MAX);
-    if (shard->failed || raft_propose(shard->raft, 1, &index, &term) != WEIR_OK) {
+    int result =
+        shard->failed ? WEIR_EAGAIN : raft_propose(shard->raft, 1, length_bytes, &index, &term);
+    if (result == WEIR_EFULL) {
+        return PROPOSE_STALLED; /* until some of it is committed */
+    }
+    if (result != WEIR_OK) {
         writes_answer(batch, FATE_REFUSED, REFUSAL_NOT_LEADER);
         return PROPOSE_REFUSED;
     }
@@ -126,11 +131,9 @@ static enum propose_result propose(struct replicate_shard *shard, struct batch *
                                   .command_count = (uint16_t)batch->write_count,
                                   .term = term,
                                   .log_time_ms = replicate_log_time(shard, now_ns)};
-    batch->index = log_append(shard->log, &header);
+    batch->index = replicate_append(shard, &header);
     batch->term = term;
     ASSERT(batch->index == index);
-    struct raft_event event = {.kind = RAFT_EVENT_APPENDED, .index = index, .term = term};
-    replicate_step(shard, &event);
     return PROPOSED;
 }
 
@@ -168,10 +171,11 @@ static void note(struct replicate_shard *shard, struct batch *batch,
 /* The core's word on a batch that reads: of one member it is given at once. */
 static bool reads_confirmed(struct replicate_shard *shard) {
     struct raft_event event = {.kind = RAFT_EVENT_READ};
-    struct raft_actions actions;
-    raft_step(shard->raft, &event, &actions);
-    ASSERT(actions.count == 1);
-    return actions.action[0].kind == RAFT_ACTION_READ_READY;
+    struct raft_actions *actions = &shard->actions;
+    raft_step(shard->raft, &event, actions);
+    ASSERT(actions->count == 1);
+    ASSERT(actions->action[0].kind != RAFT_ACTION_READ_WAIT); /* there is nobody to wait for */
+    return actions->action[0].kind == RAFT_ACTION_READ_READY;
 }
 
 bool replicate_take(struct replicate_shard *shard, struct batch *batch, uint64_t now_ns) {

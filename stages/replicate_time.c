@@ -63,7 +63,7 @@ bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns, uint64
     }
     uint64_t index;
     uint64_t term;
-    if (raft_propose(shard->raft, 1, &index, &term) != WEIR_OK ||
+    if (raft_propose(shard->raft, 1, ENTRY_HEADER_BYTES, &index, &term) != WEIR_OK ||
         log_reserve(shard->log, ENTRY_HEADER_BYTES, true) == NULL) {
         *due_ns = now_ns; /* try again soon */
         return false;
@@ -73,9 +73,7 @@ bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns, uint64
                                   .version = ENTRY_VERSION,
                                   .term = term,
                                   .log_time_ms = replicate_log_time(shard, now_ns)};
-    uint64_t appended = log_append(shard->log, &header);
+    uint64_t appended = replicate_append(shard, &header);
     ASSERT(appended == index);
-    struct raft_event event = {.kind = RAFT_EVENT_APPENDED, .index = appended, .term = term};
-    replicate_step(shard, &event);
     return true;
 }

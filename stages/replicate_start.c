@@ -1,0 +1,178 @@
+/*
+ * The start of the replicate stage: from what is on disk to a core that may begin.
+ *
+ * Happy path: the vote file is read, the log verified from the snapshot on; what it tells on the
+ * way (terms, configurations, the genesis record) is what the core is created from.
+ *
+ * Failure modes: each error says what was found where; nothing was changed by then.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "stages/replicate_internal.h"
+
+enum {
+    /* Between members; a group of one has no use for them. */
+    REPLICATE_ELECTION_TIMEOUT_NS = 200 * 1000 * 1000,
+    REPLICATE_HEARTBEAT_NS = REPLICATE_ELECTION_TIMEOUT_NS / 10,
+    REPLICATE_INFLIGHT_MESSAGES = 64,
+    /* More than the uncommitted entries there can be: one for each batch. */
+    REPLICATE_WINDOW_ENTRIES = 65536,
+};
+
+/* What the log tells while it is verified: terms, configurations, the genesis record. */
+struct recovered {
+    struct replicate_shard *shard;
+    uint32_t run_count;
+    uint32_t configuration_count;
+    struct raft_term_run runs[RAFT_TERM_RUNS_MAX];
+    struct raft_configuration_entry configurations[RAFT_CONFIGURATIONS_MAX];
+};
+
+static void configuration_found(struct recovered *recovered, uint64_t index,
+                                const struct configuration *configuration) {
+    if (recovered->configuration_count == RAFT_CONFIGURATIONS_MAX) {
+        /* So many were never uncommitted at once: the oldest is. */
+        memmove(&recovered->configurations[0], &recovered->configurations[1],
+                (RAFT_CONFIGURATIONS_MAX - 1) * sizeof(recovered->configurations[0]));
+        recovered->configuration_count--;
+    }
+    recovered->configurations[recovered->configuration_count++] =
+        (struct raft_configuration_entry){.index = index, .configuration = *configuration};
+}
+
+static void on_entry(void *context, const uint8_t *entry) {
+    struct recovered *recovered = context;
+    struct entry_header header = entry_header_read(entry);
+    if (recovered->run_count == 0 ||
+        recovered->runs[recovered->run_count - 1].term != header.term) {
+        if (recovered->run_count == RAFT_TERM_RUNS_MAX) {
+            memmove(&recovered->runs[0], &recovered->runs[1],
+                    (RAFT_TERM_RUNS_MAX - 1) * sizeof(recovered->runs[0]));
+            recovered->run_count--;
+        }
+        recovered->runs[recovered->run_count++] =
+            (struct raft_term_run){.first_index = header.index, .term = header.term};
+    }
+    if (header.kind == ENTRY_GENESIS) {
+        recovered->shard->genesis = entry_genesis_read(entry + ENTRY_HEADER_BYTES);
+        recovered->shard->has_genesis = true;
+    } else if (header.kind == ENTRY_CONFIGURATION) {
+        struct configuration configuration;
+        int result = configuration_read(entry + ENTRY_HEADER_BYTES,
+                                        header.length_bytes - ENTRY_HEADER_BYTES, &configuration);
+        ASSERT(result == WEIR_OK); /* the log has checked it */
+        configuration_found(recovered, header.index, &configuration);
+    }
+}
+
+/* Where the log's verification stands: whoever started the pipeline may want to show it. */
+static void on_progress(void *context, uint64_t bytes_done, uint64_t bytes_total) {
+    const struct replicate_options *options = ((struct recovered *)context)->shard->options;
+    if (options->progress != NULL) {
+        options->progress(options->context, bytes_done, bytes_total);
+    }
+}
+
+/* Makes the core of what was found on disk. */
+static int core_create(struct replicate_shard *shard, const struct vote_record *vote,
+                       struct recovered *recovered, struct error_text *error) {
+    const struct node_options *options = shard->node->options;
+    const struct entry_tail *snapshot = &shard->node->recovery.tail;
+    if (recovered->configuration_count == 0) {
+        configuration_found(recovered, 0, &options->identity.members);
+    }
+    struct raft_options raft_options = {
+        .node_id = options->identity.node_id,
+        .seed = options->identity.incarnation ^ io_monotonic_ns(shard->io),
+        .now_ns = io_monotonic_ns(shard->io),
+        .term = vote->term,
+        .voted_for = vote->voted_for,
+        .compacted_index = snapshot->index,
+        .compacted_term = snapshot->term,
+        .last_index = log_last_index(shard->log),
+        .snapshot = {.index = snapshot->index, .term = snapshot->term},
+        .term_runs = recovered->runs,
+        .term_run_count = recovered->run_count,
+        .configurations = recovered->configurations,
+        .configuration_count = recovered->configuration_count,
+        .election_timeout_ns = REPLICATE_ELECTION_TIMEOUT_NS,
+        .heartbeat_ns = REPLICATE_HEARTBEAT_NS,
+        .inflight_messages_max = REPLICATE_INFLIGHT_MESSAGES,
+        .inflight_bytes_max = options->log.memory_bytes / 4,
+        .message_bytes_max = options->log.write_bytes_max,
+        .snapshot_chunk_bytes = options->log.write_bytes_max,
+        .uncommitted_bytes_max = options->log.memory_bytes,
+        .window_entries = REPLICATE_WINDOW_ENTRIES,
+    };
+    const struct raft_configuration_entry *last =
+        &recovered->configurations[recovered->configuration_count - 1];
+    if (last->configuration.member_count != 1) {
+        error_text_set(error,
+                       "this cluster has %u members, and replication between members is "
+                       "not there yet: use a data directory of a cluster of one",
+                       last->configuration.member_count);
+        return WEIR_EUNSUPPORTED;
+    }
+    int result = raft_create(&shard->raft, &raft_options);
+    if (result == WEIR_ENOMEM) {
+        error_text_set(error, "no memory for the replicate stage");
+    } else if (result != WEIR_OK) {
+        error_text_set(error,
+                       "term and vote (term %lu) do not fit the log (last term %lu) in %s: "
+                       "run 'weir inspect'",
+                       vote->term, log_tail(shard->log)->term, options->data_directory);
+    }
+    return result;
+}
+
+int replicate_start(void *state, struct error_text *error) {
+    struct replicate_shard *shard = state;
+    const struct node_options *options = shard->node->options;
+    const struct node_recovery *recovery = &shard->node->recovery;
+    shard->has_genesis = recovery->has_genesis;
+    shard->genesis = recovery->genesis;
+    /* The log's, two writes of the vote, one timer that may be replaced while it is due. */
+    int result = io_port_create(shard->io, &shard->port, LOG_OPERATIONS_MAX + 8);
+    if (result != WEIR_OK) {
+        error_text_set(error, "no memory for the replicate stage");
+        return result;
+    }
+    result = io_directory_open(shard->io, options->data_directory, false, &shard->directory, error);
+    if (result != WEIR_OK) {
+        return result;
+    }
+    struct vote_record record;
+    result = vote_open(&shard->vote, shard->io, shard->port, shard->directory, &options->identity,
+                       &record, error);
+    if (result != WEIR_OK) {
+        return result;
+    }
+    struct recovered *recovered = calloc(1, sizeof(*recovered));
+    if (recovered == NULL) {
+        error_text_set(error, "no memory for the replicate stage");
+        return WEIR_ENOMEM;
+    }
+    recovered->shard = shard;
+    if (recovery->configuration.member_count > 0) {
+        configuration_found(recovered, recovery->tail.index, &recovery->configuration);
+    }
+    struct log_start start = {.tail = recovery->tail};
+    result = log_open(&shard->log, shard->io, shard->port, shard->directory, &options->identity,
+                      &start, &options->log, on_progress, on_entry, recovered, error);
+    if (result == WEIR_OK) {
+        result = core_create(shard, &record, recovered, error);
+    }
+    free(recovered);
+    if (result != WEIR_OK) {
+        return result;
+    }
+    shard->handed = recovery->tail.index;
+    shard->applied = recovery->tail.index;
+    shard->stored = log_durable_index(shard->log);
+    shard->compacted = recovery->tail.index;
+    return result;
+}
