@@ -82,12 +82,12 @@ void raft_append_answer(struct raft *raft, struct raft_actions *actions) {
 
 static void refuse(struct raft *raft, const struct raft_message *message,
                    struct raft_actions *actions) {
-    uint64_t index = message->previous_index > raft->last_index
-                         ? raft->last_index
-                         : terms_last_not_above(&raft->terms, message->previous_index - 1,
-                                                message->previous_term);
-    if (index < raft->commit_index) {
-        index = raft->commit_index; /* up to here the logs do agree */
+    /* Where they agree, no term is above that of the leader's entry. */
+    uint64_t index =
+        terms_last_not_above(&raft->terms, message->previous_index - 1, message->previous_term);
+    if (index < raft->commit_index || index >= message->previous_index) {
+        index = raft->commit_index; /* up to here the logs do agree; of what is behind it nothing
+                                       is known (its terms were forgotten) */
     }
     uint64_t term = 0;
     if (!terms_at(&raft->terms, index, &term)) {

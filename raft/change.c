@@ -38,33 +38,16 @@ void raft_members_changed(struct raft *raft) {
     }
 }
 
-/* A voter's disk must be the one that it voted with. */
-static bool incarnations_agree(const struct configuration *current,
-                               const struct configuration *wanted) {
-    for (uint32_t i = 0; i < wanted->member_count; i++) {
-        const struct configuration_member *member = &wanted->members[i];
-        const struct configuration_member *now = configuration_find(current, member->node_id);
-        if (now != NULL && (now->roles & CONFIGURATION_VOTER) != 0 && now->incarnation != 0 &&
-            member->incarnation != 0 && now->incarnation != member->incarnation) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* Every new voter is a learner that has (nearly) what is committed. */
 static bool caught_up(struct raft *raft, const struct configuration *wanted) {
     for (uint32_t i = 0; i < wanted->member_count; i++) {
         const struct configuration_member *member = &wanted->members[i];
         if ((member->roles & CONFIGURATION_VOTER) == 0 ||
-            quorum_is_voter(raft_members(raft), member->node_id) ||
-            member->node_id == raft->node_id) {
+            quorum_is_voter(raft_members(raft), member->node_id)) {
             continue;
         }
         const struct progress *peer = raft_peer(raft, member->node_id);
-        bool same = peer != NULL && (member->incarnation == 0 || peer->incarnation == 0 ||
-                                     member->incarnation == peer->incarnation);
-        if (!same || peer->state != PROGRESS_REPLICATE ||
+        if (peer == NULL || peer->state != PROGRESS_REPLICATE ||
             peer->match + RAFT_CAUGHT_UP_ENTRIES < raft->commit_index) {
             return false;
         }
@@ -86,8 +69,7 @@ static enum raft_refusal configure_check(struct raft *raft, const struct configu
     if (raft->change_pending || raft->change_open) {
         return RAFT_REFUSAL_CHANGING;
     }
-    if (membership_change(raft_members(raft), wanted, next) != WEIR_OK ||
-        !incarnations_agree(raft_members(raft), wanted)) {
+    if (membership_change(raft_members(raft), wanted, next) != WEIR_OK) {
         return RAFT_REFUSAL_CONFIGURATION;
     }
     return caught_up(raft, wanted) ? RAFT_REFUSAL_NONE : RAFT_REFUSAL_LAGGING;

@@ -173,10 +173,16 @@ void raft_on_pre_vote_answer(struct raft *raft, const struct raft_message *messa
 void raft_on_vote(struct raft *raft, const struct raft_message *message,
                   struct raft_actions *actions) {
     ASSERT(message->term == raft->term);
+    /* Of a term that we have taken from others, its candidate may ask while we are bound to the
+     * leader of an earlier one: so here, too, it may have to be refused. */
     bool free = raft->voted_for == message->from ||
                 (MUTANT(1, true, raft->voted_for == 0) && raft->leader == 0);
-    bool granted = free && log_up_to_date(raft, message);
+    bool granted =
+        free && log_up_to_date(raft, message) && !raft_election_refused(raft, message->transfer);
     if (granted) {
+        if (raft->role == RAFT_PRE_CANDIDATE) {
+            raft_become_follower(raft, raft->term, 0, actions); /* somebody was faster */
+        }
         ASSERT(raft->role == RAFT_FOLLOWER || RAFT_MUTANT == 1);
         raft_vote(raft, message->from);
         raft_election_rearm(raft);

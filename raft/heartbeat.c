@@ -41,10 +41,10 @@ static uint64_t quorum_heard_ns(const struct raft *raft) {
     const struct configuration *configuration = raft_members(raft);
     uint64_t values[CONFIGURATION_MEMBERS_MAX];
     for (uint32_t i = 0; i < configuration->member_count; i++) {
-        uint64_t answered_ns = raft->peers[i].answered_ns;
-        values[i] = i == raft->self                       ? raft->now_ns
-                    : answered_ns > raft->leader_since_ns ? answered_ns
-                                                          : raft->leader_since_ns;
+        const struct progress *peer = &raft->peers[i];
+        /* Whoever is new, or begins again, has as much time to answer as all had at first. */
+        uint64_t heard_ns = peer->answered_ns > peer->began_ns ? peer->answered_ns : peer->began_ns;
+        values[i] = i == raft->self ? raft->now_ns : heard_ns;
     }
     return quorum_value(configuration, values);
 }
@@ -141,8 +141,6 @@ void raft_on_heartbeat_answer(struct raft *raft, const struct raft_message *mess
          * it may take part at all, its identity decides. */
         progress_begin(peer, peer->node_id, peer->incarnation, ++raft->session,
                        raft->last_index + 1, raft->now_ns);
-    } else {
-        progress_heard(peer);
     }
-    raft_replicate_to(raft, peer, actions);
+    raft_replicate_again(raft, peer, actions);
 }

@@ -57,7 +57,8 @@ static bool log_valid(const struct raft_options *options) {
         index = run->first_index;
         last_term = run->term;
     }
-    return last_term <= options->term && options->term <= RAFT_TERM_MAX;
+    return last_term <= options->term && options->term <= RAFT_TERM_MAX &&
+           (options->voted_for == 0 || options->term > 0);
 }
 
 static bool configurations_valid(const struct raft_options *options) {
@@ -423,7 +424,7 @@ uint32_t raft_peers(const struct raft *raft, struct raft_peer_status *out, uint3
             .node_id = peer->node_id,
             .match_index = peer->match,
             .next_index = peer->next,
-            .answered_ns = peer->answered_ns > raft->leader_since_ns ? peer->answered_ns : 0,
+            .answered_ns = peer->answered_ns,
             .inflight_messages = peer->inflight_count,
             .state = progress_state_name(peer->state),
         };

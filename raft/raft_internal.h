@@ -106,7 +106,6 @@ struct raft {
     bool only_voter;           /* nobody else is needed for a majority */
     uint32_t session;          /* the latest number given out, over all terms */
     uint64_t term_first_index; /* the no-op of this term */
-    uint64_t leader_since_ns;
     uint64_t heartbeat_due_ns;
     uint64_t commit_moved_ns;    /* when commit last rose, or there was nothing to commit */
     bool reopened;               /* since then */
@@ -216,6 +215,9 @@ struct progress *raft_peer(struct raft *raft, uint64_t node_id);
 /* Sends to one peer, or all, what they may be sent now. */
 void raft_replicate_to(struct raft *raft, struct progress *peer, struct raft_actions *actions);
 void raft_replicate(struct raft *raft, struct raft_actions *actions);
+/* A peer has answered a heartbeat: sends what it may be sent now, or asks whether it has got what
+ * it was sent. */
+void raft_replicate_again(struct raft *raft, struct progress *peer, struct raft_actions *actions);
 void raft_on_appended(struct raft *raft, const struct raft_event *event,
                       struct raft_actions *actions);
 void raft_on_append_answer(struct raft *raft, const struct raft_message *message,

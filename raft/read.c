@@ -52,6 +52,7 @@ static uint64_t round_of_quorum(const struct raft *raft, uint64_t index) {
 
 static void lease_advance(struct raft *raft) {
     if (!raft_leases(raft)) {
+        raft->lease_until_ns = 0; /* nobody is bound by what it promised under another one */
         return;
     }
     uint64_t round = round_of_quorum(raft, membership_index(&raft->membership));

@@ -94,8 +94,10 @@ struct progress *raft_peer(struct raft *raft, uint64_t node_id) {
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
-/* One APPEND from peer->next on; false if the log no longer has what is before it. */
-static bool append_send(struct raft *raft, struct progress *peer, struct raft_actions *actions) {
+/* One APPEND from peer->next on, with entries or without; false if the log no longer has what is
+ * before it. */
+static bool append_send(struct raft *raft, struct progress *peer, bool entries,
+                        struct raft_actions *actions) {
     uint64_t previous = peer->next - 1;
     uint64_t previous_term;
     if (!terms_at(&raft->terms, previous, &previous_term)) {
@@ -103,7 +105,7 @@ static bool append_send(struct raft *raft, struct progress *peer, struct raft_ac
     }
     uint64_t bytes = 0;
     uint32_t count = 0;
-    if (peer->next <= raft->last_index) {
+    if (entries && peer->next <= raft->last_index) {
         count = window_fit(&raft->window, peer->next, RAFT_MESSAGE_ENTRIES_MAX,
                            raft->message_bytes_max, &bytes);
     }
@@ -128,12 +130,21 @@ void raft_replicate_to(struct raft *raft, struct progress *peer, struct raft_act
         if (!news || !progress_may_send(peer, raft->inflight_bytes_max)) {
             return;
         }
-        if (!append_send(raft, peer, actions)) {
+        if (!append_send(raft, peer, true, actions)) {
             if (raft->snapshot.index < peer->next) {
                 return; /* until there is a newer snapshot */
             }
             raft_snapshot_begin(raft, peer);
         }
+    }
+}
+
+void raft_replicate_again(struct raft *raft, struct progress *peer, struct raft_actions *actions) {
+    bool ask = progress_heard(peer);
+    uint32_t count = actions->count;
+    raft_replicate_to(raft, peer, actions);
+    if (ask && actions->count == count && !append_send(raft, peer, false, actions)) {
+        progress_probe(peer); /* compacted meanwhile: on from what it has for certain */
     }
 }
 
@@ -193,9 +204,6 @@ void raft_on_append_answer(struct raft *raft, const struct raft_message *message
         return; /* of entries that were never sent: nothing in it can be believed */
     }
     raft_peer_answered(raft, peer, message->round, actions);
-    if (raft->role != RAFT_LEADER) {
-        return;
-    }
     if (message->granted) {
         if (progress_granted(peer, message->match_index)) {
             raft_commit_advance(raft, actions);
@@ -211,10 +219,8 @@ void raft_on_append_answer(struct raft *raft, const struct raft_message *message
             return;
         }
     }
-    peer = raft_peer(raft, message->from); /* a change may have moved it */
-    if (peer != NULL) {
-        raft_replicate_to(raft, peer, actions);
-    }
+    ASSERT(peer->node_id == message->from); /* members change when they are appended, not here */
+    raft_replicate_to(raft, peer, actions);
 }
 
 void raft_commit_advance(struct raft *raft, struct raft_actions *actions) {

@@ -52,6 +52,9 @@ static void term_raise(struct raft *raft, uint64_t term) {
     raft->leader = 0;
     raft->verified_index = 0;
     raft->answer_owed = false;
+    if (!raft->installing) {
+        raft->receiving.index = 0; /* another leader's snapshot may be an older one */
+    }
     raft->vote_dirty = true;
 }
 
@@ -105,7 +108,6 @@ void raft_become_leader(struct raft *raft, struct raft_actions *actions) {
     raft->leader = raft->node_id;
     raft->verified_index = 0;
     raft->term_first_index = raft->last_index + 1;
-    raft->leader_since_ns = raft->now_ns;
     raft->heartbeat_due_ns = raft->now_ns + raft->heartbeat_ns;
     raft->commit_moved_ns = raft->now_ns;
     raft->reopened = false;
