@@ -112,6 +112,7 @@ void cluster_read_action(struct cluster *cluster, struct cluster_node *node,
                 read->state == CLUSTER_READ_WAITING && read->round <= action->round)
                 read->state = CLUSTER_READ_CONFIRMED;
         }
+        cluster_reads_run(cluster, node);
         break;
     default: UNREACHABLE("an action about reads");
     }
