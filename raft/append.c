@@ -103,15 +103,21 @@ static void refuse(struct raft *raft, const struct raft_message *message,
     raft->promised_ns = raft->now_ns;
 }
 
-/* Removes what is after index.  It was not committed. */
-static void truncate(struct raft *raft, uint64_t index, struct raft_actions *actions) {
+/* Removes what is after index, an entry of this term.  It was not committed. */
+static void truncate(struct raft *raft, uint64_t index, uint64_t term,
+                     struct raft_actions *actions) {
     ASSERT(index >= raft->commit_index);
     ASSERT(index < raft->last_index);
     raft->epoch++;
     raft->last_index = index;
     raft->stored_index = smaller(raft->stored_index, index);
     raft->verified_index = smaller(raft->verified_index, index);
-    terms_truncate(&raft->terms, index);
+    uint64_t ours;
+    if (terms_at(&raft->terms, index, &ours)) {
+        terms_truncate(&raft->terms, index);
+    } else {
+        terms_reset(&raft->terms, index, term); /* forgotten, and told again */
+    }
     window_truncate(&raft->window, index);
     if (MUTANT(14, false, membership_truncate(&raft->membership, index))) {
         raft_members_changed(raft);
@@ -132,18 +138,6 @@ static bool count_known(const struct raft *raft, uint64_t first_index,
     return i == count || first_index + i > raft->commit_index;
 }
 
-/* How many of the entries can be taken: not more configurations than there is room for. */
-static uint32_t count_takeable(const struct raft *raft, const struct raft_entry *entries,
-                               uint32_t count) {
-    uint32_t room = RAFT_CONFIGURATIONS_MAX - raft->membership.count;
-    for (uint32_t i = 0; i < count; i++) {
-        if (entries[i].configuration != NULL && room-- == 0) {
-            return i;
-        }
-    }
-    return count;
-}
-
 void raft_on_append(struct raft *raft, const struct raft_message *message,
                     const struct raft_entry *entries, struct raft_actions *actions) {
     if (!raft_follow(raft, message, actions) || raft->installing) {
@@ -152,7 +146,7 @@ void raft_on_append(struct raft *raft, const struct raft_message *message,
     uint64_t previous = message->previous_index;
     uint64_t term;
     if (!raft_log_has(raft, previous, message->previous_term)) {
-        if (previous <= raft->commit_index && terms_at(&raft->terms, previous, &term)) {
+        if (previous <= raft->commit_index) {
             raft_halt(actions, "the leader's log differs before the commit index: data was lost "
                                "or changed on a quorum");
             return;
@@ -168,14 +162,22 @@ void raft_on_append(struct raft *raft, const struct raft_message *message,
     }
     uint64_t kept = previous + known;
     bool conflict = known < message->entry_count && kept < raft->last_index;
+    if (conflict && !terms_at(&raft->terms, kept + 1, &term)) {
+        return; /* forgotten: it may be the same entry, and counted on.  A snapshot will come. */
+    }
+    if (conflict && kept < raft->membership.stack[0].index) {
+        raft_halt(actions, "the leader would remove a configuration with a later one behind it: "
+                           "the first was committed");
+        return;
+    }
     if (MUTANT(9, kept < raft->last_index && kept >= raft->commit_index,
                MUTANT(11, false, conflict))) {
-        truncate(raft, kept, actions);
+        truncate(raft, kept, known > 0 ? entries[known - 1].term : message->previous_term, actions);
     }
     if (MUTANT(11, conflict, false)) {
         known = message->entry_count;
     }
-    uint32_t count = count_takeable(raft, entries + known, message->entry_count - known);
+    uint32_t count = message->entry_count - known;
     if (count > 0) {
         struct raft_action *action = raft_action_add(actions, RAFT_ACTION_APPEND);
         action->first = known;

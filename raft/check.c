@@ -21,7 +21,7 @@ static void check_log(const struct raft *raft) {
 }
 
 static void check_role(const struct raft *raft) {
-    bool voter = quorum_is_voter(raft_members(raft), raft->node_id);
+    bool voter = raft_may_campaign(raft);
     switch (raft->role) {
     case RAFT_FOLLOWER: ASSERT(raft->leader != raft->node_id); break;
     case RAFT_PRE_CANDIDATE: ASSERT(voter && raft->leader == 0); break;

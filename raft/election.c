@@ -101,12 +101,21 @@ bool raft_settled(const struct raft *raft) {
            raft->term < RAFT_TERM_MAX;
 }
 
+bool raft_may_campaign(const struct raft *raft) {
+    for (uint32_t i = 0; i < raft->membership.count; i++) {
+        if (quorum_is_voter(&raft->membership.stack[i].configuration, raft->node_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void raft_election_tick(struct raft *raft, struct raft_actions *actions) {
     ASSERT(raft->role != RAFT_LEADER);
     if (raft->now_ns < raft->election_due_ns) {
         return;
     }
-    if (!quorum_is_voter(raft_members(raft), raft->node_id) || !raft_settled(raft)) {
+    if (!raft_may_campaign(raft) || !raft_settled(raft)) {
         raft_election_rearm(raft);
         return;
     }

@@ -31,13 +31,13 @@ void membership_install(struct membership *membership, uint64_t index,
     membership->count = 1;
 }
 
-bool membership_has_room(const struct membership *membership) {
-    return membership->count < RAFT_CONFIGURATIONS_MAX;
-}
-
 void membership_append(struct membership *membership, uint64_t index,
                        const struct configuration *configuration) {
-    ASSERT(membership_has_room(membership));
+    if (membership->count == RAFT_CONFIGURATIONS_MAX) {
+        membership->count--;
+        memmove(&membership->stack[0], &membership->stack[1],
+                membership->count * sizeof(membership->stack[0]));
+    }
     ASSERT(index > membership_index(membership));
     ASSERT(configuration_valid(configuration));
     struct raft_configuration_entry *entry = &membership->stack[membership->count++];

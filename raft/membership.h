@@ -35,10 +35,9 @@ void membership_init(struct membership *membership, const struct raft_configurat
 void membership_install(struct membership *membership, uint64_t index,
                         const struct configuration *configuration);
 
-/* True if one more can be appended. */
-bool membership_has_room(const struct membership *membership);
-
-/* The entry at index, after all others, carries this configuration: it is in force now. */
+/* The entry at index, after all others, carries this configuration: it is in force now.  If the
+ * stack is full, the oldest is forgotten: a leader appends one only when the one before it is
+ * committed, so of any log at most the last can be truncated, known to be committed or not. */
 void membership_append(struct membership *membership, uint64_t index,
                        const struct configuration *configuration);
 

@@ -387,7 +387,7 @@ uint64_t raft_deadline_ns(const struct raft *raft) {
         bool peers = raft_members(raft)->member_count > 1 || raft->self != 0;
         return peers ? raft->heartbeat_due_ns : UINT64_MAX;
     }
-    return quorum_is_voter(raft_members(raft), raft->node_id) ? raft->election_due_ns : UINT64_MAX;
+    return raft_may_campaign(raft) ? raft->election_due_ns : UINT64_MAX;
 }
 
 uint64_t raft_needed_index(const struct raft *raft) {

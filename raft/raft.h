@@ -218,9 +218,9 @@ enum {
     /* Terms whose place in the log is remembered.  A peer that has to go back further gets a
      * snapshot.  Also what the log itself remembers. */
     RAFT_TERM_RUNS_MAX = 1024,
-    /* Configurations in the log that are not known to be committed, and the one before them.  A
-     * leader has at most two at a time; a follower that is told of commits late may see more, and
-     * accepts no further entries behind the eighth before it knows of a commit. */
+    /* Configurations of the log that are remembered.  A leader appends one only when the one before
+     * it is committed, so of any log only the last can be truncated; more are kept only because
+     * it is learnt late what is committed. */
     RAFT_CONFIGURATIONS_MAX = 8,
 };
 

@@ -169,6 +169,10 @@ void raft_vote_flush(struct raft *raft, struct raft_actions *actions);
 
 /* ---- election.c ------------------------------------------------------------------------------ */
 
+/* A voter campaigns.  So does a node whose removal is in its log and not known to be committed
+ * (4.2.2, figure 4.6): it may be the only one that has that entry, and then nobody else can win. */
+bool raft_may_campaign(const struct raft *raft);
+
 /* Draws a new time-out from now on. */
 void raft_election_rearm(struct raft *raft);
 void raft_election_tick(struct raft *raft, struct raft_actions *actions);

@@ -83,7 +83,7 @@ void raft_become_follower(struct raft *raft, uint64_t term, uint64_t leader,
 }
 
 void raft_become_pre_candidate(struct raft *raft, struct raft_actions *actions) {
-    ASSERT(quorum_is_voter(raft_members(raft), raft->node_id));
+    ASSERT(raft_may_campaign(raft));
     bool changed = raft->role != RAFT_PRE_CANDIDATE || raft->leader != 0;
     role_set(raft, RAFT_PRE_CANDIDATE);
     raft->leader = 0;
@@ -93,7 +93,7 @@ void raft_become_pre_candidate(struct raft *raft, struct raft_actions *actions) 
 }
 
 void raft_become_candidate(struct raft *raft, struct raft_actions *actions) {
-    ASSERT(quorum_is_voter(raft_members(raft), raft->node_id));
+    ASSERT(raft_may_campaign(raft));
     ASSERT(raft->term < RAFT_TERM_MAX);
     role_set(raft, RAFT_CANDIDATE);
     term_raise(raft, raft->term + 1);

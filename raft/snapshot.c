@@ -74,9 +74,13 @@ void raft_on_compacted(struct raft *raft, const struct raft_event *event) {
     }
     ASSERT(event->snapshot.index <= raft->applied_index);
     raft->snapshot = event->snapshot;
+    uint64_t index = event->index;
     uint64_t term;
-    if (event->index > raft->terms.base_index && terms_at(&raft->terms, event->index, &term)) {
-        terms_compact(&raft->terms, event->index);
+    if (index > raft->terms.base_index) {
+        if (!terms_at(&raft->terms, index, &term)) {
+            index = terms_first_known(&raft->terms); /* what is between can be sent to nobody */
+        }
+        terms_compact(&raft->terms, index);
     }
 }
 

@@ -117,6 +117,10 @@ bool terms_at(const struct terms *terms, uint64_t index, uint64_t *term) {
     return true;
 }
 
+uint64_t terms_first_known(const struct terms *terms) {
+    return terms->count > 0 ? run_at(terms, 0)->first_index : terms->base_index;
+}
+
 uint64_t terms_last(const struct terms *terms) {
     return terms->count > 0 ? run_at(terms, terms->count - 1)->term : terms->base_term;
 }

@@ -45,6 +45,9 @@ void terms_compact(struct terms *terms, uint64_t index);
  * [base_index, last_index] or its run was forgotten.  Index 0 with base 0 has term 0. */
 bool terms_at(const struct terms *terms, uint64_t index, uint64_t *term);
 
+/* From this index on every term is known: the oldest run's first, or the base if there is none. */
+uint64_t terms_first_known(const struct terms *terms);
+
 /* Of the last entry, or the base. */
 uint64_t terms_last(const struct terms *terms);
 

@@ -79,13 +79,6 @@ static void append_what_is_not_valid(void *context) {
     append(5, "1l");
 }
 
-static void append_too_many(void *context) {
-    (void)context;
-    for (uint64_t i = 0; i < RAFT_CONFIGURATIONS_MAX; i++) {
-        append(2 + i, "1v");
-    }
-}
-
 static void truncate_what_is_committed(void *context) {
     (void)context;
     membership_truncate(&membership, 0);
@@ -114,7 +107,6 @@ static void misuse_aborts(void **state) {
     death_expect_abort(begin_with_nothing, NULL, "count >= 1");
     death_expect_abort(append_at_an_old_index, NULL, "membership_index");
     death_expect_abort(append_what_is_not_valid, NULL, "configuration_valid");
-    death_expect_abort(append_too_many, NULL, "membership_has_room");
     death_expect_abort(truncate_what_is_committed, NULL, "index <= index");
     death_expect_abort(change_a_joint_one, NULL, "quorum_is_joint");
     death_expect_abort(leave_a_simple_one, NULL, "quorum_is_joint");
@@ -274,16 +266,16 @@ static void commit_forgets_what_is_before(void **state) {
     expect_current(9, "1v 2v 3v");
 }
 
-static void there_is_room_until_the_last_place(void **state) {
+static void of_a_full_stack_the_oldest_is_forgotten(void **state) {
     (void)state;
     begin();
-    for (uint64_t i = 1; i < RAFT_CONFIGURATIONS_MAX; i++) {
-        assert_true(membership_has_room(&membership));
+    for (uint64_t i = 1; i <= RAFT_CONFIGURATIONS_MAX; i++) {
         append(10 * i, "1v 2v");
     }
-    assert_false(membership_has_room(&membership));
-    membership_commit(&membership, 10);
-    assert_true(membership_has_room(&membership));
+    assert_int_equal(membership.count, RAFT_CONFIGURATIONS_MAX);
+    assert_int_equal(membership.stack[0].index, 10);
+    expect_current(10 * RAFT_CONFIGURATIONS_MAX, "1v 2v");
+    membership_check(&membership);
 }
 
 static void a_snapshot_leaves_only_its_own(void **state) {
@@ -314,7 +306,7 @@ int main(void) {
         cmocka_unit_test(a_configuration_is_in_force_when_appended),
         cmocka_unit_test(truncation_restores_the_one_before),
         cmocka_unit_test(commit_forgets_what_is_before),
-        cmocka_unit_test(there_is_room_until_the_last_place),
+        cmocka_unit_test(of_a_full_stack_the_oldest_is_forgotten),
         cmocka_unit_test(a_snapshot_leaves_only_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
