@@ -245,6 +245,12 @@ static void node_reset(struct cluster_node *node) {
     node->configuration = cluster_log_configuration(&disk->log, &disk->snapshot, NULL);
 }
 
+static void node_tick(struct cluster *cluster, struct cluster_node *node) {
+    struct raft_event event = {.kind = RAFT_EVENT_TICK};
+    cluster_step(cluster, node, &event);
+    cluster_node_run(cluster, node->id);
+}
+
 void cluster_restart(struct cluster *cluster, uint64_t id) {
     struct cluster_node *node = cluster_node(cluster, id);
     ASSERT(node->state == CLUSTER_NODE_DOWN);
@@ -329,7 +335,10 @@ void cluster_resume(struct cluster *cluster, uint64_t id) {
     if (node->state != CLUSTER_NODE_PAUSED)
         return;
     node->state = CLUSTER_NODE_RUNNING;
-    cluster_node_run(cluster, id);
+    if (raft_deadline_ns(node->raft) <= node->now_ns)
+        node_tick(cluster, node);
+    else
+        cluster_node_run(cluster, id);
 }
 
 /* ---- time --------------------------------------------------------------------------------- */
@@ -348,12 +357,6 @@ static uint64_t time_to_deadline(const struct cluster_node *node) {
         return 0;
     uint64_t ns = (deadline_ns - node->now_ns) * 1000 / node->clock_per_mille;
     return clock_after(node, ns) < deadline_ns ? ns + 1 : ns;
-}
-
-static void node_tick(struct cluster *cluster, struct cluster_node *node) {
-    struct raft_event event = {.kind = RAFT_EVENT_TICK};
-    cluster_step(cluster, node, &event);
-    cluster_node_run(cluster, node->id);
 }
 
 /* The running node whose deadline is the next one, and how far away that is; NULL if none. */

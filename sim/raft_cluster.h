@@ -404,6 +404,9 @@ enum raft_refusal cluster_transfer(struct cluster *cluster, uint64_t id, uint64_
 /* Takes a snapshot of the applied state.  False if there is nothing new to take, or it is not yet
  * durable. */
 bool cluster_snapshot_take(struct cluster *cluster, uint64_t id, uint64_t size_bytes);
+/* Says that a snapshot is there which was begun earlier; nothing more is removed from the log. */
+void cluster_report_snapshot(struct cluster *cluster, uint64_t id,
+                             const struct raft_snapshot *snapshot);
 /* The snapshot that a node keeps and that has this identity, or NULL. */
 const struct cluster_snapshot *cluster_snapshot_find(const struct cluster_node *node,
                                                      const struct raft_snapshot *id);

@@ -171,11 +171,15 @@ enum raft_refusal cluster_transfer(struct cluster *cluster, uint64_t id, uint64_
     return refusal;
 }
 
-static void report_compacted(struct cluster *cluster, struct cluster_node *node) {
-    struct raft_event event = {
-        .kind = RAFT_EVENT_COMPACTED, .index = node->log.base_index, .snapshot = node->snapshot.id};
+void cluster_report_snapshot(struct cluster *cluster, uint64_t id,
+                             const struct raft_snapshot *snapshot) {
+    struct cluster_node *node = cluster_node(cluster, id);
+    uint64_t index = node->log.base_index;
+    struct raft_event event = {.kind = RAFT_EVENT_COMPACTED,
+                               .index = index < snapshot->index ? index : snapshot->index,
+                               .snapshot = *snapshot};
     cluster_step(cluster, node, &event);
-    cluster_node_run(cluster, node->id);
+    cluster_node_run(cluster, id);
 }
 
 /* True if what is on the disk at this index is what is in memory there. */
@@ -229,7 +233,7 @@ bool cluster_snapshot_take(struct cluster *cluster, uint64_t id, uint64_t size_b
         .chain = node->applied_chain,
         .configuration = cluster_log_configuration(&until, &node->snapshot, NULL)};
     node->disk.snapshot = node->snapshot;
-    report_compacted(cluster, node);
+    cluster_report_snapshot(cluster, id, &node->snapshot.id);
     return true;
 }
 
@@ -240,6 +244,6 @@ bool cluster_compact(struct cluster *cluster, uint64_t id, uint64_t index) {
         return false;
     cluster_log_compact(&node->log, index);
     cluster_log_compact(&node->disk.log, index);
-    report_compacted(cluster, node);
+    cluster_report_snapshot(cluster, id, &node->snapshot.id);
     return true;
 }

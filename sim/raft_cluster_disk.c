@@ -188,7 +188,9 @@ static void install_land(struct cluster_disk *disk, const struct cluster_write *
 /* A chunk that continues what is there is kept; one of another snapshot begins anew. */
 static void chunk_land(struct cluster_disk *disk, const struct cluster_write *write) {
     const struct raft_snapshot *id = &write->snapshot.id;
-    if (disk->receiving.index != id->index || disk->receiving.term != id->term) {
+    /* Two nodes' snapshots of one state need not be the same bytes. */
+    if (disk->receiving.index != id->index || disk->receiving.term != id->term ||
+        disk->receiving.size_bytes != id->size_bytes) {
         disk->receiving = *id;
         disk->received_bytes = 0;
     }

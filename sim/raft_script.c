@@ -209,6 +209,8 @@ static const struct script_command commands[] = {
      true, script_stored},
     {"report-stored", "N INDEX EPOCH", "say that it is stored, whether it is or not", 4, true,
      script_report_stored},
+    {"report-snapshot", "N INDEX TERM", "say that a snapshot is there that was begun earlier", 4,
+     true, script_report_snapshot},
     {"apply", "N [INDEX]", "apply what is committed (up to INDEX)", 2, true, script_apply},
     {"propose", "N \"WORD\"... [bytes=N]", "a client's writes", 3, true, script_propose},
     {"read", "N [lease]", "a client's read", 2, true, script_read},
@@ -243,7 +245,7 @@ static const struct script_command commands[] = {
 
 static const char *const help_expect[] = {
     "expect leader N              it leads in the highest term of all leaders; none: nobody does",
-    "expect message A->B [KIND]   such a message is on its way",
+    "expect message A->B [KIND] [\"PART\"...]   such a message is on its way; PART is of its text",
     "expect read K STATE          waiting, confirmed, done or failed; K counts from 1",
     "expect same-logs [N,M,...]   the running nodes' logs are equal, and applied alike",
     "expect refused [WORDS]       the last request was, for this reason",

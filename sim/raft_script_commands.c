@@ -292,6 +292,18 @@ enum script_result script_report_stored(struct script *script) {
     return SCRIPT_DONE;
 }
 
+enum script_result script_report_snapshot(struct script *script) {
+    uint64_t id = 0;
+    struct raft_snapshot snapshot = {.size_bytes = 1};
+    if (!script_running(script, script->words[1], &id))
+        return SCRIPT_MISTAKE;
+    if (!script_number(script->words[2], &snapshot.index) ||
+        !script_number(script->words[3], &snapshot.term))
+        return script_mistake(script, "say an index and a term: report-snapshot 2 5 3");
+    cluster_report_snapshot(script->cluster, id, &snapshot);
+    return SCRIPT_DONE;
+}
+
 enum script_result script_apply(struct script *script) {
     uint64_t id = 0;
     uint64_t index = UINT64_MAX;

@@ -63,25 +63,35 @@ static enum look look_leader(struct wanted *wanted) {
     return holds(leader == id);
 }
 
+/* True if the message is of the kind that the words name, and its text has all that is quoted. */
+static bool message_fits(const struct wanted *wanted, const struct cluster_message *message) {
+    char text[CLUSTER_LINE_BYTES];
+    char kind[64] = "";
+    cluster_message_text(text, sizeof(text), message);
+    for (uint32_t i = 2; word(wanted, i) != NULL; i++) {
+        size_t length = strlen(kind);
+        if (wanted->script->quoted[wanted->first + i]) {
+            if (strstr(text, word(wanted, i)) == NULL)
+                return false;
+            continue;
+        }
+        int added = snprintf(kind + length, sizeof(kind) - length, "%s%s", length > 0 ? " " : "",
+                             word(wanted, i));
+        ASSERT(added >= 0);
+    }
+    return kind[0] == '\0' || strcmp(kind, raft_message_kind_name(message->message.kind)) == 0;
+}
+
 static enum look look_message(struct wanted *wanted) {
     uint64_t from = 0;
     uint64_t to = 0;
     if (word(wanted, 1) == NULL || !script_link(wanted->script, word(wanted, 1), &from, &to))
         return mistake(wanted);
-    char kind[64] = "";
-    for (uint32_t i = 2; word(wanted, i) != NULL; i++) {
-        size_t length = strlen(kind);
-        int added = snprintf(kind + length, sizeof(kind) - length, "%s%s", i > 2 ? " " : "",
-                             word(wanted, i));
-        ASSERT(added >= 0);
-    }
     const struct cluster_message *message = wanted->script->cluster->links[from][to].queue.head;
     uint32_t count = 0;
     uint32_t fitting = 0;
-    for (; message != NULL; message = message->next, count++) {
-        if (kind[0] == '\0' || strcmp(kind, raft_message_kind_name(message->message.kind)) == 0)
-            fitting++;
-    }
+    for (; message != NULL; message = message->next, count++)
+        fitting += message_fits(wanted, message);
     found(wanted, "there are %u messages from %llu to %llu, %u of that kind", count, n(from), n(to),
           fitting);
     return holds(fitting > 0);

@@ -106,6 +106,7 @@ enum script_result script_hold(struct script *script);
 enum script_result script_store_vote(struct script *script);
 enum script_result script_stored(struct script *script);
 enum script_result script_report_stored(struct script *script);
+enum script_result script_report_snapshot(struct script *script);
 enum script_result script_apply(struct script *script);
 enum script_result script_propose(struct script *script);
 enum script_result script_read(struct script *script);

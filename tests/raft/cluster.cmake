@@ -1,9 +1,10 @@
-# Cores at random, and scenarios: tests of the core as a part of a cluster.
-set(seeds 300)
+# The core as a part of a cluster: at random, and in scenarios.
+set(seeds 1200)
 if(WEIR_SANITIZER)
-    set(seeds 40)
+    set(seeds 100)
 endif()
 weir_test(raft_random SOURCES test_random.c USES raft_cluster TIMEOUT 120
     ENVIRONMENT WEIR_RAFT_SEEDS=${seeds})
 weir_script_test(raft_random_long COMMAND test_raft_random
-    LABELS long TIMEOUT 1800 ENVIRONMENT WEIR_RAFT_SEEDS=20000 WEIR_RAFT_FIRST_SEED=100000)
+    LABELS long TIMEOUT 1800 ENVIRONMENT WEIR_RAFT_SEEDS=40000 WEIR_RAFT_FIRST_SEED=100000)
+weir_test(raft_scenarios SOURCES test_scenarios.c USES raft_cluster)
