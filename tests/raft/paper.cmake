@@ -1,0 +1,8 @@
+# Layer (a): one core, driven by hand.  A test for each sentence of the paper that says what a
+# server does, and for each promise of raft/raft.h.
+weir_library(raft_support SOURCES support.c USES raft base test_support LIBRARIES cmocka)
+set(raft_papers
+    paper_election)
+foreach(part ${raft_papers})
+    weir_test(raft_${part} SOURCES test_${part}.c USES raft_support raft test_support)
+endforeach()
