@@ -215,6 +215,9 @@ void raft_on_append_answer(struct raft *raft, const struct raft_message *message
     } else {
         uint64_t agree =
             terms_last_not_above(&raft->terms, message->hint_index, message->hint_term);
+        if (agree > message->hint_index) {
+            agree = message->hint_index; /* before our log's beginning: for a snapshot */
+        }
         if (!progress_refused(peer, message->previous_index, agree)) {
             return;
         }
