@@ -66,7 +66,8 @@ struct raft_entry {
     const struct configuration *configuration;
 };
 
-/* Identity of a snapshot: two with equal index and term hold the same state. */
+/* Identity of a snapshot: two with equal index and term hold the same state.  Their bytes may
+ * differ: each leader's caller wrote its own file.  Bytes of different sizes are never mixed. */
 struct raft_snapshot {
     uint64_t index;      /* of the last entry that it covers; 0: no snapshot */
     uint64_t term;       /* of that entry */
@@ -91,7 +92,7 @@ struct raft_snapshot {
  *   HEARTBEAT_ANSWER  session, round, granted: the log has that previous entry
  *   SNAPSHOT          session, round, snapshot, offset, length_bytes, configuration (the sender's
  *                     caller adds it, from the snapshot)
- *   SNAPSHOT_ANSWER   session, round, snapshot (index and term), offset: the next byte wanted
+ *   SNAPSHOT_ANSWER   session, round, snapshot, offset: the next byte wanted
  *   TIMEOUT_NOW       -
  */
 struct raft_message {

@@ -69,10 +69,11 @@
  *  13. RAFT_ACTION_HALT: stop the node, with the sentence given; something happened that no set of
  *      working members can cause (two leaders in a term, a committed entry to be replaced).
  *  14. RAFT_ACTION_SNAPSHOT_CHUNK(message): if its checksum is right and it continues what was
- *      received so far of this snapshot, write it; in any case report RAFT_EVENT_SNAPSHOT_CHUNK
- *      with the number of bytes of this snapshot that are now there (and thus with what a
- *      predecessor of this process had received, if it was kept).  When all bytes are there and
- *      durable and the whole is verified: with `complete`.  If the whole is found damaged: with 0.
+ *      received so far of this snapshot (the same index, term and size), write it; in any case
+ *      report RAFT_EVENT_SNAPSHOT_CHUNK with the number of bytes of it that are now there (and thus
+ *      with what a predecessor of this process had received, if it was kept).  When all bytes are
+ *      there and durable and the whole is verified: with `complete`.  If the whole is found
+ *      damaged (it may be of two leaders' files): with 0.
  *      RAFT_ACTION_SNAPSHOT_INSTALL(snapshot, epoch): restore the machine from it and begin the log
  *      again behind it; nothing of the old log is left.  Then report
  *      RAFT_EVENT_SNAPSHOT_INSTALLED.  Meanwhile report nothing as stored or applied.

@@ -55,6 +55,7 @@ void raft_on_snapshot_answer(struct raft *raft, const struct raft_message *messa
     raft_peer_answered(raft, peer, message->round, actions);
     if (peer->state != PROGRESS_SNAPSHOT || message->snapshot.index != peer->snapshot_index ||
         message->snapshot.term != peer->snapshot_term ||
+        message->snapshot.size_bytes != peer->snapshot_size_bytes ||
         message->offset > peer->snapshot_size_bytes) {
         return;
     }
@@ -146,7 +147,8 @@ void raft_on_snapshot_chunk(struct raft *raft, const struct raft_event *event,
                             struct raft_actions *actions) {
     const struct raft_snapshot *snapshot = &event->snapshot;
     if (raft->role != RAFT_FOLLOWER || raft->leader == 0 || raft->installing ||
-        snapshot->index != raft->receiving.index || snapshot->term != raft->receiving.term) {
+        snapshot->index != raft->receiving.index || snapshot->term != raft->receiving.term ||
+        snapshot->size_bytes != raft->receiving.size_bytes) {
         return; /* nobody waits for this answer; the bytes stay, and may be asked for again */
     }
     struct raft_message *answer =
