@@ -8,7 +8,7 @@
  *   PRE_VOTE   ──►  PRE_VOTE_ANSWER     would you vote for me?  changes nothing (9.6)
  *   VOTE       ──►  VOTE_ANSWER         RequestVote (3.4)
  *   APPEND     ──►  APPEND_ANSWER       AppendEntries that carries or probes entries (3.5)
- *   HEARTBEAT  ──►  HEARTBEAT_ANSWER    AppendEntries without entries, on the control path (3.4, 6.4)
+ *   HEARTBEAT  ──►  HEARTBEAT_ANSWER    AppendEntries without entries, on the control path (6.4)
  *   SNAPSHOT   ──►  SNAPSHOT_ANSWER     InstallSnapshot, one chunk (5.3)
  *   TIMEOUT_NOW                         leadership transfer (3.10)
  *
@@ -33,6 +33,7 @@
 
 #include "entry/configuration.h"
 
+/* What a message says; drawn above. */
 enum raft_message_kind {
     RAFT_MESSAGE_PRE_VOTE = 1,
     RAFT_MESSAGE_PRE_VOTE_ANSWER,

@@ -37,8 +37,10 @@
 
 #include "raft/raft.h"
 
+/* See above. */
 enum progress_state { PROGRESS_PROBE, PROGRESS_REPLICATE, PROGRESS_SNAPSHOT };
 
+/* One APPEND under way. */
 struct progress_inflight {
     uint64_t last_index;
     uint64_t bytes;

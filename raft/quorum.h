@@ -16,6 +16,7 @@
 
 #include "entry/configuration.h"
 
+/* What one member has answered. */
 enum quorum_vote { QUORUM_VOTE_NONE = 0, QUORUM_VOTE_GRANTED, QUORUM_VOTE_REFUSED };
 
 enum quorum_result {

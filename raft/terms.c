@@ -85,7 +85,7 @@ void terms_compact(struct terms *terms, uint64_t index) {
     }
     if (index == terms->last_index) {
         terms->count = 0;
-    } else if (terms->count > 0) {
+    } else {
         struct raft_term_run *oldest = &terms->runs[terms->head];
         if (oldest->first_index <= index) {
             oldest->first_index = index + 1;

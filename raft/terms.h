@@ -34,8 +34,8 @@ void terms_reset(struct terms *terms, uint64_t base_index, uint64_t base_term);
 /* `count` more entries of a term, not below the last one's, behind the last. */
 void terms_append(struct terms *terms, uint64_t count, uint64_t term);
 
-/* Removes what is after index, [base_index, last_index].  Its term is known (where it was forgotten,
- * terms_reset with the term that a leader names). */
+/* Removes what is after index, [base_index, last_index].  Its term is known (where it was
+ * forgotten, terms_reset with the term that a leader names). */
 void terms_truncate(struct terms *terms, uint64_t index);
 
 /* The base moves up to index, [base_index, last_index], of a known term. */

@@ -26,9 +26,7 @@ static struct raft_message valid(enum raft_message_kind kind) {
         message.last_index = 10;
         message.last_term = 4;
         break;
-    case RAFT_MESSAGE_APPEND:
-        message.entry_count = 2;
-        /* fallthrough */
+    case RAFT_MESSAGE_APPEND: message.entry_count = 2; __attribute__((fallthrough));
     case RAFT_MESSAGE_HEARTBEAT:
         message.previous_index = 10;
         message.previous_term = 4;
@@ -43,7 +41,7 @@ static struct raft_message valid(enum raft_message_kind kind) {
         message.configuration = &members;
         message.offset = 100;
         message.length_bytes = 50;
-        /* fallthrough */
+        __attribute__((fallthrough));
     case RAFT_MESSAGE_SNAPSHOT_ANSWER:
         message.snapshot = (struct raft_snapshot){.index = 10, .term = 4, .size_bytes = 150};
         break;

@@ -14,7 +14,7 @@ enum {
     EXHAUSTIVE_MEMBERS_MAX = 4,
     MEMBERS_MAX = 9,
     ROLES_COUNT = 5,
-    RANDOM_CASES = 20000, /* for each number of members */
+    RANDOM_CASES = 8000, /* for each number of members */
 };
 
 static const uint8_t roles_of[ROLES_COUNT] = {
@@ -191,7 +191,7 @@ static void larger_ones_at_random(void **state) {
             }
         }
     }
-    quick_end(&quick, 280000);
+    quick_end(&quick, 110000);
 }
 
 int main(void) {

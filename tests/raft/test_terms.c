@@ -169,10 +169,19 @@ static void the_oldest_run_is_forgotten(void **state) {
     expect_term(RAFT_TERM_RUNS_MAX + 1, RAFT_TERM_RUNS_MAX + 1);
     assert_int_equal(terms_last_not_above(&terms, 1, 100), 0);
     assert_int_equal(terms_last_not_above(&terms, 100, 1), 0);
+    assert_int_equal(terms_first_known(&terms), 2);
     terms_compact(&terms, 2);
     terms_check(&terms);
     expect_term(2, 2);
     expect_unknown(0);
+}
+
+static void from_the_oldest_run_on_all_is_known(void **state) {
+    (void)state;
+    terms_reset(&terms, 10, 3);
+    assert_int_equal(terms_first_known(&terms), 10);
+    terms_append(&terms, 4, 3);
+    assert_int_equal(terms_first_known(&terms), 11);
 }
 
 static void the_base_moves_over_forgotten_runs(void **state) {
@@ -211,6 +220,7 @@ int main(void) {
         cmocka_unit_test(compaction_to_the_end_of_a_run_drops_it),
         cmocka_unit_test(compaction_of_everything_leaves_the_base),
         cmocka_unit_test(the_oldest_run_is_forgotten),
+        cmocka_unit_test(from_the_oldest_run_on_all_is_known),
         cmocka_unit_test(the_base_moves_over_forgotten_runs),
         cmocka_unit_test(a_hint_is_the_last_entry_not_above_a_term),
     };
