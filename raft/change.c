@@ -60,7 +60,7 @@ static enum raft_refusal configure_check(struct raft *raft, const struct configu
     if (raft->role != RAFT_LEADER) {
         return RAFT_REFUSAL_NOT_LEADER;
     }
-    if (!raft_serving(raft)) {
+    if (MUTANT(25, false, !raft_serving(raft))) {
         return RAFT_REFUSAL_NOT_SERVING;
     }
     if (raft->transfer_target != 0) {

@@ -97,8 +97,8 @@ static void pre_campaign(struct raft *raft, struct raft_actions *actions) {
 }
 
 bool raft_settled(const struct raft *raft) {
-    return raft->stored_index == raft->last_index && raft->vote_stored && !raft->installing &&
-           raft->term < RAFT_TERM_MAX;
+    return MUTANT(28, true, raft->stored_index == raft->last_index) && raft->vote_stored &&
+           !raft->installing && raft->term < RAFT_TERM_MAX;
 }
 
 bool raft_may_campaign(const struct raft *raft) {
@@ -124,7 +124,8 @@ void raft_election_tick(struct raft *raft, struct raft_actions *actions) {
 
 void raft_on_vote_stored(struct raft *raft, const struct raft_event *event,
                          struct raft_actions *actions) {
-    if (event->term != raft->term || event->node_id != raft->voted_for || raft->vote_stored) {
+    bool latest = event->term == raft->term && event->node_id == raft->voted_for;
+    if (MUTANT(29, event->term != raft->term, !latest) || raft->vote_stored) {
         return; /* an older record: the latest is still on its way */
     }
     raft->vote_stored = true;
@@ -186,8 +187,8 @@ void raft_on_vote(struct raft *raft, const struct raft_message *message,
      * leader of an earlier one: so here, too, it may have to be refused. */
     bool free = raft->voted_for == message->from ||
                 (MUTANT(1, true, raft->voted_for == 0) && raft->leader == 0);
-    bool granted =
-        free && log_up_to_date(raft, message) && !raft_election_refused(raft, message->transfer);
+    bool granted = free && log_up_to_date(raft, message) &&
+                   MUTANT(22, true, !raft_election_refused(raft, message->transfer));
     if (granted) {
         if (raft->role == RAFT_PRE_CANDIDATE) {
             raft_become_follower(raft, raft->term, 0, actions); /* somebody was faster */

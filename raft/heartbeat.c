@@ -79,8 +79,8 @@ void raft_leader_tick(struct raft *raft, struct raft_actions *actions) {
     if (raft_members(raft)->member_count == 1 && raft->self == 0) {
         return; /* nobody to look after */
     }
-    if (raft->now_ns - quorum_heard_ns(raft) >= raft->election_timeout_ns ||
-        !clogged_look(raft, actions)) {
+    bool silent = raft->now_ns - quorum_heard_ns(raft) >= raft->election_timeout_ns;
+    if (MUTANT(26, false, silent) || !clogged_look(raft, actions)) {
         raft_become_follower(raft, raft->term, 0, actions);
         return;
     }
@@ -105,7 +105,8 @@ void raft_on_heartbeat(struct raft *raft, const struct raft_message *message,
     if (!raft_follow(raft, message, actions)) {
         return;
     }
-    bool granted = raft_log_has(raft, message->previous_index, message->previous_term);
+    bool granted =
+        MUTANT(27, true, raft_log_has(raft, message->previous_index, message->previous_term));
     if (granted && !raft->installing) {
         if (message->previous_index > raft->verified_index) {
             raft->verified_index = message->previous_index;
@@ -124,7 +125,7 @@ void raft_peer_answered(struct raft *raft, struct progress *peer, uint64_t round
                         struct raft_actions *actions) {
     peer->answered_ns = raft->now_ns;
     if (round > peer->round && round <= raft->round) {
-        peer->round = round;
+        peer->round = MUTANT(30, raft->round, round);
         raft_rounds_advance(raft, actions);
     }
 }

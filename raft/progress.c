@@ -12,6 +12,7 @@
 #include "raft/progress.h"
 
 #include "base/assert.h"
+#include "raft/mutant.h"
 
 /* From, to.  Drawn in the header. */
 static const bool moves[3][3] = {
@@ -126,7 +127,7 @@ bool progress_granted(struct progress *progress, uint64_t match) {
 }
 
 bool progress_refused(struct progress *progress, uint64_t previous, uint64_t agree) {
-    if (progress->state == PROGRESS_SNAPSHOT || previous <= progress->match ||
+    if (progress->state == PROGRESS_SNAPSHOT || MUTANT(19, false, previous <= progress->match) ||
         previous >= progress->next) {
         return false;
     }
@@ -138,7 +139,8 @@ bool progress_refused(struct progress *progress, uint64_t previous, uint64_t agr
     } else {
         move(progress, PROGRESS_PROBE);
     }
-    progress->next = larger(progress->match, smaller(agree, previous - 1)) + 1;
+    uint64_t back = smaller(agree, previous - 1);
+    progress->next = MUTANT(19, back, larger(progress->match, back)) + 1;
     return true;
 }
 

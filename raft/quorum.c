@@ -12,6 +12,13 @@
 #include "raft/quorum.h"
 
 #include "base/assert.h"
+#include "raft/mutant.h"
+
+/* Is this a member of the set that has this role? */
+static bool counts(const struct configuration_member *member, uint8_t role) {
+    bool learner = role == CONFIGURATION_VOTER && (member->roles & CONFIGURATION_LEARNER) != 0;
+    return (member->roles & role) != 0 || MUTANT(13, learner, false);
+}
 
 /* The members with this role decide by majority; UINT64_MAX if there are none. */
 static uint64_t value_of_role(const struct configuration *configuration, uint8_t role,
@@ -19,7 +26,7 @@ static uint64_t value_of_role(const struct configuration *configuration, uint8_t
     uint64_t sorted[CONFIGURATION_MEMBERS_MAX]; /* descending */
     uint32_t count = 0;
     for (uint32_t i = 0; i < configuration->member_count; i++) {
-        if ((configuration->members[i].roles & role) == 0) {
+        if (!counts(&configuration->members[i], role)) {
             continue;
         }
         uint32_t at = count++;
@@ -38,7 +45,7 @@ uint64_t quorum_value(const struct configuration *configuration, const uint64_t 
     ASSERT_HOT(configuration->member_count <= CONFIGURATION_MEMBERS_MAX);
     uint64_t incoming = value_of_role(configuration, CONFIGURATION_VOTER, values);
     uint64_t outgoing = value_of_role(configuration, CONFIGURATION_OUTGOING, values);
-    return incoming < outgoing ? incoming : outgoing;
+    return MUTANT(20, true, incoming < outgoing) ? incoming : outgoing;
 }
 
 /* Without voters of this role: won, as nobody objects. */
@@ -48,7 +55,7 @@ static enum quorum_result votes_of_role(const struct configuration *configuratio
     uint32_t granted = 0;
     uint32_t refused = 0;
     for (uint32_t i = 0; i < configuration->member_count; i++) {
-        if ((configuration->members[i].roles & role) == 0) {
+        if (!counts(&configuration->members[i], role)) {
             continue;
         }
         count++;
@@ -65,7 +72,8 @@ enum quorum_result quorum_votes(const struct configuration *configuration,
                                 const enum quorum_vote *votes) {
     ASSERT(configuration_valid(configuration));
     enum quorum_result incoming = votes_of_role(configuration, CONFIGURATION_VOTER, votes);
-    enum quorum_result outgoing = votes_of_role(configuration, CONFIGURATION_OUTGOING, votes);
+    enum quorum_result outgoing =
+        MUTANT(20, QUORUM_WON, votes_of_role(configuration, CONFIGURATION_OUTGOING, votes));
     if (incoming == QUORUM_LOST || outgoing == QUORUM_LOST) {
         return QUORUM_LOST;
     }

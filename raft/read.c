@@ -52,7 +52,9 @@ static uint64_t round_of_quorum(const struct raft *raft, uint64_t index) {
 
 static void lease_advance(struct raft *raft) {
     if (!raft_leases(raft)) {
-        raft->lease_until_ns = 0; /* nobody is bound by what it promised under another one */
+        raft->lease_until_ns =
+            MUTANT(21, raft->lease_until_ns,
+                   0); /* nobody is bound by what it promised under another one */
         return;
     }
     uint64_t round = round_of_quorum(raft, membership_index(&raft->membership));
@@ -88,8 +90,10 @@ void raft_on_read(struct raft *raft, const struct raft_event *event, struct raft
         raft_action_add(actions, RAFT_ACTION_READ_FAILED);
         return;
     }
-    uint64_t index =
-        raft->commit_index > raft->term_first_index ? raft->commit_index : raft->term_first_index;
+    uint64_t index = raft->commit_index;
+    if (MUTANT(24, false, index < raft->term_first_index)) {
+        index = raft->term_first_index;
+    }
     bool leased = event->lease && raft_serving(raft) && lease_valid(raft);
     if (leased || raft->only_voter || MUTANT(12, true, false)) {
         raft_action_add(actions, RAFT_ACTION_READ_READY)->index = index;

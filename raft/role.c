@@ -52,7 +52,7 @@ static void term_raise(struct raft *raft, uint64_t term) {
     raft->leader = 0;
     raft->verified_index = 0;
     raft->answer_owed = false;
-    if (!raft->installing) {
+    if (MUTANT(23, false, !raft->installing)) {
         raft->receiving.index = 0; /* another leader's snapshot may be an older one */
     }
     raft->vote_dirty = true;

@@ -175,8 +175,7 @@ void core_append_bytes(uint32_t length_bytes) {
 }
 
 struct configuration core_append_configuration(void) {
-    const struct raft_action *asked = core_did(RAFT_ACTION_APPEND_CONFIGURATION);
-    assert_non_null(asked);
+    const struct raft_action *asked = core_action(RAFT_ACTION_APPEND_CONFIGURATION);
     assert_int_equal(asked->term, raft_term(core->raft));
     struct configuration configuration = *asked->configuration;
     struct raft_entry entry = {asked->term, ENTRY_BYTES, &configuration};
@@ -433,10 +432,16 @@ uint32_t core_count(enum raft_action_kind kind) {
     return count;
 }
 
-uint32_t core_place(enum raft_action_kind kind) {
+const struct raft_action *core_action(enum raft_action_kind kind) {
     const struct raft_action *action = core_did(kind);
-    assert_non_null(action);
-    return (uint32_t)(action - core->actions.action);
+    if (action == NULL) {
+        fail_msg("no %s came out of the last step", raft_action_kind_name(kind));
+    }
+    return action;
+}
+
+uint32_t core_place(enum raft_action_kind kind) {
+    return (uint32_t)(core_action(kind) - core->actions.action);
 }
 
 const struct raft_message *core_sent(enum raft_message_kind kind, uint64_t to) {
@@ -448,6 +453,15 @@ const struct raft_message *core_sent(enum raft_message_kind kind, uint64_t to) {
         }
     }
     return NULL;
+}
+
+const struct raft_message *core_message(enum raft_message_kind kind, uint64_t to) {
+    const struct raft_message *message = core_sent(kind, to);
+    if (message == NULL) {
+        fail_msg("no %s was sent to %lu by the last step", raft_message_kind_name(kind),
+                 (unsigned long)to);
+    }
+    return message;
 }
 
 uint32_t core_sent_count(enum raft_message_kind kind) {
@@ -488,9 +502,7 @@ bool core_refused_vote(uint64_t to) {
 }
 
 bool core_gave_pre_vote(uint64_t to) {
-    const struct raft_message *answer = core_sent(RAFT_MESSAGE_PRE_VOTE_ANSWER, to);
-    assert_non_null(answer);
-    return answer->granted;
+    return core_message(RAFT_MESSAGE_PRE_VOTE_ANSWER, to)->granted;
 }
 
 uint64_t core_committed(void) {

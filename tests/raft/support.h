@@ -30,7 +30,7 @@ enum {
     ENTRY_BYTES = 100,  /* of every entry, where a test does not say otherwise */
     CHUNK_BYTES = 1000, /* of a snapshot */
     TERMS_MAX = 64,     /* entries named in one text */
-    PEERS_MAX = 10,     /* ids have one digit */
+    PEERS_MAX = CONFIGURATION_MEMBERS_MAX + 1,
 };
 
 /* What was on disk at start, and limits other than the usual ones; zero: nothing, or the usual. */
@@ -178,11 +178,15 @@ void core_replicate(const uint64_t *peers);
 bool core_is(enum raft_role role);
 /* The first action of this kind in the last step; NULL: none. */
 const struct raft_action *core_did(enum raft_action_kind kind);
+/* The same; fails the test if there is none. */
+const struct raft_action *core_action(enum raft_action_kind kind);
 uint32_t core_count(enum raft_action_kind kind);
 /* The place of the first action of this kind; fails the test if there is none. */
 uint32_t core_place(enum raft_action_kind kind);
 /* The first message of this kind to this node in the last step; NULL: none. */
 const struct raft_message *core_sent(enum raft_message_kind kind, uint64_t to);
+/* The same; fails the test if there is none. */
+const struct raft_message *core_message(enum raft_message_kind kind, uint64_t to);
 /* Messages of this kind in the last step, to anybody. */
 uint32_t core_sent_count(enum raft_message_kind kind);
 /* The last step had no action at all. */

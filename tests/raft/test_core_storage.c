@@ -17,8 +17,8 @@
 TEST(the_vote_is_stored_before_it_is_told) {
     START("1v 2v 3v", .term = 4);
     core_hear_vote(2, 5, 0, 0);
-    assert_int_equal(core_did(RAFT_ACTION_STORE_VOTE)->term, 5);
-    assert_int_equal(core_did(RAFT_ACTION_STORE_VOTE)->node_id, 2);
+    assert_int_equal(core_action(RAFT_ACTION_STORE_VOTE)->term, 5);
+    assert_int_equal(core_action(RAFT_ACTION_STORE_VOTE)->node_id, 2);
     assert_true(core_place(RAFT_ACTION_STORE_VOTE) < core_place(RAFT_ACTION_SEND));
 }
 
@@ -27,8 +27,8 @@ TEST(a_term_is_stored_without_a_vote) {
     START("1v 2v 3v", .term = 4, .terms = "4");
     core_hear_vote(2, 5, 0, 0);
     assert_true(core_refused_vote(2));
-    assert_int_equal(core_did(RAFT_ACTION_STORE_VOTE)->term, 5);
-    assert_int_equal(core_did(RAFT_ACTION_STORE_VOTE)->node_id, 0);
+    assert_int_equal(core_action(RAFT_ACTION_STORE_VOTE)->term, 5);
+    assert_int_equal(core_action(RAFT_ACTION_STORE_VOTE)->node_id, 0);
     assert_true(core_place(RAFT_ACTION_STORE_VOTE) < core_place(RAFT_ACTION_SEND));
 }
 
@@ -81,9 +81,9 @@ TEST(a_write_of_an_older_epoch_does_not_count) {
     START("1v 2v 3v", .term = 4);
     HEAR_APPEND(.from = 2, .term = 4, .terms = "1 1");
     HEAR_APPEND(.from = 3, .term = 5, .terms = "2");
-    assert_int_equal(core_did(RAFT_ACTION_TRUNCATE)->epoch, 1);
+    assert_int_equal(core_action(RAFT_ACTION_TRUNCATE)->epoch, 1);
     HEAR_APPEND(.from = 2, .term = 6, .terms = "1 1");
-    assert_int_equal(core_did(RAFT_ACTION_TRUNCATE)->epoch, 2);
+    assert_int_equal(core_action(RAFT_ACTION_TRUNCATE)->epoch, 2);
     core_stored_in(2, 0);
     assert_true(core_silent());
     core_stored_in(1, 1);
@@ -96,7 +96,7 @@ TEST(a_write_of_an_older_epoch_does_not_count) {
 TEST(a_truncation_leaves_what_was_durable_before_it) {
     START("1v 2v 3v", .term = 4, .terms = "1 1 2");
     HEAR_APPEND(.from = 2, .term = 4, .previous_index = 1, .previous_term = 1, .terms = "3");
-    assert_int_equal(core_did(RAFT_ACTION_TRUNCATE)->index, 1);
+    assert_int_equal(core_action(RAFT_ACTION_TRUNCATE)->index, 1);
     assert_null(core_sent(RAFT_MESSAGE_APPEND_ANSWER, 2));
     core_stored(1);
     assert_true(core_granted(1));
@@ -285,7 +285,7 @@ TEST(what_was_forgotten_is_not_truncated) {
     start_with_forgotten_terms();
     HEAR_APPEND(.from = 2, .term = 4, .previous_index = 5, .previous_term = 2);
     assert_true(core_refused_append());
-    assert_int_equal(core_sent(RAFT_MESSAGE_APPEND_ANSWER, 2)->hint_index, 0);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND_ANSWER, 2)->hint_index, 0);
     HEAR_APPEND(.from = 2, .term = 4, .terms = "1 1");
     assert_null(core_did(RAFT_ACTION_TRUNCATE));
     assert_null(core_sent(RAFT_MESSAGE_APPEND_ANSWER, 2));
@@ -298,7 +298,7 @@ TEST(a_conflict_right_behind_what_was_forgotten_is_truncated) {
     HEAR_APPEND(.from = 2, .term = 4, .previous_index = 11, .previous_term = 3, .commit = 9);
     assert_int_equal(core_committed(), 9);
     HEAR_APPEND(.from = 3, .term = 5, .previous_index = 9, .previous_term = 2, .terms = "5");
-    assert_int_equal(core_did(RAFT_ACTION_TRUNCATE)->index, 9);
+    assert_int_equal(core_action(RAFT_ACTION_TRUNCATE)->index, 9);
     assert_int_equal(raft_last_index(core->raft), 10);
     core_stored(10);
     assert_true(core_granted(10));
@@ -319,7 +319,7 @@ TEST(a_peer_before_the_known_terms_waits_for_a_snapshot) {
     core_compacted(8, (struct raft_snapshot){12, 4, 500});
     core_time_out();
     core_hear_heartbeat_answer(3);
-    assert_int_equal(core_sent(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 12);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 12);
 }
 
 /* ---- what the caller must not do -------------------------------------------------------------- */

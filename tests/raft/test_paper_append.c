@@ -27,7 +27,7 @@ TEST(an_append_behind_the_end_is_refused) {
     HEAR_APPEND(.from = 2, .term = 5, .previous_index = 4, .previous_term = 4, .session = 9,
                 .round = 7);
     assert_true(core_refused_append());
-    const struct raft_message *answer = core_sent(RAFT_MESSAGE_APPEND_ANSWER, 2);
+    const struct raft_message *answer = core_message(RAFT_MESSAGE_APPEND_ANSWER, 2);
     assert_int_equal(answer->previous_index, 4);
     assert_int_equal(answer->hint_index, 2);
     assert_int_equal(answer->hint_term, 2);
@@ -50,8 +50,8 @@ TEST(an_append_at_the_beginning_is_never_refused) {
     START("1v 2v 3v", .term = 5);
     HEAR_APPEND(.from = 2, .term = 5, .terms = "1 5");
     assert_false(core_refused_append());
-    assert_int_equal(core_did(RAFT_ACTION_APPEND)->first, 0);
-    assert_int_equal(core_did(RAFT_ACTION_APPEND)->count, 2);
+    assert_int_equal(core_action(RAFT_ACTION_APPEND)->first, 0);
+    assert_int_equal(core_action(RAFT_ACTION_APPEND)->count, 2);
     assert_int_equal(raft_last_index(core->raft), 2);
 }
 
@@ -73,7 +73,7 @@ TEST(a_refusal_names_the_last_place_where_the_logs_may_agree) {
         HEAR_APPEND(.from = 2, .term = 6, .previous_index = cases[i].previous_index,
                     .previous_term = cases[i].previous_term);
         assert_true(core_refused_append());
-        const struct raft_message *answer = core_sent(RAFT_MESSAGE_APPEND_ANSWER, 2);
+        const struct raft_message *answer = core_message(RAFT_MESSAGE_APPEND_ANSWER, 2);
         assert_int_equal(answer->hint_index, cases[i].hint_index);
         assert_int_equal(answer->hint_term, cases[i].hint_term);
         core_stop(NULL);
@@ -87,8 +87,8 @@ TEST(a_refusal_does_not_go_back_before_the_commit_index) {
     assert_int_equal(raft_commit_index(core->raft), 2);
     HEAR_APPEND(.from = 2, .term = 6, .previous_index = 4, .previous_term = 2);
     assert_true(core_refused_append());
-    assert_int_equal(core_sent(RAFT_MESSAGE_APPEND_ANSWER, 2)->hint_index, 2);
-    assert_int_equal(core_sent(RAFT_MESSAGE_APPEND_ANSWER, 2)->hint_term, 5);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND_ANSWER, 2)->hint_index, 2);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND_ANSWER, 2)->hint_term, 5);
 }
 
 /* ---- receiver, 3: conflicts -------------------------------------------------------------------- */
@@ -97,12 +97,11 @@ TEST(a_refusal_does_not_go_back_before_the_commit_index) {
 TEST(a_conflicting_entry_goes_with_all_behind_it) {
     START("1v 2v 3v", .term = 6, .terms = "1 2 2 2");
     HEAR_APPEND(.from = 2, .term = 6, .previous_index = 1, .previous_term = 1, .terms = "2 3");
-    const struct raft_action *truncated = core_did(RAFT_ACTION_TRUNCATE);
-    assert_non_null(truncated);
+    const struct raft_action *truncated = core_action(RAFT_ACTION_TRUNCATE);
     assert_int_equal(truncated->index, 2);
     assert_int_equal(truncated->epoch, 1);
-    assert_int_equal(core_did(RAFT_ACTION_APPEND)->first, 1);
-    assert_int_equal(core_did(RAFT_ACTION_APPEND)->count, 1);
+    assert_int_equal(core_action(RAFT_ACTION_APPEND)->first, 1);
+    assert_int_equal(core_action(RAFT_ACTION_APPEND)->count, 1);
     assert_true(core_place(RAFT_ACTION_TRUNCATE) < core_place(RAFT_ACTION_APPEND));
     assert_int_equal(raft_last_index(core->raft), 3);
     assert_int_equal(raft_log_epoch(core->raft), 1);
@@ -137,8 +136,8 @@ TEST(only_new_entries_are_appended) {
     START("1v 2v 3v", .term = 6, .terms = "1 2");
     HEAR_APPEND(.from = 2, .term = 6, .previous_index = 1, .previous_term = 1, .terms = "2 2 6");
     assert_null(core_did(RAFT_ACTION_TRUNCATE));
-    assert_int_equal(core_did(RAFT_ACTION_APPEND)->first, 1);
-    assert_int_equal(core_did(RAFT_ACTION_APPEND)->count, 2);
+    assert_int_equal(core_action(RAFT_ACTION_APPEND)->first, 1);
+    assert_int_equal(core_action(RAFT_ACTION_APPEND)->count, 2);
     assert_int_equal(raft_last_index(core->raft), 4);
 }
 
@@ -148,8 +147,8 @@ TEST(entries_that_were_compacted_are_skipped) {
     HEAR_APPEND(.from = 2, .term = 6, .previous_index = 7, .previous_term = 2,
                 .terms = "3 3 3 3 4 5");
     assert_null(core_did(RAFT_ACTION_TRUNCATE));
-    assert_int_equal(core_did(RAFT_ACTION_APPEND)->first, 5);
-    assert_int_equal(core_did(RAFT_ACTION_APPEND)->count, 1);
+    assert_int_equal(core_action(RAFT_ACTION_APPEND)->first, 5);
+    assert_int_equal(core_action(RAFT_ACTION_APPEND)->count, 1);
     assert_int_equal(raft_last_index(core->raft), 13);
     HEAR_APPEND(.from = 2, .term = 6, .terms = "1 1 2");
     assert_null(core_did(RAFT_ACTION_APPEND));
@@ -211,7 +210,7 @@ TEST(a_heartbeat_commits_what_it_names) {
                                     .session = 5,
                                     .round = 8});
     assert_int_equal(core_committed(), 3);
-    const struct raft_message *answer = core_sent(RAFT_MESSAGE_HEARTBEAT_ANSWER, 2);
+    const struct raft_message *answer = core_message(RAFT_MESSAGE_HEARTBEAT_ANSWER, 2);
     assert_true(answer->granted);
     assert_int_equal(answer->session, 5);
     assert_int_equal(answer->round, 8);
@@ -235,7 +234,7 @@ TEST(a_heartbeat_about_an_entry_that_is_not_here_commits_nothing) {
                                     .previous_term = 3,
                                     .commit = 2});
     assert_int_equal(core_committed(), 0);
-    assert_false(core_sent(RAFT_MESSAGE_HEARTBEAT_ANSWER, 2)->granted);
+    assert_false(core_message(RAFT_MESSAGE_HEARTBEAT_ANSWER, 2)->granted);
 }
 
 /* ---- the answer --------------------------------------------------------------------------------- */
@@ -249,8 +248,8 @@ TEST(an_append_is_answered_when_it_is_durable) {
     assert_true(core_granted(1));
     core_stored(2);
     assert_true(core_granted(2));
-    assert_int_equal(core_sent(RAFT_MESSAGE_APPEND_ANSWER, 2)->session, 3);
-    assert_int_equal(core_sent(RAFT_MESSAGE_APPEND_ANSWER, 2)->round, 4);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND_ANSWER, 2)->session, 3);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND_ANSWER, 2)->round, 4);
 }
 
 /* It covers what the messages of this leader covered: a longer log of ours says nothing to it. */
@@ -286,8 +285,8 @@ TEST(what_is_stored_for_an_old_leader_is_not_answered_to_a_new_one) {
 TEST(an_append_of_a_later_term_stores_the_term_first) {
     START("1v 2v 3v", .term = 6);
     HEAR_APPEND(.from = 2, .term = 9, .terms = "9");
-    assert_int_equal(core_did(RAFT_ACTION_STORE_VOTE)->term, 9);
-    assert_int_equal(core_did(RAFT_ACTION_STORE_VOTE)->node_id, 0);
+    assert_int_equal(core_action(RAFT_ACTION_STORE_VOTE)->term, 9);
+    assert_int_equal(core_action(RAFT_ACTION_STORE_VOTE)->node_id, 0);
     assert_true(core_place(RAFT_ACTION_STORE_VOTE) < core_place(RAFT_ACTION_APPEND));
     assert_int_equal(raft_leader(core->raft), 2);
 }
@@ -310,8 +309,8 @@ TEST(every_log_of_figure_7_becomes_the_leaders) {
         HEAR_APPEND(.from = 2, .term = 8, .previous_index = previous, .previous_term = 6);
         while (core_refused_append()) {
             assert_true(++asked <= 3);
-            uint64_t hint = core_sent(RAFT_MESSAGE_APPEND_ANSWER, 2)->hint_index;
-            uint64_t hint_term = core_sent(RAFT_MESSAGE_APPEND_ANSWER, 2)->hint_term;
+            uint64_t hint = core_message(RAFT_MESSAGE_APPEND_ANSWER, 2)->hint_index;
+            uint64_t hint_term = core_message(RAFT_MESSAGE_APPEND_ANSWER, 2)->hint_term;
             assert_true(hint < previous);
             while (leader_terms[hint] > hint_term) {
                 hint--;
@@ -349,7 +348,7 @@ TEST(a_leader_that_would_replace_a_committed_entry_halts_us) {
     HEAR_APPEND(.from = 2, .term = 6, .previous_index = 3, .previous_term = 2, .commit = 3);
     HEAR_APPEND(.from = 2, .term = 6, .previous_index = 1, .previous_term = 1, .terms = "2 3");
     assert_non_null(core_did(RAFT_ACTION_HALT));
-    assert_non_null(core_did(RAFT_ACTION_HALT)->sentence);
+    assert_non_null(core_action(RAFT_ACTION_HALT)->sentence);
     assert_null(core_did(RAFT_ACTION_TRUNCATE));
     assert_int_equal(raft_last_index(core->raft), 3);
 }

@@ -150,8 +150,8 @@ TEST(a_change_is_over_when_the_new_configuration_is_committed) {
     assert_null(core_did(RAFT_ACTION_CONFIGURED));
     core_hear_granted(4, 3);
     assert_int_equal(core_committed(), 3);
-    assert_int_equal(core_did(RAFT_ACTION_CONFIGURED)->index, 3);
-    assert_true(is_configuration(core_did(RAFT_ACTION_CONFIGURED)->configuration, "1v 4v"));
+    assert_int_equal(core_action(RAFT_ACTION_CONFIGURED)->index, 3);
+    assert_true(is_configuration(core_action(RAFT_ACTION_CONFIGURED)->configuration, "1v 4v"));
     core_configure("1v");
     assert_int_equal(core_refusal(), RAFT_REFUSAL_NONE);
 }
@@ -163,14 +163,14 @@ TEST(learners_come_and_go_in_one_step) {
     core_configure("1v 2v 3v 4l");
     struct configuration next = core_append_configuration();
     assert_true(is_configuration(&next, "1v 2v 3v 4l"));
-    assert_int_equal(core_sent(RAFT_MESSAGE_APPEND, 4)->previous_index, 2);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 4)->previous_index, 2);
     all_have_the_log((const uint64_t[]){2, 0});
-    assert_int_equal(core_did(RAFT_ACTION_CONFIGURED)->index, 2);
+    assert_int_equal(core_action(RAFT_ACTION_CONFIGURED)->index, 2);
     core_configure("1v 2v 3v");
     core_append_configuration();
     all_have_the_log((const uint64_t[]){2, 0});
     core_expect_members("1v 2v 3v");
-    assert_int_equal(core_did(RAFT_ACTION_CONFIGURED)->index, 3);
+    assert_int_equal(core_action(RAFT_ACTION_CONFIGURED)->index, 3);
 }
 
 /* From two voters to one, and the one commits alone. */
@@ -243,7 +243,7 @@ TEST(a_leader_that_removes_itself_leads_until_that_is_committed) {
     assert_int_equal(core_committed(), 3);
     assert_non_null(core_did(RAFT_ACTION_CONFIGURED));
     assert_true(core_is(RAFT_FOLLOWER));
-    assert_int_equal(core_sent(RAFT_MESSAGE_HEARTBEAT, 2)->commit, 3);
+    assert_int_equal(core_message(RAFT_MESSAGE_HEARTBEAT, 2)->commit, 3);
     assert_int_equal(raft_deadline_ns(core->raft), UINT64_MAX);
 }
 
@@ -407,7 +407,7 @@ TEST(a_truncated_configuration_gives_way_to_the_one_before) {
     HEAR_APPEND(.from = 2, .term = 4, .terms = "4 4", .configuration = "1vo 2vo 3o 4v");
     core_expect_members("1vo 2vo 3o 4v");
     HEAR_APPEND(.from = 3, .term = 5, .previous_index = 1, .previous_term = 4, .terms = "5");
-    assert_int_equal(core_did(RAFT_ACTION_TRUNCATE)->index, 1);
+    assert_int_equal(core_action(RAFT_ACTION_TRUNCATE)->index, 1);
     core_expect_members("1v 2v 3v");
 }
 
@@ -417,7 +417,7 @@ TEST(a_truncation_behind_a_configuration_leaves_it) {
     HEAR_APPEND(.from = 2, .term = 4, .terms = "4", .configuration = "1vo 2vo 3o 4v");
     HEAR_APPEND(.from = 2, .term = 4, .previous_index = 1, .previous_term = 4, .terms = "4");
     HEAR_APPEND(.from = 3, .term = 5, .previous_index = 1, .previous_term = 4, .terms = "5");
-    assert_int_equal(core_did(RAFT_ACTION_TRUNCATE)->index, 1);
+    assert_int_equal(core_action(RAFT_ACTION_TRUNCATE)->index, 1);
     core_expect_members("1vo 2vo 3o 4v");
 }
 

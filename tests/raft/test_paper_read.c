@@ -19,8 +19,7 @@ static bool read_runs_at_once(void) {
 }
 
 static uint64_t wait_round(void) {
-    const struct raft_action *wait = core_did(RAFT_ACTION_READ_WAIT);
-    assert_non_null(wait);
+    const struct raft_action *wait = core_action(RAFT_ACTION_READ_WAIT);
     return wait->round;
 }
 
@@ -43,10 +42,10 @@ TEST(a_read_notes_the_commit_index_and_begins_a_round) {
     core_serve();
     core_replicate((const uint64_t[]){2, 0});
     core_read(false);
-    assert_int_equal(core_did(RAFT_ACTION_READ_WAIT)->index, 2);
+    assert_int_equal(core_action(RAFT_ACTION_READ_WAIT)->index, 2);
     uint64_t round = wait_round();
-    assert_int_equal(core_sent(RAFT_MESSAGE_HEARTBEAT, 2)->round, round);
-    assert_int_equal(core_sent(RAFT_MESSAGE_HEARTBEAT, 3)->round, round);
+    assert_int_equal(core_message(RAFT_MESSAGE_HEARTBEAT, 2)->round, round);
+    assert_int_equal(core_message(RAFT_MESSAGE_HEARTBEAT, 3)->round, round);
     assert_null(core_did(RAFT_ACTION_READ_CONFIRMED));
 }
 
@@ -61,7 +60,7 @@ TEST(a_majority_confirms_a_round) {
     core_hear_heartbeat_answer(2);
     assert_null(core_did(RAFT_ACTION_READ_CONFIRMED));
     core_hear_heartbeat_answer(4);
-    assert_int_equal(core_did(RAFT_ACTION_READ_CONFIRMED)->round, round);
+    assert_int_equal(core_action(RAFT_ACTION_READ_CONFIRMED)->round, round);
     core_hear_heartbeat_answer(5);
     assert_null(core_did(RAFT_ACTION_READ_CONFIRMED));
 }
@@ -88,9 +87,9 @@ TEST(an_answer_to_entries_confirms_a_round) {
     core_read(false);
     uint64_t round = wait_round();
     core_append(1);
-    assert_int_equal(core_sent(RAFT_MESSAGE_APPEND, 2)->round, round);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->round, round);
     core_hear_granted(2, 2);
-    assert_int_equal(core_did(RAFT_ACTION_READ_CONFIRMED)->round, round);
+    assert_int_equal(core_action(RAFT_ACTION_READ_CONFIRMED)->round, round);
 }
 
 /* A refusal confirms too: who refuses entries still follows. */
@@ -135,10 +134,10 @@ TEST(reads_during_a_round_share_the_next) {
     core_read(false);
     assert_int_equal(wait_round(), first + 1);
     core_hear_heartbeat_answer(2);
-    assert_int_equal(core_did(RAFT_ACTION_READ_CONFIRMED)->round, first);
-    assert_int_equal(core_sent(RAFT_MESSAGE_HEARTBEAT, 3)->round, first + 1);
+    assert_int_equal(core_action(RAFT_ACTION_READ_CONFIRMED)->round, first);
+    assert_int_equal(core_message(RAFT_MESSAGE_HEARTBEAT, 3)->round, first + 1);
     core_hear_heartbeat_answer(2);
-    assert_int_equal(core_did(RAFT_ACTION_READ_CONFIRMED)->round, first + 1);
+    assert_int_equal(core_action(RAFT_ACTION_READ_CONFIRMED)->round, first + 1);
     assert_int_equal(core_sent_count(RAFT_MESSAGE_HEARTBEAT), 0);
 }
 
@@ -149,9 +148,9 @@ TEST(a_lost_round_is_repeated) {
     core_read(false);
     uint64_t round = wait_round();
     core_time_out();
-    assert_int_equal(core_sent(RAFT_MESSAGE_HEARTBEAT, 2)->round, round);
+    assert_int_equal(core_message(RAFT_MESSAGE_HEARTBEAT, 2)->round, round);
     core_hear_heartbeat_answer(2);
-    assert_int_equal(core_did(RAFT_ACTION_READ_CONFIRMED)->round, round);
+    assert_int_equal(core_action(RAFT_ACTION_READ_CONFIRMED)->round, round);
 }
 
 /* 6.4, step 1: before the first commit of its term a leader does not know what is committed; the
@@ -160,10 +159,10 @@ TEST(a_read_before_the_terms_first_commit_waits_for_it) {
     START("1v 2v 3v", .term = 4, .terms = "1 2");
     core_win();
     core_read(false);
-    assert_int_equal(core_did(RAFT_ACTION_READ_WAIT)->index, 3);
+    assert_int_equal(core_action(RAFT_ACTION_READ_WAIT)->index, 3);
     core_append(1);
     core_read(true);
-    assert_int_equal(core_did(RAFT_ACTION_READ_WAIT)->index, 3);
+    assert_int_equal(core_action(RAFT_ACTION_READ_WAIT)->index, 3);
 }
 
 /* The only voter needs nobody's confirmation, but the same place. */
@@ -171,12 +170,12 @@ TEST(the_only_voter_confirms_its_reads_itself) {
     START("1v 2l", .term = 4, .terms = "1");
     core_lead();
     core_read(false);
-    assert_int_equal(core_did(RAFT_ACTION_READ_READY)->index, 2);
+    assert_int_equal(core_action(RAFT_ACTION_READ_READY)->index, 2);
     core_stored(2);
     core_append(1);
     core_stored(3);
     core_read(false);
-    assert_int_equal(core_did(RAFT_ACTION_READ_READY)->index, 3);
+    assert_int_equal(core_action(RAFT_ACTION_READ_READY)->index, 3);
 }
 
 /* A change of membership needs the confirmation of both majorities. */
@@ -204,7 +203,7 @@ TEST(a_smaller_configuration_confirms_at_once) {
     uint64_t round = wait_round();
     core_step((struct raft_event){.kind = RAFT_EVENT_TICK});
     core_hear_heartbeat_answer(2);
-    assert_int_equal(core_did(RAFT_ACTION_READ_CONFIRMED)->round, round);
+    assert_int_equal(core_action(RAFT_ACTION_READ_CONFIRMED)->round, round);
     core_stop(NULL);
     START("1v 2v", .term = 4);
     core_serve();
@@ -212,14 +211,14 @@ TEST(a_smaller_configuration_confirms_at_once) {
     core_append_configuration();
     core_stored(2);
     core_hear_granted(2, 2);
-    struct raft_action asked = *core_did(RAFT_ACTION_APPEND_CONFIGURATION);
+    struct raft_action asked = *core_action(RAFT_ACTION_APPEND_CONFIGURATION);
     struct configuration one = *asked.configuration;
     core_read(false);
     round = wait_round();
     struct raft_entry entry = {asked.term, ENTRY_BYTES, &one};
     core_step(
         (struct raft_event){.kind = RAFT_EVENT_APPENDED, .entries = &entry, .entry_count = 1});
-    assert_int_equal(core_did(RAFT_ACTION_READ_CONFIRMED)->round, round);
+    assert_int_equal(core_action(RAFT_ACTION_READ_CONFIRMED)->round, round);
 }
 
 /* ---- leases (6.4.1) ---------------------------------------------------------------------------- */
@@ -230,7 +229,7 @@ TEST(a_lease_answers_a_read_at_once) {
     core_read(false);
     assert_non_null(core_did(RAFT_ACTION_READ_WAIT));
     core_read(true);
-    assert_int_equal(core_did(RAFT_ACTION_READ_READY)->index, 1);
+    assert_int_equal(core_action(RAFT_ACTION_READ_READY)->index, 1);
 }
 
 /* Without the flag in the configuration there is none. */
@@ -292,7 +291,7 @@ TEST(a_lease_does_not_serve_before_the_first_commit) {
     core_time_out();
     core_hear_heartbeat_answer(2);
     assert_false(read_runs_at_once());
-    assert_int_equal(core_did(RAFT_ACTION_READ_WAIT)->index, 2);
+    assert_int_equal(core_action(RAFT_ACTION_READ_WAIT)->index, 2);
 }
 
 /* Only voters that are known to have the configuration with leases are bound by it. */

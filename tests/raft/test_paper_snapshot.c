@@ -31,8 +31,7 @@ static void follow_with(const char *terms) {
 TEST(a_peer_that_is_behind_the_log_gets_a_snapshot) {
     serve_with_a_compacted_log();
     assert_string_equal(core_peer(3).state, "snapshot");
-    const struct raft_message *chunk = core_sent(RAFT_MESSAGE_SNAPSHOT, 3);
-    assert_non_null(chunk);
+    const struct raft_message *chunk = core_message(RAFT_MESSAGE_SNAPSHOT, 3);
     assert_int_equal(chunk->snapshot.index, 20);
     assert_int_equal(chunk->snapshot.term, 3);
     assert_int_equal(chunk->snapshot.size_bytes, 2500);
@@ -48,19 +47,19 @@ TEST(a_peer_at_the_beginning_of_the_log_needs_no_snapshot) {
           .snapshot = snapshot);
     core_lead();
     core_hear_refused(3, 22, 20, 3);
-    assert_int_equal(core_sent(RAFT_MESSAGE_APPEND, 3)->previous_index, 20);
-    assert_int_equal(core_sent(RAFT_MESSAGE_APPEND, 3)->previous_term, 3);
-    assert_int_equal(core_sent(RAFT_MESSAGE_APPEND, 3)->entry_count, 3);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 3)->previous_index, 20);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 3)->previous_term, 3);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 3)->entry_count, 3);
 }
 
 /* Figure 13: one piece after the other, in order, each when the one before is answered. */
 TEST(pieces_follow_one_another) {
     serve_with_a_compacted_log();
     core_hear_snapshot_answer(3, snapshot, 1000);
-    assert_int_equal(core_sent(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 1000);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 1000);
     core_hear_snapshot_answer(3, snapshot, 2000);
-    assert_int_equal(core_sent(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 2000);
-    assert_int_equal(core_sent(RAFT_MESSAGE_SNAPSHOT, 3)->length_bytes, 500);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 2000);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->length_bytes, 500);
     core_hear_snapshot_answer(3, snapshot, 2500);
     assert_int_equal(core_sent_count(RAFT_MESSAGE_SNAPSHOT), 0);
     assert_string_equal(core_peer(3).state, "snapshot");
@@ -70,9 +69,9 @@ TEST(pieces_follow_one_another) {
 TEST(sending_goes_on_where_the_receiver_says) {
     serve_with_a_compacted_log();
     core_hear_snapshot_answer(3, snapshot, 2100);
-    assert_int_equal(core_sent(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 2100);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 2100);
     core_hear_snapshot_answer(3, snapshot, 0);
-    assert_int_equal(core_sent(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 0);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 0);
 }
 
 /* Answers about another snapshot, or of more bytes than it has, do not count. */
@@ -94,8 +93,8 @@ TEST(entries_follow_the_snapshot) {
     core_hear_snapshot_answer(3, snapshot, 2500);
     core_hear_granted(3, 20);
     assert_int_equal(core_peer(3).match_index, 20);
-    assert_int_equal(core_sent(RAFT_MESSAGE_APPEND, 3)->previous_index, 20);
-    assert_int_equal(core_sent(RAFT_MESSAGE_APPEND, 3)->entry_count, 3);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 3)->previous_index, 20);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 3)->entry_count, 3);
 }
 
 /* An earlier grant, of less, leaves the snapshot under way. */
@@ -119,7 +118,7 @@ TEST(a_lost_piece_is_sent_again) {
         assert_null(core_sent(RAFT_MESSAGE_SNAPSHOT, 3));
     }
     core_pass(HEARTBEAT_NS);
-    assert_int_equal(core_sent(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 0);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 0);
 }
 
 /* A connection that closed has lost what was on it: after a sign of life it goes on. */
@@ -128,7 +127,7 @@ TEST(a_snapshot_goes_on_after_a_disconnection) {
     core_disconnect(3);
     assert_string_equal(core_peer(3).state, "snapshot");
     core_hear_heartbeat_answer(3);
-    assert_int_equal(core_sent(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 0);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 0);
 }
 
 /* What is being sent has to be kept; and what a peer needs of the log. */
@@ -155,10 +154,10 @@ TEST(a_newer_snapshot_does_not_disturb_the_one_under_way) {
     core_applied(23);
     core_compacted(22, (struct raft_snapshot){23, 5, 3000});
     core_hear_snapshot_answer(3, snapshot, 1000);
-    assert_int_equal(core_sent(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 20);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 20);
     core_hear_granted(3, 20);
     assert_string_equal(core_peer(3).state, "snapshot");
-    assert_int_equal(core_sent(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 23);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 23);
 }
 
 /* ---- a local snapshot -------------------------------------------------------------------------- */
@@ -173,7 +172,7 @@ TEST(a_local_snapshot_lets_the_log_begin_later) {
     core_hear_refused(3, 6, 2, 1);
     assert_int_equal(core_sent_count(RAFT_MESSAGE_SNAPSHOT), 0); /* 3 has matched up to 6 */
     core_append(1);
-    assert_int_equal(core_sent(RAFT_MESSAGE_APPEND, 2)->previous_index, 6);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->previous_index, 6);
 }
 
 /* An older one that is finished after a newer one was installed moves nothing back. */
@@ -183,7 +182,7 @@ TEST(a_local_snapshot_that_is_late_moves_nothing_back) {
     core_compacted(10, (struct raft_snapshot){15, 3, 100});
     core_lead();
     core_hear_refused(3, 22, 5, 1);
-    assert_int_equal(core_sent(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 20);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 20);
 }
 
 /* The same snapshot may be told again, with a log that begins later. */
@@ -194,7 +193,7 @@ TEST(a_log_may_begin_later_behind_the_same_snapshot) {
     core_compacted(20, snapshot);
     core_lead();
     core_hear_refused(3, 21, 19, 3);
-    assert_int_equal(core_sent(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 20);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 20);
 }
 
 /* ---- the follower ------------------------------------------------------------------------------- */
@@ -204,20 +203,19 @@ TEST(a_snapshot_of_an_earlier_term_is_refused) {
     follow_with("1");
     core_hear_snapshot(3, 3, (struct raft_snapshot){20, 3, 2500}, 0, 1000);
     assert_null(core_did(RAFT_ACTION_SNAPSHOT_CHUNK));
-    assert_int_equal(core_sent(RAFT_MESSAGE_HEARTBEAT_ANSWER, 3)->term, 4);
+    assert_int_equal(core_message(RAFT_MESSAGE_HEARTBEAT_ANSWER, 3)->term, 4);
 }
 
 /* Figure 13, 2 to 4: pieces are written by the caller, who says how many bytes are there. */
 TEST(pieces_are_written_and_answered) {
     follow_with("1");
     core_hear_snapshot(2, 4, snapshot, 0, 1000);
-    const struct raft_action *chunk = core_did(RAFT_ACTION_SNAPSHOT_CHUNK);
-    assert_non_null(chunk);
+    const struct raft_action *chunk = core_action(RAFT_ACTION_SNAPSHOT_CHUNK);
     assert_int_equal(chunk->message.offset, 0);
     assert_int_equal(chunk->message.length_bytes, 1000);
     assert_null(core_sent(RAFT_MESSAGE_SNAPSHOT_ANSWER, 2));
     core_chunk_written(snapshot, 1000, false);
-    const struct raft_message *answer = core_sent(RAFT_MESSAGE_SNAPSHOT_ANSWER, 2);
+    const struct raft_message *answer = core_message(RAFT_MESSAGE_SNAPSHOT_ANSWER, 2);
     assert_int_equal(answer->offset, 1000);
     assert_int_equal(answer->snapshot.index, 20);
     assert_int_equal(answer->snapshot.term, 3);
@@ -230,16 +228,16 @@ TEST(a_log_that_differs_is_discarded_whole) {
     follow_with("1 1 1 1 2 2 2 2 2 2 2 2 2 2 2 2 2 2 2 2 2 2 2");
     core_hear_snapshot(2, 4, snapshot, 2000, 500);
     core_chunk_written(snapshot, 2500, true);
-    assert_int_equal(core_sent(RAFT_MESSAGE_SNAPSHOT_ANSWER, 2)->offset, 2500);
-    assert_int_equal(core_did(RAFT_ACTION_SNAPSHOT_INSTALL)->snapshot.index, 20);
-    assert_int_equal(core_did(RAFT_ACTION_SNAPSHOT_INSTALL)->epoch, 1);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT_ANSWER, 2)->offset, 2500);
+    assert_int_equal(core_action(RAFT_ACTION_SNAPSHOT_INSTALL)->snapshot.index, 20);
+    assert_int_equal(core_action(RAFT_ACTION_SNAPSHOT_INSTALL)->epoch, 1);
     assert_int_equal(raft_last_index(core->raft), 20);
     assert_int_equal(raft_commit_index(core->raft), 20);
     assert_int_equal(raft_log_epoch(core->raft), 1);
     core_installed(snapshot);
     assert_true(core_granted(20));
     HEAR_APPEND(.from = 2, .term = 4, .previous_index = 20, .previous_term = 3, .terms = "4");
-    assert_int_equal(core_did(RAFT_ACTION_APPEND)->count, 1);
+    assert_int_equal(core_action(RAFT_ACTION_APPEND)->count, 1);
 }
 
 /* Figure 13, 6: if it has it, with its term, it is kept, and what is behind it too. */
@@ -313,7 +311,7 @@ TEST(an_older_snapshot_does_not_disturb_a_newer_one) {
     core_chunk_written((struct raft_snapshot){20, 2, 900}, 900, true);
     assert_true(core_silent());
     core_hear_snapshot(2, 4, (struct raft_snapshot){25, 3, 900}, 0, 900);
-    assert_int_equal(core_did(RAFT_ACTION_SNAPSHOT_CHUNK)->message.snapshot.index, 25);
+    assert_int_equal(core_action(RAFT_ACTION_SNAPSHOT_CHUNK)->message.snapshot.index, 25);
 }
 
 /* But a new leader may have only the older one. */
@@ -322,11 +320,11 @@ TEST(a_new_leaders_older_snapshot_is_taken) {
     core_hear_snapshot(2, 4, snapshot, 0, 1000);
     struct raft_snapshot older = {15, 3, 900};
     core_hear_snapshot(3, 5, older, 0, 900);
-    assert_int_equal(core_did(RAFT_ACTION_SNAPSHOT_CHUNK)->message.snapshot.index, 15);
+    assert_int_equal(core_action(RAFT_ACTION_SNAPSHOT_CHUNK)->message.snapshot.index, 15);
     core_chunk_written(snapshot, 1000, false);
     assert_true(core_silent());
     core_chunk_written(older, 900, true);
-    assert_int_equal(core_did(RAFT_ACTION_SNAPSHOT_INSTALL)->snapshot.index, 15);
+    assert_int_equal(core_action(RAFT_ACTION_SNAPSHOT_INSTALL)->snapshot.index, 15);
 }
 
 /* What was written when nobody leads any more is answered to nobody. */

@@ -21,7 +21,7 @@ TEST(a_target_with_the_whole_log_is_told_at_once) {
     START("1v 2v 3v", .term = 4);
     core_serve();
     core_transfer(2);
-    assert_int_equal(core_sent(RAFT_MESSAGE_TIMEOUT_NOW, 2)->term, 5);
+    assert_int_equal(core_message(RAFT_MESSAGE_TIMEOUT_NOW, 2)->term, 5);
     assert_null(core_sent(RAFT_MESSAGE_TIMEOUT_NOW, 3));
     assert_false(proposals_are_taken());
     assert_true(core_is(RAFT_LEADER));
@@ -68,7 +68,7 @@ TEST(a_transfer_is_given_up_after_a_time_out) {
         assert_false(proposals_are_taken());
     }
     core_pass(HEARTBEAT_NS);
-    assert_int_equal(core_did(RAFT_ACTION_TRANSFER_FAILED)->node_id, 2);
+    assert_int_equal(core_action(RAFT_ACTION_TRANSFER_FAILED)->node_id, 2);
     assert_true(proposals_are_taken());
     assert_true(core_is(RAFT_LEADER));
     core_transfer(2);
@@ -102,7 +102,7 @@ TEST(a_transfer_to_who_is_removed_is_given_up) {
     core_stored(2);
     core_hear_granted(3, 2);
     core_append_configuration();
-    assert_int_equal(core_did(RAFT_ACTION_TRANSFER_FAILED)->node_id, 2);
+    assert_int_equal(core_action(RAFT_ACTION_TRANSFER_FAILED)->node_id, 2);
     core_transfer(3);
     assert_int_equal(core_refusal(), RAFT_REFUSAL_NONE);
 }
@@ -170,8 +170,8 @@ TEST(the_target_campaigns_at_once) {
     hear_timeout_now(2, 4);
     assert_true(core_is(RAFT_CANDIDATE));
     assert_int_equal(raft_term(core->raft), 5);
-    assert_true(core_sent(RAFT_MESSAGE_VOTE, 3)->transfer);
-    assert_true(core_sent(RAFT_MESSAGE_VOTE, 2)->transfer);
+    assert_true(core_message(RAFT_MESSAGE_VOTE, 3)->transfer);
+    assert_true(core_message(RAFT_MESSAGE_VOTE, 2)->transfer);
     core_store_vote();
     core_hear_vote_answer(3, true);
     assert_true(core_is(RAFT_LEADER));
@@ -186,7 +186,7 @@ TEST(the_targets_next_election_is_an_ordinary_one) {
     core_time_out();
     assert_true(core_is(RAFT_PRE_CANDIDATE));
     core_hear_pre_vote_answer(3, true);
-    assert_false(core_sent(RAFT_MESSAGE_VOTE, 3)->transfer);
+    assert_false(core_message(RAFT_MESSAGE_VOTE, 3)->transfer);
 }
 
 /* Voters give it their votes though they hear the leader (4.2.3). */

@@ -40,8 +40,8 @@ TEST(in_a_later_term_the_vote_is_free) {
     START("1v 2v 3v", .term = 5, .voted_for = 2);
     core_hear_vote(3, 6, 0, 0);
     assert_true(core_gave_vote(3));
-    assert_int_equal(core_did(RAFT_ACTION_STORE_VOTE)->term, 6);
-    assert_int_equal(core_did(RAFT_ACTION_STORE_VOTE)->node_id, 3);
+    assert_int_equal(core_action(RAFT_ACTION_STORE_VOTE)->term, 6);
+    assert_int_equal(core_action(RAFT_ACTION_STORE_VOTE)->node_id, 3);
 }
 
 /* A candidate has voted for itself, and stays with it. */
@@ -190,7 +190,7 @@ TEST(a_pre_vote_changes_nothing) {
     assert_null(core_did(RAFT_ACTION_STORE_VOTE));
     core_hear_pre_vote(2, 9, 0, 0);
     assert_true(core_gave_pre_vote(2));
-    assert_int_equal(core_sent(RAFT_MESSAGE_PRE_VOTE_ANSWER, 2)->term, 9);
+    assert_int_equal(core_message(RAFT_MESSAGE_PRE_VOTE_ANSWER, 2)->term, 9);
     assert_int_equal(raft_term(core->raft), 4);
     assert_null(core_did(RAFT_ACTION_STORE_VOTE));
 }
@@ -200,7 +200,7 @@ TEST(a_pre_vote_for_a_term_that_is_over_is_refused) {
     START("1v 2v 3v", .term = 9);
     core_hear_pre_vote(2, 9, 0, 0);
     assert_false(core_gave_pre_vote(2));
-    assert_int_equal(core_sent(RAFT_MESSAGE_PRE_VOTE_ANSWER, 2)->term, 9);
+    assert_int_equal(core_message(RAFT_MESSAGE_PRE_VOTE_ANSWER, 2)->term, 9);
     core_hear_pre_vote(2, 5, 0, 0);
     assert_false(core_gave_pre_vote(2));
 }
@@ -225,8 +225,8 @@ TEST(a_refused_pre_vote_tells_a_later_term) {
                                     .round = core->said[2].attempt});
     assert_true(core_is(RAFT_FOLLOWER));
     assert_int_equal(raft_term(core->raft), 8);
-    assert_int_equal(core_did(RAFT_ACTION_STORE_VOTE)->term, 8);
-    assert_int_equal(core_did(RAFT_ACTION_STORE_VOTE)->node_id, 0);
+    assert_int_equal(core_action(RAFT_ACTION_STORE_VOTE)->term, 8);
+    assert_int_equal(core_action(RAFT_ACTION_STORE_VOTE)->node_id, 0);
 }
 
 /* 4.2.3: as long as we hear a leader, an election is refused, and not even its term is taken. */
@@ -267,7 +267,7 @@ TEST(a_leader_takes_the_term_of_a_member_that_cannot_follow_it) {
     assert_int_equal(raft_term(core->raft), 9);
     core_store_vote();
     core_time_out();
-    assert_int_equal(core_sent(RAFT_MESSAGE_PRE_VOTE, 2)->term, 10);
+    assert_int_equal(core_message(RAFT_MESSAGE_PRE_VOTE, 2)->term, 10);
 }
 
 int main(void) {
