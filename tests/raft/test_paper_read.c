@@ -80,6 +80,19 @@ TEST(an_answer_to_an_earlier_message_confirms_nothing) {
     assert_non_null(core_did(RAFT_ACTION_READ_CONFIRMED));
 }
 
+/* Nor does an answer to a round before, from one who had not answered that yet. */
+TEST(a_late_answer_to_an_earlier_round_confirms_nothing) {
+    START("1v 2v 3v", .term = 4);
+    core_serve();
+    core_read(false);
+    struct core_said first = core->said[3];
+    core_hear_heartbeat_answer(2);
+    core_read(false);
+    core->said[3] = first;
+    core_hear_heartbeat_answer(3);
+    assert_null(core_did(RAFT_ACTION_READ_CONFIRMED));
+}
+
 /* Answers to entries confirm as well: load makes heartbeats needless for reads. */
 TEST(an_answer_to_entries_confirms_a_round) {
     START("1v 2v 3v", .term = 4);
@@ -436,6 +449,7 @@ int main(void) {
         CORE_TEST(a_read_notes_the_commit_index_and_begins_a_round),
         CORE_TEST(a_majority_confirms_a_round),
         CORE_TEST(an_answer_to_an_earlier_message_confirms_nothing),
+        CORE_TEST(a_late_answer_to_an_earlier_round_confirms_nothing),
         CORE_TEST(an_answer_to_entries_confirms_a_round),
         CORE_TEST(a_refusal_confirms_a_round),
         CORE_TEST(a_round_from_the_future_confirms_nothing),

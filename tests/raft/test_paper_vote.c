@@ -60,7 +60,7 @@ TEST(a_leader_that_stepped_down_keeps_its_vote) {
     core_pass(T_NS);
     assert_true(core_is(RAFT_FOLLOWER));
     assert_int_equal(raft_term(core->raft), 5);
-    core_hear_vote(2, 5, 9, 4);
+    core_hear_vote(2, 5, 9, 5);
     assert_true(core_refused_vote(2));
 }
 
