@@ -155,6 +155,7 @@ struct cluster_message {
     struct cluster_entry entries[]; /* message.entry_count of them */
 };
 
+/* Messages, in the order in which they were put. */
 struct cluster_queue {
     struct cluster_message *head;
     struct cluster_message **tail;
@@ -167,6 +168,7 @@ enum cluster_link_state {
     CLUSTER_LINK_CUT,  /* loses what is sent */
 };
 
+/* What is on its way from one node to another. */
 struct cluster_link {
     struct cluster_queue queue;
     enum cluster_link_state state;

@@ -8,7 +8,8 @@
  *   leader append-only       a leader never truncates.
  *   log matching             an entry's chain covers all before it: whoever appends at an index and
  *                            a term, ever, at any node, appends the same chain.
- *   leader completeness      a new leader's log holds all that was committed in terms before its own.
+ *   leader completeness      a new leader's log holds all that was committed in terms before its
+ *                            own.
  *   state machine safety     what a node commits and applies is, by its chain, what was committed
  *                            first; and only a leader commits first, an entry of its own term, that
  *                            is durable on a quorum of the configuration in force.

@@ -39,8 +39,11 @@ void cluster_append_own(struct cluster *cluster, struct cluster_node *node,
 
 /* ---- raft_cluster_disk.c ------------------------------------------------------------------- */
 
+/* An empty log, with room for its entries. */
 void cluster_log_init(struct cluster_log *log);
+/* One more entry behind the last. */
 void cluster_log_append(struct cluster_log *log, const struct cluster_entry *entry);
+/* Entries after index go. */
 void cluster_log_truncate(struct cluster_log *log, uint64_t index);
 /* Entries up to index go; the base is there. */
 void cluster_log_compact(struct cluster_log *log, uint64_t index);
@@ -67,9 +70,13 @@ const struct configuration *cluster_log_configuration(const struct cluster_log *
 
 /* ---- raft_cluster_network.c ---------------------------------------------------------------- */
 
+/* An empty queue. */
 void cluster_queue_init(struct cluster_queue *queue);
+/* At the end; the message belongs to the queue. */
 void cluster_queue_put(struct cluster_queue *queue, struct cluster_message *message);
+/* The one at a position from 0, or NULL; it belongs to the caller. */
 struct cluster_message *cluster_queue_take(struct cluster_queue *queue, uint32_t position);
+/* Frees all of them. */
 void cluster_queue_clear(struct cluster_queue *queue);
 /* Puts a core's message out: to its link, or into the outbox while a vote is being stored. */
 void cluster_send(struct cluster *cluster, struct cluster_node *node,
@@ -93,7 +100,9 @@ void cluster_proposal_applied(struct cluster *cluster, struct cluster_node *node
 
 /* ---- raft_cluster_check.c ------------------------------------------------------------------ */
 
+/* Memory for what was seen. */
 void cluster_check_init(struct cluster *cluster);
+/* Frees it. */
 void cluster_check_fini(struct cluster *cluster);
 /* Before the action is carried out, at the node whose core gave it. */
 void cluster_check_appended(struct cluster *cluster, const struct cluster_node *node,
@@ -118,8 +127,10 @@ void cluster_check_node(struct cluster *cluster, struct cluster_node *node);
 
 /* ---- raft_cluster_text.c ------------------------------------------------------------------- */
 
+/* One line for an event; `message` is the one of a MESSAGE. */
 void cluster_trace_event(struct cluster *cluster, const struct cluster_node *node,
                          const struct raft_event *event, const struct cluster_message *message);
+/* One line for an action, as it is about to be carried out. */
 void cluster_trace_action(struct cluster *cluster, const struct cluster_node *node,
                           const struct raft_action *action);
 

@@ -69,7 +69,7 @@ static struct cluster_node *some_node(struct driver *driver) {
     return cluster_node_runs(node) ? node : NULL;
 }
 
-/* The node that clients would ask: one that thinks it leads, be it in an old term; sometimes any. */
+/* The node that clients would ask: one that thinks it leads, also in an old term; sometimes any. */
 static struct cluster_node *asked_node(struct driver *driver) {
     uint64_t count = driver->cluster->node_count;
     uint64_t first = below(driver, count);
@@ -133,6 +133,8 @@ static void thing_partition(struct driver *driver) {
             cut = cut || (sort == 1 && below(driver, 3) == 0);
             enum cluster_link_state state = cut ? CLUSTER_LINK_CUT : CLUSTER_LINK_OPEN;
             cluster_link_set(cluster, from, to, state);
+            if (cut && below(driver, 2) == 0)
+                cluster_disconnect(cluster, to, from);
         }
     }
 }
@@ -302,7 +304,7 @@ static const struct {
 } things[] = {
     {thing_deliver, 600}, {thing_disk, 150},    {thing_time, 60},      {thing_propose, 60},
     {thing_read, 30},     {thing_snapshot, 10}, {thing_switch, 10},    {thing_crash, 4},
-    {thing_pause, 4},     {thing_partition, 4}, {thing_configure, 10}, {thing_transfer, 4},
+    {thing_pause, 4},     {thing_partition, 8}, {thing_configure, 10}, {thing_transfer, 6},
 };
 
 static void thing(struct driver *driver) {

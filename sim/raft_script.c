@@ -251,7 +251,7 @@ static const char *const help_expect[] = {
     "expect refused [WORDS]       the last request was, for this reason",
     "expect accepted              it was not",
     "expect violation WORDS       safety was violated, in these words",
-    "expect N[,M,...] is ROLE     leader, follower, candidate, pre-candidate, down, halted, serving",
+    "expect N[,M,...] is ROLE     leader, follower, candidate, pre-candidate, down, halted, ...",
     "expect N[,M,...] NUMBER K    term vote leader commit applied first last durable epoch snapshot"
     " received waiting outbox",
     "expect N[,M,...] entry I@T [\"WORD\"]",

@@ -19,9 +19,9 @@
  *   >        a line that the command before it is expected to print
  *   else     a command, with words behind it; "quietly" as the last word prints nothing
  *
- * What a command prints is the trace of the cores' steps (sim/raft_cluster_text.c).  It is recorded:
- * a run compares it, and on demand writes it anew.  What must hold is said by `expect`, which fails
- * whatever is recorded; so does any violation that the cluster finds by itself.
+ * What a command prints is the trace of the cores' steps (sim/raft_cluster_text.c).  It is
+ * recorded: a run compares it, and on demand writes it anew.  What must hold is said by `expect`,
+ * which fails whatever is recorded; so does any violation that the cluster finds by itself.
  *
  * By itself the disk does what it is asked at once, and the machine applies what is committed;
  * messages wait to be delivered, and time stands still.  `help` lists the commands.
@@ -50,8 +50,8 @@ void script_destroy(struct script *script);
  * wrong, and what to do. */
 enum script_result script_line(struct script *script, const char *line);
 
-/* At the end of a scenario: SCRIPT_FAILED, having said why, if safety is violated and no expectation
- * spoke of that. */
+/* At the end of a scenario: SCRIPT_FAILED, having said why, if safety is violated and no
+ * expectation spoke of that. */
 enum script_result script_end(struct script *script);
 
 /* How a file of a scenario went. */

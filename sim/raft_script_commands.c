@@ -93,7 +93,7 @@ enum script_result script_elect(struct script *script) {
     uint64_t id = 0;
     if (!script_running(script, script->words[1], &id))
         return SCRIPT_MISTAKE;
-    /* It may hear a leader, or lose to somebody whose log is longer: then it does not become one. */
+    /* It may hear a leader, or lose to one whose log is longer: then it does not become one. */
     for (uint32_t i = 0; i < 10 && cluster->nodes[id].role != RAFT_LEADER; i++) {
         if (!cluster_node_runs(&cluster->nodes[id]))
             break;

@@ -28,7 +28,7 @@ static const char usage[] =
     "  raft_shell --check FILE... compares what happens with what is recorded in the files\n"
     "  raft_shell --record FILE.. records what happens in the files, unless something failed\n"
     "\n"
-    "Exit status: 0 all went well, 1 an expectation, a comparison or safety failed, 2 wrong usage.\n"
+    "Exit status: 0 all went well, 1 something expected or safety failed, 2 wrong usage.\n"
     "\n"
     "Try: nodes 3, elect 1, propose 1 \"a\", settle, status\n";
 
