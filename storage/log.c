@@ -224,8 +224,11 @@ static struct log_write *open_begin(struct log *log, uint32_t stride, bool proto
     const bool has_place = place_find(log, length_bytes, protocol, &in_spare, &end);
     log->placed_in_spare = was_in_spare;
     log->placed_offset = was_offset;
-    if (!has_place)
+    if (!has_place) {
+        if (!protocol)
+            segment_space_ran_out(log);
         return NULL;
+    }
     if (open != NULL)
         open_close(log, open);
     return log_memory_push(memory, offset, header_sectors, &log->tail);
@@ -236,8 +239,13 @@ uint8_t *log_reserve(struct log *log, uint32_t length_bytes, bool protocol) {
     log->reserved_bytes = 0;
     if (log->state == LOG_FAILED || (log->state == LOG_FULL && !protocol))
         return NULL;
-    if (log->truncate != TRUNCATE_NONE || log->stopping)
+    if (log->stopping)
         return NULL;
+    if (log->truncate != TRUNCATE_NONE) {
+        if (!protocol)
+            segment_space_ran_out(log); /* a truncation needs a segment, too */
+        return NULL;
+    }
     if (log->tail.index + 1 - log->memory.first_index > log->memory.entry_mask)
         return NULL;
 

@@ -233,6 +233,7 @@ struct log {
     int32_t spare_file; /* -1: none */
     uint32_t spare_block_bytes;
     uint64_t spare_retry_ns;
+    bool is_short_of_space; /* from the first refusal by the file system until the spare is ready */
     char spare_name[FILE_NAME_BYTES];
     enum switch_state switching;
     struct segment_header next; /* the header being written */
@@ -298,6 +299,7 @@ void log_memory_drop_open(struct log_memory *memory);
 /* ---- log_segment.c ---- */
 void segment_spare_start(struct log *log);
 void segment_spare_completed(struct log *log, int32_t result);
+void segment_space_ran_out(struct log *log);
 void segment_switch_start(struct log *log, enum segment_origin origin,
                           const struct entry_tail *before);
 void segment_switch_pump(struct log *log);

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "sim/world.h"
+#include "storage/log_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -62,11 +63,14 @@ static void a_full_disk_refuses_and_recovers(void **state) {
     (void)state;
     open_log();
     world_disk_capacity(world, 0, world_disk_used_bytes(world, 0) + 300000);
-    /* The active and the spare segment can be filled; a third one cannot be had. */
+    /* The active and the spare segment can be filled to the end; a third one cannot be had. */
     uint64_t accepted = 0;
+    uint64_t accepted_bytes = 0;
     while (log_state(fixture.log) == LOG_READY) {
-        if (fixture_append(&fixture, 5000))
+        if (fixture_append(&fixture, 5000)) {
             accepted++;
+            accepted_bytes += 5000;
+        }
         log_flush(fixture.log);
         log_maintain(fixture.log, io_monotonic_ns(fixture.io));
         if (io_outstanding(fixture.port) > 0)
@@ -74,9 +78,10 @@ static void a_full_disk_refuses_and_recovers(void **state) {
         log_release(fixture.log, log_durable_index(fixture.log));
         assert_true(accepted < 1000);
     }
+    const uint64_t room_bytes = 2 * fixture.options.segment_bytes - LOG_RESERVE_BYTES;
+    assert_true(accepted_bytes > room_bytes * 3 / 4); /* padding to blocks takes the rest */
     assert_int_equal(log_state(fixture.log), LOG_FULL);
     assert_non_null(strstr(log_error_text(fixture.log), "no space"));
-    assert_true(accepted > 150);
     assert_false(fixture_append(&fixture, 10));
     /* What was accepted becomes durable all the same, and protocol entries still fit. */
     fixture_settle(&fixture);
@@ -118,11 +123,47 @@ static void a_disk_filled_up_between_two_lives_still_takes_protocol_entries(void
         log_maintain(fixture.log, io_monotonic_ns(fixture.io));
         while (io_outstanding(fixture.port) > 0)
             fixture_complete_one(&fixture);
+        /* What is left of the active segment is the clients', but for the reserve. */
+        assert_int_equal(log_state(fixture.log), LOG_READY);
+        while (fixture_append(&fixture, 5000)) {
+            assert_true(life == 0);
+            fixture_settle(&fixture);
+            log_release(fixture.log, log_durable_index(fixture.log));
+        }
         assert_int_equal(log_state(fixture.log), LOG_FULL);
         assert_true(append_noop());
         fixture_settle(&fixture);
         fixture_log_stop(&fixture);
     }
+}
+
+static void a_truncation_without_space_refuses_clients_until_there_is_some(void **state) {
+    (void)state;
+    world_disk_capacity(world, 0, world_disk_used_bytes(world, 0) + 300000);
+    if (fixture_log_open(&fixture, NULL) != 0)
+        fail_msg("%s", fixture.error.text);
+    append(5, 1000);
+    fixture_settle(&fixture);
+    log_truncate(fixture.log, 3);
+    log_maintain(fixture.log, io_monotonic_ns(fixture.io));
+    while (io_outstanding(fixture.port) > 0)
+        fixture_complete_one(&fixture);
+    assert_true(log_truncating(fixture.log));
+    assert_false(fixture_append(&fixture, 10));
+    assert_int_equal(log_state(fixture.log), LOG_FULL);
+    world_disk_capacity(world, 0, UINT64_C(1) << 40);
+    while (log_truncating(fixture.log)) {
+        log_maintain(fixture.log, io_monotonic_ns(fixture.io));
+        if (io_outstanding(fixture.port) > 0)
+            fixture_complete_one(&fixture);
+        else
+            io_park(fixture.io, 50000000);
+    }
+    assert_int_equal(log_state(fixture.log), LOG_READY);
+    append(1, 10);
+    fixture_settle(&fixture);
+    assert_true(log_last_index(fixture.log) == 4);
+    fixture_log_stop(&fixture);
 }
 
 /* ---- a failing disk ----------------------------------------------------------------------- */
@@ -233,6 +274,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_full_disk_refuses_and_recovers),
         TEST(a_disk_filled_up_between_two_lives_still_takes_protocol_entries),
+        TEST(a_truncation_without_space_refuses_clients_until_there_is_some),
         TEST(a_failed_write_or_sync_is_final),
         TEST(a_failing_disk_while_segments_change_is_final),
         TEST(a_read_that_fails_fails_that_read_only),
