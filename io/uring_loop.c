@@ -74,17 +74,7 @@ void io_port_destroy(struct io_port *port) {
 }
 
 uint32_t io_take(struct io_port *port, struct io_completion *completions, uint32_t max) {
-    uint32_t count = io_mailbox_count(&port->mailbox);
-    if (count > max)
-        count = max;
-    for (uint32_t i = 0; i < count; i++) {
-        completions[i] = io_mailbox_get(&port->mailbox);
-        if (!(completions[i].flags & IO_MORE)) {
-            ASSERT_HOT(port->outstanding > 0);
-            port->outstanding--;
-        }
-    }
-    return count;
+    return io_mailbox_take(&port->mailbox, completions, max, &port->outstanding);
 }
 
 uint32_t io_outstanding(const struct io_port *port) {
