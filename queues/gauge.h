@@ -209,7 +209,7 @@ struct gauge_core {
     uint64_t io_submissions;  /* operations submitted */
     uint64_t io_completions;  /* completions reaped */
     uint64_t polls_over_limit; /* polls longer than the runner's limit for one poll */
-    uint64_t reserved;
+    uint64_t longest_io_ns;    /* the longest turn of the io: submit, send, deliver */
 };
 
 /* A shard. Writer: the core that polls it, which may change while the shard is in nobody's poll. */
