@@ -196,6 +196,8 @@ class Configuration(Scratch):
         self.assertEqual(client.call("CONFIG", "GET", "maxmemory"), [b"maxmemory", b"1048576"])
         self.assertEqual(client.call("CONFIG", "GET", "maxclients"), [b"maxclients", b"77"])
         self.assertEqual(client.call("CONFIG", "GET", "dir"), [b"dir", self.data.encode()])
+        # Port 0 was configured; which one it became is told.
+        self.assertIn(b"\r\ntcp_port:%d\r\n" % node.port, client.call("INFO", "server"))
 
     def test_an_open_address_needs_a_password(self):
         for address in ("0.0.0.0:0", "[::]:0", "192.0.2.1:0"):
