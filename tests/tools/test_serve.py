@@ -5,8 +5,11 @@ Usage and configuration errors, refusals to start, start, stop, and what is stil
 Every wait is for an event: a line of the log, a reply, the end of a process.
 """
 
+import ctypes
+import errno
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -14,8 +17,12 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+import seccomp  # noqa: E402
+
 WEIR = ""
 PATIENCE_S = 30  # how long an event may take before the test fails
+PR_CAPBSET_DROP, CAP_IPC_LOCK = 24, 14  # of prctl(2), capabilities(7)
 
 
 def run(*arguments, **options):
@@ -122,8 +129,8 @@ class Scratch(unittest.TestCase):
             file.write(text)
         return path
 
-    def refused(self, status, words, *arguments):
-        done = run("serve", "--data", self.data, *arguments)
+    def refused(self, status, words, *arguments, **options):
+        done = run("serve", "--data", self.data, *arguments, **options)
         self.assertEqual(done.returncode, status, done.stderr)
         self.assertIn(words, done.stderr)
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
@@ -276,6 +283,38 @@ class Refusals(Scratch):
         done = run("serve", "--data", path, "--listen", "127.0.0.1:0")
         self.assertEqual(done.returncode, 1)
         self.assertIn(path, done.stderr)
+
+
+class Host(Scratch):
+    """What the host does not give is said in a sentence, with exit status 1."""
+
+    def lacking(self, words, preexec):
+        self.refused(1, words, "--listen", "127.0.0.1:0", preexec_fn=preexec)
+
+    def test_a_kernel_or_a_container_without_io_uring(self):
+        calls = (seccomp.IO_URING_SETUP, seccomp.IO_URING_ENTER, seccomp.IO_URING_REGISTER)
+        # Docker's profile says EPERM, others ENOSYS; a hand-written one may forget a call.
+        for stopped in (calls, *((call,) for call in calls)):
+            self.lacking("io_uring is forbidden here, probably by a container's seccomp profile: "
+                         "allow io_uring_setup, io_uring_enter and io_uring_register",
+                         seccomp.forbid(errno.EPERM, *stopped))
+            self.lacking("this kernel has no io_uring, or a container's seccomp profile hides it: "
+                         "Linux 6.1 or newer", seccomp.forbid(errno.ENOSYS, *stopped))
+
+    def test_too_little_memory_that_may_be_locked(self):
+        libc = ctypes.CDLL(None)
+
+        def lower():
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
+            libc.prctl(PR_CAPBSET_DROP, CAP_IPC_LOCK)  # to root, who has it, no limit applies
+        self.lacking("this process may lock 0 KiB: raise that ('ulimit -l unlimited', "
+                     "LimitMEMLOCK= of systemd)", lower)
+
+    def test_too_few_descriptors_for_the_clients_configured(self):
+        def lower():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (500, 500))
+        self.refused(1, "maxclients 400 needs 528 open files, the limit is 500: raise it",
+                     "--config", self.file("maxclients 400\n"), preexec_fn=lower)
 
 
 class Life(Scratch):
