@@ -227,7 +227,8 @@ struct gauge_shard {
     uint64_t latency_count; /* requests in latency_buckets */
     uint64_t latency_sum_ns;
     uint64_t latency_max_ns;
-    uint64_t reserved[2];
+    uint64_t most_units; /* of work that one poll counted: see the stages' contract */
+    uint64_t reserved;
     uint64_t latency_buckets[GAUGE_LATENCY_BUCKETS];
     uint64_t own[GAUGE_OWN_COUNT]; /* named by the stage's row */
 };

@@ -232,14 +232,15 @@ static void info_stages_shards(struct connection_run *run, const struct gauge_vi
         connection_text_add(
             &run->text,
             "stage_%s_%u:core=%d,polls=%llu,worked=%llu,items=%llu,working_us=%llu,"
-            "blocked_us=%llu,housekeeping_us=%llu,longest_poll_us=%llu\r\n",
+            "blocked_us=%llu,housekeeping_us=%llu,longest_poll_us=%llu,most_units=%llu\r\n",
             place.stage_name, place.number, place.core == GAUGE_NONE ? -1 : (int)place.core,
             (info_number)gauge_read(&shard->polls), (info_number)gauge_read(&shard->polls_worked),
             (info_number)gauge_read(&shard->items),
             (info_number)(gauge_read(&shard->regime_ns[GAUGE_WORKING]) / 1000),
             (info_number)(gauge_read(&shard->regime_ns[GAUGE_BLOCKED]) / 1000),
             (info_number)(gauge_read(&shard->regime_ns[GAUGE_HOUSEKEEPING]) / 1000),
-            (info_number)(gauge_read(&shard->longest_poll_ns) / 1000));
+            (info_number)(gauge_read(&shard->longest_poll_ns) / 1000),
+            (info_number)gauge_read(&shard->most_units));
     }
 }
 

@@ -139,6 +139,7 @@ static uint32_t core_poll_shard(struct core *core, struct runner_shard *shard,
                                 const struct stage_moment *moment, uint32_t budget) {
     struct stage_result result = shard->stage->poll(shard->state, moment, budget);
     gauge_add(&shard->gauge->polls, 1);
+    ASSERT(!core->pipeline->stepped || result.units <= STAGE_POLL_UNITS_MAX);
     if (result.work == 0 && !result.blocked) {
         return 0;
     }
@@ -148,6 +149,7 @@ static uint32_t core_poll_shard(struct core *core, struct runner_shard *shard,
     if (result.work > 0) {
         gauge_add(&shard->gauge->polls_worked, 1);
         gauge_add(&shard->gauge->items, result.work);
+        gauge_max(&shard->gauge->most_units, result.units);
         core_ring_bells(core, shard);
     }
     uint64_t elapsed_ns = core_charge(core, shard, result.work > 0 ? GAUGE_WORKING : GAUGE_BLOCKED);
