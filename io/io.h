@@ -167,13 +167,16 @@ void io_entropy(struct io *io, void *memory, size_t length_bytes);
 
 /*
  * Gives the core its receive buffers: `count` buffers (power of two, <= 32768) of buffer_bytes
- * each at `memory`, which stays borrowed until io_destroy.  At most one group a core.  All are
- * handed to the kernel at once.  Start-up only.  Errors: WEIR_ENOMEM, WEIR_EUNSUPPORTED.
+ * each at `memory`, which stays borrowed until io_destroy.  At most one group a core.  The first
+ * `offered` of them are handed to the kernel at once, the others are the caller's until it returns
+ * them: the kernel takes those that it has first in, first out, so fewer are warmer.  Start-up
+ * only.  Errors: WEIR_ENOMEM, WEIR_EUNSUPPORTED.
  */
 int io_buffers_register(struct io *io, uint8_t *memory, uint32_t buffer_bytes, uint32_t count,
-                        struct error_text *error);
+                        uint32_t offered, struct error_text *error);
 
-/* Gives buffer `index`, taken with a completion, back for receiving.  O(1), no system call. */
+/* Gives buffer `index`, taken with a completion or never offered before, for receiving.  O(1), no
+ * system call. */
 void io_buffer_return(struct io *io, uint32_t index);
 
 /* Binds and listens on "host:port", "[v6]:port".  Start-up only.

@@ -121,6 +121,7 @@ struct io {
     uint8_t *buffer_memory;
     uint32_t buffer_bytes;
     uint32_t buffer_count;
+    uint32_t buffers_offered; /* of them at first, and again in a new ring */
 };
 
 /* What the kernel is given as user_data, and hands back with each completion. */
