@@ -445,6 +445,9 @@ static struct stage_result write_poll(void *state, const struct stage_moment *mo
     if (atomic_load_relaxed_u32(&shard->node->signals.stopping) != 0) {
         stop_check(shard, moment->monotonic_ns);
     }
+    if (done + count == 0) {
+        (void)arena_trim(shard->arena, moment->monotonic_ns);
+    }
     return (struct stage_result){.work = done + count};
 }
 
