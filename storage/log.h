@@ -148,14 +148,25 @@ uint64_t log_term(const struct log *log, uint64_t index);
  * Room for one entry of length_bytes, 8-aligned, zeroed only as far as entry_seal does it.  NULL
  * if there is no room now (state LOG_READY: try again after a release or a completion) or the state
  * is not LOG_READY, which this call may bring about, except that `protocol` entries (small: no-op,
- * configuration, time) may still use reserved space in LOG_FULL.  A reservation not followed by
- * log_append is forgotten by the next log_reserve.
+ * configuration, time) may still use reserved space in LOG_FULL.  A reservation not followed by log_append is forgotten by the next log_reserve.
  */
 uint8_t *log_reserve(struct log *log, uint32_t length_bytes, bool protocol);
 
 /* Seals (chain, index) and appends the entry whose body was written into the reserved place.
  * Returns its index. */
 uint64_t log_append(struct log *log, const struct entry_header *header);
+
+/*
+ * The same in slices, for a long entry.  begin is called for a reservation, before its body is
+ * written or after; once the body stands there slice, again and again, each for about length_bytes
+ * of work, until it returns true; and then end, which is log_append's moment: before it nobody sees
+ * the entry.  Meanwhile nothing else may be reserved (asserted), and what was appended to the same
+ * write before waits for it.  cancel gives the reservation up, any time before end.
+ */
+void log_append_begin(struct log *log, const struct entry_header *header);
+bool log_append_slice(struct log *log, uint32_t length_bytes);
+uint64_t log_append_end(struct log *log);
+void log_append_cancel(struct log *log);
 
 /* Appends an entry received from a peer: copies it into memory after checking it as the successor
  * of the tail.  Errors: WEIR_ECORRUPT, WEIR_EFULL (memory), WEIR_ENOSPC (LOG_FULL). */

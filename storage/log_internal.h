@@ -78,6 +78,7 @@ struct log_write {
     uint32_t entry_count;
     uint16_t header_sectors;
     uint8_t state;            /* enum log_write_state */
+    uint32_t summed_sectors;  /* whose checksums are in its header already */
     struct entry_tail before; /* of its first entry */
     uint64_t last_index;
 };
@@ -211,6 +212,10 @@ struct log {
     bool placed_in_spare;             /* where the newest write of the queue will be ... */
     uint64_t placed_offset;           /* ... and the offset behind it */
     bool active_unsynced;             /* DURABILITY_WRITE: written and not synced */
+
+    bool appending;               /* an entry, in slices: */
+    struct entry_sealing sealing; /* its chain */
+    bool sealed;                  /* that is complete; the sectors are being summed */
 
     /* The write in flight. */
     enum log_writing writing;
