@@ -148,7 +148,8 @@ uint64_t log_term(const struct log *log, uint64_t index);
  * Room for one entry of length_bytes, 8-aligned, zeroed only as far as entry_seal does it.  NULL
  * if there is no room now (state LOG_READY: try again after a release or a completion) or the state
  * is not LOG_READY, which this call may bring about, except that `protocol` entries (small: no-op,
- * configuration, time) may still use reserved space in LOG_FULL.  A reservation not followed by log_append is forgotten by the next log_reserve.
+ * configuration, time) may still use reserved space in LOG_FULL.  A reservation not followed by
+ * log_append is forgotten by the next log_reserve.
  */
 uint8_t *log_reserve(struct log *log, uint32_t length_bytes, bool protocol);
 

@@ -4,14 +4,15 @@
     chaos.py [--seconds N] [--seed N] [--map MAP]
 
 Worker processes hold connections that send right commands, wrong bytes, halves of requests and
-bulks of 16 MiB, that play with AUTH and HELLO, do not read, half-close, close and reset, in an order
-drawn from a seed. Now and then a worker is killed with all its connections and another begins.
+bulks of 16 MiB, that play with AUTH and HELLO, do not read, half-close, close and reset, in an
+order drawn from a seed. Now and then a worker is killed with all its connections, and another
+begins.
 
 Throughout, a polite client must get exactly the answers that a dictionary gives, a visitor who
-connects anew must be served, and every byte that any client gets must be RESP: from a connection
-that sent nothing wrong, one reply a command, in order. Afterwards the node must be as it was before:
-connections, descriptors, backlog, memory, an idle processor; it must stop with status 0, and hold
-what the polite client wrote when it starts again.
+connects anew must be served, and every byte that any client gets must be RESP: on a connection
+that sent nothing wrong, one reply a command, in order. Afterwards the node must be as it was
+before: connections, descriptors, backlog, memory, an idle processor; it must stop with status 0,
+and hold what the polite client wrote when it starts again.
 """
 
 import argparse
@@ -140,8 +141,9 @@ def large_values(connection, rng):
 def games_with_names(connection, rng):
     for _ in range(rng.choice((1, 4))):
         connection.command(*rng.choice((
-            ("AUTH", PASSWORD), ("AUTH", PASSWORD), ("AUTH", "default", PASSWORD), ("AUTH", "wrong"),
-            ("AUTH", "nobody", PASSWORD), ("AUTH",), ("AUTH", "a", "b", "c"), ("AUTH", b"\0" * 5000),
+            ("AUTH", PASSWORD), ("AUTH", PASSWORD), ("AUTH", "default", PASSWORD),
+            ("AUTH", "wrong"), ("AUTH", "nobody", PASSWORD), ("AUTH",), ("AUTH", "a", "b", "c"),
+            ("AUTH", b"\0" * 5000),
             ("HELLO", "3"), ("HELLO", "2"), ("HELLO", "4"), ("HELLO", "x"), ("RESET",),
             ("HELLO", "3", "AUTH", "default", PASSWORD), ("HELLO", "3", "AUTH", "default", "wrong"),
             ("HELLO", "2", "SETNAME", "chaos"), ("CLIENT", "SETNAME", "a b"), ("CLIENT", "ID"),
