@@ -366,6 +366,8 @@ void *core_main(void *argument) {
     core_pin(core);
     core_start(core);
     if (gate_pass(core->pipeline)) {
+        core_charge(core, core->shards[0], GAUGE_HOUSEKEEPING); /* the start is nobody's poll */
+        core_look(core);
         core_loop(core);
     }
     core_usage(core);
