@@ -359,14 +359,26 @@ class Life(Scratch):
         self.assertEqual(self.client(self.start()).call("GET", "a"), b"b")
 
     def test_what_a_mode_voids_is_said(self):
-        for mode, words in (("write", "a power cut or a crash of the system loses some"),
-                            ("none", "the end of the process loses them")):
+        for mode, words, bench_words in (
+                ("write", "a power cut or a crash of the system loses some",
+                 "a power cut or a crash of the system loses some acknowledged writes"),
+                ("none", "the end of the process loses them",
+                 "the end of the server loses acknowledged writes")):
             node = self.start("--durability", mode, directory=self.data + mode)
             log = "".join(node.log)
             self.assertIn(f"event=durability mode={mode}", log)
             self.assertIn(words, log)
+            self.assertRegex(self.bench(node), rf"durability {mode}\npromise +{bench_words}\n")
             self.assertEqual(node.stop(), 0)
-        self.assertNotIn("event=durability", "".join(self.start().log))
+        node = self.start()
+        self.assertNotIn("event=durability", "".join(node.log))
+        self.assertRegex(self.bench(node), r"durability fsync\nload ")
+
+    @staticmethod
+    def bench(node):
+        done = run("bench", "--server", f"127.0.0.1:{node.port}", "--operations", "100")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def test_the_gauge_file_goes_with_its_node(self):
         def files(node):
