@@ -389,6 +389,33 @@ class Life(Scratch):
         self.assertEqual(node.stop(), 0)
         self.assertEqual(files(node), [])
 
+    def test_the_log_says_no_more_than_its_level(self):
+        with socket.create_server(("127.0.0.1", 0)) as chosen:
+            port = chosen.getsockname()[1]
+        process = subprocess.Popen(
+            [WEIR, "serve", "--data", self.data, "--listen", f"127.0.0.1:{port}", "--config",
+             self.file("loglevel warning\n")], stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        client = self.client_when_it_serves(process, port)
+        self.assertEqual(client.call("CONFIG", "GET", "loglevel"), [b"loglevel", b"warning"])
+        client.send("SHUTDOWN")
+        self.assertIsNone(client.read())
+        self.assertEqual(process.wait(timeout=PATIENCE_S), 0)
+        self.assertEqual(process.stderr.read(), "")
+
+    def client_when_it_serves(self, process, port):
+        """Where no line of the log says so: tries until a connection is accepted."""
+        while process.poll() is None:
+            try:
+                client = Client(port)
+            except ConnectionRefusedError:
+                os.sched_yield()
+                continue
+            self.addCleanup(client.close)
+            return client
+        self.fail(process.stderr.read())
+
     def test_every_line_of_the_log_is_logfmt(self):
         node = self.start()
         self.assertEqual(node.stop(), 0)
