@@ -91,6 +91,7 @@ enum io_feature {
     IO_FEATURE_SINGLE_ISSUER = 1 << 0,
     IO_FEATURE_DEFER_TASKRUN = 1 << 1, /* needs SINGLE_ISSUER */
     IO_FEATURE_DIRECT_WRITE = 1 << 2,  /* IO_OPEN_DIRECT bypasses the page cache */
+    IO_FEATURE_GATHER = 1 << 3,        /* io_park_gathering gathers; Linux 6.12 */
     IO_FEATURES_ALL = 0x7fffffff,
 };
 
@@ -152,6 +153,18 @@ uint32_t io_poll(struct io *io);
  * io_wake is called.  The only function here that blocks on purpose after start-up.
  */
 uint32_t io_park(struct io *io, uint64_t timeout_ns);
+
+/*
+ * io_park without a limit, for a core that is busy and would find one completion now and several a
+ * little later: it may sleep on for up to gather_ns behind the first, io_wake included.  Each wake
+ * costs the sleeper a switch and whoever wakes it an interrupt of another CPU, so fewer of them are
+ * less work on both sides.
+ *
+ * It gathers as many as it has been finding, and none if waiting has not paid lately, so a client
+ * that waits for its one reply is not delayed.  Never while an operation on a file is outstanding,
+ * whose end others wait for, nor without IO_FEATURE_GATHER: then it is io_park.
+ */
+uint32_t io_park_gathering(struct io *io, uint64_t gather_ns);
 
 /* Any thread: makes the current or the next io_park return.  Never blocks. */
 void io_wake(struct io *io);

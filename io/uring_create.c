@@ -116,6 +116,9 @@ static const uint8_t OPERATIONS_NEEDED[] = {
     IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_SEND_ZC,
 };
 
+/* IORING_FEAT_MIN_TIMEOUT, newer than the headers of the floor. */
+enum { URING_FEAT_MIN_TIMEOUT = 1 << 15 };
+
 static bool operations_supported(struct io_uring *ring) {
     struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
     if (probe == NULL)
@@ -153,6 +156,8 @@ static int ring_create(struct io *io) {
         result = io_uring_queue_init_params(io->options.submissions_max, &io->ring, &parameters);
         if (result == 0)
             io->features = (io->features & ~both) | ATTEMPTS[i];
+        if (result == 0 && (io->ring.features & URING_FEAT_MIN_TIMEOUT))
+            io->features |= io->options.features_allowed & IO_FEATURE_GATHER;
     }
     return -result;
 }

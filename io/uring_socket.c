@@ -167,10 +167,12 @@ static void receive_completed(struct io_port *port, struct uring_operation *oper
     uint32_t buffer = 0;
     if (entry_flags & IORING_CQE_F_BUFFER) {
         buffer = entry_flags >> IORING_CQE_BUFFER_SHIFT;
-        if (result > 0)
+        if (result > 0) {
             flags |= IO_HAS_BUFFER;
-        else
+            port->io->received++;
+        } else {
             io_buffer_return(port->io, buffer);
+        }
     }
     ASSERT_HOT(result <= 0 || (flags & IO_HAS_BUFFER));
     if (!(flags & IO_MORE))

@@ -383,6 +383,11 @@ uint32_t io_park(struct io *io, uint64_t timeout_ns) {
     return posted;
 }
 
+uint32_t io_park_gathering(struct io *io, uint64_t gather_ns) {
+    (void)gather_ns; /* what is gathered is what the world delivers at one moment */
+    return io_park(io, UINT64_MAX);
+}
+
 void io_wake(struct io *io) {
     io->woken = true;
 }

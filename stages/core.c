@@ -202,6 +202,22 @@ static bool core_arm(struct core *core, uint32_t budget, uint32_t stop_seen) {
     return false;
 }
 
+/* Sleeps, and notes for how long.  A core that has been busy for a third of the time or more may
+ * gather: there is more work than for one wake each.  But nobody else may wait for its doorbell. */
+static void core_sleep(struct core *core, bool alone) {
+    uint64_t slept_ns = core->gauge->charged_until_ns;
+    core->recent_busy_ns += slept_ns - core->woken_ns - core->recent_busy_ns / 8;
+    if (alone && core->recent_busy_ns * 2 > core->recent_idle_ns) {
+        io_park_gathering(core->io, core->policy->gather_us * UINT64_C(1000));
+    } else {
+        io_park(core->io, UINT64_MAX);
+    }
+    gauge_add(&core->gauge->parks, 1);
+    core_charge(core, NULL, GAUGE_IDLE);
+    core->woken_ns = core->gauge->charged_until_ns;
+    core->recent_idle_ns += core->woken_ns - slept_ns - core->recent_idle_ns / 8;
+}
+
 /* Sleeps until the io or a doorbell has something, unless there is a reason not to. */
 static void core_park(struct core *core, uint32_t stop_seen) {
     /* Alone, only the io can bring work, and a wake of the main thread's is sticky. */
@@ -212,9 +228,7 @@ static void core_park(struct core *core, uint32_t stop_seen) {
     if (core->gauge->charged_until_ns - core->usage_seen_ns > CORE_USAGE_NS) {
         core_usage(core);
     }
-    io_park(core->io, UINT64_MAX);
-    gauge_add(&core->gauge->parks, 1);
-    core_charge(core, NULL, GAUGE_IDLE);
+    core_sleep(core, alone);
     if (!alone) {
         core_disarm(core);
     }
@@ -307,6 +321,7 @@ static void core_pin(struct core *core) {
 void core_start(struct core *core) {
     io_adopt(core->io);
     gauge_core_start(core->gauge, io_monotonic_ns(core->io));
+    core->woken_ns = core->gauge->charged_until_ns;
     core_look(core);
     for (uint32_t i = 0; i < core->shard_count && core->start_error == 0; i++) {
         struct runner_shard *shard = core->shards[i];
