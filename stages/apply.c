@@ -513,6 +513,7 @@ static void apply_fini(void *state) {
     }
     free(shard->run_operations);
     free(shard->arguments);
+    free(shard->reply_held_bytes);
     free(shard);
 }
 
@@ -542,9 +543,11 @@ static int apply_init(void **out, const struct stage_environment *environment,
         shard->node->options->resp_limits.argument_count_max + 2 * BATCH_ARGUMENTS_MAX;
     shard->run_operations = calloc(BATCH_COMMANDS_MAX, sizeof(*shard->run_operations));
     shard->arguments = calloc(shard->arguments_capacity, sizeof(*shard->arguments));
+    shard->reply_held_bytes =
+        calloc(shard->node->options->connections_max, sizeof(*shard->reply_held_bytes));
     int result = WEIR_ENOMEM;
     if (shard->run_operations == NULL || shard->arguments == NULL ||
-        machine_host_create(&shard->pages) != WEIR_OK ||
+        shard->reply_held_bytes == NULL || machine_host_create(&shard->pages) != WEIR_OK ||
         arena_create(&shard->arena, shard->node->options->reply_bytes_max) != WEIR_OK) {
         error_text_set(error, "no memory for the apply stage");
         goto fail;

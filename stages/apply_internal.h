@@ -25,7 +25,10 @@ enum {
     /* The first block of a batch whose replies exceed its own room; each further one is twice as
        large, up to the second, unless a single reply needs more. */
     APPLY_REPLY_BLOCK_BYTES = 64 * 1024,
-    APPLY_REPLY_BLOCK_BYTES_MAX = 1024 * 1024,
+    APPLY_REPLY_BLOCK_BYTES_MAX = 16 * 1024 * 1024,
+    /* While half of the arena is free, a connection takes what it needs.  The other half is for
+       those who hold less than such a part of it each. */
+    APPLY_REPLY_SHARE = 16,
 };
 _Static_assert((APPLY_POLL_UNITS + APPLY_EMIT_UNITS + 500) * APPLY_STAGE_UNITS <=
                    STAGE_POLL_UNITS_MAX,
@@ -81,6 +84,7 @@ struct apply_shard {
     struct ring *to_serialize;
     struct ring *from_write; /* reply blocks that came home */
     struct arena *arena;
+    uint64_t *reply_held_bytes; /* of each connection slot: in blocks of the arena */
 
     const struct machine_operations *operations;
     struct machine *machine; /* NULL before the genesis entry */

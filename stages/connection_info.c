@@ -151,8 +151,14 @@ static void info_stats(struct connection_run *run) {
     connection_text_add(&run->text, "total_sends:%llu\r\n", info_figure(&node->write.sends));
     connection_text_add(&run->text, "receive_buffers_exhausted:%llu\r\n",
                         info_figure(&node->read.buffers_exhausted));
-    connection_text_add(&run->text, "slow_readers_closed:%llu\r\n",
-                        info_figure(&node->write.slow_cut));
+    connection_text_add(&run->text,
+                        "slow_readers_closed:%llu\r\n"
+                        "slow_readers_closed_for_others:%llu\r\n"
+                        "reply_memory:%llu\r\n"
+                        "replies_refused:%llu\r\n",
+                        info_figure(&node->write.slow_cut), info_figure(&node->write.hog_cut),
+                        info_figure(&node->apply.reply_bytes),
+                        info_figure(&node->apply.reply_refused));
 }
 
 static void info_replication(struct connection_run *run) {

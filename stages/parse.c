@@ -65,7 +65,7 @@ static bool keys_hash(struct parse_shard *shard, struct batch *batch) {
     uint32_t key_bytes_max = shard->node->options->machine->key_bytes_max;
     struct batch_command *command = &batch->commands[batch->command_count - 1];
     while (work->keys_left > 0) {
-        if (shard->units == 0) {
+        if (shard->units <= 0) {
             return false;
         }
         uint32_t length_bytes;
@@ -533,7 +533,7 @@ static struct stage_result parse_poll(void *state, const struct stage_moment *mo
     uint32_t taken = ring_u32_enqueue(shard->to_validate, shard->ids + first, count);
     ASSERT(taken == count); /* as long as the pool */
     return (struct stage_result){.work = count > 0 ? count : 1,
-                                 .units = STAGE_POLL_UNITS - shard->units};
+                                 .units = (uint32_t)(STAGE_POLL_UNITS - shard->units)};
 }
 
 static bool parse_drain(void *state, const struct stage_moment *moment) {

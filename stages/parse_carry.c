@@ -220,7 +220,7 @@ enum parse_prepared parse_carry_prepare(struct parse_shard *shard,
         }
     }
     while (carry_move_slice(shard, &connection->carry)) {
-        if (shard->units == 0) {
+        if (shard->units <= 0) {
             return PARSE_PREPARING;
         }
     }

@@ -82,12 +82,12 @@ struct parse_shard {
     uint32_t ids_next;
     uint32_t ids_count;
     struct parse_work work;
-    uint32_t units; /* left to this poll */
+    int32_t units; /* left to this poll; negative: overrun */
 };
 
 /* Counts work off. */
 static inline void parse_spend(struct parse_shard *shard, uint32_t units) {
-    shard->units -= units < shard->units ? units : shard->units;
+    shard->units -= (int32_t)units;
 }
 
 /* ---- parse_carry.c -------------------------------------------------------------------------- */

@@ -314,7 +314,7 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
         publish(shard);
     }
     result.blocked = waiting;
-    result.units = STAGE_POLL_UNITS - shard->units;
+    result.units = (uint32_t)(STAGE_POLL_UNITS - shard->units);
     bool behind = shard->applied < shard->handed;
     bool stopping = atomic_load_relaxed_u32(&shard->node->signals.stopping) != 0;
     if ((waiting || (behind && (stopping || !shard->serving))) && want_applied(shard)) {

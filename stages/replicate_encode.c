@@ -19,8 +19,8 @@ enum {
     ENCODE_KEYS_SLICE = 256, /* key hashes copied in one go */
 };
 
-void replicate_spend(struct replicate_shard *shard, uint64_t units) {
-    shard->units -= units < shard->units ? (uint32_t)units : shard->units;
+void replicate_spend(struct replicate_shard *shard, uint32_t units) {
+    shard->units -= (int32_t)units;
 }
 
 void replicate_encode_begin(struct replicate_shard *shard, struct batch *batch, uint8_t *entry,
@@ -98,7 +98,7 @@ static bool encode_commands(struct replicate_shard *shard) {
             encode->command++;
             continue;
         }
-        if (shard->units == 0) {
+        if (shard->units <= 0) {
             return false;
         }
     }
@@ -113,7 +113,7 @@ bool replicate_encode_on(struct replicate_shard *shard) {
     }
     while (!log_append_slice(shard->log, STAGE_SLICE_BYTES)) {
         replicate_spend(shard, STAGE_SLICE_BYTES / ENCODE_SEAL_BYTES);
-        if (shard->units == 0) {
+        if (shard->units <= 0) {
             return false;
         }
     }

@@ -66,7 +66,7 @@ struct replicate_shard {
     uint32_t intake_count;
     uint32_t stalled; /* a batch that found no log memory: next to be proposed */
     struct replicate_encode encode;
-    uint32_t units; /* left to this poll */
+    int32_t units; /* left to this poll; negative: overrun */
 
     uint64_t handed;  /* last index given to apply */
     uint64_t applied; /* last index apply has left */
@@ -130,7 +130,7 @@ bool replicate_order_empty(const struct replicate_shard *shard);
 /* ---- replicate_encode.c: long entries --------------------------------------------------------- */
 
 /* Counts work off. */
-void replicate_spend(struct replicate_shard *shard, uint64_t units);
+void replicate_spend(struct replicate_shard *shard, uint32_t units);
 
 /* Begins to make the entry of a batch, in its reserved place. */
 void replicate_encode_begin(struct replicate_shard *shard, struct batch *batch, uint8_t *entry,

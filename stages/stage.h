@@ -51,7 +51,7 @@ struct pipeline;
 enum {
     /* 100 µs; on memory never touched before, with a page fault every 4 KiB, about 200 µs. */
     STAGE_POLL_UNITS = 2000,
-    STAGE_POLL_UNITS_MAX = 2 * STAGE_POLL_UNITS,
+    STAGE_POLL_UNITS_MAX = 3 * STAGE_POLL_UNITS,
     STAGE_UNIT_BYTES = 64,
     /* What is copied, checked or moved in one go at most; longer ones are done in slices. */
     STAGE_SLICE_BYTES = 64 * 1024,

@@ -84,15 +84,15 @@ struct validate_shard {
     uint32_t ids_next;
     uint32_t ids_count;
     struct validate_work work;
-    uint32_t units; /* left to this poll */
+    int32_t units; /* left to this poll; negative: overrun */
     struct machine_argument arguments[VALIDATE_ARGUMENTS_NEAR];
     uint8_t error_room[VALIDATE_ERROR_BYTES];
 };
 
 /* ---- local replies ------------------------------------------------------------------------- */
 
-static void spend(struct validate_shard *shard, uint64_t units) {
-    shard->units -= units < shard->units ? (uint32_t)units : shard->units;
+static void spend(struct validate_shard *shard, uint32_t units) {
+    shard->units -= (int32_t)units;
 }
 
 /* At the beginning of each local block; the replies follow. */
@@ -200,7 +200,7 @@ static bool compose_on(struct validate_shard *shard, const struct stage_moment *
     run->moment = moment;
     while (!connection_compose(run)) {
         spend(shard, CONNECTION_SLICE_UNITS);
-        if (shard->units == 0) {
+        if (shard->units <= 0) {
             return false;
         }
     }
@@ -346,7 +346,7 @@ static bool arguments_on(struct validate_shard *shard) {
     struct machine_argument *arguments = (void *)arena_memory(shard->arena, work->arguments_block);
     uint32_t count = command->argument_count - 1;
     while (work->arguments_noted < count) {
-        if (shard->units == 0) {
+        if (shard->units <= 0) {
             return false;
         }
         uint32_t from = work->arguments_noted;
@@ -467,7 +467,7 @@ static bool judge_on(struct validate_shard *shard, struct connection *connection
                      const struct stage_moment *moment) {
     struct validate_work *work = &shard->work;
     while (work->command < work->batch->command_count) {
-        if (shard->units == 0) {
+        if (shard->units <= 0) {
             return false;
         }
         if (work->slices == SLICES_NONE) {
@@ -608,7 +608,7 @@ static struct stage_result validate_poll(void *state, const struct stage_moment 
     uint32_t handed = ring_u32_enqueue(shard->to_replicate, shard->ids + first, finished);
     ASSERT(handed == finished);
     return (struct stage_result){.work = finished > 0 ? finished : 1,
-                                 .units = STAGE_POLL_UNITS - shard->units};
+                                 .units = (uint32_t)(STAGE_POLL_UNITS - shard->units)};
 }
 
 static bool validate_drain(void *state, const struct stage_moment *moment) {
