@@ -14,8 +14,8 @@
  * of commands, from those answered to those sent, after which the model has just these values.
  * None: a write that was answered is lost, or one was applied half, twice or out of order.
  *
- * Beside these there are, if asked for (common_share), a counter that all clients count up, and keys
- * that expire; node_load_common.h says how their answers are judged without a model.
+ * Beside these there are, if asked for (common_share), a counter that all clients count up, and
+ * keys that expire; node_load_common.h says how their answers are judged without a model.
  *
  * The same question after a power cut is the test of durability.  A final failure of the node shows
  * in replies too: what -UNKNOWN answers is open, and -MISCONF and -CLUSTERDOWN say that nothing was
