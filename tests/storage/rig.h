@@ -2,8 +2,8 @@
 #define WEIR_TESTS_STORAGE_RIG_H
 
 /*
- * A log on the simulated disk of one node, made anew for each test: the set-up, and the first words,
- * of test_log.c and test_log_disk.c.
+ * A log on the simulated disk of one node, made anew for each test: the set-up of test_log.c and
+ * test_log_disk.c.
  */
 
 #include "tests/storage/fixture.h"
