@@ -6,6 +6,7 @@
 #include "bench/load_report.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -96,11 +97,23 @@ static void print_rate(const struct load_report *report, FILE *out) {
     fprintf(out, " late\n");
 }
 
+/* What the server's durability voids; NULL if nothing. */
+static const char *durability_voids(const char *durability) {
+    if (strncmp(durability, "write", 5) == 0)
+        return "a power cut or a crash of the system loses some acknowledged writes";
+    if (strncmp(durability, "none", 4) == 0)
+        return "the end of the server loses acknowledged writes";
+    return NULL;
+}
+
 void load_report_print_text(const struct load_report *report, FILE *out) {
     const struct load_options *options = report->options;
     const struct load_results *results = report->results;
     fprintf(out, "server        %s:%s, %s, durability %s\n", options->host, options->port,
             report->facts->version, report->facts->durability);
+    const char *voided = durability_voids(report->facts->durability);
+    if (voided != NULL)
+        fprintf(out, "promise       %s\n", voided);
     fprintf(out,
             "load          %s loop, %u connections, depth %u, %u thread%s, %s%s, %u-byte values, ",
             options->rate_per_second > 0 ? "open" : "closed", options->connections, options->depth,

@@ -177,8 +177,8 @@ static int start(struct server *server, const char *address, int32_t *listener,
     if (status == 0)
         status = io_port_create(server->io, &server->port, OPERATIONS_MAX);
     if (status == 0)
-        status =
-            io_buffers_register(server->io, server->buffers, BUFFER_BYTES, BUFFER_COUNT, error);
+        status = io_buffers_register(server->io, server->buffers, BUFFER_BYTES, BUFFER_COUNT,
+                                     BUFFER_COUNT, error);
     if (status == 0)
         status = io_listen(server->io, address, LISTEN_BACKLOG, listener, error);
     return status;

@@ -117,13 +117,61 @@ uint32_t entry_command_write_session(uint8_t *out, uint16_t id, uint64_t session
                           ENTRY_COMMAND_SESSION, arguments, argument_count, key_hashes, key_count);
 }
 
+void entry_command_begin(struct entry_command_writer *writer, uint8_t *out, uint16_t id,
+                         uint32_t argument_count, uint32_t key_count) {
+    ASSERT_HOT((uintptr_t)out % ENTRY_ALIGN_BYTES == 0);
+    ASSERT_HOT(id != 0);
+    bytes_put_u16(out + COMMAND_ID, id);
+    out[COMMAND_FLAGS] = 0;
+    out[COMMAND_RESERVED] = 0;
+    bytes_put_u32(out + COMMAND_ARGUMENT_COUNT, argument_count);
+    bytes_put_u32(out + COMMAND_KEY_COUNT, key_count);
+    writer->out = out;
+    writer->hash = out + ENTRY_COMMAND_HEADER_BYTES;
+    writer->table = writer->hash + (size_t)8 * key_count;
+    writer->length = writer->table;
+    writer->data = writer->table + (size_t)4 * argument_count;
+    writer->bytes = writer->data;
+}
+
+void entry_command_key(struct entry_command_writer *writer, uint64_t key_hash) {
+    ASSERT_HOT(writer->hash < writer->table);
+    bytes_put_u64(writer->hash, key_hash);
+    writer->hash += 8;
+}
+
+void entry_command_argument(struct entry_command_writer *writer, uint32_t length_bytes) {
+    ASSERT_HOT(writer->length < writer->data);
+    bytes_put_u32(writer->length, length_bytes);
+    writer->length += 4;
+}
+
+void entry_command_data(struct entry_command_writer *writer, const uint8_t *data,
+                        uint32_t length_bytes) {
+    if (length_bytes > 0)
+        memcpy(writer->bytes, data, length_bytes);
+    writer->bytes += length_bytes;
+}
+
+uint32_t entry_command_end(struct entry_command_writer *writer) {
+    ASSERT(writer->hash == writer->table && writer->length == writer->data);
+    while ((size_t)(writer->bytes - writer->out) % ENTRY_ALIGN_BYTES != 0)
+        *writer->bytes++ = 0;
+    const size_t record_bytes = (size_t)(writer->bytes - writer->out);
+    ASSERT(record_bytes <= UINT32_MAX);
+    bytes_put_u32(writer->out + COMMAND_RECORD_LENGTH, (uint32_t)record_bytes);
+    return (uint32_t)record_bytes;
+}
+
 uint64_t entry_chain(const uint8_t *entry, uint32_t length_bytes, uint64_t previous_chain) {
     ASSERT_HOT(length_bytes >= ENTRY_HEADER_BYTES);
     const uint64_t header = checksum_64(entry, ENTRY_CHAINED_HEADER_BYTES, previous_chain);
     return checksum_64(entry + ENTRY_HEADER_BYTES, length_bytes - ENTRY_HEADER_BYTES, header);
 }
 
-void entry_seal(uint8_t *entry, const struct entry_header *header, struct entry_tail *tail) {
+/* Header, but for the chain, and padding. */
+static void seal_prepare(uint8_t *entry, const struct entry_header *header,
+                         const struct entry_tail *tail) {
     const uint32_t length_bytes = header->length_bytes;
     ASSERT((uintptr_t)entry % ENTRY_ALIGN_BYTES == 0);
     ASSERT(length_bytes >= ENTRY_HEADER_BYTES && length_bytes <= UINT32_MAX - ENTRY_ALIGN_BYTES);
@@ -139,13 +187,43 @@ void entry_seal(uint8_t *entry, const struct entry_header *header, struct entry_
     bytes_put_u64(entry + OFFSET_INDEX, tail->index + 1);
     bytes_put_u64(entry + OFFSET_LOG_TIME, header->log_time_ms);
     memset(entry + length_bytes, 0, entry_stride_bytes(length_bytes) - length_bytes);
+}
 
-    const uint64_t chain = entry_chain(entry, length_bytes, tail->chain);
+static void seal_finish(uint8_t *entry, const struct entry_header *header, uint64_t chain,
+                        struct entry_tail *tail) {
     bytes_put_u64(entry + OFFSET_CHAIN, chain);
     *tail = (struct entry_tail){.index = tail->index + 1,
                                 .term = header->term,
                                 .log_time_ms = header->log_time_ms,
                                 .chain = chain};
+}
+
+void entry_seal(uint8_t *entry, const struct entry_header *header, struct entry_tail *tail) {
+    seal_prepare(entry, header, tail);
+    seal_finish(entry, header, entry_chain(entry, header->length_bytes, tail->chain), tail);
+}
+
+void entry_seal_begin(struct entry_sealing *sealing, uint8_t *entry,
+                      const struct entry_header *header, const struct entry_tail *tail) {
+    seal_prepare(entry, header, tail);
+    sealing->header = *header;
+    sealing->header.index = tail->index + 1;
+    sealing->chained_bytes = ENTRY_HEADER_BYTES;
+    checksum_begin(&sealing->checksum, checksum_64(entry, ENTRY_CHAINED_HEADER_BYTES, tail->chain));
+}
+
+bool entry_seal_slice(struct entry_sealing *sealing, const uint8_t *entry, uint32_t length_bytes) {
+    const uint32_t left = sealing->header.length_bytes - sealing->chained_bytes;
+    const uint32_t slice = length_bytes < left ? length_bytes : left;
+    checksum_update(&sealing->checksum, entry + sealing->chained_bytes, slice);
+    sealing->chained_bytes += slice;
+    return sealing->chained_bytes == sealing->header.length_bytes;
+}
+
+void entry_seal_end(const struct entry_sealing *sealing, uint8_t *entry, struct entry_tail *tail) {
+    ASSERT(sealing->chained_bytes == sealing->header.length_bytes);
+    ASSERT(sealing->header.index == tail->index + 1);
+    seal_finish(entry, &sealing->header, checksum_end(&sealing->checksum), tail);
 }
 
 /* ---- judging ------------------------------------------------------------------------------ */

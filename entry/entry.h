@@ -62,6 +62,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/checksum.h"
+
 enum {
     ENTRY_VERSION = 1,
     ENTRY_ALIGN_BYTES = 8,
@@ -177,12 +179,48 @@ uint32_t entry_command_write_session(uint8_t *out, uint16_t id, uint64_t session
                                      uint32_t key_count);
 
 /*
+ * The same command record, written bit by bit: for one with very many arguments, or very long ones.
+ * After begin come all key hashes, then for each argument its length and its bytes, in pieces of any
+ * size; end returns the record's length.  What the record announces must all have come (asserted).
+ */
+struct entry_command_writer {
+    uint8_t *out;    /* the record */
+    uint8_t *hash;   /* where the next key hash goes, */
+    uint8_t *length; /* the next argument's length, */
+    uint8_t *bytes;  /* and the next bytes */
+    uint8_t *table;  /* where the lengths begin */
+    uint8_t *data;   /* and the arguments' bytes */
+};
+void entry_command_begin(struct entry_command_writer *writer, uint8_t *out, uint16_t id,
+                         uint32_t argument_count, uint32_t key_count);
+void entry_command_key(struct entry_command_writer *writer, uint64_t key_hash);
+void entry_command_argument(struct entry_command_writer *writer, uint32_t length_bytes);
+void entry_command_data(struct entry_command_writer *writer, const uint8_t *data,
+                        uint32_t length_bytes);
+uint32_t entry_command_end(struct entry_command_writer *writer);
+
+/*
  * Completes an entry whose body already stands at entry + ENTRY_HEADER_BYTES: writes the header,
  * the chain and the zero padding (so entry_stride_bytes(length) must be writable), and advances
  * `tail` past it.  header->index and header->chain are computed, not read.
  * Asserts that term and log time are not below the tail's.
  */
 void entry_seal(uint8_t *entry, const struct entry_header *header, struct entry_tail *tail);
+
+/*
+ * The same in slices, for a long entry: begin writes header and padding, each slice takes so many
+ * bytes more of the body into the chain (true: that was the last), and end writes the chain and
+ * advances the tail, which must be what it was at begin.
+ */
+struct entry_sealing {
+    struct checksum_state checksum;
+    struct entry_header header;
+    uint32_t chained_bytes; /* of the entry */
+};
+void entry_seal_begin(struct entry_sealing *sealing, uint8_t *entry,
+                      const struct entry_header *header, const struct entry_tail *tail);
+bool entry_seal_slice(struct entry_sealing *sealing, const uint8_t *entry, uint32_t length_bytes);
+void entry_seal_end(const struct entry_sealing *sealing, uint8_t *entry, struct entry_tail *tail);
 
 /* Decodes the header without judging it; `entry` has at least ENTRY_HEADER_BYTES. */
 struct entry_header entry_header_read(const uint8_t *entry);

@@ -91,6 +91,7 @@ enum io_feature {
     IO_FEATURE_SINGLE_ISSUER = 1 << 0,
     IO_FEATURE_DEFER_TASKRUN = 1 << 1, /* needs SINGLE_ISSUER */
     IO_FEATURE_DIRECT_WRITE = 1 << 2,  /* IO_OPEN_DIRECT bypasses the page cache */
+    IO_FEATURE_GATHER = 1 << 3,        /* io_park_gathering gathers; Linux 6.12 */
     IO_FEATURES_ALL = 0x7fffffff,
 };
 
@@ -153,6 +154,18 @@ uint32_t io_poll(struct io *io);
  */
 uint32_t io_park(struct io *io, uint64_t timeout_ns);
 
+/*
+ * io_park without a limit, for a core that is busy and would find one completion now and several a
+ * little later: it may sleep on for up to gather_ns behind the first, io_wake included.  Each wake
+ * costs the sleeper a switch and whoever wakes it an interrupt of another CPU, so fewer of them are
+ * less work on both sides.
+ *
+ * It gathers as many as it has been finding, and none if waiting has not paid lately, so a client
+ * that waits for its one reply is not delayed.  Never while an operation on a file is outstanding,
+ * whose end others wait for, nor without IO_FEATURE_GATHER: then it is io_park.
+ */
+uint32_t io_park_gathering(struct io *io, uint64_t gather_ns);
+
 /* Any thread: makes the current or the next io_park return.  Never blocks. */
 void io_wake(struct io *io);
 
@@ -167,13 +180,16 @@ void io_entropy(struct io *io, void *memory, size_t length_bytes);
 
 /*
  * Gives the core its receive buffers: `count` buffers (power of two, <= 32768) of buffer_bytes
- * each at `memory`, which stays borrowed until io_destroy.  At most one group a core.  All are
- * handed to the kernel at once.  Start-up only.  Errors: WEIR_ENOMEM, WEIR_EUNSUPPORTED.
+ * each at `memory`, which stays borrowed until io_destroy.  At most one group a core.  The first
+ * `offered` of them are handed to the kernel at once, the others are the caller's until it returns
+ * them: the kernel takes those that it has first in, first out, so fewer are warmer.  Start-up
+ * only.  Errors: WEIR_ENOMEM, WEIR_EUNSUPPORTED.
  */
 int io_buffers_register(struct io *io, uint8_t *memory, uint32_t buffer_bytes, uint32_t count,
-                        struct error_text *error);
+                        uint32_t offered, struct error_text *error);
 
-/* Gives buffer `index`, taken with a completion, back for receiving.  O(1), no system call. */
+/* Gives buffer `index`, taken with a completion or never offered before, for receiving.  O(1), no
+ * system call. */
 void io_buffer_return(struct io *io, uint32_t index);
 
 /* Binds and listens on "host:port", "[v6]:port".  Start-up only.

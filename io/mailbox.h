@@ -67,10 +67,22 @@ static inline void io_mailbox_put(struct io_mailbox *mailbox, struct io_completi
     mailbox->tail++;
 }
 
-/* Takes the oldest; there must be one. */
-static inline struct io_completion io_mailbox_get(struct io_mailbox *mailbox) {
-    ASSERT_HOT(mailbox->head != mailbox->tail);
-    return mailbox->slots[mailbox->head++ & mailbox->mask];
+/* Takes the oldest ones, `max` at the most; returns their count.  Lowers *outstanding, the port's
+ * operations that are not done, by those whose last completion was among them. */
+static inline uint32_t io_mailbox_take(struct io_mailbox *mailbox,
+                                       struct io_completion *completions, uint32_t max,
+                                       uint32_t *outstanding) {
+    uint32_t count = io_mailbox_count(mailbox);
+    if (count > max)
+        count = max;
+    for (uint32_t i = 0; i < count; i++) {
+        completions[i] = mailbox->slots[mailbox->head++ & mailbox->mask];
+        if (!(completions[i].flags & IO_MORE)) {
+            ASSERT_HOT(*outstanding > 0);
+            (*outstanding)--;
+        }
+    }
+    return count;
 }
 
 #endif

@@ -107,9 +107,12 @@ struct io {
     bool woken;        /* a wake was seen by io_poll: the next io_park returns at once */
     pthread_t owner;   /* valid if enabled */
     int wake_descriptor;
-    uint32_t posted;           /* completions put into mailboxes since the last poll returned */
-    uint64_t stale;            /* completions of earlier uses of a slot, dropped */
-    uint64_t next_deadline_ns; /* of all ports' timers; UINT64_MAX: none is set */
+    uint32_t posted;            /* completions put into mailboxes since the last poll returned */
+    uint32_t files_outstanding; /* operations of files, in the kernel or waiting to be taken over */
+    uint32_t received;          /* receives with bytes since the last io_park_gathering */
+    uint32_t gather_rest;       /* parks that are not to gather */
+    uint64_t stale;             /* completions of earlier uses of a slot, dropped */
+    uint64_t next_deadline_ns;  /* of all ports' timers; UINT64_MAX: none is set */
     struct io_port *ports[URING_PORTS_MAX];
     uint32_t ports_high; /* one more than the highest index in use */
 
@@ -121,6 +124,7 @@ struct io {
     uint8_t *buffer_memory;
     uint32_t buffer_bytes;
     uint32_t buffer_count;
+    uint32_t buffers_offered; /* of them at first, and again in a new ring */
 };
 
 /* What the kernel is given as user_data, and hands back with each completion. */

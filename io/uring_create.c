@@ -55,8 +55,8 @@ static int refused_permission(struct error_text *error) {
         break;
     default:
         error_text_set(
-            error, "io_uring_setup is forbidden here, probably by a container's seccomp profile: "
-                   "allow io_uring_setup, io_uring_enter and io_uring_register in it (docker: "
+            error, "io_uring is forbidden here, probably by a container's seccomp profile: allow "
+                   "io_uring_setup, io_uring_enter and io_uring_register in it (docker: "
                    "--security-opt seccomp=unconfined)");
         break;
     }
@@ -85,8 +85,10 @@ static int refused(int number, struct error_text *error) {
     ASSERT(number > 0);
     switch (number) {
     case ENOSYS:
-        error_text_set(error, "this kernel has no io_uring: Linux 6.1 or newer, built with "
-                              "CONFIG_IO_URING, is needed");
+        error_text_set(error, "this kernel has no io_uring, or a container's seccomp profile hides "
+                              "it: Linux 6.1 or newer, built with CONFIG_IO_URING, is needed, and "
+                              "a profile that allows io_uring_setup, io_uring_enter and "
+                              "io_uring_register");
         return WEIR_EUNSUPPORTED;
     case EINVAL:
         error_text_set(error, "this kernel's io_uring is too old: Linux 6.1 or newer is needed");
@@ -113,6 +115,9 @@ static const uint8_t OPERATIONS_NEEDED[] = {
     IORING_OP_FSYNC,    IORING_OP_FALLOCATE,    IORING_OP_RENAMEAT, IORING_OP_UNLINKAT,
     IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_SEND_ZC,
 };
+
+/* IORING_FEAT_MIN_TIMEOUT, newer than the headers of the floor. */
+enum { URING_FEAT_MIN_TIMEOUT = 1 << 15 };
 
 static bool operations_supported(struct io_uring *ring) {
     struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
@@ -151,8 +156,26 @@ static int ring_create(struct io *io) {
         result = io_uring_queue_init_params(io->options.submissions_max, &io->ring, &parameters);
         if (result == 0)
             io->features = (io->features & ~both) | ATTEMPTS[i];
+        if (result == 0 && (io->ring.features & URING_FEAT_MIN_TIMEOUT))
+            io->features |= io->options.features_allowed & IO_FEATURE_GATHER;
     }
     return -result;
+}
+
+/* A policy may let io_uring_setup pass and stop the other two calls, which would end the process
+ * later and without a sentence.  Asked about no ring at all: what gets through has another reason
+ * to fail.  0 or a positive errno. */
+static int calls_stopped(void) {
+    const int results[] = {
+        syscall(__NR_io_uring_enter, -1, 0, 0, 0, NULL, 0) < 0 ? errno : 0,
+        syscall(__NR_io_uring_register, -1, IORING_REGISTER_PROBE, NULL, 0) < 0 ? errno : 0,
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(results); i++) {
+        ASSERT(results[i] != 0);
+        if (results[i] == EPERM || results[i] == EACCES || results[i] == ENOSYS)
+            return results[i];
+    }
+    return 0;
 }
 
 /* A table for every descriptor that this process may open. */
@@ -196,6 +219,11 @@ int io_create(struct io **out, const struct io_options *options, struct error_te
     if (number != 0) {
         status = refused(number, error);
         goto fail_wake;
+    }
+    number = calls_stopped();
+    if (number != 0) {
+        status = refused(number, error);
+        goto fail_ring;
     }
     if (!operations_supported(&io->ring)) {
         status = refused(EINVAL, error);

@@ -74,17 +74,7 @@ void io_port_destroy(struct io_port *port) {
 }
 
 uint32_t io_take(struct io_port *port, struct io_completion *completions, uint32_t max) {
-    uint32_t count = io_mailbox_count(&port->mailbox);
-    if (count > max)
-        count = max;
-    for (uint32_t i = 0; i < count; i++) {
-        completions[i] = io_mailbox_get(&port->mailbox);
-        if (!(completions[i].flags & IO_MORE)) {
-            ASSERT_HOT(port->outstanding > 0);
-            port->outstanding--;
-        }
-    }
-    return count;
+    return io_mailbox_take(&port->mailbox, completions, max, &port->outstanding);
 }
 
 uint32_t io_outstanding(const struct io_port *port) {
@@ -107,6 +97,7 @@ struct uring_operation *uring_start(struct io_port *port, enum io_kind kind, int
     operation->handle = handle;
     operation->kind = (uint8_t)kind;
     operation->busy = true;
+    port->io->files_outstanding += kind > IO_SEND;
     return operation;
 }
 
@@ -128,6 +119,7 @@ void uring_deliver(struct io_port *port, struct uring_operation *operation, int3
     if (flags & IO_MORE)
         return;
     operation->busy = false;
+    port->io->files_outstanding -= operation->kind > IO_SEND;
     operation->generation++;
     operation->next_free = port->first_free;
     port->first_free = (uint32_t)(operation - port->operations);
@@ -301,6 +293,20 @@ uint32_t io_poll(struct io *io) {
     return posted_report(io);
 }
 
+/* What is left of timeout_ns and until the next timer; UINT64_MAX: for ever. */
+static uint64_t park_limit_ns(const struct io *io, uint64_t timeout_ns) {
+    if (io->next_deadline_ns == UINT64_MAX)
+        return timeout_ns;
+    uint64_t now_ns = clock_monotonic_ns();
+    uint64_t left_ns = io->next_deadline_ns > now_ns ? io->next_deadline_ns - now_ns : 0;
+    return left_ns < timeout_ns ? left_ns : timeout_ns;
+}
+
+static struct __kernel_timespec timespec_of(uint64_t ns) {
+    return (struct __kernel_timespec){.tv_sec = (long long)(ns / CLOCK_NS_PER_S),
+                                      .tv_nsec = (long long)(ns % CLOCK_NS_PER_S)};
+}
+
 uint32_t io_park(struct io *io, uint64_t timeout_ns) {
     if (!io->enabled)
         uring_enable(io);
@@ -314,16 +320,8 @@ uint32_t io_park(struct io *io, uint64_t timeout_ns) {
     }
     /* What still waits for room in a mailbox does not end the wait: one more completion does. */
     unsigned ready = io_uring_cq_ready(&io->ring);
-    if (io->next_deadline_ns != UINT64_MAX) {
-        uint64_t now_ns = clock_monotonic_ns();
-        uint64_t left_ns = io->next_deadline_ns > now_ns ? io->next_deadline_ns - now_ns : 0;
-        if (left_ns < timeout_ns)
-            timeout_ns = left_ns;
-    }
-    struct __kernel_timespec timeout = {
-        .tv_sec = (long long)(timeout_ns / CLOCK_NS_PER_S),
-        .tv_nsec = (long long)(timeout_ns % CLOCK_NS_PER_S),
-    };
+    timeout_ns = park_limit_ns(io, timeout_ns);
+    struct __kernel_timespec timeout = timespec_of(timeout_ns);
     struct io_uring_cqe *completion;
     int result = io_uring_submit_and_wait_timeout(&io->ring, &completion, ready + 1,
                                                   timeout_ns == UINT64_MAX ? NULL : &timeout, NULL);
@@ -332,6 +330,51 @@ uint32_t io_park(struct io *io, uint64_t timeout_ns) {
     timers_fire(io);
     reap(io);
     io->woken = false;
+    return posted_report(io);
+}
+
+enum {
+    GATHER_MAX = 64,        /* the most that one park waits for */
+    GATHER_REST_PARKS = 64, /* parks without gathering after one that has waited for nothing */
+};
+
+/* How many receives to wait for: as many as came between the last two parks.  One client that waits
+ * for its one reply is one, and not waited for. */
+static uint32_t gather_count(struct io *io) {
+    uint32_t count = io->received < GATHER_MAX ? io->received : GATHER_MAX;
+    io->received = 0;
+    if (io->gather_rest > 0) {
+        io->gather_rest--;
+        return 1;
+    }
+    bool idle = io->enabled && io->posted == 0 && !io->woken && io_uring_sq_ready(&io->ring) == 0 &&
+                io_uring_cq_ready(&io->ring) == 0;
+    bool allowed = (io->features & IO_FEATURE_GATHER) && io->files_outstanding == 0;
+    return idle && allowed ? count : 1;
+}
+
+uint32_t io_park_gathering(struct io *io, uint64_t gather_ns) {
+    uint32_t count = gather_count(io);
+    uint64_t limit_ns = park_limit_ns(io, UINT64_MAX);
+    if (count < 2 || limit_ns <= gather_ns)
+        return io_park(io, UINT64_MAX);
+    ASSERT(pthread_equal(io->owner, pthread_self()));
+    struct __kernel_timespec timeout = timespec_of(limit_ns);
+    /* `pad` is min_wait_usec since 6.12: until it is over `count` are waited for, then one. */
+    struct io_uring_getevents_arg wait = {
+        .pad = (uint32_t)(gather_ns / 1000),
+        .ts = limit_ns == UINT64_MAX ? 0 : (uint64_t)(uintptr_t)&timeout,
+    };
+    int result = io_uring_enter2((unsigned)io->ring.ring_fd, 0, count,
+                                 IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
+                                 (sigset_t *)(void *)&wait, sizeof(wait));
+    ASSERT(result >= 0 || result == -ETIME || result == -EINTR || result == -EAGAIN ||
+           result == -EBUSY);
+    timers_fire(io);
+    reap(io);
+    io->woken = false;
+    if (io->received < 2)
+        io->gather_rest = GATHER_REST_PARKS;
     return posted_report(io);
 }
 

@@ -40,15 +40,15 @@ int uring_buffers_attach(struct io *io) {
     if (result != 0)
         return -result;
     io_uring_buf_ring_init(io->buffer_ring);
-    for (uint32_t i = 0; i < io->buffer_count; i++)
+    for (uint32_t i = 0; i < io->buffers_offered; i++)
         buffer_offer(io, i, i);
-    io_uring_buf_ring_advance(io->buffer_ring, (int)io->buffer_count);
+    io_uring_buf_ring_advance(io->buffer_ring, (int)io->buffers_offered);
     return 0;
 }
 
 int io_buffers_register(struct io *io, uint8_t *memory, uint32_t buffer_bytes, uint32_t count,
-                        struct error_text *error) {
-    ASSERT(io->buffer_ring == NULL);
+                        uint32_t offered, struct error_text *error) {
+    ASSERT(io->buffer_ring == NULL && offered <= count);
     ASSERT(IS_POWER_OF_TWO(count) && count <= 32768);
     ASSERT(buffer_bytes > 0 && memory != NULL);
 
@@ -63,6 +63,7 @@ int io_buffers_register(struct io *io, uint8_t *memory, uint32_t buffer_bytes, u
     io->buffer_memory = memory;
     io->buffer_bytes = buffer_bytes;
     io->buffer_count = count;
+    io->buffers_offered = offered;
     int number = uring_buffers_attach(io);
     if (number == 0)
         return 0;
@@ -166,10 +167,12 @@ static void receive_completed(struct io_port *port, struct uring_operation *oper
     uint32_t buffer = 0;
     if (entry_flags & IORING_CQE_F_BUFFER) {
         buffer = entry_flags >> IORING_CQE_BUFFER_SHIFT;
-        if (result > 0)
+        if (result > 0) {
             flags |= IO_HAS_BUFFER;
-        else
+            port->io->received++;
+        } else {
             io_buffer_return(port->io, buffer);
+        }
     }
     ASSERT_HOT(result <= 0 || (flags & IO_HAS_BUFFER));
     if (!(flags & IO_MORE))

@@ -209,7 +209,7 @@ struct gauge_core {
     uint64_t io_submissions;  /* operations submitted */
     uint64_t io_completions;  /* completions reaped */
     uint64_t polls_over_limit; /* polls longer than the runner's limit for one poll */
-    uint64_t reserved;
+    uint64_t longest_io_ns;    /* the longest turn of the io: submit, send, deliver */
 };
 
 /* A shard. Writer: the core that polls it, which may change while the shard is in nobody's poll. */
@@ -227,7 +227,8 @@ struct gauge_shard {
     uint64_t latency_count; /* requests in latency_buckets */
     uint64_t latency_sum_ns;
     uint64_t latency_max_ns;
-    uint64_t reserved[2];
+    uint64_t most_units; /* of work that one poll counted: see the stages' contract */
+    uint64_t reserved;
     uint64_t latency_buckets[GAUGE_LATENCY_BUCKETS];
     uint64_t own[GAUGE_OWN_COUNT]; /* named by the stage's row */
 };

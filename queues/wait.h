@@ -34,10 +34,11 @@ enum wait_action {
 
 /* A policy: constant data, see wait_policies. */
 struct wait_policy {
-    const char *name; /* what the operator writes, e.g. "balanced" */
-    uint32_t spins;   /* empty rounds polled again at once, 0 to 2^31 */
-    uint32_t pauses;  /* empty rounds after these with a pause in each, 0 to 2^31 */
-    bool parks;       /* whether to park then; otherwise the last kind of round goes on for ever */
+    const char *name;   /* what the operator writes, e.g. "balanced" */
+    uint32_t spins;     /* empty rounds polled again at once, 0 to 2^31 */
+    uint32_t pauses;    /* empty rounds after these with a pause in each, 0 to 2^31 */
+    uint32_t gather_us; /* a busy core may sleep on for so long behind what would wake it */
+    bool parks; /* whether to park then; otherwise the last kind of round goes on for ever */
 };
 
 /* The built-in policies, indices into wait_policies. */

@@ -321,15 +321,7 @@ static bool timer_due(const struct io_port *port) {
 uint32_t io_take(struct io_port *port, struct io_completion *completions, uint32_t max) {
     if (port->io->dead)
         return 0;
-    uint32_t count = io_mailbox_count(&port->mailbox);
-    if (count > max)
-        count = max;
-    for (uint32_t i = 0; i < count; i++) {
-        completions[i] = io_mailbox_get(&port->mailbox);
-        if (!(completions[i].flags & IO_MORE))
-            port->outstanding--;
-    }
-    return count;
+    return io_mailbox_take(&port->mailbox, completions, max, &port->outstanding);
 }
 
 uint32_t io_outstanding(const struct io_port *port) {
@@ -389,6 +381,11 @@ uint32_t io_park(struct io *io, uint64_t timeout_ns) {
     }
     io->woken = false;
     return posted;
+}
+
+uint32_t io_park_gathering(struct io *io, uint64_t gather_ns) {
+    (void)gather_ns; /* what is gathered is what the world delivers at one moment */
+    return io_park(io, UINT64_MAX);
 }
 
 void io_wake(struct io *io) {

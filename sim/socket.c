@@ -23,18 +23,21 @@
 enum { BUFFER_POISON = 0xdd }; /* what a buffer holds after it went home */
 
 int io_buffers_register(struct io *io, uint8_t *memory, uint32_t buffer_bytes, uint32_t count,
-                        struct error_text *error) {
+                        uint32_t offered, struct error_text *error) {
     (void)error;
     ASSERT(io->buffer_memory == NULL && memory != NULL);
+    ASSERT(offered <= count);
     ASSERT(IS_POWER_OF_TWO(count) && count <= 32768 && buffer_bytes > 0);
     io->buffer_memory = memory;
     io->buffer_bytes = buffer_bytes;
     io->buffer_count = count;
     io->buffers_free = world_allocate(count, sizeof(*io->buffers_free));
     io->buffer_taken = world_allocate(count, sizeof(*io->buffer_taken));
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         io->buffers_free[i] = i;
-    io->buffers_free_count = count;
+        io->buffer_taken[i] = i >= offered;
+    }
+    io->buffers_free_count = offered;
     return 0;
 }
 

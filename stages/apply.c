@@ -34,10 +34,40 @@ static struct machine_operation *run_add(struct apply_shard *shard, uint16_t row
     return operation;
 }
 
-/* Adds the next write of the open entry. */
+/* Notes the next arguments of the last operation; false if there are more and the units are spent. */
+static bool run_fill(struct apply_shard *shard, uint32_t *units) {
+    struct apply_work *work = &shard->work;
+    const struct machine_operation *operation = &work->run.operations[work->run.count - 1];
+    uint32_t slice_end = work->fill_next + APPLY_ARGUMENTS_SLICE;
+    while (work->fill_next < operation->argument_count) {
+        if (work->fill_next == slice_end) {
+            *units -= *units < APPLY_SLICE_UNITS ? *units : APPLY_SLICE_UNITS;
+            slice_end += APPLY_ARGUMENTS_SLICE;
+            if (*units == 0) {
+                return false;
+            }
+        }
+        ASSERT_HOT(shard->argument_count < shard->arguments_capacity);
+        struct machine_argument *argument = &shard->arguments[shard->argument_count++];
+        if (work->fill_command != NULL) {
+            argument->data = batch_argument(work->batch, work->fill_command, work->fill_next + 1,
+                                            &argument->length_bytes);
+        } else {
+            argument->data = work->fill_data;
+            argument->length_bytes =
+                bytes_get_u32(work->fill_lengths + 4 * (size_t)work->fill_next);
+            work->fill_data += argument->length_bytes;
+        }
+        work->fill_next++;
+    }
+    return true;
+}
+
+/* Adds the next write of the open entry, but for its arguments. */
 static void run_add_write(struct apply_shard *shard) {
+    struct apply_work *work = &shard->work;
     struct entry_command command;
-    bool there = entry_cursor_next(&shard->work.cursor, &command);
+    bool there = entry_cursor_next(&work->cursor, &command);
     ASSERT(there);
     int32_t row = machine_id_find(shard->operations, command.id);
     ASSERT(row >= 0); /* ids stay for ever; another machine's log is refused at start */
@@ -45,33 +75,27 @@ static void run_add_write(struct apply_shard *shard) {
     operation->argument_count = command.argument_count;
     operation->key_count = command.key_count;
     operation->key_hashes = (const uint64_t *)(const void *)command.key_hashes;
-    const uint8_t *data = command.arguments;
-    for (uint32_t i = 0; i < command.argument_count; i++) {
-        uint32_t length_bytes = bytes_get_u32(command.argument_lengths + 4 * (size_t)i);
-        ASSERT_HOT(shard->argument_count < shard->arguments_capacity);
-        shard->arguments[shard->argument_count++] =
-            (struct machine_argument){.data = data, .length_bytes = length_bytes};
-        data += length_bytes;
-    }
+    work->fill_next = 0;
+    work->fill_command = NULL;
+    work->fill_lengths = command.argument_lengths;
+    work->fill_data = command.arguments;
 }
 
-/* Adds a read of the batch. */
+/* Adds a read of the batch, but for its arguments. */
 static void run_add_read(struct apply_shard *shard, const struct batch_command *command) {
     struct machine_operation *operation = run_add(shard, command->row);
-    const struct batch *batch = shard->work.batch;
     operation->argument_count = command->argument_count - 1;
     operation->key_count = command->key_count;
-    operation->key_hashes = batch->key_hashes + command->key_first;
-    for (uint32_t i = 1; i < command->argument_count; i++) {
-        ASSERT_HOT(shard->argument_count < shard->arguments_capacity);
-        struct machine_argument *argument = &shard->arguments[shard->argument_count++];
-        argument->data = batch_argument(batch, command, i, &argument->length_bytes);
-    }
+    operation->key_hashes = shard->work.batch->key_hashes + command->key_first;
+    shard->work.fill_next = 0;
+    shard->work.fill_command = command;
 }
 
 static void run_begin(struct apply_shard *shard) {
     struct apply_work *work = &shard->work;
     work->run = (struct machine_run){.operations = shard->run_operations};
+    work->run_first = work->command;
+    work->collecting = true;
     shard->argument_count = 0;
 }
 
@@ -91,6 +115,7 @@ static void run_start(struct apply_shard *shard) {
     moment->clock_ms =
         moment->log_time_ms > shard->clock_ms ? moment->log_time_ms : shard->clock_ms;
     work->run.reply = work->batch == NULL ? NULL : &work->batch->reply;
+    work->collecting = false;
     work->running = true;
 }
 
@@ -109,34 +134,55 @@ static bool batch_next(struct apply_shard *shard) {
         return true;
     }
     run_begin(shard);
-    work->run_first = work->command;
-    while (work->command < batch->command_count) {
-        command = &batch->commands[work->command];
-        if (command->fate == FATE_WRITE) {
-            run_add_write(shard);
-        } else if (command->fate == FATE_READ) {
-            run_add_read(shard, command);
-        } else {
-            break;
-        }
-        work->command++;
-    }
-    run_start(shard);
     return true;
 }
 
 /* The next writes of an entry that no batch waits for; false when there are none left. */
 static bool entry_next(struct apply_shard *shard) {
-    struct apply_work *work = &shard->work;
-    if (work->cursor.commands_left == 0) {
+    if (shard->work.cursor.commands_left == 0) {
         return false;
     }
     run_begin(shard);
-    while (work->cursor.commands_left > 0 && work->run.count < BATCH_COMMANDS_MAX &&
-           (work->run.count == 0 ||
-            shard->argument_count + BATCH_ARGUMENTS_MAX < shard->arguments_capacity)) {
+    return true;
+}
+
+/* Adds one more operation to the run; false if there is none, or the run is long enough. */
+static bool run_extend(struct apply_shard *shard) {
+    struct apply_work *work = &shard->work;
+    const struct machine_run *run = &work->run;
+    if (work->batch == NULL) {
+        if (work->cursor.commands_left == 0 || run->count == BATCH_COMMANDS_MAX ||
+            (run->count > 0 &&
+             shard->argument_count + BATCH_ARGUMENTS_MAX >= shard->arguments_capacity)) {
+            return false;
+        }
         run_add_write(shard);
+        return true;
     }
+    if (work->command == work->batch->command_count) {
+        return false;
+    }
+    const struct batch_command *command = &work->batch->commands[work->command];
+    if (command->fate == FATE_WRITE) {
+        run_add_write(shard);
+    } else if (command->fate == FATE_READ) {
+        run_add_read(shard, command);
+    } else {
+        return false;
+    }
+    work->command++;
+    return true;
+}
+
+/* Goes on collecting the run, and starts it; false when the units are spent. */
+static bool run_collect(struct apply_shard *shard, uint32_t *units) {
+    struct apply_work *work = &shard->work;
+    do {
+        if (work->run.count > 0 && !run_fill(shard, units)) {
+            return false;
+        }
+    } while (run_extend(shard));
+    ASSERT(work->run.count > 0);
     run_start(shard);
     return true;
 }
@@ -167,9 +213,8 @@ static void run_reply_full(struct apply_shard *shard) {
     struct apply_work *work = &shard->work;
     struct batch *batch = work->batch;
     struct reply_writer *writer = &batch->reply;
-    uint64_t overflow_bytes = writer->overflow_bytes;
+    uint64_t need = writer->overflow_bytes;
     reply_rewind(writer, (struct reply_mark){.position = writer->position, .overflow_bytes = 0});
-    uint64_t need = (uint64_t)(writer->end - writer->position) + overflow_bytes;
     if (apply_replies_grow(shard, batch, need)) {
         return;
     }
@@ -279,6 +324,10 @@ static bool item_continue(struct apply_shard *shard, uint32_t *units) {
             if (!run_continue(shard, units)) {
                 return false;
             }
+        } else if (work->collecting) {
+            if (!run_collect(shard, units)) {
+                return false;
+            }
         } else if (work->entries_left > 0 && !work->entry_open) {
             entry_begin(shard);
         } else if (work->batch != NULL && batch_next(shard)) {
@@ -362,18 +411,21 @@ static void blocks_come_home(struct apply_shard *shard) {
     do {
         count = ring_u32_dequeue(shard->from_write, blocks, APPLY_TAKE_MAX);
         for (uint32_t i = 0; i < count; i++) {
-            arena_give(shard->arena, blocks[i]);
+            apply_replies_give(shard, blocks[i]);
         }
     } while (count == APPLY_TAKE_MAX);
 }
 
 /* Sliced housekeeping of the machine; returns whether there was something to do. */
-static bool maintain_turn(struct apply_shard *shard, uint32_t units) {
-    if (!shard->maintaining || shard->machine == NULL || units == 0) {
+static bool maintain_turn(struct apply_shard *shard, uint32_t *units) {
+    if (!shard->maintaining || shard->machine == NULL || *units == 0) {
         return false;
     }
-    shard->maintaining =
-        shard->operations->maintain(shard->machine, shard->tail.log_time_ms, units) == MACHINE_MORE;
+    shard->maintaining = shard->operations->maintain(shard->machine, shard->tail.log_time_ms,
+                                                     *units) == MACHINE_MORE;
+    if (shard->maintaining) {
+        *units = 0;
+    }
     return true;
 }
 
@@ -412,7 +464,7 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
     }
     bool worked = result.work > 0;
     shard->maintaining |= worked;
-    worked |= maintain_turn(shard, units);
+    worked |= maintain_turn(shard, &units);
     if (worked) {
         publish(shard);
     }
@@ -420,6 +472,11 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
     if (worked && result.work == 0) {
         result.work = 1; /* housekeeping that must go on */
     }
+    if (!worked) {
+        (void)arena_trim(shard->arena, moment->monotonic_ns);
+    }
+    uint32_t emitted = shard->snapshot.emitting ? (uint32_t)APPLY_EMIT_UNITS : 0;
+    result.units = (APPLY_POLL_UNITS - units + emitted) * APPLY_STAGE_UNITS;
     return result;
 }
 
@@ -456,6 +513,7 @@ static void apply_fini(void *state) {
     }
     free(shard->run_operations);
     free(shard->arguments);
+    free(shard->reply_held_bytes);
     free(shard);
 }
 
@@ -485,9 +543,11 @@ static int apply_init(void **out, const struct stage_environment *environment,
         shard->node->options->resp_limits.argument_count_max + 2 * BATCH_ARGUMENTS_MAX;
     shard->run_operations = calloc(BATCH_COMMANDS_MAX, sizeof(*shard->run_operations));
     shard->arguments = calloc(shard->arguments_capacity, sizeof(*shard->arguments));
+    shard->reply_held_bytes =
+        calloc(shard->node->options->connections_max, sizeof(*shard->reply_held_bytes));
     int result = WEIR_ENOMEM;
     if (shard->run_operations == NULL || shard->arguments == NULL ||
-        machine_host_create(&shard->pages) != WEIR_OK ||
+        shard->reply_held_bytes == NULL || machine_host_create(&shard->pages) != WEIR_OK ||
         arena_create(&shard->arena, shard->node->options->reply_bytes_max) != WEIR_OK) {
         error_text_set(error, "no memory for the apply stage");
         goto fail;

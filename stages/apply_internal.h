@@ -11,18 +11,41 @@
 #include "storage/snapshot.h"
 
 enum {
-    /* Machine units (about 100 ns) a poll: 200 µs. */
-    APPLY_POLL_UNITS = 2000,
+    /* Machine units (about 100 ns, machines/machine.h) a poll; a machine may overrun them by its
+       smallest step, of 450. */
+    APPLY_POLL_UNITS = 750,
+    /* Of a snapshot's slice, in the same poll. */
+    APPLY_EMIT_UNITS = 250,
+    APPLY_STAGE_UNITS = 2, /* a machine's unit, in those of stages/stage.h */
+    /* Arguments of a command noted in one go; longer lists in slices of so many. */
+    APPLY_ARGUMENTS_SLICE = 256,
+    APPLY_SLICE_UNITS = APPLY_ARGUMENTS_SLICE / 4,
     /* Items taken from the ring at a time. */
     APPLY_INTAKE_MAX = 16,
-    /* The first block of a batch whose replies exceed its own room. */
+    /* The first block of a batch whose replies exceed its own room; each further one is twice as
+       large, up to the second, unless a single reply needs more. */
     APPLY_REPLY_BLOCK_BYTES = 64 * 1024,
+    APPLY_REPLY_BLOCK_BYTES_MAX = 16 * 1024 * 1024,
+    /* While half of the arena is free, a connection takes what it needs.  The other half is for
+       those who hold less than such a part of it each. */
+    APPLY_REPLY_SHARE = 16,
+};
+_Static_assert((APPLY_POLL_UNITS + APPLY_EMIT_UNITS + 500) * APPLY_STAGE_UNITS <=
+                   STAGE_POLL_UNITS_MAX,
+               "with a machine's overrun");
+
+/* At the beginning of each reply block; the replies follow. */
+struct apply_reply_block {
+    uint32_t next;     /* the batch's block before this one, or BATCH_NO_BLOCK */
+    uint32_t slot;     /* of the connection that it counts for */
+    uint64_t reserved; /* replies begin at a multiple of 16 */
 };
 
 /* Where the work on the current item stands. */
 struct apply_work {
     bool active;
-    bool running; /* `run` is under way */
+    bool collecting; /* `run` is being filled, and has not begun */
+    bool running;    /* `run` is under way */
     struct apply_item item;
     const uint8_t *entry;  /* the current one */
     uint32_t entries_left; /* with the current one */
@@ -33,6 +56,12 @@ struct apply_work {
     uint32_t command;    /* the batch's next command */
     uint32_t run_first;  /* command of operation 0, if there is a batch */
     struct machine_run run;
+
+    /* The last operation's arguments, as far as they are noted. */
+    uint32_t fill_next;
+    const struct batch_command *fill_command; /* a read's; NULL: a write, out of the entry */
+    const uint8_t *fill_lengths;
+    const uint8_t *fill_data;
 };
 
 /* The snapshot under way. */
@@ -55,6 +84,7 @@ struct apply_shard {
     struct ring *to_serialize;
     struct ring *from_write; /* reply blocks that came home */
     struct arena *arena;
+    uint64_t *reply_held_bytes; /* of each connection slot: in blocks of the arena */
 
     const struct machine_operations *operations;
     struct machine *machine; /* NULL before the genesis entry */
@@ -85,8 +115,12 @@ struct apply_shard {
 /* Prepares the batch's own reply room. */
 void apply_replies_begin(struct batch *batch);
 
-/* Makes at least `need_bytes` of reply room, keeping what was written; false if there is none. */
+/* Begins the writer anew with at least `need_bytes` of room; what was written stays where it is.
+ * False if there is none. */
 bool apply_replies_grow(struct apply_shard *shard, struct batch *batch, uint64_t need_bytes);
+
+/* Gives back the blocks of a batch that is home, of which `block` is the newest. */
+void apply_replies_give(struct apply_shard *shard, uint32_t block);
 
 /* Writes the reply of a command that the machine never sees.  Without room the connection ends. */
 void apply_reply_canned(struct apply_shard *shard, struct batch *batch,

@@ -1,11 +1,14 @@
 /*
- * Reply room of a batch: its own, then one block of the arena that grows.
+ * Reply room of a batch: its own, then blocks of the arena, each larger than the one before.
  *
- * Streams written before a block was taken stay where they are; when a block is exchanged for a
- * larger one its streams move, and the commands' pointers with them.
+ * What was written stays where it is: only the reply that did not fit is written again, by whoever
+ * wrote it.  The blocks of a batch are a list, newest first; the batch carries the newest one's
+ * number, and the list comes home with it.
+ *
+ * The arena is shared.  A connection that holds much of it is refused more before the others are;
+ * and when somebody who is entitled to some finds none all the same, write is asked to cut off the
+ * one who holds most and does not read.
  */
-
-#include <string.h>
 
 #include "base/assert.h"
 #include "stages/apply_internal.h"
@@ -17,49 +20,66 @@ void apply_replies_begin(struct batch *batch) {
     reply_begin(&batch->reply, batch->reply_room, BATCH_REPLY_BYTES);
 }
 
-/* Streams that lie in [from, from + length) now lie at `to`. */
-static void streams_move(struct apply_shard *shard, struct batch *batch, const uint8_t *from,
-                         size_t length, uint8_t *to) {
-    for (uint32_t i = 0; i < batch->command_count; i++) {
-        uint8_t *reply = batch->commands[i].reply;
-        if (reply != NULL && reply >= from && reply < from + length) {
-            batch->commands[i].reply = to + (reply - from);
-        }
-    }
-    struct machine_run *run = &shard->work.run;
-    for (uint32_t i = 0; shard->work.running && i < run->next; i++) {
-        uint8_t *reply = run->operations[i].reply;
-        if (reply != NULL && reply >= from && reply < from + length) {
-            run->operations[i].reply = to + (reply - from);
-        }
-    }
+/* Whether the connection may take more of the arena than it has.  So nobody who leaves large
+ * replies unread can take it all. */
+static bool is_entitled(const struct apply_shard *shard, uint32_t slot) {
+    uint64_t limit_bytes = shard->node->options->reply_bytes_max;
+    return arena_used_bytes(shard->arena) <= limit_bytes / 2 ||
+           shard->reply_held_bytes[slot] < limit_bytes / APPLY_REPLY_SHARE;
 }
 
-bool apply_replies_grow(struct apply_shard *shard, struct batch *batch, uint64_t need_bytes) {
-    struct reply_writer *writer = &batch->reply;
-    size_t used = reply_used_bytes(writer);
-    bool in_block = batch->reply_block != BATCH_NO_BLOCK;
-    size_t kept = in_block ? used : 0;
-    uint64_t wanted = kept + need_bytes;
-    uint64_t goal = in_block ? 2 * arena_block_bytes(shard->arena, batch->reply_block)
-                             : (uint64_t)APPLY_REPLY_BLOCK_BYTES;
+/* A block for the connection; BATCH_NO_BLOCK if there is none, or none for it. */
+static uint32_t block_take(struct apply_shard *shard, uint32_t slot, uint64_t goal,
+                           uint64_t wanted) {
+    struct node *node = shard->node;
+    if (!is_entitled(shard, slot)) {
+        node_figure_add(&node->apply.reply_refused, 1);
+        return BATCH_NO_BLOCK;
+    }
     uint32_t block = arena_take(shard->arena, goal > wanted ? goal : wanted);
     if (block == BATCH_NO_BLOCK && goal > wanted) {
         block = arena_take(shard->arena, wanted);
     }
     if (block == BATCH_NO_BLOCK) {
+        node_figure_add(&node->apply.reply_refused, 1);
+        atomic_store_relaxed_u32(&node->signals.reply_wanted, node->signals.reply_wanted + 1);
+        return BATCH_NO_BLOCK;
+    }
+    shard->reply_held_bytes[slot] += arena_block_bytes(shard->arena, block);
+    node_figure_set(&node->apply.reply_bytes, arena_used_bytes(shard->arena));
+    return block;
+}
+
+bool apply_replies_grow(struct apply_shard *shard, struct batch *batch, uint64_t need_bytes) {
+    uint64_t wanted = need_bytes + sizeof(struct apply_reply_block);
+    uint64_t goal = APPLY_REPLY_BLOCK_BYTES;
+    if (batch->reply_block != BATCH_NO_BLOCK) {
+        goal = 2 * arena_block_bytes(shard->arena, batch->reply_block);
+        goal = goal < APPLY_REPLY_BLOCK_BYTES_MAX ? goal : APPLY_REPLY_BLOCK_BYTES_MAX;
+    }
+    uint32_t block = block_take(shard, batch->connection.slot, goal, wanted);
+    if (block == BATCH_NO_BLOCK) {
         return false;
     }
-    uint8_t *memory = arena_memory(shard->arena, block);
-    if (in_block) {
-        memcpy(memory, writer->begin, kept);
-        streams_move(shard, batch, writer->begin, kept, memory);
-        arena_give(shard->arena, batch->reply_block);
-    }
+    struct apply_reply_block *head = (void *)arena_memory(shard->arena, block);
+    *head = (struct apply_reply_block){.next = batch->reply_block, .slot = batch->connection.slot};
     batch->reply_block = block;
-    reply_begin(writer, memory, arena_block_bytes(shard->arena, block));
-    writer->position += kept;
+    reply_begin(&batch->reply, (uint8_t *)(head + 1),
+                arena_block_bytes(shard->arena, block) - sizeof(*head));
     return true;
+}
+
+void apply_replies_give(struct apply_shard *shard, uint32_t block) {
+    while (block != BATCH_NO_BLOCK) {
+        const struct apply_reply_block *head = (void *)arena_memory(shard->arena, block);
+        uint32_t next = head->next;
+        uint64_t bytes = arena_block_bytes(shard->arena, block);
+        ASSERT(shard->reply_held_bytes[head->slot] >= bytes);
+        shard->reply_held_bytes[head->slot] -= bytes;
+        arena_give(shard->arena, block);
+        block = next;
+    }
+    node_figure_set(&shard->node->apply.reply_bytes, arena_used_bytes(shard->arena));
 }
 
 static void canned_write(struct apply_shard *shard, struct batch *batch,
@@ -85,15 +105,15 @@ void apply_reply_canned(struct apply_shard *shard, struct batch *batch,
         struct reply_mark mark = reply_mark(&batch->reply);
         ASSERT(mark.overflow_bytes == 0);
         canned_write(shard, batch, command);
-        uint64_t overflow_bytes = batch->reply.overflow_bytes;
-        if (overflow_bytes == 0) {
+        if (batch->reply.overflow_bytes == 0) {
             command->reply = mark.position;
             command->reply_bytes = (uint32_t)(batch->reply.position - mark.position);
             return;
         }
+        uint64_t need_bytes =
+            (uint64_t)(batch->reply.position - mark.position) + batch->reply.overflow_bytes;
         reply_rewind(&batch->reply, mark);
-        if (!apply_replies_grow(shard, batch,
-                                (uint64_t)(batch->reply.end - mark.position) + overflow_bytes)) {
+        if (!apply_replies_grow(shard, batch, need_bytes)) {
             batch->flags |= BATCH_ABORT;
             command->reply = NULL;
             command->reply_bytes = 0;

@@ -17,8 +17,7 @@
 #include "stages/apply_internal.h"
 
 enum {
-    SNAPSHOT_EMIT_UNITS = 1000, /* 100 µs a slice */
-    RESTORE_UNITS = 1 << 20,    /* at start nobody waits */
+    RESTORE_UNITS = 1 << 20, /* at start nobody waits */
     SNAPSHOT_TAKE_MAX = 8,
 };
 
@@ -113,7 +112,7 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
         struct machine_sink sink = {
             .context = snapshot->writer, .reserve = sink_reserve, .commit = sink_commit};
         enum machine_progress progress =
-            shard->operations->snapshot_emit(shard->machine, &sink, SNAPSHOT_EMIT_UNITS);
+            shard->operations->snapshot_emit(shard->machine, &sink, APPLY_EMIT_UNITS);
         if (progress == MACHINE_DONE) {
             shard->operations->snapshot_end(shard->machine);
             snapshot->emitting = false;

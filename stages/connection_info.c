@@ -151,8 +151,14 @@ static void info_stats(struct connection_run *run) {
     connection_text_add(&run->text, "total_sends:%llu\r\n", info_figure(&node->write.sends));
     connection_text_add(&run->text, "receive_buffers_exhausted:%llu\r\n",
                         info_figure(&node->read.buffers_exhausted));
-    connection_text_add(&run->text, "slow_readers_closed:%llu\r\n",
-                        info_figure(&node->write.slow_cut));
+    connection_text_add(&run->text,
+                        "slow_readers_closed:%llu\r\n"
+                        "slow_readers_closed_for_others:%llu\r\n"
+                        "reply_memory:%llu\r\n"
+                        "replies_refused:%llu\r\n",
+                        info_figure(&node->write.slow_cut), info_figure(&node->write.hog_cut),
+                        info_figure(&node->apply.reply_bytes),
+                        info_figure(&node->apply.reply_refused));
 }
 
 static void info_replication(struct connection_run *run) {
@@ -232,14 +238,15 @@ static void info_stages_shards(struct connection_run *run, const struct gauge_vi
         connection_text_add(
             &run->text,
             "stage_%s_%u:core=%d,polls=%llu,worked=%llu,items=%llu,working_us=%llu,"
-            "blocked_us=%llu,housekeeping_us=%llu,longest_poll_us=%llu\r\n",
+            "blocked_us=%llu,housekeeping_us=%llu,longest_poll_us=%llu,most_units=%llu\r\n",
             place.stage_name, place.number, place.core == GAUGE_NONE ? -1 : (int)place.core,
             (info_number)gauge_read(&shard->polls), (info_number)gauge_read(&shard->polls_worked),
             (info_number)gauge_read(&shard->items),
             (info_number)(gauge_read(&shard->regime_ns[GAUGE_WORKING]) / 1000),
             (info_number)(gauge_read(&shard->regime_ns[GAUGE_BLOCKED]) / 1000),
             (info_number)(gauge_read(&shard->regime_ns[GAUGE_HOUSEKEEPING]) / 1000),
-            (info_number)(gauge_read(&shard->longest_poll_ns) / 1000));
+            (info_number)(gauge_read(&shard->longest_poll_ns) / 1000),
+            (info_number)gauge_read(&shard->most_units));
     }
 }
 
@@ -264,12 +271,14 @@ static void info_stages(struct connection_run *run) {
         connection_text_add(
             &run->text,
             "core_%u:cpu=%d,working_us=%llu,idle_us=%llu,parks=%llu,wakes=%llu,"
-            "longest_poll_us=%llu\r\n",
+            "longest_poll_us=%llu,longest_io_us=%llu,polls_over_limit=%llu\r\n",
             i, view.core_rows[i].cpu == GAUGE_NONE ? -1 : (int)view.core_rows[i].cpu,
             (info_number)(gauge_read(&core->regime_ns[GAUGE_WORKING]) / 1000),
             (info_number)(gauge_read(&core->regime_ns[GAUGE_IDLE]) / 1000),
             (info_number)gauge_read(&core->parks), (info_number)gauge_read(&core->wakes),
-            (info_number)(gauge_read(&core->longest_poll_ns) / 1000));
+            (info_number)(gauge_read(&core->longest_poll_ns) / 1000),
+            (info_number)(gauge_read(&core->longest_io_ns) / 1000),
+            (info_number)gauge_read(&core->polls_over_limit));
     }
 }
 

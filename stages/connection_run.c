@@ -25,9 +25,7 @@ static const struct connection_functions functions[CONNECTION_ROW_COUNT] = {
     [CONNECTION_COMMAND] = {.write = connection_command_info_write},
     [CONNECTION_ECHO] = {.effect = connection_echo},
     [CONNECTION_HELLO] = {.effect = connection_hello, .write = connection_hello_write},
-    [CONNECTION_INFO] = {.text_bytes = connection_info_bytes,
-                         .compose = connection_info_compose,
-                         .write = connection_text_write},
+    [CONNECTION_INFO] = {.text_bytes = connection_info_bytes, .compose = connection_info_compose},
     [CONNECTION_PING] = {.effect = connection_ping},
     [CONNECTION_QUIT] = {.effect = connection_quit},
     [CONNECTION_RESET] = {.effect = connection_reset},
@@ -39,8 +37,7 @@ static const struct connection_functions functions[CONNECTION_ROW_COUNT] = {
     [CONNECTION_CLIENT_HELP] = {.write = connection_client_help_write},
     [CONNECTION_CLIENT_ID] = {.write = connection_client_id_write},
     [CONNECTION_CLIENT_INFO] = {.text_bytes = connection_client_info_bytes,
-                                .compose = connection_client_info_compose,
-                                .write = connection_text_write},
+                                .compose = connection_client_info_compose},
     [CONNECTION_CLIENT_LIST] = {.effect = connection_client_list,
                                 .text_bytes = connection_client_list_bytes,
                                 .compose = connection_client_list_compose,
@@ -66,7 +63,7 @@ static const struct connection_functions *connection_row(const struct connection
 
 enum connection_step connection_effect(struct connection_run *run) {
     const struct connection_functions *row = connection_row(run);
-    ASSERT(row->effect != NULL || row->write != NULL);
+    ASSERT(row->effect != NULL || row->write != NULL || row->compose != NULL);
     if (row->effect != NULL) {
         return row->effect(run);
     }
@@ -159,8 +156,4 @@ void connection_help_write(struct reply_writer *writer, const char *const *lines
     for (size_t i = 0; i < count; i++) {
         reply_status(writer, lines[i], strlen(lines[i]));
     }
-}
-
-void connection_text_write(const struct connection_run *run, struct reply_writer *writer) {
-    reply_verbatim(writer, "txt", run->text.begin, run->text.used);
 }

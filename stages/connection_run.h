@@ -4,18 +4,18 @@
 /*
  * Running one command about the connection or the server.
  *
- * It is cut into four steps, so that memory is taken only when it is needed, a reply that does not
+ * It is cut into three steps, so that memory is taken only when it is needed, a reply that does not
  * fit can be written again, and nothing long happens in one poll:
  *
  *   effect    once: changes the connection's state, the record, the signals.  Says how to go on.
- *   compose   in slices: collects the text of a long reply (CLIENT LIST, INFO) in text memory of
- *             connection_text_bytes, lent by validate until the reply is written.
+ *   compose   in slices: collects the text of a long reply (CLIENT LIST, INFO) in memory of
+ *             connection_text_bytes, lent by validate; that text, verbatim, is the reply.
  *   write     any number of times, each into more room: the reply.  Changes nothing.
  *
  *     connection_effect ──CANNED──► detail is set, apply writes the reply
  *           │   │   └─────SILENT──► no reply, the connection closes
- *           │   └──WRITES──────────────────────────────► connection_write
- *           └──COMPOSES──► connection_compose ... true ──► connection_write
+ *           │   └──WRITES──► connection_write
+ *           └──COMPOSES──► connection_compose ... true
  *
  * The functions of the rows stand in connection_session.c (AUTH, HELLO, ...), connection_client.c,
  * connection_server.c (CONFIG, SHUTDOWN, TIME), connection_info.c and connection_documents.c.
@@ -33,7 +33,7 @@
 enum connection_step {
     CONNECTION_CANNED,   /* command->detail is an enum connection_reply */
     CONNECTION_WRITES,   /* connection_write makes the reply */
-    CONNECTION_COMPOSES, /* connection_compose, then connection_write */
+    CONNECTION_COMPOSES, /* connection_compose makes it */
     CONNECTION_SILENT,   /* no reply: the command and what is behind it are dropped */
 };
 
@@ -64,7 +64,8 @@ enum connection_step connection_effect(struct connection_run *run);
 /* How much text compose may need at most, bytes. */
 size_t connection_text_bytes(const struct connection_run *run);
 
-/* Composes a slice of at most about 0.2 ms; true when the text is complete. */
+/* Composes a slice, of 50 µs at most; true when the text is complete. */
+enum { CONNECTION_SLICE_UNITS = STAGE_POLL_UNITS / 2 };
 bool connection_compose(struct connection_run *run);
 
 /* Writes the reply; if it does not fit, the writer says so: give it room and call again. */
@@ -131,9 +132,6 @@ void connection_time_write(const struct connection_run *run, struct reply_writer
 /* connection_info.c */
 size_t connection_info_bytes(const struct connection_run *run);
 bool connection_info_compose(struct connection_run *run);
-
-/* Writes the composed text as a verbatim string: INFO, CLIENT INFO. */
-void connection_text_write(const struct connection_run *run, struct reply_writer *writer);
 
 /* connection_documents.c: COMMAND, over both tables */
 void connection_command_count_write(const struct connection_run *run, struct reply_writer *writer);

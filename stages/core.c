@@ -8,7 +8,8 @@
  *
  * Time.  The one system call of a round, which submits, sends and delivers, is charged to the
  * core's io shard: write if it runs here, otherwise read, otherwise replicate, otherwise the first.
- * An empty poll costs no look at the clock; it is charged with whatever comes next.
+ * An empty poll costs no look at the clock; it is charged with whatever comes next.  The longest
+ * poll is noted without the time for which the thread was preempted in it.
  *
  * Failure modes: a shard whose start fails is reported by pipeline_start and the thread ends before
  * its first round.  A shard never fails in poll: it publishes node_signals.failed, and the main
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "stages/pipeline_internal.h"
 
@@ -32,6 +34,8 @@ enum {
     CORE_POLL_LIMIT_NS = 1000 * 1000,
     /* A poll longer than this by the wall clock is looked at more closely. */
     CORE_POLL_DOUBT_NS = 200 * 1000,
+    /* Between two looks at the thread's CPU time while it works. */
+    CORE_CPU_LOOK_NS = 1000 * 1000,
     /* Between two looks at the thread's own figures (getrusage) before it sleeps ... */
     CORE_USAGE_NS = 100 * 1000 * 1000,
     /* ... and, in rounds, while it does not. */
@@ -81,18 +85,50 @@ static void core_usage(struct core *core) {
     core->usage_seen_ns = core->gauge->charged_until_ns;
 }
 
-/* A poll that lasted poll_ns by the wall clock is over.  If it was long, and this thread has lost
- * its CPU since we last looked, nobody can say how much of it was ours: it does not count. */
-static void core_poll_done(struct core *core, struct runner_shard *shard, uint64_t poll_ns) {
-    if (poll_ns > CORE_POLL_DOUBT_NS) {
-        uint64_t forced = core->gauge->switches_forced;
-        core_usage(core);
-        if (core->gauge->switches_forced != forced) {
-            return;
-        }
-        if (poll_ns > CORE_POLL_LIMIT_NS) {
-            gauge_add(&core->gauge->polls_over_limit, 1);
-        }
+/* Begins the next stretch of time for core_lost. */
+static void core_look(struct core *core) {
+    core->look_ns = core->gauge->charged_until_ns;
+    core->look_idle_ns = core->gauge->regime_ns[GAUGE_IDLE];
+    core->look_cpu_ns = clock_thread_cpu_ns();
+}
+
+/*
+ * How long this thread has been without a CPU since the last look, other than asleep in idle time:
+ * preempted, since a stage has nothing else to wait for.  Time in which the hypervisor runs somebody
+ * else passes for ours.
+ */
+static uint64_t core_lost_ns(struct core *core) {
+    uint64_t wall_ns = core->gauge->charged_until_ns - core->look_ns;
+    uint64_t idle_ns = core->gauge->regime_ns[GAUGE_IDLE] - core->look_idle_ns;
+    uint64_t cpu_ns = clock_thread_cpu_ns() - core->look_cpu_ns;
+    return wall_ns > idle_ns + cpu_ns ? wall_ns - idle_ns - cpu_ns : 0;
+}
+
+/*
+ * What lasted elapsed_ns by the wall clock, until now, has lasted how long on a CPU?  Short ones are
+ * taken as they are; of a long one what the thread lost since the last look is taken off.  A look is
+ * never long ago: at every long one, and otherwise every CORE_CPU_LOOK_NS, which costs 0.03 %.
+ */
+static uint64_t core_busy_ns(struct core *core, uint64_t elapsed_ns) {
+    if (core->pipeline->stepped) {
+        return elapsed_ns; /* the time is a simulated one */
+    }
+    uint64_t busy_ns = elapsed_ns;
+    if (elapsed_ns > CORE_POLL_DOUBT_NS) {
+        uint64_t lost_ns = core_lost_ns(core);
+        busy_ns = lost_ns < elapsed_ns ? elapsed_ns - lost_ns : 0;
+        core_look(core);
+    } else if (core->gauge->charged_until_ns - core->look_ns > CORE_CPU_LOOK_NS) {
+        core_look(core);
+    }
+    return busy_ns;
+}
+
+/* A poll that lasted elapsed_ns by the wall clock is over. */
+static void core_poll_done(struct core *core, struct runner_shard *shard, uint64_t elapsed_ns) {
+    uint64_t poll_ns = core_busy_ns(core, elapsed_ns);
+    if (poll_ns > CORE_POLL_LIMIT_NS) {
+        gauge_add(&core->gauge->polls_over_limit, 1);
     }
     gauge_poll_done(core->gauge, shard->gauge, shard->gauge_index, poll_ns);
 }
@@ -103,6 +139,7 @@ static uint32_t core_poll_shard(struct core *core, struct runner_shard *shard,
                                 const struct stage_moment *moment, uint32_t budget) {
     struct stage_result result = shard->stage->poll(shard->state, moment, budget);
     gauge_add(&shard->gauge->polls, 1);
+    ASSERT(!core->pipeline->stepped || result.units <= STAGE_POLL_UNITS_MAX);
     if (result.work == 0 && !result.blocked) {
         return 0;
     }
@@ -112,10 +149,11 @@ static uint32_t core_poll_shard(struct core *core, struct runner_shard *shard,
     if (result.work > 0) {
         gauge_add(&shard->gauge->polls_worked, 1);
         gauge_add(&shard->gauge->items, result.work);
+        gauge_max(&shard->gauge->most_units, result.units);
         core_ring_bells(core, shard);
     }
-    uint64_t poll_ns = core_charge(core, shard, result.work > 0 ? GAUGE_WORKING : GAUGE_BLOCKED);
-    core_poll_done(core, shard, poll_ns);
+    uint64_t elapsed_ns = core_charge(core, shard, result.work > 0 ? GAUGE_WORKING : GAUGE_BLOCKED);
+    core_poll_done(core, shard, elapsed_ns);
     return result.work;
 }
 
@@ -125,7 +163,8 @@ static uint32_t core_round(struct core *core, uint32_t budget) {
                                   .wall_ms = io_wall_ms(core->io)};
     uint32_t work = io_poll(core->io);
     if (work > 0) {
-        core_charge(core, core->io_shard, GAUGE_WORKING);
+        uint64_t io_ns = core_charge(core, core->io_shard, GAUGE_WORKING);
+        gauge_max(&core->gauge->longest_io_ns, core_busy_ns(core, io_ns));
     }
     for (uint32_t i = 0; i < core->shard_count; i++) {
         work += core_poll_shard(core, core->shards[i], &moment, budget);
@@ -163,6 +202,22 @@ static bool core_arm(struct core *core, uint32_t budget, uint32_t stop_seen) {
     return false;
 }
 
+/* Sleeps, and notes for how long.  A core that has been busy for a third of the time or more may
+ * gather: there is more work than for one wake each.  But nobody else may wait for its doorbell. */
+static void core_sleep(struct core *core, bool alone) {
+    uint64_t slept_ns = core->gauge->charged_until_ns;
+    core->recent_busy_ns += slept_ns - core->woken_ns - core->recent_busy_ns / 8;
+    if (alone && core->recent_busy_ns * 2 > core->recent_idle_ns) {
+        io_park_gathering(core->io, core->policy->gather_us * UINT64_C(1000));
+    } else {
+        io_park(core->io, UINT64_MAX);
+    }
+    gauge_add(&core->gauge->parks, 1);
+    core_charge(core, NULL, GAUGE_IDLE);
+    core->woken_ns = core->gauge->charged_until_ns;
+    core->recent_idle_ns += core->woken_ns - slept_ns - core->recent_idle_ns / 8;
+}
+
 /* Sleeps until the io or a doorbell has something, unless there is a reason not to. */
 static void core_park(struct core *core, uint32_t stop_seen) {
     /* Alone, only the io can bring work, and a wake of the main thread's is sticky. */
@@ -173,9 +228,7 @@ static void core_park(struct core *core, uint32_t stop_seen) {
     if (core->gauge->charged_until_ns - core->usage_seen_ns > CORE_USAGE_NS) {
         core_usage(core);
     }
-    io_park(core->io, UINT64_MAX);
-    gauge_add(&core->gauge->parks, 1);
-    core_charge(core, NULL, GAUGE_IDLE);
+    core_sleep(core, alone);
     if (!alone) {
         core_disarm(core);
     }
@@ -268,6 +321,8 @@ static void core_pin(struct core *core) {
 void core_start(struct core *core) {
     io_adopt(core->io);
     gauge_core_start(core->gauge, io_monotonic_ns(core->io));
+    core->woken_ns = core->gauge->charged_until_ns;
+    core_look(core);
     for (uint32_t i = 0; i < core->shard_count && core->start_error == 0; i++) {
         struct runner_shard *shard = core->shards[i];
         gauge_set(&shard->gauge->core, core->index + 1);
@@ -326,6 +381,8 @@ void *core_main(void *argument) {
     core_pin(core);
     core_start(core);
     if (gate_pass(core->pipeline)) {
+        core_charge(core, core->shards[0], GAUGE_HOUSEKEEPING); /* the start is nobody's poll */
+        core_look(core);
         core_loop(core);
     }
     core_usage(core);

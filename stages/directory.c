@@ -52,15 +52,28 @@ static uint64_t directory_fold(uint64_t word) {
     return word | upper >> 2;
 }
 
+/* 1 to 8 bytes as a little-endian word.  By loads that overlap, not by a copy to memory: a word read
+ * from where single bytes were just written waits until they have left the store buffer. */
+static uint64_t directory_word(const uint8_t *bytes, uint32_t length_bytes) {
+    ASSERT_HOT(length_bytes >= 1 && length_bytes <= 8);
+    if (length_bytes >= 4) {
+        uint64_t high = bytes_get_u32(bytes + length_bytes - 4);
+        return bytes_get_u32(bytes) | high << (length_bytes - 4) * 8;
+    }
+    uint64_t middle = bytes[length_bytes / 2];
+    uint64_t last = bytes[length_bytes - 1];
+    return bytes[0] | middle << length_bytes / 2 * 8 | last << (length_bytes - 1) * 8;
+}
+
 /* Folds a name of at most DIRECTORY_NAME_BYTES_MAX bytes and hashes it. */
 static uint32_t directory_key_make(struct directory_key *key, const uint8_t *name,
                                    uint32_t length_bytes) {
     ASSERT_HOT(length_bytes <= DIRECTORY_NAME_BYTES_MAX);
     *key = (struct directory_key){{0}};
-    memcpy(key->words, name, length_bytes);
     uint64_t hash = length_bytes;
     for (uint32_t i = 0; i * 8 < length_bytes; i++) {
-        key->words[i] = directory_fold(key->words[i]);
+        uint32_t left = length_bytes - i * 8;
+        key->words[i] = directory_fold(directory_word(name + (size_t)i * 8, left < 8 ? left : 8));
         /* The multiplier of splitmix64's finalizer: every bit of a word reaches the top ones. */
         hash = (hash ^ key->words[i]) * UINT64_C(0xbf58476d1ce4e5b9);
         hash ^= hash >> 32;
@@ -69,7 +82,11 @@ static uint32_t directory_key_make(struct directory_key *key, const uint8_t *nam
 }
 
 static bool directory_key_equal(const struct directory_key *a, const struct directory_key *b) {
-    return memcmp(a, b, sizeof(*a)) == 0;
+    uint64_t difference = 0;
+    for (uint32_t i = 0; i < DIRECTORY_NAME_WORDS; i++) {
+        difference |= a->words[i] ^ b->words[i];
+    }
+    return difference == 0;
 }
 
 /* The slot that holds the key, or the free one where it belongs. */

@@ -117,6 +117,8 @@ struct node_apply_figures {
     uint64_t snapshots; /* completed */
     uint64_t snapshot_failures;
     uint64_t snapshot_running;
+    uint64_t reply_bytes;   /* memory of long replies in use */
+    uint64_t reply_refused; /* reads refused since there was none left for them */
 };
 
 /* What write publishes. */
@@ -124,6 +126,7 @@ struct node_write_figures {
     uint64_t sent_bytes;
     uint64_t sends;
     uint64_t slow_cut; /* connections closed because they did not read */
+    uint64_t hog_cut;  /* of these, since others found no memory for their replies */
     uint64_t backlog_bytes;
 };
 
@@ -146,6 +149,10 @@ struct node_signals {
        catch-up buffer).  Reader: apply, which then sends a note.  Each side stores its word, makes
        a full fence, and looks at the other's, so that not both can miss. */
     CACHE_ALIGNED uint32_t applied_wanted;
+    /* Counts the reads that apply refused for want of reply memory though they were entitled to it.
+       Writer: apply.  Reader: write, at a glance, which then looks for whom to cut; a late one only
+       delays that, and a sleeping one is woken by the refusal itself, which it has to send. */
+    CACHE_ALIGNED uint32_t reply_wanted;
     /* Writer: replicate or apply, on a final failure.  Reader: the main thread. */
     CACHE_ALIGNED uint32_t failing; /* exchanged to 1 by the first to fail */
     uint32_t failed;

@@ -17,6 +17,9 @@
  * the batch comes round again (BATCH_CONTINUE).  What arrives before it does is kept in the carry
  * unparsed, in batches that come round as well, so that no more of them can follow.
  *
+ * Nothing long in one poll: a large carry is moved, and the keys of a command with very many are
+ * hashed, in slices; the batch stays the shard's present work, and those behind it wait.
+ *
  * A connection, as parse sees it:  READING ──not RESP, or refused──► BROKEN: its bytes are dropped.
  */
 
@@ -29,7 +32,6 @@
 #include "stages/parse_internal.h"
 
 enum {
-    PARSE_TAKE_MAX = 64,
     /* What a connection that is not authenticated may leave unfinished: two of the largest bulks
        it may send, with room for their headers. */
     PARSE_UNAUTHENTICATED_CARRY_BYTES = 2 * RESP_UNAUTHENTICATED_BULK_LENGTH_DEFAULT + 1024,
@@ -43,34 +45,47 @@ static bool name_is(const uint8_t *name, uint32_t length_bytes, const char *what
     return length_bytes == strlen(what) && strncasecmp((const char *)name, what, length_bytes) == 0;
 }
 
-/* Hashes the keys of a machine command. */
-static void command_keys(struct parse_shard *shard, struct batch *batch,
-                         struct batch_command *command) {
+/* A machine command was added: its keys are to be hashed. */
+static void keys_begin(struct parse_shard *shard, const struct batch *batch,
+                       struct batch_command *command) {
+    struct parse_work *work = &shard->work;
     command->key_first = batch->key_count;
     command->key_count = 0;
-    int16_t arity = directory_arity(shard->directory, command->table, command->row);
-    uint32_t least = (uint32_t)(arity < 0 ? -arity : arity);
-    if (command->argument_count < least ||
-        (arity > 0 && command->argument_count != (uint32_t)arity)) {
+    const struct machine_command *row = &shard->node->options->machine->commands[command->row];
+    if (!directory_arity_suits(row->arity, command->argument_count)) {
         return; /* validate will refuse it; its keys mean nothing */
     }
+    work->keys_left =
+        machine_key_indexes(row, command->argument_count - 1, &work->key_argument, &work->key_step);
+}
+
+/* Hashes on; false if there are more keys and the units are spent. */
+static bool keys_hash(struct parse_shard *shard, struct batch *batch) {
+    struct parse_work *work = &shard->work;
     uint32_t key_bytes_max = shard->node->options->machine->key_bytes_max;
-    uint32_t count =
-        directory_keys(shard->directory, command->table, command->row, batch, command,
-                       shard->positions, shard->node->options->resp_limits.argument_count_max);
-    for (uint32_t i = 0; i < count; i++) {
+    struct batch_command *command = &batch->commands[batch->command_count - 1];
+    while (work->keys_left > 0) {
+        if (shard->units <= 0) {
+            return false;
+        }
         uint32_t length_bytes;
-        const uint8_t *key = batch_argument(batch, command, shard->positions[i] + 1, &length_bytes);
+        const uint8_t *key = batch_argument(batch, command, work->key_argument + 1, &length_bytes);
         if (length_bytes > key_bytes_max) {
             command->fate = FATE_REFUSED;
             command->refusal = REFUSAL_KEY_SIZE;
+            command->key_count = 0;
             batch->key_count = command->key_first;
-            return;
+            work->keys_left = 0;
+            break;
         }
         batch->key_hashes[batch->key_count++] =
             machine_key_hash(key, length_bytes, shard->node->signals.hash_seed);
+        command->key_count++;
+        work->key_argument += work->key_step;
+        work->keys_left--;
+        parse_spend(shard, 1 + stage_bytes_units(length_bytes));
     }
-    command->key_count = count;
+    return true;
 }
 
 /* Adds the command that the parser has just completed. */
@@ -87,8 +102,9 @@ static struct batch_command *command_add(struct parse_shard *shard, struct batch
     const uint8_t *name = batch_argument(batch, command, 0, &length_bytes);
     directory_find(shard->directory, name, length_bytes, &command->table, &command->row);
     if (command->table == TABLE_MACHINE) {
-        command_keys(shard, batch, command);
+        keys_begin(shard, batch, command);
     }
+    parse_spend(shard, 1);
     return command;
 }
 
@@ -144,10 +160,11 @@ static void leave_rest(struct parse_shard *shard, struct parse_connection *conne
                        struct batch *batch, struct parse_region *region, uint32_t needed,
                        uint32_t partial) {
     struct parse_carry *carry = &connection->carry;
-    struct parse_carry travelling = *carry;
+    connection->needed_bytes = needed;
+    connection->unparsed_bytes = needed > 0 ? 0 : region->length_bytes;
     bool travels = region->in_carry && batch->command_count > 0;
     if (region->in_carry && !travels && region->length_bytes == 0) {
-        parse_carry_forget(shard, carry);
+        parse_carry_forget(shard, connection);
         return;
     }
     if (region->in_carry && !travels) {
@@ -156,7 +173,7 @@ static void leave_rest(struct parse_shard *shard, struct parse_connection *conne
         if (batch->arguments != parse_carry_arguments(shard, carry)) {
             if (!parse_carry_reserve(shard, connection, carry->capacity_bytes, partial)) {
                 refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0);
-                parse_carry_forget(shard, carry);
+                parse_carry_forget(shard, connection);
                 return;
             }
             memcpy(parse_carry_arguments(shard, carry), batch->arguments + batch->argument_count,
@@ -166,10 +183,10 @@ static void leave_rest(struct parse_shard *shard, struct parse_connection *conne
         return;
     }
     /* The block with the commands found so far goes with the batch. */
-    *carry = (struct parse_carry){.block = BATCH_NO_BLOCK};
     if (travels) {
-        batch->carry_block = travelling.block;
+        batch->carry_block = parse_carry_release(shard, connection);
     }
+    ASSERT(carry->block == BATCH_NO_BLOCK);
     if (region->length_bytes == 0) {
         return;
     }
@@ -182,6 +199,7 @@ static void leave_rest(struct parse_shard *shard, struct parse_connection *conne
     memcpy(parse_carry_bytes(shard, carry), region->bytes, region->length_bytes);
     memcpy(parse_carry_arguments(shard, carry), batch->arguments + batch->argument_count,
            partial * sizeof(struct resp_argument));
+    parse_spend(shard, stage_bytes_units(region->length_bytes));
     carry->length_bytes = region->length_bytes;
     carry->argument_count = partial;
 }
@@ -208,8 +226,11 @@ static bool enlarge_arguments(struct parse_shard *shard, struct parse_connection
     if (!in_slots) {
         carry->argument_count = have;
     }
-    if (!parse_carry_reserve(shard, connection, carry->capacity_bytes,
-                             have * 2 > BATCH_ARGUMENTS_MAX ? have * 2 : 2 * BATCH_ARGUMENTS_MAX)) {
+    uint32_t wanted = have * 2 > BATCH_ARGUMENTS_MAX ? have * 2 : 2 * BATCH_ARGUMENTS_MAX;
+    if (carry->length_bytes > PARSE_MOVE_BYTES_MAX) {
+        wanted = have + 1; /* which is there: parse_carry_prepare counted what may come */
+    }
+    if (!parse_carry_reserve(shard, connection, carry->capacity_bytes, wanted)) {
         return false;
     }
     if (in_slots) {
@@ -247,6 +268,7 @@ static bool carry_append(struct parse_shard *shard, struct parse_connection *con
     if (batch->length_bytes > 0) {
         memcpy(parse_carry_bytes(shard, carry) + carry->length_bytes, batch->bytes,
                batch->length_bytes);
+        parse_spend(shard, stage_bytes_units(batch->length_bytes));
     }
     carry->length_bytes = total;
     return true;
@@ -286,12 +308,17 @@ static bool is_authenticated(const struct parse_shard *shard, uint32_t slot) {
            atomic_load_relaxed_u32(&shard->node->records[slot].authenticated) != 0;
 }
 
-/* Parses the region to its end or to the first reason to stop. */
-static void parse_region_commands(struct parse_shard *shard, struct parse_connection *connection,
-                                  struct batch *batch, struct parse_region *region) {
+/* Parses the region to its end or to the first reason to stop; false if it is to be called again,
+ * since the units are spent. */
+static bool parse_region_commands(struct parse_shard *shard, struct parse_connection *connection,
+                                  struct batch *batch) {
+    struct parse_region *region = &shard->work.region;
     bool authenticated = is_authenticated(shard, batch->connection.slot);
     const struct resp_limits *limits = &shard->node->options->resp_limits;
     for (;;) {
+        if (shard->work.keys_left > 0 && !keys_hash(shard, batch)) {
+            return false;
+        }
         struct resp_command parsed;
         uint32_t room = argument_room(connection, batch);
         if (batch->command_count == BATCH_COMMANDS_MAX - 1 || room == 0) {
@@ -299,7 +326,7 @@ static void parse_region_commands(struct parse_shard *shard, struct parse_connec
                 come_again(connection, batch);
             }
             leave_rest(shard, connection, batch, region, 0, 0);
-            return;
+            return true;
         }
         enum resp_result result = resp_parse(
             &connection->parser, limits, authenticated, region->bytes, region->length_bytes,
@@ -313,7 +340,7 @@ static void parse_region_commands(struct parse_shard *shard, struct parse_connec
                 come_again(connection, batch);
                 connection->waiting = connection->continuing;
                 leave_rest(shard, connection, batch, region, 0, 0);
-                return;
+                return true;
             }
             break;
         }
@@ -326,31 +353,31 @@ static void parse_region_commands(struct parse_shard *shard, struct parse_connec
                 refuse_and_close(connection, batch, REFUSAL_PROTOCOL,
                                  RESP_ERROR_BULK_UNAUTHENTICATED, 0);
                 leave_nothing(shard, connection, batch, region);
-                return;
+                return true;
             }
             leave_rest(shard, connection, batch, region, parsed.needed_bytes,
                        parsed.argument_count);
-            return;
+            return true;
         case RESP_ARGUMENTS_FULL:
             if (batch->command_count > 0) {
                 come_again(connection, batch);
                 leave_rest(shard, connection, batch, region, 0, parsed.argument_count);
-                return;
+                return true;
             }
             if (!enlarge_arguments(shard, connection, batch, region, parsed.argument_count)) {
                 refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0);
-                return;
+                return true;
             }
             break;
         case RESP_ERROR:
             refuse_and_close(connection, batch, REFUSAL_PROTOCOL, parsed.error, parsed.error_byte);
             leave_nothing(shard, connection, batch, region);
-            return;
+            return true;
         case RESP_CROSS_PROTOCOL: /* without a word: a browser is to learn nothing */
             connection->state = PARSE_BROKEN;
             batch->flags |= BATCH_CLOSE_AFTER;
             leave_nothing(shard, connection, batch, region);
-            return;
+            return true;
         }
     }
 }
@@ -365,18 +392,19 @@ static void batch_reset(struct batch *batch) {
     ASSERT(batch->carry_block == BATCH_NO_BLOCK);
 }
 
-static void parse_batch(struct parse_shard *shard, struct batch *batch) {
-    struct parse_connection *connection = &shard->connections[batch->connection.slot];
+/* Looks at a batch for the first time; false if there is nothing in it to be parsed. */
+static bool parse_begin(struct parse_shard *shard, struct parse_connection *connection,
+                        struct batch *batch) {
     batch_reset(batch);
     if (batch->flags & BATCH_OPEN) {
         ASSERT(connection->carry.block == BATCH_NO_BLOCK);
-        *connection = (struct parse_connection){.generation = batch->connection.generation,
-                                                .carry = {.block = BATCH_NO_BLOCK}};
+        *connection = (struct parse_connection){.generation = batch->connection.generation};
+        parse_carry_none(connection);
     }
     ASSERT(connection->generation == batch->connection.generation);
     if (batch->flags & BATCH_END) {
-        parse_carry_forget(shard, &connection->carry);
-        return;
+        parse_carry_forget(shard, connection);
+        return false;
     }
     if (batch->length_bytes == 0) { /* it comes round again */
         ASSERT(connection->continuing > 0 && connection->waiting <= connection->continuing);
@@ -388,29 +416,71 @@ static void parse_batch(struct parse_shard *shard, struct batch *batch) {
             connection->refused = false;
             refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0);
         }
-        return;
+        return false;
     }
+    return true;
+}
+
+/* The carry has room for the batch: makes what is to be parsed the region; false if there is
+ * nothing, or no memory. */
+static bool parse_region_begin(struct parse_shard *shard, struct parse_connection *connection,
+                               struct batch *batch) {
+    struct parse_work *work = &shard->work;
     if (connection->waiting > 0) {
         come_again(connection, batch);
+        connection->unparsed_bytes += batch->length_bytes;
         if (!carry_append(shard, connection, batch)) {
-            parse_carry_forget(shard, &connection->carry);
             refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0);
         }
-        return;
+        return false;
     }
-    struct parse_region region = {.bytes = batch->bytes, .length_bytes = batch->length_bytes};
+    work->region =
+        (struct parse_region){.bytes = batch->bytes, .length_bytes = batch->length_bytes};
     if (connection->carry.block != BATCH_NO_BLOCK &&
-        !region_from_carry(shard, connection, batch, &region)) {
-        parse_carry_forget(shard, &connection->carry);
+        !region_from_carry(shard, connection, batch, &work->region)) {
         refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0);
-        return;
+        return false;
     }
-    if (region.length_bytes > 0) {
-        parse_region_commands(shard, connection, batch, &region);
+    return work->region.length_bytes > 0;
+}
+
+/* Goes on with the batch under way, as far as it can be: false if the units are spent before. */
+static bool parse_go_on(struct parse_shard *shard, struct parse_connection *connection,
+                        struct batch *batch) {
+    struct parse_work *work = &shard->work;
+    if (work->parsing) {
+        return parse_region_commands(shard, connection, batch);
     }
-    if (connection->state == PARSE_BROKEN && connection->carry.block != BATCH_NO_BLOCK) {
-        parse_carry_forget(shard, &connection->carry);
+    switch (parse_carry_prepare(shard, connection, batch->length_bytes)) {
+    case PARSE_PREPARED: break;
+    case PARSE_PREPARING: return false;
+    case PARSE_NO_MEMORY: refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0); return true;
     }
+    work->parsing = parse_region_begin(shard, connection, batch);
+    return !work->parsing || parse_region_commands(shard, connection, batch);
+}
+
+/* Parses a batch, or goes on with it; true when it is finished. */
+static bool parse_batch(struct parse_shard *shard, struct batch *batch) {
+    struct parse_work *work = &shard->work;
+    struct parse_connection *connection = &shard->connections[batch->connection.slot];
+    if (work->batch == NULL) {
+        *work = (struct parse_work){.batch = batch};
+        parse_spend(shard, 4);
+        if (!parse_begin(shard, connection, batch)) {
+            work->batch = NULL;
+            return true;
+        }
+    }
+    ASSERT(work->batch == batch);
+    if (!parse_go_on(shard, connection, batch)) {
+        return false;
+    }
+    if (connection->state == PARSE_BROKEN) {
+        parse_carry_forget(shard, connection);
+    }
+    work->batch = NULL;
+    return true;
 }
 
 /* ---- the stage ----------------------------------------------------------------------------- */
@@ -427,41 +497,57 @@ static void blocks_come_home(struct parse_shard *shard) {
     } while (count == PARSE_TAKE_MAX);
 }
 
+/* Takes batches if none are left; returns whether there is one. */
+static bool parse_intake(struct parse_shard *shard, uint32_t budget) {
+    if (shard->ids_next == shard->ids_count) {
+        shard->ids_next = 0;
+        shard->ids_count = ring_u32_dequeue(shard->from_read, shard->ids,
+                                            budget < PARSE_TAKE_MAX ? budget : PARSE_TAKE_MAX);
+    }
+    return shard->ids_next < shard->ids_count;
+}
+
 static struct stage_result parse_poll(void *state, const struct stage_moment *moment,
                                       uint32_t budget) {
     struct parse_shard *shard = state;
-    (void)moment;
     blocks_come_home(shard);
-    uint32_t ids[PARSE_TAKE_MAX];
-    uint32_t count =
-        ring_u32_dequeue(shard->from_read, ids, budget < PARSE_TAKE_MAX ? budget : PARSE_TAKE_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        if (i + 1 < count) {
-            __builtin_prefetch(pipeline_batch(shard->pipeline, ids[i + 1])->bytes);
+    if (!parse_intake(shard, budget)) {
+        (void)arena_trim(shard->arena, moment->monotonic_ns);
+        return (struct stage_result){0};
+    }
+    shard->units = STAGE_POLL_UNITS;
+    uint32_t first = shard->ids_next;
+    while (shard->ids_next < shard->ids_count && shard->units > 0) {
+        if (shard->ids_next + 1 < shard->ids_count) {
+            __builtin_prefetch(
+                pipeline_batch(shard->pipeline, shard->ids[shard->ids_next + 1])->bytes);
         }
-        struct batch *batch = pipeline_batch(shard->pipeline, ids[i]);
-        parse_batch(shard, batch);
+        struct batch *batch = pipeline_batch(shard->pipeline, shard->ids[shard->ids_next]);
+        if (!parse_batch(shard, batch)) {
+            break;
+        }
         batch_hand_over(batch, STAGE_PARSE, STAGE_VALIDATE);
+        shard->ids_next++;
     }
-    if (count > 0) {
-        uint32_t taken = ring_u32_enqueue(shard->to_validate, ids, count);
-        ASSERT(taken == count); /* as long as the pool */
-    }
-    return (struct stage_result){.work = count};
+    uint32_t count = shard->ids_next - first;
+    uint32_t taken = ring_u32_enqueue(shard->to_validate, shard->ids + first, count);
+    ASSERT(taken == count); /* as long as the pool */
+    return (struct stage_result){.work = count > 0 ? count : 1,
+                                 .units = (uint32_t)(STAGE_POLL_UNITS - shard->units)};
 }
 
 static bool parse_drain(void *state, const struct stage_moment *moment) {
     struct parse_shard *shard = state;
     (void)moment;
     blocks_come_home(shard);
-    return ring_ready(shard->from_read, 1) == 0 && ring_ready(shard->from_write, 1) == 0;
+    return shard->ids_next == shard->ids_count && ring_ready(shard->from_read, 1) == 0 &&
+           ring_ready(shard->from_write, 1) == 0;
 }
 
 static void parse_fini(void *state) {
     struct parse_shard *shard = state;
     arena_destroy(shard->arena);
     free(shard->connections);
-    free(shard->positions);
     free(shard);
 }
 
@@ -483,19 +569,19 @@ static int parse_init(void **out, const struct stage_environment *environment,
     shard->from_write = pipeline_ring(pipeline, STAGE_WRITE, 0, STAGE_PARSE, environment->shard);
     shard->connections_max = shard->node->options->connections_max;
     shard->connections = calloc(shard->connections_max, sizeof(*shard->connections));
-    shard->positions =
-        calloc(shard->node->options->resp_limits.argument_count_max, sizeof(*shard->positions));
-    if (shard->connections == NULL || shard->positions == NULL ||
+    if (shard->connections == NULL ||
         arena_create(&shard->arena, shard->node->options->carry_bytes_max) != WEIR_OK) {
         error_text_set(error, "no memory for the parse stage's %u connections",
                        shard->connections_max);
         free(shard->connections);
-        free(shard->positions);
         free(shard);
         return WEIR_ENOMEM;
     }
     for (uint32_t slot = 0; slot < shard->connections_max; slot++) {
-        shard->connections[slot].carry.block = BATCH_NO_BLOCK;
+        parse_carry_none(&shard->connections[slot]);
+    }
+    for (uint32_t size = 0; size < PARSE_BLOCK_SIZES; size++) {
+        shard->size_head[size] = BATCH_NO_BLOCK;
     }
     *out = shard;
     return WEIR_OK;

@@ -8,6 +8,14 @@
 #include "stages/parse.h"
 #include "stages/pipeline.h"
 
+enum {
+    PARSE_TAKE_MAX = 64,
+    /* A carry that holds no more than this may be moved to a larger block in one go. */
+    PARSE_MOVE_BYTES_MAX = STAGE_SLICE_BYTES,
+    /* Blocks of the arena are powers of two: so many sizes. */
+    PARSE_BLOCK_SIZES = ARENA_BYTES_MAX_LOG2 + 1,
+};
+
 /* The unfinished command of a connection. */
 struct parse_carry {
     uint32_t block;          /* BATCH_NO_BLOCK: none */
@@ -30,6 +38,31 @@ struct parse_connection {
         waiting; /* of these, up to the one whose AUTH or HELLO decides how to go on; 0: none */
     struct resp_parser parser;
     struct parse_carry carry;
+    uint32_t needed_bytes;   /* the command in it is at least this long; 0: not known */
+    uint32_t unparsed_bytes; /* of it, which nobody has looked at yet */
+    uint32_t size_next; /* slots, in the list of carries whose blocks are as large as this one's */
+    uint32_t size_previous;
+};
+
+/* What is being parsed. */
+struct parse_region {
+    uint8_t *bytes; /* of the current command */
+    uint32_t length_bytes;
+    bool in_carry;
+};
+
+/* The batch under way, and how far; kept between polls when there is too much to do for one. */
+struct parse_work {
+    struct batch *batch; /* NULL: none */
+    bool growing;        /* the carry is being moved to `grown`, ... */
+    bool parsing;        /* `region` is valid */
+    struct parse_carry grown;
+    uint32_t grown_bytes; /* ... of which so many bytes, and then arguments, are there */
+    uint32_t grown_arguments;
+    struct parse_region region;
+    uint32_t keys_left;    /* keys of the last command that are not hashed yet: */
+    uint32_t key_argument; /* the next one */
+    uint32_t key_step;
 };
 
 /* The shard. */
@@ -43,15 +76,19 @@ struct parse_shard {
     struct arena *arena;
     struct parse_connection *connections;
     uint32_t connections_max;
-    uint32_t *positions; /* scratch: key positions of one command */
+    uint32_t size_head[PARSE_BLOCK_SIZES]; /* connections with a carry, by its block's size */
+
+    uint32_t ids[PARSE_TAKE_MAX]; /* taken and not yet handed on: [next, count) */
+    uint32_t ids_next;
+    uint32_t ids_count;
+    struct parse_work work;
+    int32_t units; /* left to this poll; negative: overrun */
 };
 
-/* What is being parsed. */
-struct parse_region {
-    uint8_t *bytes; /* of the current command */
-    uint32_t length_bytes;
-    bool in_carry;
-};
+/* Counts work off. */
+static inline void parse_spend(struct parse_shard *shard, uint32_t units) {
+    shard->units -= (int32_t)units;
+}
 
 /* ---- parse_carry.c -------------------------------------------------------------------------- */
 
@@ -63,13 +100,27 @@ struct resp_argument *parse_carry_arguments(const struct parse_shard *shard,
                                             const struct parse_carry *carry);
 uint64_t *parse_carry_hashes(const struct parse_shard *shard, const struct parse_carry *carry);
 
+/* The connection has no carry: to be called before its first one. */
+void parse_carry_none(struct parse_connection *connection);
+
 /* Gives the block back, if there is one. */
-void parse_carry_forget(struct parse_shard *shard, struct parse_carry *carry);
+void parse_carry_forget(struct parse_shard *shard, struct parse_connection *connection);
+
+/* Lets go of the carry; returns its block, which now belongs to the caller. */
+uint32_t parse_carry_release(struct parse_shard *shard, struct parse_connection *connection);
 
 /* Gives the connection a carry of at least these capacities, keeping what is in it.  False if
- * there is no memory even after refusing others; then nothing has changed. */
+ * there is no memory even after refusing others; then nothing has changed.  One that holds more
+ * than PARSE_MOVE_BYTES_MAX is not moved here: parse_carry_prepare has made room. */
 bool parse_carry_reserve(struct parse_shard *shard, struct parse_connection *connection,
                          uint32_t capacity_bytes, uint32_t argument_capacity);
+
+enum parse_prepared { PARSE_PREPARED, PARSE_PREPARING, PARSE_NO_MEMORY };
+
+/* Makes room in a large carry for all that a batch can add to it, in slices: PARSE_PREPARING means
+ * that the units are spent, and it is to be called again. */
+enum parse_prepared parse_carry_prepare(struct parse_shard *shard,
+                                        struct parse_connection *connection, uint32_t added_bytes);
 
 /* How large to make a carry that holds `have` bytes of a command which needs at least `needed`. */
 uint32_t parse_carry_goal_bytes(uint32_t have, uint32_t needed);

@@ -59,6 +59,12 @@ struct core {
     uint32_t shard_count;
     struct runner_shard *io_shard; /* is charged with the system calls of its rounds */
     uint64_t usage_seen_ns;        /* core's thread: when it last looked at its own figures */
+    uint64_t look_ns;              /* ... at its CPU time; */
+    uint64_t look_idle_ns;         /* what it had slept until then, */
+    uint64_t look_cpu_ns;          /* and what it had consumed */
+    uint64_t woken_ns;             /* when it last woke, */
+    uint64_t recent_busy_ns;       /* and how much of the last parks it worked */
+    uint64_t recent_idle_ns;       /* and slept: both fading, see core_sleep */
     const struct wait_policy *policy;
     struct doorbell doorbell;
     struct gauge_core *gauge;

@@ -59,7 +59,7 @@ void replicate_fail(struct replicate_shard *shard, const char *sentence) {
  */
 static bool append_noop(struct replicate_shard *shard) {
     uint64_t term = shard->noop_term;
-    if (term == 0 || shard->stop_started) {
+    if (term == 0 || shard->stop_started || shard->encode.batch != NULL) {
         return false;
     }
     ASSERT(term == raft_term(shard->raft));
@@ -88,11 +88,15 @@ static bool append_noop(struct replicate_shard *shard) {
 
 uint64_t replicate_append(struct replicate_shard *shard, const struct entry_header *header) {
     uint64_t index = log_append(shard->log, header);
-    struct raft_entry entry = {.term = header->term, .length_bytes = header->length_bytes};
-    struct raft_event event = {.kind = RAFT_EVENT_APPENDED, .entries = &entry, .entry_count = 1};
-    replicate_step(shard, &event);
+    replicate_appended(shard, header->term, header->length_bytes);
     ASSERT(raft_last_index(shard->raft) == index);
     return index;
+}
+
+void replicate_appended(struct replicate_shard *shard, uint64_t term, uint32_t length_bytes) {
+    struct raft_entry entry = {.term = term, .length_bytes = length_bytes};
+    struct raft_event event = {.kind = RAFT_EVENT_APPENDED, .entries = &entry, .entry_count = 1};
+    replicate_step(shard, &event);
 }
 
 static void on_role(struct replicate_shard *shard, const struct raft_action *action) {
@@ -232,16 +236,22 @@ static void publish(struct replicate_shard *shard) {
 static uint32_t take_batches(struct replicate_shard *shard, uint32_t budget, uint64_t now_ns,
                              bool *waiting) {
     uint32_t count = 0;
+    if (shard->encode.batch != NULL) {
+        count++;
+        if (!replicate_take_on(shard)) {
+            return count;
+        }
+    }
     if (shard->stalled != BATCH_NO_BLOCK) {
         struct batch *batch = pipeline_batch(shard->pipeline, shard->stalled);
         shard->stalled = BATCH_NO_BLOCK;
         if (!replicate_take(shard, batch, now_ns)) {
             *waiting = true;
-            return 0;
+            return count;
         }
         count++;
     }
-    while (count < budget) {
+    while (count < budget && shard->units > 0 && shard->encode.batch == NULL) {
         if (shard->intake_next == shard->intake_count) {
             shard->intake_next = 0;
             shard->intake_count =
@@ -299,6 +309,7 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
     result.work += take_completions(shard);
     learn_applied(shard);
     bool waiting = false;
+    shard->units = STAGE_POLL_UNITS;
     uint32_t taken = take_batches(shard, budget, now_ns, &waiting);
     result.work += taken;
     if (!shard->failed) {
@@ -319,6 +330,7 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
         publish(shard);
     }
     result.blocked = waiting;
+    result.units = (uint32_t)(STAGE_POLL_UNITS - shard->units);
     bool behind = shard->applied < shard->handed;
     bool stopping = atomic_load_relaxed_u32(&shard->node->signals.stopping) != 0;
     if ((waiting || (behind && (stopping || !shard->serving))) && want_applied(shard)) {

@@ -26,6 +26,20 @@ struct replicate_connection {
     uint32_t generation;
 };
 
+/* The batch that is becoming an entry in slices, and how far that is. */
+struct replicate_encode {
+    struct batch *batch; /* NULL: none */
+    uint64_t term;
+    uint8_t *position; /* of the next record, in the place reserved */
+    uint8_t *end;
+    uint32_t command; /* the next of the batch */
+    bool open;        /* its record is begun: */
+    struct entry_command_writer writer;
+    uint32_t key;            /* the next to be written, */
+    uint32_t argument;       /* likewise, */
+    uint32_t argument_bytes; /* and how much of that is there */
+};
+
 struct replicate_shard {
     struct pipeline *pipeline;
     struct node *node;
@@ -53,6 +67,8 @@ struct replicate_shard {
     uint32_t intake_next;
     uint32_t intake_count;
     uint32_t stalled; /* a batch that found no log memory: next to be proposed */
+    struct replicate_encode encode;
+    int32_t units; /* left to this poll; negative: overrun */
 
     uint64_t handed;  /* last index given to apply */
     uint64_t applied; /* last index apply has left */
@@ -91,6 +107,9 @@ void replicate_fail(struct replicate_shard *shard, const char *sentence);
  * its index. */
 uint64_t replicate_append(struct replicate_shard *shard, const struct entry_header *header);
 
+/* Tells the core of an entry that is in the log now. */
+void replicate_appended(struct replicate_shard *shard, uint64_t term, uint32_t length_bytes);
+
 /* Runs the core with one event and carries its actions out. */
 void replicate_step(struct replicate_shard *shard, const struct raft_event *event);
 
@@ -105,8 +124,12 @@ int replicate_start(void *state, struct error_text *error);
 void batch_queue_init(struct batch_queue *queue);
 
 /* Takes one batch from validate: proposes or notes it.  False if the log has no memory for it
- * now; it is then in shard->stalled. */
+ * now; it is then in shard->stalled.  Afterwards it may be in shard->encode: then no other is to be
+ * taken before replicate_take_on has finished it. */
 bool replicate_take(struct replicate_shard *shard, struct batch *batch, uint64_t now_ns);
+
+/* Goes on with the batch in shard->encode; false if the units are spent before. */
+bool replicate_take_on(struct replicate_shard *shard);
 
 /* Hands on what may be handed on; returns the number of items.  *waiting is set if something has
  * to wait for apply. */
@@ -117,6 +140,18 @@ void replicate_abandon(struct replicate_shard *shard);
 
 /* True if no batch waits here. */
 bool replicate_order_empty(const struct replicate_shard *shard);
+
+/* ---- replicate_encode.c: long entries --------------------------------------------------------- */
+
+/* Counts work off. */
+void replicate_spend(struct replicate_shard *shard, uint32_t units);
+
+/* Begins to make the entry of a batch, in its reserved place. */
+void replicate_encode_begin(struct replicate_shard *shard, struct batch *batch, uint8_t *entry,
+                            const struct entry_header *header);
+
+/* Goes on; true when the entry is complete, and log_append_end may append it. */
+bool replicate_encode_on(struct replicate_shard *shard);
 
 /* ---- replicate_time.c: log time -------------------------------------------------------------- */
 

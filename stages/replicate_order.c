@@ -12,6 +12,9 @@
 #include "base/assert.h"
 #include "stages/replicate_internal.h"
 
+/* A short entry's bytes cost less than other copies: the log's memory is warm. */
+enum { REPLICATE_UNIT_BYTES = 4 * STAGE_UNIT_BYTES };
+
 void batch_queue_init(struct batch_queue *queue) {
     queue->head = BATCH_NO_BLOCK;
     queue->tail = BATCH_NO_BLOCK;
@@ -85,7 +88,16 @@ static uint32_t command_encode(struct replicate_shard *shard, const struct batch
                                batch->key_hashes + command->key_first, command->key_count);
 }
 
-enum propose_result { PROPOSED, PROPOSE_STALLED, PROPOSE_REFUSED };
+enum propose_result { PROPOSED, PROPOSE_STALLED, PROPOSE_REFUSED, PROPOSE_ENCODING };
+
+/* The batch's entry is in the log. */
+static void proposed(struct replicate_shard *shard, struct batch *batch, uint64_t index,
+                     uint64_t term) {
+    batch->index = index;
+    batch->term = term;
+    replicate_appended(shard, term, ENTRY_HEADER_BYTES + batch->write_entry_bytes);
+    ASSERT(raft_last_index(shard->raft) == index);
+}
 
 /* Makes one entry of the batch's writes. */
 static enum propose_result propose(struct replicate_shard *shard, struct batch *batch,
@@ -118,6 +130,16 @@ static enum propose_result propose(struct replicate_shard *shard, struct batch *
                       state == LOG_FULL ? REFUSAL_DISK_FULL : REFUSAL_NOT_LEADER);
         return PROPOSE_REFUSED;
     }
+    struct entry_header header = {.length_bytes = length_bytes,
+                                  .kind = ENTRY_COMMANDS,
+                                  .version = ENTRY_VERSION,
+                                  .command_count = (uint16_t)batch->write_count,
+                                  .term = term,
+                                  .log_time_ms = replicate_log_time(shard, now_ns)};
+    if (length_bytes > STAGE_SLICE_BYTES) {
+        replicate_encode_begin(shard, batch, entry, &header);
+        return PROPOSE_ENCODING;
+    }
     uint8_t *position = entry + ENTRY_HEADER_BYTES;
     for (uint32_t i = 0; i < batch->command_count; i++) {
         if (batch->commands[i].fate == FATE_WRITE) {
@@ -125,15 +147,10 @@ static enum propose_result propose(struct replicate_shard *shard, struct batch *
         }
     }
     ASSERT(position == entry + length_bytes);
-    struct entry_header header = {.length_bytes = length_bytes,
-                                  .kind = ENTRY_COMMANDS,
-                                  .version = ENTRY_VERSION,
-                                  .command_count = (uint16_t)batch->write_count,
-                                  .term = term,
-                                  .log_time_ms = replicate_log_time(shard, now_ns)};
-    batch->index = replicate_append(shard, &header);
-    batch->term = term;
-    ASSERT(batch->index == index);
+    replicate_spend(shard, batch->write_count + length_bytes / REPLICATE_UNIT_BYTES);
+    uint64_t appended = log_append(shard->log, &header);
+    ASSERT(appended == index);
+    proposed(shard, batch, index, term);
     return PROPOSED;
 }
 
@@ -178,6 +195,48 @@ static bool reads_confirmed(struct replicate_shard *shard) {
     return actions->action[0].kind == RAFT_ACTION_READ_READY;
 }
 
+/* Its entry was appended: it waits for the commit. */
+static void queue_writer(struct replicate_shard *shard, struct batch *batch,
+                         struct replicate_connection *connection) {
+    connection->last_index = batch->index;
+    connection->last_batch = batch->id;
+    queue_push(shard, &shard->writing, batch);
+}
+
+/* A batch without writes, or whose writes were refused. */
+static void take_reads(struct replicate_shard *shard, struct batch *batch,
+                       const struct replicate_connection *connection) {
+    if (batch->read_count > 0 && (shard->failed || !reads_confirmed(shard))) {
+        reads_refuse(batch);
+    }
+    note(shard, batch, connection);
+}
+
+bool replicate_take_on(struct replicate_shard *shard) {
+    struct batch *batch = shard->encode.batch;
+    struct replicate_connection *connection = connection_of(shard, batch);
+    uint64_t index;
+    uint64_t term;
+    uint32_t length_bytes = ENTRY_HEADER_BYTES + batch->write_entry_bytes;
+    if (shard->failed || raft_propose(shard->raft, 1, length_bytes, &index, &term) != WEIR_OK ||
+        term != shard->encode.term) {
+        log_append_cancel(shard->log);
+        shard->encode.batch = NULL;
+        writes_answer(batch, FATE_REFUSED, REFUSAL_NOT_LEADER);
+        take_reads(shard, batch, connection);
+        return true;
+    }
+    if (!replicate_encode_on(shard)) {
+        return false;
+    }
+    shard->encode.batch = NULL;
+    uint64_t appended = log_append_end(shard->log);
+    ASSERT(appended == index);
+    proposed(shard, batch, index, term);
+    queue_writer(shard, batch, connection);
+    return true;
+}
+
 bool replicate_take(struct replicate_shard *shard, struct batch *batch, uint64_t now_ns) {
     ASSERT_HOT(batch->owner == STAGE_REPLICATE);
     struct replicate_connection *connection = connection_of(shard, batch);
@@ -186,19 +245,14 @@ bool replicate_take(struct replicate_shard *shard, struct batch *batch, uint64_t
     batch->readers_tail = BATCH_NO_BLOCK;
     if (batch->write_count > 0) {
         switch (propose(shard, batch, now_ns)) {
-        case PROPOSED:
-            connection->last_index = batch->index;
-            connection->last_batch = batch->id;
-            queue_push(shard, &shard->writing, batch);
-            return true;
+        case PROPOSED: queue_writer(shard, batch, connection); return true;
+        case PROPOSE_ENCODING: return true;
         case PROPOSE_STALLED: shard->stalled = batch->id; return false;
         case PROPOSE_REFUSED: break;
         }
     }
-    if (batch->read_count > 0 && (shard->failed || !reads_confirmed(shard))) {
-        reads_refuse(batch);
-    }
-    note(shard, batch, connection);
+    replicate_spend(shard, 1);
+    take_reads(shard, batch, connection);
     return true;
 }
 
@@ -338,9 +392,13 @@ void replicate_abandon(struct replicate_shard *shard) {
         }
     }
     abandon_readers(shard, UINT64_MAX);
+    if (shard->encode.batch != NULL) {
+        (void)replicate_take_on(shard); /* refuses it: the shard has failed */
+    }
 }
 
 bool replicate_order_empty(const struct replicate_shard *shard) {
     return shard->writing.head == BATCH_NO_BLOCK && shard->reading.head == BATCH_NO_BLOCK &&
-           shard->stalled == BATCH_NO_BLOCK && shard->intake_next == shard->intake_count;
+           shard->stalled == BATCH_NO_BLOCK && shard->encode.batch == NULL &&
+           shard->intake_next == shard->intake_count;
 }

@@ -44,8 +44,9 @@ uint64_t replicate_log_time(const struct replicate_shard *shard, uint64_t now_ns
 bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns) {
     *due_ns = UINT64_MAX;
     uint64_t deadline_ms = node_figure(&shard->node->apply.next_deadline_ms);
-    if (!shard->serving || deadline_ms == UINT64_MAX || deadline_ms == 0) {
-        return false;
+    if (!shard->serving || deadline_ms == UINT64_MAX || deadline_ms == 0 ||
+        shard->encode.batch != NULL) {
+        return false; /* none, or an entry is coming */
     }
     uint64_t last_ms = log_tail(shard->log)->log_time_ms;
     if (last_ms >= deadline_ms) {

@@ -6,6 +6,9 @@
  * its capacity is cut so that one slot is left for every command behind it, and a stream needs no
  * more than one (a large value that would like another is moved instead).
  *
+ * A long reply (KEYS, MGET of many) is encoded in slices: its batch stays the shard's present work,
+ * and those behind it wait.
+ *
  * Nothing can fail here.
  */
 
@@ -21,6 +24,15 @@ struct serialize_shard {
     struct pipeline *pipeline;
     struct ring *from_apply;
     struct ring *to_write;
+
+    /* Batches taken and not yet handed on: [next, count). */
+    uint32_t ids[SERIALIZE_TAKE_MAX];
+    uint32_t ids_next;
+    uint32_t ids_count;
+    /* Of ids[ids_next], once it is begun: the next command, and the place in its stream. */
+    bool begun;
+    uint32_t command;
+    struct reply_encode_place place;
 };
 
 static int serialize_init(void **out, const struct stage_environment *environment,
@@ -39,44 +51,80 @@ static int serialize_init(void **out, const struct stage_environment *environmen
     return WEIR_OK;
 }
 
-static void serialize_batch(struct batch *batch) {
-    reply_pieces_begin(&batch->pieces, batch->piece_slots, BATCH_PIECES_MAX);
-    for (uint32_t i = 0; i < batch->command_count; i++) {
-        struct batch_command *command = &batch->commands[i];
-        if (command->reply == NULL) {
-            continue;
-        }
-        batch->pieces.capacity = BATCH_PIECES_MAX - (batch->command_count - i - 1);
-        enum resp_version version = command->resp_version == 3 ? RESP_VERSION_3 : RESP_VERSION_2;
-        bool fits =
-            reply_encode_in_place(command->reply, command->reply_bytes, version, &batch->pieces);
-        ASSERT(fits);
+/* Encodes on; true when the batch is complete, false when the units are spent before. */
+static bool serialize_batch(struct serialize_shard *shard, struct batch *batch, uint32_t *units) {
+    if (!shard->begun) {
+        reply_pieces_begin(&batch->pieces, batch->piece_slots, BATCH_PIECES_MAX);
+        shard->begun = true;
+        shard->command = 0;
+        shard->place = (struct reply_encode_place){0};
     }
+    size_t budget_bytes = (size_t)*units * STAGE_UNIT_BYTES;
+    bool complete = true;
+    while (shard->command < batch->command_count) {
+        struct batch_command *command = &batch->commands[shard->command];
+        if (budget_bytes == 0) {
+            complete = false;
+            break;
+        }
+        if (command->reply != NULL) {
+            batch->pieces.capacity = BATCH_PIECES_MAX - (batch->command_count - shard->command - 1);
+            enum resp_version version =
+                command->resp_version == 3 ? RESP_VERSION_3 : RESP_VERSION_2;
+            enum reply_encode_result result =
+                reply_encode_slice(command->reply, command->reply_bytes, version, &batch->pieces,
+                                   &shard->place, &budget_bytes);
+            ASSERT(result != REPLY_ENCODE_FULL);
+            if (result == REPLY_ENCODE_MORE) {
+                continue; /* the budget is spent */
+            }
+            shard->place = (struct reply_encode_place){0};
+        }
+        shard->command++;
+    }
+    *units = (uint32_t)(budget_bytes / STAGE_UNIT_BYTES);
+    shard->begun = !complete;
+    return complete;
+}
+
+/* Takes batches if none are left; returns whether there is one. */
+static bool serialize_intake(struct serialize_shard *shard, uint32_t budget) {
+    if (shard->ids_next == shard->ids_count) {
+        shard->ids_next = 0;
+        shard->ids_count =
+            ring_u32_dequeue(shard->from_apply, shard->ids,
+                             budget < SERIALIZE_TAKE_MAX ? budget : SERIALIZE_TAKE_MAX);
+    }
+    return shard->ids_next < shard->ids_count;
 }
 
 static struct stage_result serialize_poll(void *state, const struct stage_moment *moment,
                                           uint32_t budget) {
     struct serialize_shard *shard = state;
     (void)moment;
-    uint32_t ids[SERIALIZE_TAKE_MAX];
-    uint32_t count = ring_u32_dequeue(shard->from_apply, ids,
-                                      budget < SERIALIZE_TAKE_MAX ? budget : SERIALIZE_TAKE_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        struct batch *batch = pipeline_batch(shard->pipeline, ids[i]);
-        serialize_batch(batch);
+    if (!serialize_intake(shard, budget)) {
+        return (struct stage_result){0};
+    }
+    uint32_t units = STAGE_POLL_UNITS;
+    uint32_t first = shard->ids_next;
+    while (shard->ids_next < shard->ids_count && units > 0) {
+        struct batch *batch = pipeline_batch(shard->pipeline, shard->ids[shard->ids_next]);
+        if (!serialize_batch(shard, batch, &units)) {
+            break;
+        }
         batch_hand_over(batch, STAGE_SERIALIZE, STAGE_WRITE);
+        shard->ids_next++;
     }
-    if (count > 0) {
-        uint32_t taken = ring_u32_enqueue(shard->to_write, ids, count);
-        ASSERT(taken == count); /* as long as the pool */
-    }
-    return (struct stage_result){.work = count};
+    uint32_t count = shard->ids_next - first;
+    uint32_t taken = ring_u32_enqueue(shard->to_write, shard->ids + first, count);
+    ASSERT(taken == count); /* as long as the pool */
+    return (struct stage_result){.work = count > 0 ? count : 1, .units = STAGE_POLL_UNITS - units};
 }
 
 static bool serialize_drain(void *state, const struct stage_moment *moment) {
     struct serialize_shard *shard = state;
     (void)moment;
-    return ring_ready(shard->from_apply, 1) == 0;
+    return shard->ids_next == shard->ids_count && ring_ready(shard->from_apply, 1) == 0;
 }
 
 static void serialize_fini(void *state) {

@@ -4,10 +4,12 @@
  * Happy path: a batch's commands are judged one after the other; each becomes a write, a read, or
  * is answered here.  The batch goes to replicate in the order in which it came.
  *
- * A reply made here stands in the batch's local block, taken from this shard's arena when the
- * first one is needed and exchanged for a larger one when it is full; write sends the block home.
- * A long answer (CLIENT LIST over all connections) is made in slices: the batch stays the shard's
- * present work, and nothing behind it is judged until it is done.
+ * A reply made here stands in a local block of the batch, taken from this shard's arena when the
+ * first one is needed; when it is full a larger one is begun.  The blocks are a list, newest first;
+ * the batch carries the newest one's number, and write sends the list home by it.
+ * A long answer (CLIENT LIST over all connections) is made in slices, in the place where it will be
+ * sent from, and so is the list of a machine command's very many arguments: the batch stays the
+ * shard's present work, and nothing behind it is judged until it is done.
  *
  * Failure modes: a refused command keeps its place, marked with the reason; apply writes the
  * words.  No memory for a reply: the command is refused as overload.  A connection that said QUIT,
@@ -32,23 +34,36 @@ enum {
     VALIDATE_TAKE_MAX = 64,
     /* A first local block: some errors, HELLO, CLIENT ID.  It grows to what a reply needs. */
     VALIDATE_BLOCK_BYTES = 2 * 1024,
-    /* Local blocks and texts: CLIENT LIST of 10,000 connections takes 8 MiB of text and 8 MiB of
-       reply, COMMAND DOCS 64 KiB; several of each at a time.  Address space until it is used. */
+    VALIDATE_BLOCK_BYTES_MAX = 64 * 1024, /* of a further one, unless a single reply needs more */
+    /* Local blocks: CLIENT LIST of 10,000 connections takes 8 MiB, COMMAND DOCS 64 KiB; several of
+       each at a time.  Address space until it is used. */
     VALIDATE_ARENA_BYTES = 64 * 1024 * 1024,
+    /* Of a reply written, for a unit: its memory is warm, or its text was counted. */
+    VALIDATE_UNIT_BYTES = 2 * STAGE_UNIT_BYTES,
     /* An error of the machine's, with its record. */
     VALIDATE_ERROR_BYTES = 2 * REPLY_ERROR_FORMAT_BYTES_MAX,
     /* Commands with no more arguments than this need no arena: a table of 4 KiB. */
     VALIDATE_ARGUMENTS_NEAR = 256,
 };
 
-/* The batch being judged, and how far; kept between polls only while a reply is composed. */
+/* What is done in slices for commands[command]. */
+enum validate_slices {
+    SLICES_NONE = 0,
+    SLICES_COMPOSE,   /* `run` composes its text */
+    SLICES_ARGUMENTS, /* the machine's arguments are noted in `arguments_block` */
+};
+
+/* The batch being judged, and how far; kept between polls only in the middle of slices. */
 struct validate_work {
     struct batch *batch; /* NULL: none */
     uint32_t command;    /* the next to judge */
     struct reply_writer reply;
-    bool composing; /* commands[command] is: `run` and `text_block` are in use */
-    uint32_t text_block;
+    enum validate_slices slices;
     struct connection_run run;
+    struct reply_mark mark; /* where its reply begins */
+    uint32_t arguments_block;
+    uint32_t arguments_noted;
+    uint64_t arguments_bytes;
 };
 
 struct validate_shard {
@@ -69,44 +84,54 @@ struct validate_shard {
     uint32_t ids_next;
     uint32_t ids_count;
     struct validate_work work;
+    int32_t units; /* left to this poll; negative: overrun */
     struct machine_argument arguments[VALIDATE_ARGUMENTS_NEAR];
     uint8_t error_room[VALIDATE_ERROR_BYTES];
 };
 
 /* ---- local replies ------------------------------------------------------------------------- */
 
+static void spend(struct validate_shard *shard, uint32_t units) {
+    shard->units -= (int32_t)units;
+}
+
+/* At the beginning of each local block; the replies follow. */
+struct validate_block {
+    uint32_t next; /* the batch's block before this one, or BATCH_NO_BLOCK */
+    uint32_t reserved[3];
+};
+
 /*
- * Gives the batch a local block with room for `need_bytes` behind what is in it.  False if the
- * arena has none; nothing has changed then.
+ * Begins a local block with room for `need_bytes`; what was written stays in those before it.  False
+ * if the arena has none; nothing has changed then.
  */
 static bool local_grow(struct validate_shard *shard, struct batch *batch, uint64_t need_bytes) {
-    struct reply_writer *writer = &shard->work.reply;
-    bool has_block = batch->local_block != BATCH_NO_BLOCK;
-    size_t used = has_block ? reply_used_bytes(writer) : 0;
-    uint64_t doubled = has_block ? 2 * arena_block_bytes(shard->arena, batch->local_block)
-                                 : (uint64_t)VALIDATE_BLOCK_BYTES;
-    uint64_t wanted = used + need_bytes;
-    uint32_t block = arena_take(shard->arena, doubled > wanted ? doubled : wanted);
+    uint64_t wanted = need_bytes + sizeof(struct validate_block);
+    uint64_t goal = VALIDATE_BLOCK_BYTES;
+    if (batch->local_block != BATCH_NO_BLOCK) {
+        goal = 2 * arena_block_bytes(shard->arena, batch->local_block);
+        goal = goal < VALIDATE_BLOCK_BYTES_MAX ? goal : VALIDATE_BLOCK_BYTES_MAX;
+    }
+    uint32_t block = arena_take(shard->arena, goal > wanted ? goal : wanted);
     if (block == BATCH_NO_BLOCK) {
         return false;
     }
-    uint8_t *memory = arena_memory(shard->arena, block);
-    if (has_block) {
-        const uint8_t *old = writer->begin;
-        memcpy(memory, old, used);
-        for (uint32_t i = 0; i < batch->command_count; i++) {
-            struct batch_command *command = &batch->commands[i];
-            if (command->reply != NULL) {
-                ASSERT(command->reply >= old && command->reply <= old + used);
-                command->reply = memory + (command->reply - old);
-            }
-        }
-        arena_give(shard->arena, batch->local_block);
-    }
+    struct validate_block *head = (void *)arena_memory(shard->arena, block);
+    *head = (struct validate_block){.next = batch->local_block};
     batch->local_block = block;
-    reply_begin(writer, memory, arena_block_bytes(shard->arena, block));
-    writer->position += used;
+    reply_begin(&shard->work.reply, (uint8_t *)(head + 1),
+                arena_block_bytes(shard->arena, block) - sizeof(*head));
     return true;
+}
+
+/* Gives back the blocks of a batch that is home, of which `block` is the newest. */
+static void local_give(struct validate_shard *shard, uint32_t block) {
+    while (block != BATCH_NO_BLOCK) {
+        const struct validate_block *head = (void *)arena_memory(shard->arena, block);
+        uint32_t next = head->next;
+        arena_give(shard->arena, block);
+        block = next;
+    }
 }
 
 /* Makes the stream written since `mark` the command's reply. */
@@ -116,6 +141,7 @@ static void local_answer(struct validate_shard *shard, struct batch_command *com
     command->reply = mark.position;
     command->reply_bytes = (uint32_t)(shard->work.reply.position - mark.position);
     ASSERT(command->reply_bytes > 0);
+    spend(shard, 2 + command->reply_bytes / VALIDATE_UNIT_BYTES);
 }
 
 static void refuse(struct validate_shard *shard, struct batch_command *command,
@@ -167,32 +193,40 @@ static void connection_publish(struct validate_shard *shard, uint32_t slot,
     atomic_store_relaxed_u32(&record->resp_version, connection->resp_version);
 }
 
-/* Composes on; true when the reply is there (or was refused). */
+/* Composes on; true when the reply is there. */
 static bool compose_on(struct validate_shard *shard, const struct stage_moment *moment) {
     struct validate_work *work = &shard->work;
-    work->run.moment = moment;
-    if (!connection_compose(&work->run)) {
-        return false;
+    struct connection_run *run = &work->run;
+    run->moment = moment;
+    while (!connection_compose(run)) {
+        spend(shard, CONNECTION_SLICE_UNITS);
+        if (shard->units <= 0) {
+            return false;
+        }
     }
-    local_write(shard, &work->run);
-    arena_give(shard->arena, work->text_block);
-    work->composing = false;
+    reply_verbatim_commit(&work->reply, "txt", run->text.used);
+    local_answer(shard, run->command, work->mark);
+    work->slices = SLICES_NONE;
     return true;
 }
 
+/* The text is composed where it will be sent from: nothing of it is copied. */
 static void compose_begin(struct validate_shard *shard, const struct connection_run *run) {
     struct validate_work *work = &shard->work;
-    work->text_block = arena_take(shard->arena, connection_text_bytes(run));
-    if (work->text_block == BATCH_NO_BLOCK) {
-        refuse(shard, run->command, REFUSAL_OVERLOAD);
-        return;
+    struct reply_writer *writer = &work->reply;
+    size_t text_bytes = connection_text_bytes(run);
+    if (run->batch->local_block == BATCH_NO_BLOCK ||
+        (size_t)(writer->end - writer->position) < text_bytes + REPLY_VERBATIM_EXTRA_BYTES) {
+        if (!local_grow(shard, run->batch, text_bytes + REPLY_VERBATIM_EXTRA_BYTES)) {
+            refuse(shard, run->command, REFUSAL_OVERLOAD);
+            return;
+        }
     }
+    work->mark = reply_mark(writer);
     work->run = *run;
-    work->run.text = (struct connection_text){
-        .begin = (char *)arena_memory(shard->arena, work->text_block),
-        .capacity = arena_block_bytes(shard->arena, work->text_block),
-    };
-    work->composing = true;
+    work->run.text = (struct connection_text){.begin = reply_verbatim_reserve(writer, text_bytes),
+                                              .capacity = text_bytes};
+    work->slices = SLICES_COMPOSE;
 }
 
 /* Runs commands[work.command], which is allowed now. */
@@ -223,23 +257,17 @@ static void run_local(struct validate_shard *shard, struct connection *connectio
 
 /* ---- commands of the machine --------------------------------------------------------------- */
 
-/* The bytes of a command's arguments without its name. */
-static uint64_t arguments_bytes(const struct batch *batch, const struct batch_command *command) {
-    const struct resp_argument *argument = &batch->arguments[command->argument_first];
+/* Notes the arguments [from, to) of a command, without its name; returns their bytes. */
+static uint64_t arguments_note(const struct batch *batch, const struct batch_command *command,
+                               struct machine_argument *arguments, uint32_t from, uint32_t to) {
+    const struct resp_argument *argument = &batch->arguments[command->argument_first + 1];
     uint64_t bytes = 0;
-    for (uint32_t i = 1; i < command->argument_count; i++) {
+    for (uint32_t i = from; i < to; i++) {
+        arguments[i] = (struct machine_argument){.data = command->base + argument[i].offset,
+                                                 .length_bytes = argument[i].length};
         bytes += argument[i].length;
     }
     return bytes;
-}
-
-static void arguments_fill(const struct batch *batch, const struct batch_command *command,
-                           struct machine_argument *arguments) {
-    const struct resp_argument *argument = &batch->arguments[command->argument_first];
-    for (uint32_t i = 1; i < command->argument_count; i++) {
-        arguments[i - 1] = (struct machine_argument){.data = command->base + argument[i].offset,
-                                                     .length_bytes = argument[i].length};
-    }
 }
 
 /* The machine's own refusal, moved from the shard's scratch to the batch's block. */
@@ -264,27 +292,16 @@ static void answer_machine_error(struct validate_shard *shard, struct batch_comm
 }
 
 /* Whether the machine accepts the command's form; if not, it has its answer. */
-static bool machine_accepts(struct validate_shard *shard, struct batch_command *command) {
-    struct batch *batch = shard->work.batch;
-    uint32_t count = command->argument_count - 1;
-    struct machine_argument *arguments = shard->arguments;
-    uint32_t block = BATCH_NO_BLOCK;
-    if (count > VALIDATE_ARGUMENTS_NEAR) {
-        block = arena_take(shard->arena, (uint64_t)count * sizeof(*arguments));
-        if (block == BATCH_NO_BLOCK) {
-            refuse(shard, command, REFUSAL_OVERLOAD);
-            return false;
-        }
-        arguments = (struct machine_argument *)(void *)arena_memory(shard->arena, block);
+static bool machine_accepts(struct validate_shard *shard, struct batch_command *command,
+                            const struct machine_argument *arguments) {
+    if (shard->machine->validate == NULL) {
+        return true;
     }
-    arguments_fill(batch, command, arguments);
     struct reply_writer error;
     reply_begin(&error, shard->error_room, sizeof(shard->error_room));
-    enum machine_verdict verdict = shard->machine->validate(
-        command->row, arguments, count, &shard->node->options->machine_options, &error);
-    if (block != BATCH_NO_BLOCK) {
-        arena_give(shard->arena, block);
-    }
+    enum machine_verdict verdict =
+        shard->machine->validate(command->row, arguments, command->argument_count - 1,
+                                 &shard->node->options->machine_options, &error);
     if (verdict == MACHINE_ACCEPT) {
         return true;
     }
@@ -297,24 +314,20 @@ static bool memory_is_full(const struct validate_shard *shard) {
     return limit != 0 && node_figure(&shard->node->apply.memory_bytes) >= limit;
 }
 
-/* Judges a command of the machine's, whose arity is right, on a connection that may speak. */
-static void judge_machine(struct validate_shard *shard, struct batch_command *command) {
+/* Judges a command of the machine's by its arguments, of so many bytes. */
+static void judge_arguments(struct validate_shard *shard, struct batch_command *command,
+                            const struct machine_argument *arguments, uint64_t argument_bytes) {
     struct batch *batch = shard->work.batch;
-    const struct machine_command *row = &shard->machine->commands[command->row];
-    if ((row->flags & MACHINE_GROWS) != 0 && memory_is_full(shard)) {
-        refuse(shard, command, REFUSAL_MEMORY);
+    if (!machine_accepts(shard, command, arguments)) {
         return;
     }
-    if (shard->machine->validate != NULL && !machine_accepts(shard, command)) {
-        return;
-    }
-    if ((row->flags & MACHINE_WRITE) == 0) {
+    if ((shard->machine->commands[command->row].flags & MACHINE_WRITE) == 0) {
         command->fate = FATE_READ;
         batch->read_count++;
         return;
     }
-    uint32_t record_bytes = entry_command_bytes(command->argument_count - 1, command->key_count,
-                                                arguments_bytes(batch, command), false);
+    uint32_t record_bytes =
+        entry_command_bytes(command->argument_count - 1, command->key_count, argument_bytes, false);
     if (record_bytes == 0 ||
         record_bytes > shard->entry_body_bytes_max - batch->write_entry_bytes) {
         refuse(shard, command, REFUSAL_ENTRY_SIZE);
@@ -323,6 +336,55 @@ static void judge_machine(struct validate_shard *shard, struct batch_command *co
     command->fate = FATE_WRITE;
     batch->write_count++;
     batch->write_entry_bytes += record_bytes;
+}
+
+/* Notes on the arguments of a command with many, and judges it; false if the units are spent
+ * before. */
+static bool arguments_on(struct validate_shard *shard) {
+    struct validate_work *work = &shard->work;
+    struct batch_command *command = &work->batch->commands[work->command];
+    struct machine_argument *arguments = (void *)arena_memory(shard->arena, work->arguments_block);
+    uint32_t count = command->argument_count - 1;
+    while (work->arguments_noted < count) {
+        if (shard->units <= 0) {
+            return false;
+        }
+        uint32_t from = work->arguments_noted;
+        uint32_t left = count - from;
+        uint32_t to = from + (left < VALIDATE_ARGUMENTS_NEAR ? left : VALIDATE_ARGUMENTS_NEAR);
+        work->arguments_bytes += arguments_note(work->batch, command, arguments, from, to);
+        work->arguments_noted = to;
+        spend(shard, VALIDATE_ARGUMENTS_NEAR / 4);
+    }
+    judge_arguments(shard, command, arguments, work->arguments_bytes);
+    arena_give(shard->arena, work->arguments_block);
+    work->slices = SLICES_NONE;
+    return true;
+}
+
+/* Judges a command of the machine's, whose arity is right, on a connection that may speak. */
+static void judge_machine(struct validate_shard *shard, struct batch_command *command) {
+    struct validate_work *work = &shard->work;
+    const struct machine_command *row = &shard->machine->commands[command->row];
+    uint32_t count = command->argument_count - 1;
+    if ((row->flags & MACHINE_GROWS) != 0 && memory_is_full(shard)) {
+        refuse(shard, command, REFUSAL_MEMORY);
+        return;
+    }
+    if (count <= VALIDATE_ARGUMENTS_NEAR) {
+        uint64_t bytes = arguments_note(work->batch, command, shard->arguments, 0, count);
+        judge_arguments(shard, command, shard->arguments, bytes);
+        return;
+    }
+    work->arguments_block =
+        arena_take(shard->arena, (uint64_t)count * sizeof(struct machine_argument));
+    if (work->arguments_block == BATCH_NO_BLOCK) {
+        refuse(shard, command, REFUSAL_OVERLOAD);
+        return;
+    }
+    work->arguments_noted = 0;
+    work->arguments_bytes = 0;
+    work->slices = SLICES_ARGUMENTS;
 }
 
 /* ---- one batch ----------------------------------------------------------------------------- */
@@ -390,18 +452,29 @@ static void judge(struct validate_shard *shard, struct connection *connection,
     command->resp_version = connection->resp_version;
 }
 
-/* Judges on from work.command; false if a reply is still being composed. */
+/* Goes on with what is done in slices; false if the units are spent before its end. */
+static bool slices_on(struct validate_shard *shard, const struct stage_moment *moment) {
+    switch (shard->work.slices) {
+    case SLICES_NONE: return true;
+    case SLICES_COMPOSE: return compose_on(shard, moment);
+    case SLICES_ARGUMENTS: return arguments_on(shard);
+    }
+    UNREACHABLE("a kind of slices");
+}
+
+/* Judges on from work.command; false if the units are spent in the middle of a command. */
 static bool judge_on(struct validate_shard *shard, struct connection *connection,
                      const struct stage_moment *moment) {
     struct validate_work *work = &shard->work;
-    if (work->composing && !compose_on(shard, moment)) {
-        return false;
-    }
     while (work->command < work->batch->command_count) {
-        struct batch_command *command = &work->batch->commands[work->command];
-        judge(shard, connection, command, moment);
-        if (work->composing && !compose_on(shard, moment)) {
-            work->command++; /* judged, but for its reply */
+        if (shard->units <= 0) {
+            return false;
+        }
+        if (work->slices == SLICES_NONE) {
+            spend(shard, 1);
+            judge(shard, connection, &work->batch->commands[work->command], moment);
+        }
+        if (!slices_on(shard, moment)) {
             return false;
         }
         work->command++;
@@ -479,7 +552,7 @@ static void blocks_come_home(struct validate_shard *shard) {
     do {
         count = ring_u32_dequeue(shard->from_write, blocks, VALIDATE_TAKE_MAX);
         for (uint32_t i = 0; i < count; i++) {
-            arena_give(shard->arena, blocks[i]);
+            local_give(shard, blocks[i]);
         }
     } while (count == VALIDATE_TAKE_MAX);
 }
@@ -497,7 +570,7 @@ static bool work_on(struct validate_shard *shard, const struct stage_moment *mom
 /* Judges the batches taken, as far as it gets; returns how many are finished. */
 static uint32_t judge_taken(struct validate_shard *shard, const struct stage_moment *moment) {
     uint32_t first = shard->ids_next;
-    while (shard->ids_next < shard->ids_count) {
+    while (shard->ids_next < shard->ids_count && shard->units > 0) {
         if (shard->work.batch == NULL) {
             struct batch *batch = pipeline_batch(shard->pipeline, shard->ids[shard->ids_next]);
             batch_begin(shard, batch, &shard->connections[batch->connection.slot]);
@@ -528,12 +601,14 @@ static struct stage_result validate_poll(void *state, const struct stage_moment 
         (void)arena_trim(shard->arena, moment->monotonic_ns);
         return (struct stage_result){0};
     }
+    shard->units = STAGE_POLL_UNITS;
     uint32_t first = shard->ids_next;
     uint32_t finished = judge_taken(shard, moment);
     /* There was room for all that were taken, and nobody else fills this ring. */
     uint32_t handed = ring_u32_enqueue(shard->to_replicate, shard->ids + first, finished);
     ASSERT(handed == finished);
-    return (struct stage_result){.work = finished > 0 ? finished : 1};
+    return (struct stage_result){.work = finished > 0 ? finished : 1,
+                                 .units = (uint32_t)(STAGE_POLL_UNITS - shard->units)};
 }
 
 static bool validate_drain(void *state, const struct stage_moment *moment) {

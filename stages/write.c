@@ -18,7 +18,11 @@
 #include "base/log.h"
 #include "stages/write_internal.h"
 
-enum { WRITE_TAKE_MAX = 64, WRITE_USER_TIMER = 1u };
+enum {
+    WRITE_TAKE_MAX = 4, /* at a time, while there are units */
+    WRITE_POLL_BATCHES = 64,
+    WRITE_USER_TIMER = 1u,
+};
 
 static const bool write_moves[WRITE_STATES][WRITE_STATES] = {
     [WRITE_CLOSED][WRITE_OPEN] = true,
@@ -67,6 +71,7 @@ static struct batch *queue_pop(struct write_shard *shard, struct write_connectio
     }
     ASSERT(connection->queue_count > 0);
     connection->queue_count--;
+    connection->queue_bytes -= batch->pieces.length_bytes;
     shard->held -= connection->waiting;
     return batch;
 }
@@ -83,6 +88,7 @@ static void queue_push(struct write_shard *shard, struct write_connection *conne
     }
     connection->queue_tail = batch->id;
     connection->queue_count++;
+    connection->queue_bytes += batch->pieces.length_bytes;
     shard->held += connection->waiting;
 }
 
@@ -112,6 +118,7 @@ static void connection_shut(struct write_shard *shard, struct write_connection *
     }
     state_set(connection, WRITE_SHUT);
     io_shutdown(shard->io, connection->socket); /* a send in flight fails by this */
+    write_spend(shard, WRITE_SOCKET_UNITS);
     struct home_item item = {.kind = HOME_CLOSE_NOTICE,
                              .value = slot_of(shard, connection),
                              .generation = connection->generation};
@@ -124,8 +131,9 @@ static void connection_shut(struct write_shard *shard, struct write_connection *
 
 static void cut(struct write_shard *shard, struct write_connection *connection,
                 const char *reason) {
-    log_warn_limited("slow_client_cut", "slot=%u backlog_bytes=%lu reason=\"%s\"",
-                     slot_of(shard, connection), connection->backlog_bytes, reason);
+    log_warn_limited("slow_client_cut", "slot=%u backlog_bytes=%lu held_bytes=%lu reason=\"%s\"",
+                     slot_of(shard, connection), connection->backlog_bytes, connection->queue_bytes,
+                     reason);
     node_figure_add(&shard->node->write.slow_cut, 1);
     connection_shut(shard, connection);
 }
@@ -138,6 +146,7 @@ static void connection_close(struct write_shard *shard, struct write_connection 
     connection->marker = BATCH_NO_BLOCK;
     state_set(connection, WRITE_CLOSED);
     io_close(shard->io, connection->socket);
+    write_spend(shard, WRITE_SOCKET_UNITS);
     batch_home(shard, marker);
 }
 
@@ -219,6 +228,7 @@ static void send_start(struct write_shard *shard, struct write_connection *conne
     }
     connection->sending = true;
     connection->waiting = mode == IO_SEND_WAIT;
+    connection->waiting_since_ns = shard->now_ns;
     shard->held += connection->waiting ? connection->queue_count : 0;
     connection->sending_bytes = bytes;
     io_send(shard->port, connection->socket, pieces, count, mode, (uint64_t)slot << 1);
@@ -369,83 +379,152 @@ static void serve_ready(struct write_shard *shard) {
     }
 }
 
+/* One slot of the scan: who has lingered for long enough is closed. */
+static void linger_look(struct write_shard *shard, struct write_connection *connection,
+                        uint64_t now_ns) {
+    if (connection->marker == BATCH_NO_BLOCK || connection->state == WRITE_CLOSED) {
+        return;
+    }
+    if (connection->linger_until_ns <= now_ns) {
+        connection_shut(shard, connection);
+        if (!connection->sending) {
+            shard->lingering--;
+            connection_close(shard, connection);
+        } /* otherwise its send fails now, and on_sent closes */
+    } else if (connection->linger_until_ns < shard->linger_next_ns) {
+        shard->linger_next_ns = connection->linger_until_ns;
+    }
+}
+
 /* Connections that have ended and still do not read are not waited for for ever.  Called only when
- * no timer is set: who begins to linger later is due later. */
-static void linger_check(struct write_shard *shard, uint64_t now_ns) {
-    uint64_t next_ns = UINT64_MAX;
-    for (uint32_t slot = 0; slot < shard->connections_max; slot++) {
-        struct write_connection *connection = &shard->connections[slot];
-        if (connection->marker == BATCH_NO_BLOCK || connection->state == WRITE_CLOSED) {
-            continue;
-        }
-        if (connection->linger_until_ns <= now_ns) {
-            connection_shut(shard, connection);
-            if (!connection->sending) {
-                shard->lingering--;
-                connection_close(shard, connection);
-            } /* otherwise its send fails now, and on_sent closes */
-        } else if (connection->linger_until_ns < next_ns) {
-            next_ns = connection->linger_until_ns;
-        }
+ * no timer is set: who begins to linger later is due later.  Scans the slots, some a poll; true if
+ * there are more to be looked at. */
+static bool linger_check(struct write_shard *shard, uint64_t now_ns) {
+    if (shard->linger_scan == 0) {
+        shard->linger_next_ns = UINT64_MAX;
     }
-    if (next_ns != UINT64_MAX) {
-        shard->timer_ns = next_ns;
-        io_timer_set(shard->port, next_ns, WRITE_USER_TIMER);
+    uint32_t left = shard->connections_max - shard->linger_scan;
+    uint32_t end = shard->linger_scan + (left < WRITE_SCAN_SLOTS ? left : WRITE_SCAN_SLOTS);
+    while (shard->linger_scan < end && shard->units > 0) {
+        linger_look(shard, &shard->connections[shard->linger_scan++], now_ns);
     }
+    if (shard->linger_scan < shard->connections_max) {
+        return true;
+    }
+    shard->linger_scan = 0;
+    if (shard->linger_next_ns != UINT64_MAX) {
+        shard->timer_ns = shard->linger_next_ns;
+        io_timer_set(shard->port, shard->timer_ns, WRITE_USER_TIMER);
+    }
+    return false;
 }
 
 /*
  * The node stops.  A connection's marker comes only when its last batch is home, and one that is
  * held for a client who does not read never would be: who has a send under way lingers from now on,
- * and is shut when the time is over.
+ * and is shut when the time is over.  True if there are more slots to be looked at.
  */
-static void stop_check(struct write_shard *shard, uint64_t now_ns) {
+static bool stop_check(struct write_shard *shard, uint64_t now_ns) {
     if (shard->stop_until_ns == 0) {
         shard->stop_until_ns = now_ns + WRITE_LINGER_NS;
     }
     if (shard->stop_until_ns <= now_ns) {
-        shard->stop_until_ns = now_ns + WRITE_LINGER_NS; /* for replies that are still to come */
-        for (uint32_t slot = 0; slot < shard->connections_max; slot++) {
-            if (shard->connections[slot].waiting) {
-                connection_shut(shard, &shard->connections[slot]); /* its send fails now */
+        uint32_t left = shard->connections_max - shard->stop_scan;
+        uint32_t end = shard->stop_scan + (left < WRITE_SCAN_SLOTS ? left : WRITE_SCAN_SLOTS);
+        while (shard->stop_scan < end && shard->units > 0) {
+            struct write_connection *connection = &shard->connections[shard->stop_scan++];
+            if (connection->waiting) {
+                connection_shut(shard, connection); /* its send fails now */
             }
         }
+        if (shard->stop_scan < shard->connections_max) {
+            return true;
+        }
+        shard->stop_scan = 0;
+        shard->stop_until_ns = now_ns + WRITE_LINGER_NS; /* for replies that are still to come */
     } else if (shard->timer_ns == 0 && shard->held > 0) {
         shard->timer_ns = shard->stop_until_ns;
         io_timer_set(shard->port, shard->timer_ns, WRITE_USER_TIMER);
     }
+    return false;
+}
+
+/* Cuts the largest holder that does not read, if others find no memory for their replies; true if
+ * there are more slots to be looked at. */
+static bool hog_check(struct write_shard *shard) {
+    uint32_t slot;
+    bool more = write_hog_scan(shard, shard->now_ns, &slot);
+    if (slot != BATCH_NO_BLOCK) {
+        node_figure_add(&shard->node->write.hog_cut, 1);
+        cut(shard, &shard->connections[slot],
+            "it does not read, and others find no memory for their replies");
+    }
+    return more;
+}
+
+/* What has been sent, or was not; returns how many completions there were.  One at a time: what
+ * follows from one may be long. */
+static uint32_t take_completions(struct write_shard *shard, uint32_t budget) {
+    struct io_completion completion;
+    uint32_t done = 0;
+    while (done < budget && shard->units > 0 && io_take(shard->port, &completion, 1) == 1) {
+        if (completion.user != WRITE_USER_TIMER) {
+            on_sent(shard, &completion);
+        } else if (completion.result == 0) {
+            shard->timer_ns = 0;
+        }
+        write_spend(shard, WRITE_BATCH_UNITS);
+        done++;
+    }
+    return done;
+}
+
+/* Batches that are ready to be sent; returns how many there were. */
+static uint32_t take_batches(struct write_shard *shard, uint32_t budget, uint64_t now_ns) {
+    uint32_t ids[WRITE_TAKE_MAX];
+    uint32_t done = 0;
+    while (done < budget && shard->units > 0) {
+        uint32_t left = budget - done;
+        uint32_t count = ring_u32_dequeue(shard->from_serialize, ids,
+                                          left < WRITE_TAKE_MAX ? left : WRITE_TAKE_MAX);
+        for (uint32_t i = 0; i < count; i++) {
+            batch_arrives(shard, pipeline_batch(shard->pipeline, ids[i]), now_ns);
+        }
+        done += count;
+        write_spend(shard, count * WRITE_BATCH_UNITS);
+        if (count < WRITE_TAKE_MAX) {
+            break;
+        }
+    }
+    return done;
 }
 
 static struct stage_result write_poll(void *state, const struct stage_moment *moment,
                                       uint32_t budget) {
     struct write_shard *shard = state;
-    struct io_completion completions[WRITE_TAKE_MAX];
-    uint32_t done =
-        io_take(shard->port, completions, budget < WRITE_TAKE_MAX ? budget : WRITE_TAKE_MAX);
-    for (uint32_t i = 0; i < done; i++) {
-        if (completions[i].user == WRITE_USER_TIMER) {
-            if (completions[i].result == 0) {
-                shard->timer_ns = 0;
-            }
-        } else {
-            on_sent(shard, &completions[i]);
-        }
-    }
-    uint32_t ids[WRITE_TAKE_MAX];
-    uint32_t count = ring_u32_dequeue(shard->from_serialize, ids,
-                                      budget < WRITE_TAKE_MAX ? budget : WRITE_TAKE_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        batch_arrives(shard, pipeline_batch(shard->pipeline, ids[i]), moment->monotonic_ns);
-    }
+    uint64_t now_ns = moment->monotonic_ns;
+    shard->units = WRITE_POLL_UNITS;
+    shard->now_ns = now_ns;
+    budget = budget < WRITE_POLL_BATCHES ? budget : WRITE_POLL_BATCHES;
+    struct stage_result result = {.work = take_completions(shard, budget)};
+    result.work += take_batches(shard, budget, now_ns);
     serve_ready(shard);
+    bool more = hog_check(shard);
     if (shard->lingering > 0 && shard->timer_ns == 0) {
-        linger_check(shard, moment->monotonic_ns);
+        more |= linger_check(shard, now_ns);
     }
     /* A glance: pipeline_stop wakes us after it has set the word. */
     if (atomic_load_relaxed_u32(&shard->node->signals.stopping) != 0) {
-        stop_check(shard, moment->monotonic_ns);
+        more |= stop_check(shard, now_ns);
     }
-    return (struct stage_result){.work = done + count};
+    if (result.work == 0 && more) {
+        result.work = 1;
+    }
+    if (result.work == 0) {
+        (void)arena_trim(shard->arena, now_ns);
+    }
+    result.units = (uint32_t)(WRITE_POLL_UNITS - shard->units);
+    return result;
 }
 
 static bool write_drain(void *state, const struct stage_moment *moment) {

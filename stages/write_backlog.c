@@ -29,8 +29,10 @@ static uint64_t batch_left_bytes(const struct batch *batch) {
 static bool chunk_add(struct write_shard *shard, struct write_connection *connection,
                       uint64_t need_bytes) {
     uint64_t bytes = need_bytes + sizeof(struct write_chunk);
-    uint32_t block =
-        arena_take(shard->arena, bytes > WRITE_CHUNK_BYTES_MIN ? bytes : WRITE_CHUNK_BYTES_MIN);
+    uint64_t goal = connection->backlog_bytes / 8;
+    goal = goal > WRITE_CHUNK_BYTES_MIN ? goal : WRITE_CHUNK_BYTES_MIN;
+    goal = goal < WRITE_CHUNK_BYTES_MAX ? goal : WRITE_CHUNK_BYTES_MAX;
+    uint32_t block = arena_take(shard->arena, bytes > goal ? bytes : goal);
     if (block == BATCH_NO_BLOCK) {
         return false;
     }
@@ -84,6 +86,7 @@ bool write_backlog_append(struct write_shard *shard, struct write_connection *co
         chunk->length += piece->length - skip;
         skip = 0;
     }
+    write_spend(shard, stage_bytes_units(left));
     connection->backlog_bytes += left;
     node_figure_add(&shard->node->write.backlog_bytes, left);
     return true;

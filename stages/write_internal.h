@@ -8,10 +8,26 @@
 #include "stages/write.h"
 
 enum {
-    /* Up to this much of a batch is copied to the backlog rather than held. */
-    WRITE_COPY_BYTES_MAX = 64 * 1024,
-    /* A backlog's chunk: at least this, so that small replies share one. */
+    /* Up to this much of a batch is copied to the backlog rather than held: a full batch of short
+       errors.  What is longer has memory of its own already. */
+    WRITE_COPY_BYTES_MAX = 32 * 1024,
+    /* A backlog's chunk: at least this, so that small replies share one, and an eighth of the
+       backlog up to the second, so that there are not too many of them to be given back. */
     WRITE_CHUNK_BYTES_MIN = 4096,
+    WRITE_CHUNK_BYTES_MAX = 64 * 1024,
+    /* What a poll spends before it begins nothing more: less than others, since one completion may
+       be followed by copies of all that the connection has queued. */
+    WRITE_POLL_UNITS = 1500,
+    /* A batch that goes out, a completion; a socket shut or closed, which are system calls. */
+    WRITE_BATCH_UNITS = 4,
+    WRITE_SOCKET_UNITS = 100,
+    /* When replies find no memory, who holds most of it and has read nothing for so long is cut, one
+       a pause. */
+    WRITE_HOG_STALL_NS = 500 * 1000 * 1000,
+    WRITE_HOG_PAUSE_NS = 10 * 1000 * 1000,
+    WRITE_HOG_BYTES_MIN = 64 * 1024, /* who holds less is not the reason */
+    /* Slots looked at for those who linger, in one poll. */
+    WRITE_SCAN_SLOTS = 512,
 };
 
 /* See the picture in stages/write.h. */
@@ -36,6 +52,8 @@ struct write_connection {
     uint32_t marker;     /* a marker that waits for the backlog, or BATCH_NO_BLOCK */
     uint32_t next_ready; /* link in the list of connections to be served this round */
     uint64_t backlog_bytes;
+    uint64_t queue_bytes;      /* replies of the batches in the queue, sent or not */
+    uint64_t waiting_since_ns; /* since it last read anything, while `waiting` */
     uint64_t linger_until_ns;
     uint8_t state;     /* enum write_state */
     bool sending;      /* a send is in flight */
@@ -60,11 +78,26 @@ struct write_shard {
     struct iovec *pieces; /* IO_SEND_PIECES_MAX for each connection: borrowed by its send */
     uint32_t connections_max;
     uint32_t ready_head;
-    uint32_t held;          /* batches in queues of connections whose client is waited for */
-    uint32_t lingering;     /* markers that wait */
+    uint32_t held;           /* batches in queues of connections whose client is waited for */
+    uint32_t lingering;      /* markers that wait */
+    uint64_t now_ns;         /* of this poll */
+    int32_t units;           /* left to this poll; negative: overrun */
+    uint32_t linger_scan;    /* next slot of the scan for those who linger; 0: none is under way */
+    uint32_t stop_scan;      /* likewise, for those who do not read when the node stops */
+    uint64_t linger_next_ns; /* the earliest that this scan has found to be due later */
+    uint32_t hog_scan;       /* likewise, for who holds most and does not read */
+    uint32_t hog_seen;       /* node_signals.reply_wanted, when the last scan began */
+    uint32_t hog_slot;       /* the one found so far, or BATCH_NO_BLOCK */
+    uint64_t hog_bytes;
+    uint64_t hog_pause_ns;  /* no further scan before this */
     uint64_t timer_ns;      /* what the port's timer is set to; 0: nothing */
     uint64_t stop_until_ns; /* the node stops: when who does not read is shut */
 };
+
+/* Counts work off. */
+static inline void write_spend(struct write_shard *shard, uint32_t units) {
+    shard->units -= (int32_t)units;
+}
 
 /* ---- write_backlog.c ------------------------------------------------------------------------ */
 
@@ -83,5 +116,11 @@ void write_backlog_consume(struct write_shard *shard, struct write_connection *c
 
 /* Gives all of it back, unsent. */
 void write_backlog_forget(struct write_shard *shard, struct write_connection *connection);
+
+/* ---- write_hog.c ----------------------------------------------------------------------------- */
+
+/* Looks for a connection to cut, if apply has asked for it; *slot is it, or BATCH_NO_BLOCK.  True
+ * if there are more slots to be looked at. */
+bool write_hog_scan(struct write_shard *shard, uint64_t now_ns, uint32_t *slot);
 
 #endif

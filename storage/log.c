@@ -224,8 +224,11 @@ static struct log_write *open_begin(struct log *log, uint32_t stride, bool proto
     const bool has_place = place_find(log, length_bytes, protocol, &in_spare, &end);
     log->placed_in_spare = was_in_spare;
     log->placed_offset = was_offset;
-    if (!has_place)
+    if (!has_place) {
+        if (!protocol)
+            segment_space_ran_out(log);
         return NULL;
+    }
     if (open != NULL)
         open_close(log, open);
     return log_memory_push(memory, offset, header_sectors, &log->tail);
@@ -233,11 +236,17 @@ static struct log_write *open_begin(struct log *log, uint32_t stride, bool proto
 
 uint8_t *log_reserve(struct log *log, uint32_t length_bytes, bool protocol) {
     ASSERT(length_bytes >= ENTRY_HEADER_BYTES && length_bytes <= log->options.entry_bytes_max);
+    ASSERT(!log->appending);
     log->reserved_bytes = 0;
     if (log->state == LOG_FAILED || (log->state == LOG_FULL && !protocol))
         return NULL;
-    if (log->truncate != TRUNCATE_NONE || log->stopping)
+    if (log->stopping)
         return NULL;
+    if (log->truncate != TRUNCATE_NONE) {
+        if (!protocol)
+            segment_space_ran_out(log); /* a truncation needs a segment, too */
+        return NULL;
+    }
     if (log->tail.index + 1 - log->memory.first_index > log->memory.entry_mask)
         return NULL;
 
@@ -268,6 +277,60 @@ uint64_t log_append(struct log *log, const struct entry_header *header) {
     entry_seal(entry, header, &log->tail);
     append_count(log, open, header->length_bytes);
     return log->tail.index;
+}
+
+void log_append_begin(struct log *log, const struct entry_header *header) {
+    struct log_write *open = log_memory_open(&log->memory);
+    ASSERT(open != NULL && header->length_bytes <= log->reserved_bytes);
+    log->appending = true;
+    log->sealed = false;
+    entry_seal_begin(&log->sealing, log->memory.bytes + open->memory_offset + open->length_bytes,
+                     header, &log->tail);
+}
+
+bool log_append_slice(struct log *log, uint32_t length_bytes) {
+    struct log_write *open = log_memory_open(&log->memory);
+    ASSERT(open != NULL && log->appending);
+    uint8_t *write = log->memory.bytes + open->memory_offset;
+    uint8_t *entry = write + open->length_bytes;
+    if (!log->sealed) {
+        log->sealed = entry_seal_slice(&log->sealing, entry, length_bytes);
+        if (log->sealed) {
+            struct entry_tail tail = log->tail; /* the log's own moves on at the end */
+            entry_seal_end(&log->sealing, entry, &tail);
+        }
+        return false;
+    }
+    const uint32_t header_bytes = (uint32_t)open->header_sectors * SECTOR_BYTES;
+    const uint32_t end_bytes =
+        open->length_bytes + entry_stride_bytes(log->sealing.header.length_bytes);
+    const uint32_t sectors = (end_bytes - header_bytes) / SECTOR_BYTES; /* complete ones */
+    if (log->options.durability == DURABILITY_NONE || open->summed_sectors >= sectors)
+        return true;
+    const uint32_t slice = (length_bytes + SECTOR_BYTES - 1) / SECTOR_BYTES;
+    const uint32_t left = sectors - open->summed_sectors;
+    const uint32_t to = open->summed_sectors + (slice < left ? slice : left);
+    write_sums_add(write, open->header_sectors, open->summed_sectors, to);
+    open->summed_sectors = to;
+    return to == sectors;
+}
+
+uint64_t log_append_end(struct log *log) {
+    struct log_write *open = log_memory_open(&log->memory);
+    ASSERT(open != NULL && log->appending && log->sealed);
+    log->appending = false;
+    uint8_t *entry = log->memory.bytes + open->memory_offset + open->length_bytes;
+    entry_seal_end(&log->sealing, entry, &log->tail);
+    append_count(log, open, log->sealing.header.length_bytes);
+    return log->tail.index;
+}
+
+void log_append_cancel(struct log *log) {
+    struct log_write *open = log_memory_open(&log->memory);
+    if (log->appending && open != NULL)
+        open->summed_sectors = 0; /* some may have been of the entry that is not to be */
+    log->appending = false;
+    log->reserved_bytes = 0;
 }
 
 int log_append_copy(struct log *log, const uint8_t *entry, size_t available_bytes) {
@@ -307,7 +370,7 @@ static void write_submit(struct log *log) {
         .entry_count = write->entry_count,
         .before = write->before,
     };
-    write_header_write(bytes, &log->active, &log->flying);
+    write_header_finish(bytes, &log->active, &log->flying, write->summed_sectors);
     write->state = LOG_WRITE_FLYING;
     log->memory.writes_submit++;
     log->submitted_index = write->last_index;
@@ -322,7 +385,7 @@ static void memory_only_flush(struct log *log) {
     struct log_memory *memory = &log->memory;
     while (memory->writes_submit < memory->writes_end) {
         struct log_write *write = log_memory_write(memory, memory->writes_submit);
-        if (write->entry_count == 0)
+        if (write->entry_count == 0 || (write->state == LOG_WRITE_OPEN && log->appending))
             break;
         write->state = LOG_WRITE_DONE;
         memory->writes_submit++;
@@ -338,7 +401,7 @@ static struct log_write *write_next(struct log *log, bool close_open) {
         return NULL;
     struct log_write *write = log_memory_write(&log->memory, log->memory.writes_submit);
     if (write->state == LOG_WRITE_OPEN) {
-        if (!close_open || write->entry_count == 0)
+        if (!close_open || write->entry_count == 0 || log->appending)
             return NULL;
         open_close(log, write);
     }
@@ -401,6 +464,7 @@ void log_release(struct log *log, uint64_t index) {
 }
 
 void log_stop(struct log *log) {
+    ASSERT(!log->appending);
     log->stopping = true;
     log_pump(log, true);
 }

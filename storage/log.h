@@ -40,12 +40,13 @@
  * cut, by ending the log there (new writes go to a new segment with the next generation, so that
  * the torn bytes are never taken for anything).  Everything else is corruption.
  *
- * Errors.  ENOSPC while allocating the next segment is LOG_FULL: entries are refused, everything
- * else goes on, and it recovers by itself when there is room; the space for protocol entries is
- * reserved.  An entry that was accepted always has its place on disk: log_reserve answers NULL
- * while the place it would need (in the next segment) is not there yet.  Any failed write or sync
- * inside a segment is final (LOG_FAILED): nothing that was not yet durable will be called durable,
- * ever, by this process.
+ * Errors.  ENOSPC while allocating the next segment is a warning while the active one has room;
+ * the first client's entry that finds none there makes the log LOG_FULL: clients' entries are
+ * refused, everything else goes on, and it recovers by itself when there is room; the space for
+ * protocol entries is reserved.  An entry that was accepted always has its place on disk:
+ * log_reserve answers NULL while the place it would need (in the next segment) is not there yet.
+ * Any failed write or sync inside a segment is final (LOG_FAILED): nothing that was not yet durable
+ * will be called durable, ever, by this process.
  *
  * Durability: DURABILITY_FSYNC: durable means synced.  DURABILITY_WRITE: durable means written (a
  * segment is synced in the background once it is full, and the last one by a clean stop; after a
@@ -68,7 +69,7 @@ enum durability { DURABILITY_FSYNC = 0, DURABILITY_WRITE = 1, DURABILITY_NONE = 
 
 enum log_state {
     LOG_READY,
-    LOG_FULL,   /* no next segment yet for lack of space: clients' entries are refused */
+    LOG_FULL,   /* no room, and no space for a next segment: clients' entries are refused */
     LOG_FAILED, /* final: stop, say log_error_text(), exit non-zero */
 };
 
@@ -145,15 +146,28 @@ uint64_t log_term(const struct log *log, uint64_t index);
 
 /*
  * Room for one entry of length_bytes, 8-aligned, zeroed only as far as entry_seal does it.  NULL
- * if the memory is full now (try again after a release) or the state is not LOG_READY, except
- * that `protocol` entries (small: no-op, configuration, time) may still use reserved space in
- * LOG_FULL.  A reservation not followed by log_append is forgotten by the next log_reserve.
+ * if there is no room now (state LOG_READY: try again after a release or a completion) or the state
+ * is not LOG_READY, which this call may bring about, except that `protocol` entries (small: no-op,
+ * configuration, time) may still use reserved space in LOG_FULL.  A reservation not followed by
+ * log_append is forgotten by the next log_reserve.
  */
 uint8_t *log_reserve(struct log *log, uint32_t length_bytes, bool protocol);
 
 /* Seals (chain, index) and appends the entry whose body was written into the reserved place.
  * Returns its index. */
 uint64_t log_append(struct log *log, const struct entry_header *header);
+
+/*
+ * The same in slices, for a long entry.  begin is called for a reservation, before its body is
+ * written or after; once the body stands there slice, again and again, each for about length_bytes
+ * of work, until it returns true; and then end, which is log_append's moment: before it nobody sees
+ * the entry.  Meanwhile nothing else may be reserved (asserted), and what was appended to the same
+ * write before waits for it.  cancel gives the reservation up, any time before end.
+ */
+void log_append_begin(struct log *log, const struct entry_header *header);
+bool log_append_slice(struct log *log, uint32_t length_bytes);
+uint64_t log_append_end(struct log *log);
+void log_append_cancel(struct log *log);
 
 /* Appends an entry received from a peer: copies it into memory after checking it as the successor
  * of the tail.  Errors: WEIR_ECORRUPT, WEIR_EFULL (memory), WEIR_ENOSPC (LOG_FULL). */

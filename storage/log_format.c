@@ -204,8 +204,23 @@ static uint64_t further_seed(const uint8_t *write, uint32_t sector) {
     return bytes_get_u64(write + SECTOR_CHECKSUM_OFFSET) + sector;
 }
 
+void write_sums_add(uint8_t *write, uint32_t header_sectors, uint32_t from, uint32_t to) {
+    const size_t header_bytes = (size_t)header_sectors * SECTOR_BYTES;
+    ASSERT(from <= to && to <= write_sums_count(header_sectors));
+    if (from == 0)
+        memset(write, 0, header_bytes);
+    for (uint32_t i = from; i < to; i++)
+        bytes_put_u32(write + sum_offset(i),
+                      data_sum(write + header_bytes + (size_t)i * SECTOR_BYTES));
+}
+
 void write_header_write(uint8_t *write, const struct segment_header *segment,
                         const struct write_header *header) {
+    write_header_finish(write, segment, header, 0);
+}
+
+void write_header_finish(uint8_t *write, const struct segment_header *segment,
+                         const struct write_header *header, uint32_t sums_ready) {
     const uint32_t header_sectors = header->header_sectors;
     const size_t header_bytes = (size_t)header_sectors * SECTOR_BYTES;
     const size_t stride = (size_t)write_stride_bytes(header->length_bytes, segment->block_bytes);
@@ -215,11 +230,10 @@ void write_header_write(uint8_t *write, const struct segment_header *segment,
     ASSERT(header->position.offset % segment->block_bytes == 0);
     ASSERT((header->entry_count > 0) == (header->kind == WRITE_ENTRIES));
 
-    memset(write, 0, header_bytes);
+    ASSERT(sums_ready <= (header->length_bytes - header_bytes) / SECTOR_BYTES);
+
     memset(write + header->length_bytes, 0, stride - header->length_bytes);
-    for (uint32_t i = 0; i < data_sectors; i++)
-        bytes_put_u32(write + sum_offset(i),
-                      data_sum(write + header_bytes + (size_t)i * SECTOR_BYTES));
+    write_sums_add(write, header_sectors, sums_ready, data_sectors);
 
     bytes_put_u32(write + WRITE_OFFSET_MAGIC, WRITE_MAGIC);
     write[WRITE_OFFSET_VERSION] = LOG_FORMAT_VERSION;

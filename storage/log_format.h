@@ -119,6 +119,15 @@ void write_header_write(uint8_t *write, const struct segment_header *segment,
                         const struct write_header *header);
 
 /*
+ * The same in two steps, for a long write: the checksums of data sectors [from, to) go into the
+ * table first, in any number of calls, from sector 0 on without gaps; their bytes must not change
+ * any more.  write_header_finish does the rest, with `sums_ready` of them there.
+ */
+void write_sums_add(uint8_t *write, uint32_t header_sectors, uint32_t from, uint32_t to);
+void write_header_finish(uint8_t *write, const struct segment_header *segment,
+                         const struct write_header *header, uint32_t sums_ready);
+
+/*
  * Judges the header (all its sectors) of the write at `write`, which is at `offset` of the
  * segment's file; available_bytes may be read.  It must be a write of this owner, generation,
  * segment and offset, and all of it must be available.

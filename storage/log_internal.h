@@ -78,6 +78,7 @@ struct log_write {
     uint32_t entry_count;
     uint16_t header_sectors;
     uint8_t state;            /* enum log_write_state */
+    uint32_t summed_sectors;  /* whose checksums are in its header already */
     struct entry_tail before; /* of its first entry */
     uint64_t last_index;
 };
@@ -212,6 +213,10 @@ struct log {
     uint64_t placed_offset;           /* ... and the offset behind it */
     bool active_unsynced;             /* DURABILITY_WRITE: written and not synced */
 
+    bool appending;               /* an entry, in slices: */
+    struct entry_sealing sealing; /* its chain */
+    bool sealed;                  /* that is complete; the sectors are being summed */
+
     /* The write in flight. */
     enum log_writing writing;
     struct iovec piece;
@@ -233,6 +238,7 @@ struct log {
     int32_t spare_file; /* -1: none */
     uint32_t spare_block_bytes;
     uint64_t spare_retry_ns;
+    bool is_short_of_space; /* from the first refusal by the file system until the spare is ready */
     char spare_name[FILE_NAME_BYTES];
     enum switch_state switching;
     struct segment_header next; /* the header being written */
@@ -298,6 +304,7 @@ void log_memory_drop_open(struct log_memory *memory);
 /* ---- log_segment.c ---- */
 void segment_spare_start(struct log *log);
 void segment_spare_completed(struct log *log, int32_t result);
+void segment_space_ran_out(struct log *log);
 void segment_switch_start(struct log *log, enum segment_origin origin,
                           const struct entry_tail *before);
 void segment_switch_pump(struct log *log);

@@ -156,6 +156,7 @@ static void write_cut(struct log_memory *memory, struct log_write *write, uint64
     memory->used_bytes -= write->memory_offset + write->length_bytes - end;
     write->length_bytes = (uint32_t)(end - write->memory_offset);
     write->entry_count -= (uint32_t)(write->last_index - index);
+    write->summed_sectors = 0; /* the last sector's bytes have changed */
     write->last_index = index;
 }
 

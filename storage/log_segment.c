@@ -23,8 +23,9 @@
  * written first, then the switch says after which entry the new generation begins.  A crash before
  * the header is durable leaves the log as if it had not been truncated; nothing was appended yet.
  *
- * Failure modes: no space (the log is LOG_FULL until there is some); any other failure is final,
- * except that a segment which cannot be removed is only reported.
+ * Failure modes: no space (the log goes on in the active segment; it is LOG_FULL from the first
+ * entry that finds no room there until there is a spare); any other failure is final, except that a
+ * segment which cannot be removed is only reported.
  */
 
 #include "base/assert.h"
@@ -72,7 +73,19 @@ void segment_spare_start(struct log *log) {
 static void spare_starve(struct log *log) {
     spare_move(log, SPARE_STARVED);
     log->spare_retry_ns = io_monotonic_ns(log->io) + LOG_SPACE_RETRY_NS;
-    if (log->state != LOG_READY)
+    if (log->is_short_of_space)
+        return;
+    log->is_short_of_space = true;
+    log_warn(
+        "log_short_of_space",
+        "segment=%s segment_bytes=%llu active_free_bytes=%llu consequence=\"writes are refused "
+        "once the active segment is full\"",
+        log->spare_name, (unsigned long long)log->options.segment_bytes,
+        (unsigned long long)(log->active.segment_bytes - log->active_offset));
+}
+
+void segment_space_ran_out(struct log *log) {
+    if (!log->is_short_of_space || log->state != LOG_READY)
         return;
     log->state = LOG_FULL;
     error_text_set(&log->error,
@@ -106,11 +119,14 @@ static void spare_created(struct log *log, int32_t file) {
 
 static void spare_ready(struct log *log) {
     spare_move(log, SPARE_READY);
+    if (!log->is_short_of_space)
+        return;
+    log->is_short_of_space = false;
+    log_info("log_has_room_again", "segment=%s", log->spare_name);
     if (log->state != LOG_FULL)
         return;
     log->state = LOG_READY;
     log->error.text[0] = '\0';
-    log_info("log_has_room_again", "segment=%s", log->spare_name);
 }
 
 void segment_spare_completed(struct log *log, int32_t result) {

@@ -115,6 +115,7 @@ static int directory_inspect(struct inspection *inspection) {
         inspect_vote(inspection);
         inspect_snapshots(inspection);
         inspect_log(inspection);
+        inspect_agreement(inspection);
         report_close(&inspection->report);
         io_port_destroy(inspection->port);
     }

@@ -139,6 +139,20 @@ void inspect_vote(struct inspection *inspection) {
     report_text(report, "state",
                 repair_slot < 0 ? "ok" : "one slot will be rewritten from the other at start");
     report_end(report);
+    inspection->has_vote = true;
+    inspection->vote_term = chosen.record.term;
+}
+
+void inspect_agreement(struct inspection *inspection) {
+    if (!inspection->has_vote || inspection->vote_term >= inspection->last_term)
+        return;
+    /* A term is stored before the first entry of that term is written. */
+    struct format_fault fault;
+    format_refuse(&fault, WEIR_ECORRUPT, 0,
+                  "its term is older than the log's last one: the file is an older copy");
+    report_damage(&inspection->report, FILE_NAME_VOTE, &fault,
+                  "the node could vote twice in a term, and does not start: put back all files of "
+                  "one moment, never single ones");
 }
 
 /* ---- snapshots ---------------------------------------------------------------------------- */
@@ -183,6 +197,7 @@ void inspect_snapshots(struct inspection *inspection) {
         } else {
             print_snapshot(&inspection->report, name, &meta, length_bytes);
             inspection->start = meta.tail;
+            inspection->last_term = meta.tail.term;
         }
         files_memory_free(image, memory_bytes);
     }

@@ -29,6 +29,10 @@ struct inspection {
     bool has_owner; /* the identity is valid */
     struct owner owner;
     struct entry_tail start; /* of the newest valid snapshot; the origin without one */
+
+    bool has_vote; /* term and vote are valid */
+    uint64_t vote_term;
+    uint64_t last_term; /* the highest of a valid snapshot or of the log's entries */
 };
 
 /*
@@ -50,5 +54,9 @@ void inspect_snapshots(struct inspection *inspection);
 
 /* All segments, their writes counted, their entries printed on request. */
 void inspect_log(struct inspection *inspection);
+
+/* Whether the files, each valid by itself, are of one moment: reports a vote file that is older
+ * than the log. */
+void inspect_agreement(struct inspection *inspection);
 
 #endif

@@ -145,6 +145,8 @@ static void segment_inspect(struct inspection *inspection, struct verify_segment
                               : "ok");
     if (result != 0)
         report_damage(report, name, &fault, entries_lost);
+    if (walk.tail.term > inspection->last_term)
+        inspection->last_term = walk.tail.term;
     files_memory_free(image, memory_bytes);
 }
 

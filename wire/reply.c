@@ -250,6 +250,30 @@ void reply_verbatim(struct reply_writer *writer, const char form[static 3], cons
         memcpy(payload + REPLY_VERBATIM_FORM_BYTES, data, length);
 }
 
+char *reply_verbatim_reserve(struct reply_writer *writer, size_t length_max) {
+    ASSERT(length_max <= REPLY_LENGTH_MAX - REPLY_VERBATIM_FORM_BYTES);
+    uint8_t *before = writer->position;
+    uint8_t *payload =
+        reply_take(writer, REPLY_VERBATIM, length_max + REPLY_VERBATIM_FORM_BYTES, 0);
+    if (payload == NULL)
+        return NULL;
+    writer->position = before; /* as in reply_bulk_reserve */
+    return (char *)payload + REPLY_VERBATIM_FORM_BYTES;
+}
+
+void reply_verbatim_commit(struct reply_writer *writer, const char form[static 3], size_t length) {
+    uint8_t *at = writer->position;
+    ASSERT(writer->overflow_bytes == 0);
+    ASSERT((size_t)(writer->end - at) >= REPLY_VERBATIM_EXTRA_BYTES);
+    ASSERT(bytes_get_u32(at + REPLY_AT_KIND) == REPLY_VERBATIM);
+    const size_t payload_bytes = length + REPLY_VERBATIM_FORM_BYTES;
+    ASSERT(payload_bytes <= bytes_get_u32(at + REPLY_AT_LENGTH));
+    reply_header(at, REPLY_VERBATIM, payload_bytes, 0);
+    memcpy(at + REPLY_HEADER_BYTES, form, 3);
+    at[REPLY_HEADER_BYTES + 3] = ':';
+    writer->position = at + REPLY_HEADER_BYTES + payload_bytes + REPLY_BULK_SLACK_BYTES;
+}
+
 void reply_big_number(struct reply_writer *writer, const char *digits, size_t length) {
     const size_t sign = length > 0 && digits[0] == '-' ? 1 : 0;
     ASSERT(length > sign);

@@ -84,6 +84,9 @@ enum {
     REPLY_DOUBLE_SLACK_BYTES = 16,
     REPLY_BULK_SLACK_BYTES = 2,
     REPLY_VERBATIM_FORM_BYTES = 4, /* "txt:" */
+    /* A verbatim's record is so much longer than its text. */
+    REPLY_VERBATIM_EXTRA_BYTES =
+        REPLY_HEADER_BYTES + REPLY_VERBATIM_FORM_BYTES + REPLY_BULK_SLACK_BYTES,
     /* reply_error_format cuts its text to this; Redis's own longest (an unknown command with the
      * beginning of its arguments) stays below 400. */
     REPLY_ERROR_FORMAT_BYTES_MAX = 512,
@@ -166,6 +169,11 @@ __attribute__((format(printf, 2, 3))) void reply_error_format(struct reply_write
 /* Text with a form of three characters ("txt", "mkd"). RESP 2: a bulk without the form. */
 void reply_verbatim(struct reply_writer *writer, const char form[static 3], const void *data,
                     size_t length);
+
+/* A text that the caller writes in place: where its `length_max` bytes go, or NULL if the record
+ * overflows. Nothing else may be written until the commit, with the length really used. */
+char *reply_verbatim_reserve(struct reply_writer *writer, size_t length_max);
+void reply_verbatim_commit(struct reply_writer *writer, const char form[static 3], size_t length);
 
 /* An integer of any size as decimal digits with an optional '-' (asserted). RESP 2: a bulk. */
 void reply_big_number(struct reply_writer *writer, const char *digits, size_t length);

@@ -200,9 +200,29 @@ static inline void encode_begin_piece(struct encode_cursor *cursor, uint8_t *at)
     cursor->write = at;
 }
 
-/* Encode the record at `read`; its encoding ends no later than the record does. */
+/* Move on with a large payload, at most `length` bytes; its CRLF behind it. Forward, in pieces, is
+ * safe: it moves towards the front. */
+static void encode_move(struct encode_cursor *cursor, struct reply_encode_place *place,
+                        size_t length) {
+    const uint32_t moved = length < place->move_bytes ? (uint32_t)length : place->move_bytes;
+    ASSERT(place->moving && cursor->write < place->move_from);
+    memmove(cursor->write, place->move_from, moved);
+    uint8_t *to = cursor->write + moved;
+    place->move_from += moved;
+    place->move_bytes -= moved;
+    if (place->move_bytes == 0) {
+        memcpy(to, "\r\n", ENCODE_CRLF_BYTES);
+        to += ENCODE_CRLF_BYTES;
+        place->moving = false;
+    }
+    encode_extend(cursor, to);
+}
+
+/* Encode the record at `read`; its encoding ends no later than the record does. A large payload
+ * that has to be moved is left to encode_move. */
 static void encode_record(struct encode_cursor *cursor, uint8_t *read,
-                          const struct reply_record *record, enum resp_version version) {
+                          const struct reply_record *record, enum resp_version version,
+                          struct reply_encode_place *place) {
     struct encode_form form;
     form.has_payload = false;
     form.payload_skip = 0;
@@ -210,8 +230,8 @@ static void encode_record(struct encode_cursor *cursor, uint8_t *read,
 
     const uint8_t *payload = read + REPLY_HEADER_BYTES + form.payload_skip;
     const uint32_t payload_bytes = record->length_bytes - form.payload_skip;
-    if (form.has_payload && payload_bytes >= REPLY_MOVE_BYTES_MAX &&
-        record->kind >= REPLY_BULK) { /* a bulk's kind: room for CRLF behind the payload */
+    const bool is_large = form.has_payload && payload_bytes >= REPLY_MOVE_BYTES_MAX;
+    if (is_large && record->kind >= REPLY_BULK) { /* room for CRLF behind the payload */
         uint8_t *in_front = read + REPLY_HEADER_BYTES + form.payload_skip - form.line_bytes;
         ASSERT(in_front >= cursor->write);
         if (in_front != cursor->write && encode_may_begin_piece(cursor->pieces))
@@ -222,6 +242,13 @@ static void encode_record(struct encode_cursor *cursor, uint8_t *read,
     ASSERT_HOT(!form.has_payload || to + form.line_bytes <= payload);
     memcpy(to, form.line, form.line_bytes);
     to += form.line_bytes;
+    if (is_large && to != payload) {
+        encode_extend(cursor, to);
+        place->moving = true;
+        place->move_from = payload;
+        place->move_bytes = payload_bytes;
+        return;
+    }
     if (form.has_payload) {
         if (to != payload && payload_bytes > 0)
             memmove(to, payload, payload_bytes);
@@ -233,33 +260,69 @@ static void encode_record(struct encode_cursor *cursor, uint8_t *read,
     encode_extend(cursor, to);
 }
 
-bool reply_encode_in_place(uint8_t *region, size_t length, enum resp_version version,
-                           struct reply_pieces *pieces) {
-    ASSERT_HOT(version == RESP_VERSION_2 || version == RESP_VERSION_3);
-    ASSERT_HOT(pieces->count <= pieces->capacity);
-    if (length == 0)
+/* Where the encoding of a stream begins: in the last piece if that ends where the stream begins,
+ * otherwise in a new one. False if the list is full. */
+static bool encode_begin(struct encode_cursor *cursor, uint8_t *region) {
+    struct reply_pieces *pieces = cursor->pieces;
+    if (pieces->count > 0 && region == pieces->source_end) {
+        const struct reply_piece *last = &pieces->piece[pieces->count - 1];
+        cursor->write = last->data + last->length;
+        ASSERT_HOT(cursor->write <= region);
         return true;
-
-    const bool adjacent = pieces->count > 0 && region == pieces->source_end;
-    if (!adjacent && pieces->count == pieces->capacity)
+    }
+    if (pieces->count == pieces->capacity)
         return false;
+    encode_begin_piece(cursor, region);
+    return true;
+}
+
+enum reply_encode_result reply_encode_slice(uint8_t *region, size_t length,
+                                            enum resp_version version, struct reply_pieces *pieces,
+                                            struct reply_encode_place *place,
+                                            size_t *budget_bytes) {
+    ASSERT_HOT(version == RESP_VERSION_2 || version == RESP_VERSION_3);
+    ASSERT_HOT(pieces->count <= pieces->capacity && place->offset <= length);
+    if (length == 0)
+        return REPLY_ENCODE_DONE;
     struct encode_cursor cursor = {.pieces = pieces, .write = NULL};
-    if (adjacent) {
+    if (place->offset > 0) {
         const struct reply_piece *last = &pieces->piece[pieces->count - 1];
         cursor.write = last->data + last->length;
-        ASSERT_HOT(cursor.write <= region);
-    } else {
-        encode_begin_piece(&cursor, region);
+    } else if (!encode_begin(&cursor, region)) {
+        return REPLY_ENCODE_FULL;
     }
 
-    size_t offset = 0;
-    while (offset < length) {
-        uint8_t *read = region + offset;
-        const struct reply_record record = reply_record_read(read, length - offset);
-        encode_record(&cursor, read, &record, version);
-        offset += record.record_bytes;
+    size_t budget = *budget_bytes;
+    while (budget > 0 && (place->offset < length || place->moving)) {
+        size_t cost;
+        if (place->moving) {
+            cost = budget < place->move_bytes ? budget : place->move_bytes;
+            encode_move(&cursor, place, cost);
+        } else {
+            uint8_t *read = region + place->offset;
+            const struct reply_record record = reply_record_read(read, length - place->offset);
+            encode_record(&cursor, read, &record, version, place);
+            place->offset += record.record_bytes;
+            const uint32_t payload_bytes = record.length_bytes;
+            cost = REPLY_ENCODE_RECORD_BYTES +
+                   (payload_bytes < REPLY_MOVE_BYTES_MAX ? payload_bytes : 0);
+        }
+        budget -= cost < budget ? cost : budget;
     }
-    ASSERT(offset == length);
+    *budget_bytes = budget;
+    if (place->offset < length || place->moving)
+        return REPLY_ENCODE_MORE;
+    ASSERT(place->offset == length);
     pieces->source_end = region + length;
-    return true;
+    return REPLY_ENCODE_DONE;
+}
+
+bool reply_encode_in_place(uint8_t *region, size_t length, enum resp_version version,
+                           struct reply_pieces *pieces) {
+    struct reply_encode_place place = {0};
+    size_t budget_bytes = SIZE_MAX;
+    const enum reply_encode_result result =
+        reply_encode_slice(region, length, version, pieces, &place, &budget_bytes);
+    ASSERT(result != REPLY_ENCODE_MORE); /* SIZE_MAX bytes of memory are not there to be moved */
+    return result == REPLY_ENCODE_DONE;
 }

@@ -59,6 +59,14 @@ struct reply_pieces {
 /* Begin an empty list over `capacity` slots of `table`. */
 void reply_pieces_begin(struct reply_pieces *pieces, struct reply_piece *table, uint32_t capacity);
 
+/* Where the encoding of one stream has got to, between two slices of it. Zeroed before the first. */
+struct reply_encode_place {
+    size_t offset;            /* of the next record */
+    const uint8_t *move_from; /* the rest of a large payload that is being moved */
+    uint32_t move_bytes;
+    bool moving;
+};
+
 /* Encode the stream [region, region + length) in place and append it to the list.
  *
  * length is a whole number of records, written by a reply_writer without overflow (asserted as far
@@ -71,5 +79,21 @@ void reply_pieces_begin(struct reply_pieces *pieces, struct reply_piece *table, 
  * Source: RESP 3 specification (antirez/RESP3); the RESP 2 forms as Redis 7.0 maps them. */
 bool reply_encode_in_place(uint8_t *region, size_t length, enum resp_version version,
                            struct reply_pieces *pieces);
+
+/* What a record costs of a budget, on top of the payload bytes moved: as long as moving so many. */
+enum { REPLY_ENCODE_RECORD_BYTES = 64 };
+
+enum reply_encode_result {
+    REPLY_ENCODE_DONE, /* the stream is complete */
+    REPLY_ENCODE_MORE, /* the budget is spent: call again, with the same place */
+    REPLY_ENCODE_FULL, /* as false above; only at the stream's beginning */
+};
+
+/* The same in slices: encodes on from *place (zeroed before the first slice), and lowers
+ * *budget_bytes, of which at least 1 is left, by what that costs, to 0 at the least. A slice may
+ * exceed the budget by REPLY_MOVE_BYTES_MAX. The list is left alone between the slices. */
+enum reply_encode_result reply_encode_slice(uint8_t *region, size_t length,
+                                            enum resp_version version, struct reply_pieces *pieces,
+                                            struct reply_encode_place *place, size_t *budget_bytes);
 
 #endif

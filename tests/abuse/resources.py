@@ -74,6 +74,37 @@ class Resources(unittest.TestCase):
                 if map_name != MAPS[-1]:
                     self.tearDown()
 
+    def test_those_who_leave_large_replies_unread_do_not_take_them_from_the_others(self):
+        """One alone may hold half of the 256 MiB for replies; many, who fill it, lose the largest."""
+        for map_name in MAPS:
+            with self.subTest(map_name):
+                self.begin("--map", map_name)
+                value = b"x" * (8 * MEBIBYTE)
+                self.polite.call("SET", "large", value)
+                alone = self.client(receive_buffer=4096)
+                alone.send(request("GET", "large") * 8)
+                until(lambda: int(self.info("reply_memory")) > 8 * len(value),
+                      "who is alone gets no memory")
+                self.assertEqual(self.polite.call("GET", "large"), value)
+                many = [self.client(receive_buffer=4096) for _ in range(60)]
+                for client in many:
+                    client.send(request("GET", "large") * 2)
+                self.assertEqual(self.info("slow_readers_closed_for_others"), "0")
+
+                def answered():
+                    self.polite.send(request("GET", "large"))
+                    reply = self.polite.reply()
+                    self.assertTrue(reply == value or str(reply).startswith("TRYAGAIN"), reply)
+                    return reply == value
+                for _ in range(20):
+                    until(answered, "a client who reads gets no large reply any more")
+                self.assertGreater(int(self.info("slow_readers_closed_for_others")), 0)
+                self.assertIn("others find no memory for their replies", self.node.log())
+                for client in [alone, *many]:
+                    client.reset()
+                if map_name != MAPS[-1]:
+                    self.tearDown()
+
     def test_a_thousand_connections_that_dribble_keep_nobody_waiting(self):
         self.begin()
         before_kb = self.node.status_kb("VmRSS")

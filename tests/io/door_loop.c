@@ -57,6 +57,56 @@ static void wake_ends_the_next_park(void **state) {
     }
 }
 
+/* Takes what there is, arms again what has ended, and counts the pieces. */
+static uint32_t take_received(struct door_fixture *fixture) {
+    struct io_completion completion;
+    uint32_t count = 0;
+    while (io_take(fixture->port, &completion, 1) == 1) {
+        assert_int_equal(completion.kind, IO_RECEIVE);
+        if (completion.flags & IO_HAS_BUFFER) {
+            io_buffer_return(fixture->io, completion.buffer);
+            count++;
+        }
+        if (!(completion.flags & IO_MORE))
+            io_receive_start(fixture->port, (int32_t)completion.user, completion.user);
+    }
+    return count;
+}
+
+/* Rounds in which all clients send, so that the park learns to wait for as many, and then rounds in
+ * which one does, for whom it must not wait for ever. */
+static void gathering_ends_though_fewer_come_than_before(void **state) {
+    struct door_fixture *fixture = *state;
+    enum { CLIENTS = 4, ROUNDS = 8 };
+    struct door_client *clients[CLIENTS];
+    int32_t sockets[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+        sockets[i] = door_connect(fixture, &clients[i]);
+        io_receive_start(fixture->port, sockets[i], (uint64_t)sockets[i]);
+    }
+    for (int round = 0; round < 2 * ROUNDS; round++) {
+        uint32_t senders = round < ROUNDS ? CLIENTS : 1;
+        for (uint32_t i = 0; i < senders; i++)
+            door_client_send_all(fixture, clients[i], "x", 1);
+        uint32_t received = take_received(fixture);
+        while (received < senders) {
+            io_park_gathering(fixture->io, 2 * MS_NS);
+            received += take_received(fixture);
+        }
+        assert_int_equal(received, senders);
+    }
+    io_wake(fixture->io);
+    io_park_gathering(fixture->io, 2 * MS_NS);
+    for (int i = 0; i < CLIENTS; i++) {
+        io_receive_stop(fixture->port, sockets[i], (uint64_t)sockets[i]);
+        struct io_completion last = door_next(fixture);
+        assert_int_equal(last.user, (uint64_t)sockets[i]);
+        assert_false(last.flags & (IO_MORE | IO_HAS_BUFFER));
+        io_close(fixture->io, sockets[i]);
+        fixture->kind->client_close(clients[i]);
+    }
+}
+
 static void poll_of_an_idle_door_delivers_nothing(void **state) {
     struct door_fixture *fixture = *state;
     for (int i = 0; i < 1000; i++)
@@ -112,6 +162,7 @@ const struct CMUnitTest door_loop_tests[] = {
     cmocka_unit_test(replaced_and_stopped_timers_are_canceled_once),
     cmocka_unit_test(park_ends_at_its_timeout),
     cmocka_unit_test(wake_ends_the_next_park),
+    cmocka_unit_test(gathering_ends_though_fewer_come_than_before),
     cmocka_unit_test(poll_of_an_idle_door_delivers_nothing),
     cmocka_unit_test(clocks_run),
     cmocka_unit_test(entropy_differs_each_time),

@@ -42,7 +42,8 @@ static bool filter_call(uint32_t number, uint32_t action) {
 }
 
 struct refusal {
-    int number; /* the errno of io_uring_setup */
+    uint32_t call;
+    int number; /* the errno of the call */
     int status; /* what io_create must return */
     const char *advice;
 };
@@ -50,7 +51,7 @@ struct refusal {
 /* In a child: prints what io_create says, and ends with 0 if its code is the expected one. */
 static void create_refused(void *context) {
     const struct refusal *refusal = context;
-    if (!filter_call(__NR_io_uring_setup, SECCOMP_RET_ERRNO | (uint32_t)refusal->number))
+    if (!filter_call(refusal->call, SECCOMP_RET_ERRNO | (uint32_t)refusal->number))
         _exit(2);
     struct io_options options = {
         .submissions_max = 64, .completions_max = 64, .features_allowed = IO_FEATURES_ALL};
@@ -64,12 +65,16 @@ static void create_refused(void *context) {
 static void a_refused_ring_is_a_sentence_that_says_what_to_do(void **state) {
     (void)state;
     static const struct refusal REFUSALS[] = {
-        {ENOSYS, WEIR_EUNSUPPORTED, "Linux 6.1"},
-        {EINVAL, WEIR_EUNSUPPORTED, "Linux 6.1"},
-        {EPERM, WEIR_EUNSUPPORTED, "io_uring"},
-        {ENOMEM, WEIR_ENOMEM, "memory"},
-        {EMFILE, WEIR_ELIMIT, "ulimit -n"},
-        {ENXIO, WEIR_EUNSUPPORTED, "io_uring_setup failed"},
+        {__NR_io_uring_setup, ENOSYS, WEIR_EUNSUPPORTED, "Linux 6.1"},
+        {__NR_io_uring_setup, EINVAL, WEIR_EUNSUPPORTED, "Linux 6.1"},
+        {__NR_io_uring_setup, EPERM, WEIR_EUNSUPPORTED, "io_uring"},
+        {__NR_io_uring_setup, ENOMEM, WEIR_ENOMEM, "memory"},
+        {__NR_io_uring_setup, EMFILE, WEIR_ELIMIT, "ulimit -n"},
+        {__NR_io_uring_setup, ENXIO, WEIR_EUNSUPPORTED, "io_uring_setup failed"},
+        {__NR_io_uring_enter, EPERM, WEIR_EUNSUPPORTED, "io_uring_enter"},
+        {__NR_io_uring_enter, ENOSYS, WEIR_EUNSUPPORTED, "io_uring_enter"},
+        {__NR_io_uring_register, EPERM, WEIR_EUNSUPPORTED, "io_uring_register"},
+        {__NR_io_uring_register, ENOSYS, WEIR_EUNSUPPORTED, "io_uring_register"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(REFUSALS); i++) {
         struct death death;

@@ -9,6 +9,9 @@
  *     shared    the same keys for all                     the model fed in log order, real time
  *     log       machine log, one list for all             likewise
  *
+ * Where the judge does not need the whole log (solo, disjoint) the node takes one snapshot after
+ * the other while it is driven, and must start from the last one.
+ *
  * usage: test_property WEIR [--rounds N] [--seed N] [--seconds N] [--minimum N] [--map MAP]
  *                           [--keep]
  *
@@ -70,6 +73,8 @@ static const struct pass {
 
 enum { STOP_LIMIT_S = 120, REPLY_LIMIT_S = 60, ROUNDS_OF_SOLO = 3 };
 
+#define SNAPSHOT_LOG_BYTES "32kb"
+
 struct test {
     const char *program;
     const char *map; /* only this one, or NULL */
@@ -80,6 +85,7 @@ struct test {
     bool keep;
     uint64_t executed[CARDS_MAX][ARRAY_COUNT(maps)];
     uint64_t operations;
+    uint64_t snapshots;
     struct drive_figures figures;
     bool doctored[ARRAY_COUNT(passes)];
 };
@@ -90,10 +96,16 @@ static double now_s(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* The judges of these take the order of writes from the log, of which a snapshot removes the
+ * beginning. */
+static bool is_judged_by_log(const struct pass *pass) {
+    return pass->kind == DECK_SHARED || pass->kind == DECK_LOG;
+}
+
 static bool judge(struct test *test, const struct pass *pass, const struct history *history,
                   const struct node_process *node, struct kv_model_text *error) {
     const enum twin_machine machine = pass->kind == DECK_LOG ? TWIN_LOG : TWIN_KV;
-    const bool in_log_order = pass->kind == DECK_SHARED || pass->kind == DECK_LOG;
+    const bool in_log_order = is_judged_by_log(pass);
     const size_t pass_index = (size_t)(pass - passes);
     struct logged logged = {0};
     struct random random;
@@ -124,13 +136,31 @@ static bool on_floor(void) {
     return features != NULL && strcmp(features, "none") == 0;
 }
 
-static bool write_floor_config(const struct node_process *node, char *path, size_t path_bytes) {
-    snprintf(path, path_bytes, "%s/floor.conf", node->directory);
+static bool write_config(const struct node_process *node, const struct pass *pass, char *path,
+                         size_t path_bytes) {
+    snprintf(path, path_bytes, "%s/node.conf", node->directory);
     FILE *file = fopen(path, "w");
     if (file == NULL)
         return false;
-    const bool written = fputs("io-features floor\n", file) >= 0;
-    return fclose(file) == 0 && written;
+    const int written = fprintf(file, "snapshot-log-bytes %s\n%s",
+                                is_judged_by_log(pass) ? "0" : SNAPSHOT_LOG_BYTES,
+                                on_floor() ? "io-features floor\n" : "");
+    return fclose(file) == 0 && written > 0;
+}
+
+/* After the node has stopped: it took snapshots, none failed, and it starts from the last one. */
+static bool check_snapshots(struct test *test, struct node_process *node,
+                            const struct node_process_options *options) {
+    uint64_t complete = 0;
+    for (const char *at = node->log; (at = strstr(at, "event=snapshot_complete")) != NULL; at++)
+        complete++;
+    test->snapshots += complete;
+    if (complete == 0 || strstr(node->log, "event=snapshot_failed") != NULL) {
+        printf("%" PRIu64 " snapshots were completed, or one failed\n", complete);
+        node_process_show_log(node, stdout);
+        return false;
+    }
+    return node_process_start(node, options) && node_process_stop(node, STOP_LIMIT_S);
 }
 
 static bool run(struct test *test, const struct pass *pass, size_t map) {
@@ -139,13 +169,13 @@ static bool run(struct test *test, const struct pass *pass, size_t map) {
     struct history history = {0};
     struct kv_model_text error = {0};
     char config[NODE_PROCESS_PATH_BYTES + 16];
-    const char *const floor_arguments[] = {"--config", config, NULL};
+    const char *const arguments[] = {"--config", config, NULL};
     const struct node_process_options options = {.program = test->program,
                                                  .map = maps[map],
                                                  .durability = pass->durability[map],
                                                  .machine = pass->machine,
-                                                 .arguments = on_floor() ? floor_arguments : NULL};
-    if (!node_process_create(&node, NULL) || !write_floor_config(&node, config, sizeof(config)))
+                                                 .arguments = arguments};
+    if (!node_process_create(&node, NULL) || !write_config(&node, pass, config, sizeof(config)))
         return false;
     bool right = node_process_start(&node, &options);
     const bool started = right;
@@ -164,6 +194,8 @@ static bool run(struct test *test, const struct pass *pass, size_t map) {
         right = node_process_stop(&node, STOP_LIMIT_S) && right;
         stopped_s = now_s();
         right = right && judge(test, pass, &history, &node, &error);
+        if (right && !is_judged_by_log(pass))
+            right = check_snapshots(test, &node, &options);
     }
     printf("%-5s %-8s durability %-5s seed %" PRIu64 ": %6zu operations, %.2f s, judged in %.2f s"
            "  %s\n",
@@ -214,9 +246,11 @@ static bool report(const struct test *test) {
     for (size_t i = 0; i < ARRAY_COUNT(exceptions); i++)
         printf("  %-28s %s: %s\n", exceptions[i].what, exceptions[i].reason, exceptions[i].judged);
     printf("\n%" PRIu64 " operations, %" PRIu64 " bytes in %" PRIu64 " sends (%" PRIu64
-           " of at most 8 bytes), %" PRIu64 " replies in RESP 3, deepest pipeline %" PRIu64 "\n",
+           " of at most 8 bytes), %" PRIu64 " replies in RESP 3, deepest pipeline %" PRIu64
+           ", %" PRIu64 " snapshots meanwhile\n",
            test->operations, test->figures.bytes_sent, test->figures.sends,
-           test->figures.sends_tiny, test->figures.replies_resp3, test->figures.depth_max);
+           test->figures.sends_tiny, test->figures.replies_resp3, test->figures.depth_max,
+           test->snapshots);
     if (!right)
         printf("cards above were executed less often than %" PRIu64 " times\n", test->minimum);
     return right;

@@ -2,6 +2,7 @@
 
 #include "tests/sim/node_load.h"
 #include "tests/sim/node_load_commands.h"
+#include "tests/sim/node_load_common.h"
 
 #include "base/assert.h"
 #include "base/checksum.h"
@@ -51,6 +52,7 @@ static void model_answer(struct load_client *client, const struct load_command *
 static void client_lose(struct load_client *client) {
     client->socket = NULL;
     client->received.length = 0;
+    load_common_forget(client);
     if (client->answering) { /* a part of its answer has come: it has taken effect */
         client->answering = false;
         command_drop_first(client);
@@ -144,6 +146,15 @@ static bool take_answer(struct load *load, uint32_t number) {
             return true;
     }
     const struct load_command *command = client->commands[client->first];
+    if (command->sort != LOAD_OWN) {
+        size_t answer_bytes = load_common_judge(load, number);
+        if (answer_bytes == 0)
+            return false;
+        text_drop(received, answer_bytes);
+        command_drop_first(client);
+        load->answered++;
+        return true;
+    }
     if (!client->answering) {
         model_answer(client, command, &client->expected);
         client->answering = true;
@@ -431,9 +442,12 @@ void load_init(struct load *load, struct world *world, uint32_t host, uint64_t s
     random_seed(&load->random, seed);
     for (uint32_t i = 0; i < LOAD_CLIENTS_MAX; i++)
         load->clients[i].model = kv_model_new(SIM_NODE_BULK_BYTES_MAX);
+    load->counts_answered = calloc(LOAD_COUNTS_MAX + 1, sizeof(*load->counts_answered));
+    ASSERT(load->counts_answered != NULL);
 }
 
 void load_free(struct load *load) {
+    free(load->counts_answered);
     for (uint32_t i = 0; i < LOAD_CLIENTS_MAX; i++) {
         struct load_client *client = &load->clients[i];
         while (client->count > 0)

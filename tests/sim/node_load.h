@@ -14,6 +14,9 @@
  * of commands, from those answered to those sent, after which the model has just these values.
  * None: a write that was answered is lost, or one was applied half, twice or out of order.
  *
+ * Beside these there are, if asked for (common_share), a counter that all clients count up, and
+ * keys that expire; node_load_common.h says how their answers are judged without a model.
+ *
  * The same question after a power cut is the test of durability.  A final failure of the node shows
  * in replies too: what -UNKNOWN answers is open, and -MISCONF and -CLUSTERDOWN say that nothing was
  * done; the latter count as wrong unless load->refusals_expected.
@@ -27,6 +30,17 @@ enum {
     LOAD_CLIENTS_MAX = 8,
     LOAD_KEYS = 8,      /* of each client, the first two of them counters */
     LOAD_PIPELINE = 48, /* commands sent and not answered, at most */
+    LOAD_LEASES = 2,    /* keys of each client that expire */
+    LOAD_COUNTS_MAX = 1 << 16,
+};
+
+/* What a command is about, and so who judges its answer. */
+enum load_sort {
+    LOAD_OWN, /* the client's own keys: the model */
+    LOAD_COUNT,
+    LOAD_COUNT_READ,
+    LOAD_LEASE_SET,
+    LOAD_LEASE_READ,
 };
 
 /* One command of a client that is not settled. */
@@ -35,6 +49,18 @@ struct load_command {
     struct kv_model_word *words;
     size_t word_count;
     uint64_t end; /* of the client's stream on this connection, behind this command */
+    enum load_sort sort;
+    uint64_t made_ns;
+    uint64_t count_floor; /* the highest count that had been answered when it was made */
+    uint32_t lease;       /* which one it is about */
+};
+
+/* A key that expires: what the client was last told that it had set. */
+struct load_lease {
+    bool is_known; /* false: nothing is to be expected of it */
+    uint64_t value;
+    uint64_t first_end_ns; /* it may be gone from here on */
+    uint64_t last_end_ns;  /* and must be gone at this time, but for the node's own delay */
 };
 
 struct load_client {
@@ -50,6 +76,7 @@ struct load_client {
     bool answering;                /* a part of that has come, and the model has executed it */
     uint64_t serial;               /* of values, so that no two are alike */
     bool doubtful; /* -UNKNOWN was answered, or the connection cut: the rest is open */
+    struct load_lease leases[LOAD_LEASES];
 };
 
 /* How much of what. */
@@ -58,6 +85,8 @@ struct load_options {
     uint32_t value_bytes_max; /* of the large values; most are far smaller */
     uint32_t large_share;     /* of all values, in 100 */
     uint32_t cut_chance;      /* of a connection being cut at a turn, in 100000 */
+    uint32_t common_share; /* of all commands, in 100: the common counter, and keys that expire */
+    uint64_t expiry_delay_ns; /* a key must be gone so long after its time; 0: not judged */
 };
 
 struct load {
@@ -68,7 +97,11 @@ struct load {
     struct random random;
     struct load_client clients[LOAD_CLIENTS_MAX];
     bool refusals_expected;
-    uint64_t byte_hash; /* of everything received, in the order received */
+    /* The common counter. */
+    uint64_t counts_made;     /* so often it may have been counted up */
+    uint64_t count_high;      /* the highest answer */
+    uint8_t *counts_answered; /* [LOAD_COUNTS_MAX + 1] */
+    uint64_t byte_hash;       /* of everything received, in the order received */
     /* What happened, so that a test can say that it was not vacuous. */
     uint64_t answered;
     uint64_t refused;
@@ -76,6 +109,8 @@ struct load {
     uint64_t cuts;
     uint64_t open_applied; /* settled commands that had no answer and took effect */
     uint64_t open_lost;    /* and that did not */
+    uint64_t leases_alive; /* reads of a key that expires that found it, */
+    uint64_t leases_gone;  /* and that found it expired */
     /* Nothing more is judged: the rest only has to come to its end. */
     bool is_blind;
     /* A finding that stops everything; empty: none. */

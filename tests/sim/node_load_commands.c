@@ -122,6 +122,49 @@ static void make_command(struct load *load, uint32_t client, struct maker *maker
         make_keys(load, client, maker, "NOSUCH", 2);
 }
 
+/* The common counter, or a key that expires. */
+static void make_common(struct load *load, uint32_t number, struct maker *maker,
+                        enum load_sort sort, uint32_t lease) {
+    struct load_client *client = &load->clients[number];
+    static const char *const lives_ms[] = {"1", "5", "30", "200", "2000"};
+    char name[48];
+    (void)snprintf(name, sizeof(name), "client:%u:lease:%u", number, lease);
+    switch (sort) {
+    case LOAD_COUNT:
+        add_word(maker, "INCR");
+        add_word(maker, "common:counter");
+        break;
+    case LOAD_COUNT_READ:
+        add_word(maker, "GET");
+        add_word(maker, "common:counter");
+        break;
+    case LOAD_LEASE_SET:
+        add_word(maker, "SET");
+        add_word(maker, name);
+        (void)snprintf(name, sizeof(name), "%llu", (unsigned long long)client->serial++);
+        add_word(maker, name);
+        add_word(maker, "PX");
+        add_word(maker, lives_ms[random_below(&load->random, 5)]);
+        break;
+    case LOAD_LEASE_READ:
+        add_word(maker, "GET");
+        add_word(maker, name);
+        break;
+    case LOAD_OWN: UNREACHABLE("make_command makes these");
+    }
+}
+
+static enum load_sort random_sort(struct load *load) {
+    static const enum load_sort sorts[] = {LOAD_COUNT, LOAD_COUNT_READ, LOAD_LEASE_SET,
+                                           LOAD_LEASE_READ, LOAD_LEASE_READ};
+    /* Without a share nothing is drawn: seeds that once found something go on finding it. */
+    if (load->options.common_share == 0 ||
+        random_below(&load->random, 100) >= load->options.common_share)
+        return LOAD_OWN;
+    enum load_sort sort = sorts[random_below(&load->random, 5)];
+    return sort == LOAD_COUNT && load->counts_made == LOAD_COUNTS_MAX ? LOAD_COUNT_READ : sort;
+}
+
 static struct load_command *command_new(struct maker *maker) {
     struct load_command *command = calloc(1, sizeof(*command));
     ASSERT(command != NULL);
@@ -173,8 +216,20 @@ static void format_array(struct load_command *command) {
 
 struct load_command *load_command_random(struct load *load, uint32_t client) {
     struct maker maker = {.count = 0};
-    make_command(load, client, &maker);
+    enum load_sort sort = random_sort(load);
+    uint32_t lease = 0;
+    if (sort == LOAD_OWN) {
+        make_command(load, client, &maker);
+    } else {
+        lease = (uint32_t)random_below(&load->random, LOAD_LEASES);
+        make_common(load, client, &maker, sort, lease);
+    }
     struct load_command *command = command_new(&maker);
+    command->sort = sort;
+    command->made_ns = world_now_ns(load->world);
+    command->count_floor = load->count_high;
+    command->lease = lease;
+    load->counts_made += sort == LOAD_COUNT ? 1 : 0;
     if (could_be_a_line(command) && random_chance(&load->random, 1, 10))
         format_line(command);
     else

@@ -52,6 +52,7 @@ static void begin(struct node_world *test, uint64_t seed, const char *map,
     test->load.options.value_bytes_max = 40000;
     test->load.options.large_share = shape->large_share;
     test->load.options.cut_chance = 0;
+    test->load.options.common_share = seed % 2 == 0 ? 15 : 0;
     test->options.map = map;
     test->options.snapshot_log_bytes = shape->snapshot_log_bytes;
     node_world_start(test);

@@ -195,6 +195,24 @@ static void damage_is_named_with_file_offset_and_consequence(void **state) {
     assert_int_equal(inspect("inspect --data data"), 1);
 }
 
+static void a_vote_file_of_an_older_copy_is_named(void **state) {
+    (void)state;
+    struct fixture fixture;
+    assert_int_equal(init("init --data data --cluster blue --id 1 --members 1=a:1"), 0);
+    struct io *io = world_io(world, 0);
+    fixture_open(&fixture, io, "data", false);
+    assert_int_equal(fixture_log_open(&fixture, NULL), 0);
+    fixture.term = 2; /* the vote file knows of term 1 */
+    fixture_append_surely(&fixture, 100);
+    fixture_settle(&fixture);
+    fixture_log_stop(&fixture);
+    fixture_close(&fixture);
+    io_destroy(io);
+    assert_int_equal(inspect("inspect --data data"), 1);
+    assert_says("damage    file=vote offset=0 reason=\"its term is older than the log's last one");
+    assert_says("never single ones");
+}
+
 static void a_running_node_is_not_inspected(void **state) {
     (void)state;
     assert_int_equal(init("init --data data --cluster blue --id 1 --members 1=a:1"), 0);
@@ -219,6 +237,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(everything_is_shown, world_make, world_end),
         cmocka_unit_test_setup_teardown(damage_is_named_with_file_offset_and_consequence,
                                         world_make, world_end),
+        cmocka_unit_test_setup_teardown(a_vote_file_of_an_older_copy_is_named, world_make,
+                                        world_end),
         cmocka_unit_test_setup_teardown(a_running_node_is_not_inspected, world_make, world_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,43 +3,12 @@
  * snapshots beyond its end.  (Failing disks: test_log_disk.c; power cuts: test_log_power.c.)
  */
 
-#include "tests/storage/fixture.h"
+#include "tests/storage/rig.h"
 
 #include "base/bytes.h"
-#include "sim/world.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static const char path[] = "data";
-static struct world *world;
-static struct fixture fixture;
-
-static int begin(void **state) {
-    (void)state;
-    const struct world_options options = world_options_calm();
-    world = world_create(1, &options);
-    fixture_open(&fixture, world_io(world, world_node_add(world)), path, true);
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    world_destroy(world);
-    fixture_open_count = 0;
-    return 0;
-}
-
-static void open_log(void) {
-    if (fixture_log_open(&fixture, NULL) != 0)
-        fail_msg("%s", fixture.error.text);
-    /* The next segment is ready before the test begins. */
-    do {
-        log_maintain(fixture.log, io_monotonic_ns(fixture.io));
-        while (io_outstanding(fixture.port) > 0)
-            fixture_complete_one(&fixture);
-    } while (log_deadline_ns(fixture.log) <= io_monotonic_ns(fixture.io));
-}
 
 static struct log_counters counters_now(void) {
     struct log_counters counters;
@@ -47,43 +16,38 @@ static struct log_counters counters_now(void) {
     return counters;
 }
 
-static void append(uint32_t count, uint32_t bytes) {
-    for (uint32_t i = 0; i < count; i++)
-        assert_true(fixture_append(&fixture, bytes));
-}
-
 /* ---- appending and group commit ----------------------------------------------------------- */
 
 static void a_forgotten_reservation_leaves_nothing(void **state) {
     (void)state;
-    open_log();
+    rig_open_log();
     assert_non_null(log_reserve(fixture.log, 100, false));
     assert_non_null(log_reserve(fixture.log, 200 * 1024, false));
     log_flush(fixture.log);
     assert_true(io_outstanding(fixture.port) == 0);
-    append(1, 100);
+    rig_append(1, 100);
     assert_non_null(log_reserve(fixture.log, 5000, false));
     fixture_settle(&fixture);
     assert_true(log_durable_index(fixture.log) == 2);
     assert_true(counters_now().entries == 1);
     fixture_log_stop(&fixture);
-    open_log();
+    rig_open_log();
     assert_true(log_last_index(fixture.log) == 2);
     fixture_log_stop(&fixture);
 }
 
 static void entries_gather_while_a_write_is_in_flight(void **state) {
     (void)state;
-    open_log();
-    append(1, 100);
+    rig_open_log();
+    rig_append(1, 100);
     log_flush(fixture.log);
-    append(50, 100);
+    rig_append(50, 100);
     log_flush(fixture.log); /* does nothing: one is in flight */
     assert_true(io_outstanding(fixture.port) == 1);
     assert_true(log_durable_index(fixture.log) == 1);
     fixture_complete_one(&fixture);
     assert_true(log_durable_index(fixture.log) == 2);
-    append(10, 100);
+    rig_append(10, 100);
     log_flush(fixture.log);
     fixture_complete_one(&fixture);
     assert_true(log_durable_index(fixture.log) == 62); /* 60 in one write */
@@ -93,18 +57,18 @@ static void entries_gather_while_a_write_is_in_flight(void **state) {
 
 static void an_entry_that_does_not_fit_closes_the_write(void **state) {
     (void)state;
-    open_log();
-    append(3, 100);
-    append(1, 200 * 1024); /* larger than a write may become: a write of its own */
-    append(3, 100);
+    rig_open_log();
+    rig_append(3, 100);
+    rig_append(1, 200 * 1024); /* larger than a write may become: a write of its own */
+    rig_append(3, 100);
     fixture_settle(&fixture);
     assert_true(counters_now().writes == 3);
     for (uint32_t i = 0; i < 40; i++) /* more than write_bytes_max together */
-        append(1, 4000);
+        rig_append(1, 4000);
     fixture_settle(&fixture);
     assert_true(counters_now().writes >= 6);
     fixture_log_stop(&fixture);
-    open_log();
+    rig_open_log();
     assert_true(log_last_index(fixture.log) == 48);
     fixture_log_stop(&fixture);
 }
@@ -112,7 +76,7 @@ static void an_entry_that_does_not_fit_closes_the_write(void **state) {
 static void an_entry_of_another_node_is_checked_and_copied(void **state) {
     (void)state;
     static _Alignas(8) uint8_t entry[ENTRY_HEADER_BYTES + 8];
-    open_log();
+    rig_open_log();
     struct entry_tail tail = *log_tail(fixture.log);
     const struct entry_header header = {
         .length_bytes = ENTRY_HEADER_BYTES, .kind = ENTRY_NOOP, .term = 4, .log_time_ms = 5};
@@ -136,7 +100,7 @@ static void an_entry_of_another_node_is_checked_and_copied(void **state) {
 
 static void memory_is_used_again_only_when_released(void **state) {
     (void)state;
-    open_log();
+    rig_open_log();
     uint64_t count = 0;
     while (fixture_append(&fixture, 20000)) {
         fixture_settle(&fixture);
@@ -148,7 +112,7 @@ static void memory_is_used_again_only_when_released(void **state) {
     log_release(fixture.log, 5);
     assert_null(log_entry(fixture.log, 5));
     assert_non_null(log_entry(fixture.log, 6));
-    append(1, 20000);
+    rig_append(1, 20000);
     for (uint64_t index = 6; index <= log_last_index(fixture.log); index++)
         assert_true(fixture_entry_is_right(log_entry(fixture.log, index), index));
     const uint64_t used = log_memory_used_bytes(fixture.log);
@@ -160,8 +124,8 @@ static void memory_is_used_again_only_when_released(void **state) {
 
 static void what_is_not_durable_stays_in_memory_though_released(void **state) {
     (void)state;
-    open_log();
-    append(3, 100);
+    rig_open_log();
+    rig_append(3, 100);
     log_release(fixture.log, 4);
     for (uint64_t index = 2; index <= 4; index++)
         assert_true(fixture_entry_is_right(log_entry(fixture.log, index), index));
@@ -173,7 +137,7 @@ static void what_is_not_durable_stays_in_memory_though_released(void **state) {
 /* A log that keeps up touches a small part of its memory. */
 static void memory_stays_hot(void **state) {
     (void)state;
-    open_log();
+    rig_open_log();
     const uint8_t *lowest = NULL;
     const uint8_t *highest = NULL;
     for (int i = 0; i < 2000; i++) {
@@ -202,7 +166,7 @@ static void without_durability_nothing_reaches_the_disk(void **state) {
     assert_int_equal(fixture_log_open(&fixture, NULL), 0);
     const uint64_t steps = world_disk_steps(world, 0);
     for (int i = 0; i < 5000; i++) {
-        append(1, 1000);
+        rig_append(1, 1000);
         log_flush(fixture.log);
         log_maintain(fixture.log, io_monotonic_ns(fixture.io));
         assert_true(log_durable_index(fixture.log) == log_last_index(fixture.log));
@@ -210,10 +174,10 @@ static void without_durability_nothing_reaches_the_disk(void **state) {
     }
     assert_true(io_outstanding(fixture.port) == 0);
     assert_true(world_disk_steps(world, 0) == steps);
-    append(5, 10);
+    rig_append(5, 10);
     log_truncate(fixture.log, log_last_index(fixture.log) - 3);
     assert_false(log_truncating(fixture.log));
-    append(5, 10);
+    rig_append(5, 10);
     fixture_log_stop(&fixture);
     assert_int_equal(fixture_log_open(&fixture, NULL), 0);
     assert_true(log_last_index(fixture.log) == 1);
@@ -223,14 +187,14 @@ static void without_durability_nothing_reaches_the_disk(void **state) {
 static void written_is_not_synced_until_the_stop(void **state) {
     (void)state;
     fixture.options.durability = DURABILITY_WRITE;
-    open_log();
-    append(100, 100);
+    rig_open_log();
+    rig_append(100, 100);
     fixture_settle(&fixture);
     assert_true(counters_now().syncs == 0 && log_durable_index(fixture.log) == 101);
     fixture_log_stop(&fixture); /* this syncs */
     world_crash(world, 0, WORLD_KEEP_NOTHING);
-    fixture_open(&fixture, world_io(world, 0), path, false);
-    open_log();
+    fixture_open(&fixture, world_io(world, 0), rig_path, false);
+    rig_open_log();
     assert_true(log_last_index(fixture.log) == 101);
     fixture_log_stop(&fixture);
 }
@@ -239,9 +203,9 @@ static void written_is_not_synced_until_the_stop(void **state) {
 
 static void an_idle_log_records_its_end(void **state) {
     (void)state;
-    open_log(); /* what was found there has been recorded as well */
+    rig_open_log(); /* what was found there has been recorded as well */
     assert_true(log_deadline_ns(fixture.log) == UINT64_MAX);
-    append(3, 100);
+    rig_append(3, 100);
     fixture_settle(&fixture);
     const uint64_t deadline_ns = log_deadline_ns(fixture.log);
     assert_true(deadline_ns != UINT64_MAX);
@@ -262,15 +226,15 @@ static void an_idle_log_records_its_end(void **state) {
 static void an_idle_log_fills_ahead(void **state) {
     (void)state;
     fixture.options.zero_ahead_bytes = 1536 * 1024;
-    open_log(); /* until there is nothing left to do */
+    rig_open_log(); /* until there is nothing left to do */
     const uint64_t steps = world_disk_steps(world, 0);
-    append(5, 100);
+    rig_append(5, 100);
     fixture_settle(&fixture);
     uint64_t filled = 0;
     while (log_deadline_ns(fixture.log) != UINT64_MAX) {
         log_maintain(fixture.log, log_deadline_ns(fixture.log));
         /* An entry that comes while a piece is being written waits for that piece only. */
-        append(1, 100);
+        rig_append(1, 100);
         fixture_settle(&fixture);
         assert_true(log_durable_index(fixture.log) == log_last_index(fixture.log));
         assert_true(filled++ < 100);
@@ -283,7 +247,7 @@ static void an_idle_log_fills_ahead(void **state) {
     fixture_settle(&fixture);
     const uint64_t last = log_last_index(fixture.log);
     fixture_log_stop(&fixture);
-    open_log();
+    rig_open_log();
     assert_true(log_last_index(fixture.log) == last);
     fixture_log_stop(&fixture);
 }
@@ -292,18 +256,18 @@ static void an_idle_log_fills_ahead(void **state) {
 
 static void what_never_reached_the_disk_is_truncated_at_once(void **state) {
     (void)state;
-    open_log();
-    append(10, 100);
+    rig_open_log();
+    rig_append(10, 100);
     const uint64_t segments = counters_now().segments;
     log_truncate(fixture.log, 4);
     assert_false(log_truncating(fixture.log));
     assert_true(log_last_index(fixture.log) == 4);
     fixture.term++;
-    append(3, 50);
+    rig_append(3, 50);
     fixture_settle(&fixture);
     assert_true(counters_now().segments == segments);
     fixture_log_stop(&fixture);
-    open_log();
+    rig_open_log();
     assert_true(log_last_index(fixture.log) == 7 && log_term(fixture.log, 5) == 2);
     assert_true(log_term(fixture.log, 4) == 1);
     fixture_log_stop(&fixture);
@@ -312,10 +276,10 @@ static void what_never_reached_the_disk_is_truncated_at_once(void **state) {
 /* S31: entries are truncated and written again while the first write of them is in flight. */
 static void a_write_of_truncated_entries_makes_nothing_durable(void **state) {
     (void)state;
-    open_log();
-    append(5, 100);
+    rig_open_log();
+    rig_append(5, 100);
     log_flush(fixture.log); /* 2..6 are in flight */
-    append(5, 100);         /* 7..11 are queued */
+    rig_append(5, 100);     /* 7..11 are queued */
     log_truncate(fixture.log, 3);
     assert_true(log_truncating(fixture.log) && log_last_index(fixture.log) == 3);
     assert_null(log_reserve(fixture.log, 100, true));
@@ -324,12 +288,12 @@ static void a_write_of_truncated_entries_makes_nothing_durable(void **state) {
     assert_true(log_durable_index(fixture.log) == 3); /* not 6 */
     fixture_settle(&fixture);
     fixture.term++;
-    append(3, 100); /* 4..6 again */
+    rig_append(3, 100); /* 4..6 again */
     assert_true(log_durable_index(fixture.log) == 3);
     fixture_settle(&fixture);
     assert_true(log_durable_index(fixture.log) == 6 && log_term(fixture.log, 4) == 2);
     fixture_log_stop(&fixture);
-    open_log();
+    rig_open_log();
     assert_true(log_last_index(fixture.log) == 6 && log_term(fixture.log, 4) == 2);
     fixture_log_stop(&fixture);
 }
@@ -337,10 +301,10 @@ static void a_write_of_truncated_entries_makes_nothing_durable(void **state) {
 /* Back to an entry that has left the memory, then to one before an earlier truncation. */
 static void truncation_reaches_back_to_the_disk(void **state) {
     (void)state;
-    open_log();
-    append(20, 100);
+    rig_open_log();
+    rig_append(20, 100);
     fixture_settle(&fixture);
-    append(20, 100);
+    rig_append(20, 100);
     fixture_settle(&fixture);
     log_release(fixture.log, 41);
     const uint64_t backs[] = {33, 30, 10, 9, 1};
@@ -350,13 +314,13 @@ static void truncation_reaches_back_to_the_disk(void **state) {
         fixture_settle(&fixture);
         assert_true(log_tail(fixture.log)->index == backs[i]);
         fixture.term++;
-        append(2, 100);
+        rig_append(2, 100);
         fixture_settle(&fixture);
         log_release(fixture.log, log_last_index(fixture.log));
     }
     assert_true(log_last_index(fixture.log) == 3);
     fixture_log_stop(&fixture);
-    open_log();
+    rig_open_log();
     assert_true(log_last_index(fixture.log) == 3 && log_term(fixture.log, 2) == 6);
     fixture_log_stop(&fixture);
 }
@@ -365,7 +329,7 @@ static void truncation_reaches_back_to_the_disk(void **state) {
 
 static void removal_never_passes_the_snapshot(void **state) {
     (void)state;
-    open_log();
+    rig_open_log();
     for (int i = 0; i < 30; i++)
         fixture_append_surely(&fixture, 200 * 1024);
     fixture_settle(&fixture);
@@ -398,8 +362,8 @@ static void removal_never_passes_the_snapshot(void **state) {
 /* A node may have installed a snapshot that is newer than its log's end. */
 static void a_log_behind_its_snapshot_begins_again_after_it(void **state) {
     (void)state;
-    open_log();
-    append(5, 100);
+    rig_open_log();
+    rig_append(5, 100);
     fixture_settle(&fixture);
     fixture_log_stop(&fixture);
     const struct log_start start = {
@@ -409,7 +373,7 @@ static void a_log_behind_its_snapshot_begins_again_after_it(void **state) {
             fail_msg("%s", fixture.error.text);
         assert_true(log_last_index(fixture.log) == 100 + (uint64_t)life);
         assert_true(log_first_index(fixture.log) == 101 && log_term(fixture.log, 100) == 3);
-        append(1, 100);
+        rig_append(1, 100);
         fixture_settle(&fixture);
         fixture_log_stop(&fixture);
     }
@@ -421,9 +385,9 @@ static void a_log_behind_its_snapshot_begins_again_after_it(void **state) {
 
 static void strange_files_are_refused_by_name(void **state) {
     (void)state;
-    open_log();
+    rig_open_log();
     fixture_log_stop(&fixture);
-    world_obstruct(world, 0, path, "log-0000000000000007", WORLD_DIRECTORY);
+    world_obstruct(world, 0, rig_path, "log-0000000000000007", WORLD_DIRECTORY);
     assert_int_equal(fixture_log_open(&fixture, NULL), WEIR_ECORRUPT);
     assert_non_null(strstr(fixture.error.text, "log-0000000000000007"));
 }
@@ -431,13 +395,13 @@ static void strange_files_are_refused_by_name(void **state) {
 static void a_segment_without_a_header_is_only_allowed_at_the_end(void **state) {
     (void)state;
     static uint8_t zeros[8192];
-    open_log();
-    append(3, 100);
+    rig_open_log();
+    rig_append(3, 100);
     fixture_settle(&fixture);
     fixture_log_stop(&fixture);
     /* Allocated ahead, half allocated, or just created: removed. */
     for (size_t size = 0; size <= sizeof(zeros); size += 512) {
-        world_file_put(world, 0, path, "log-0000000000000002", zeros, size);
+        world_file_put(world, 0, rig_path, "log-0000000000000002", zeros, size);
         assert_int_equal(fixture_log_open(&fixture, NULL), 0);
         assert_true(log_last_index(fixture.log) == 4);
         log_stop(fixture.log);
@@ -445,36 +409,35 @@ static void a_segment_without_a_header_is_only_allowed_at_the_end(void **state) 
         fixture.log = NULL;
     }
     zeros[5000] = 1; /* there was something in it */
-    world_file_put(world, 0, path, "log-0000000000000002", zeros, sizeof(zeros));
+    world_file_put(world, 0, rig_path, "log-0000000000000002", zeros, sizeof(zeros));
     assert_int_equal(fixture_log_open(&fixture, NULL), WEIR_ECORRUPT);
     zeros[5000] = 0;
-    world_file_put(world, 0, path, "log-0000000000000002", zeros, sizeof(zeros));
-    world_file_put(world, 0, path, "log-0000000000000003", zeros, sizeof(zeros));
+    world_file_put(world, 0, rig_path, "log-0000000000000002", zeros, sizeof(zeros));
+    world_file_put(world, 0, rig_path, "log-0000000000000003", zeros, sizeof(zeros));
     assert_int_equal(fixture_log_open(&fixture, NULL), WEIR_ECORRUPT);
     assert_non_null(strstr(fixture.error.text, "log-0000000000000002"));
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
-        TEST(a_forgotten_reservation_leaves_nothing),
-        TEST(entries_gather_while_a_write_is_in_flight),
-        TEST(an_entry_that_does_not_fit_closes_the_write),
-        TEST(an_entry_of_another_node_is_checked_and_copied),
-        TEST(memory_is_used_again_only_when_released),
-        TEST(what_is_not_durable_stays_in_memory_though_released),
-        TEST(memory_stays_hot),
-        TEST(without_durability_nothing_reaches_the_disk),
-        TEST(written_is_not_synced_until_the_stop),
-        TEST(an_idle_log_records_its_end),
-        TEST(an_idle_log_fills_ahead),
-        TEST(what_never_reached_the_disk_is_truncated_at_once),
-        TEST(a_write_of_truncated_entries_makes_nothing_durable),
-        TEST(truncation_reaches_back_to_the_disk),
-        TEST(removal_never_passes_the_snapshot),
-        TEST(a_log_behind_its_snapshot_begins_again_after_it),
-        TEST(strange_files_are_refused_by_name),
-        TEST(a_segment_without_a_header_is_only_allowed_at_the_end),
+        RIG_TEST(a_forgotten_reservation_leaves_nothing),
+        RIG_TEST(entries_gather_while_a_write_is_in_flight),
+        RIG_TEST(an_entry_that_does_not_fit_closes_the_write),
+        RIG_TEST(an_entry_of_another_node_is_checked_and_copied),
+        RIG_TEST(memory_is_used_again_only_when_released),
+        RIG_TEST(what_is_not_durable_stays_in_memory_though_released),
+        RIG_TEST(memory_stays_hot),
+        RIG_TEST(without_durability_nothing_reaches_the_disk),
+        RIG_TEST(written_is_not_synced_until_the_stop),
+        RIG_TEST(an_idle_log_records_its_end),
+        RIG_TEST(an_idle_log_fills_ahead),
+        RIG_TEST(what_never_reached_the_disk_is_truncated_at_once),
+        RIG_TEST(a_write_of_truncated_entries_makes_nothing_durable),
+        RIG_TEST(truncation_reaches_back_to_the_disk),
+        RIG_TEST(removal_never_passes_the_snapshot),
+        RIG_TEST(a_log_behind_its_snapshot_begins_again_after_it),
+        RIG_TEST(strange_files_are_refused_by_name),
+        RIG_TEST(a_segment_without_a_header_is_only_allowed_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,47 +1,12 @@
 /* The log on disks that are full, or that fail: refused and recovered, or final. */
 
-#include "tests/storage/fixture.h"
+#include "tests/storage/rig.h"
 
 #include "base/bytes.h"
-#include "sim/world.h"
+#include "storage/log_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static const char path[] = "data";
-static struct world *world;
-static struct fixture fixture;
-
-static int begin(void **state) {
-    (void)state;
-    const struct world_options options = world_options_calm();
-    world = world_create(1, &options);
-    fixture_open(&fixture, world_io(world, world_node_add(world)), path, true);
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    world_destroy(world);
-    fixture_open_count = 0;
-    return 0;
-}
-
-static void open_log(void) {
-    if (fixture_log_open(&fixture, NULL) != 0)
-        fail_msg("%s", fixture.error.text);
-    /* The next segment is ready before the test begins. */
-    do {
-        log_maintain(fixture.log, io_monotonic_ns(fixture.io));
-        while (io_outstanding(fixture.port) > 0)
-            fixture_complete_one(&fixture);
-    } while (log_deadline_ns(fixture.log) <= io_monotonic_ns(fixture.io));
-}
-
-static void append(uint32_t count, uint32_t bytes) {
-    for (uint32_t i = 0; i < count; i++)
-        assert_true(fixture_append(&fixture, bytes));
-}
 
 /* ---- a full disk -------------------------------------------------------------------------- */
 
@@ -60,13 +25,16 @@ static bool append_noop(void) {
 
 static void a_full_disk_refuses_and_recovers(void **state) {
     (void)state;
-    open_log();
+    rig_open_log();
     world_disk_capacity(world, 0, world_disk_used_bytes(world, 0) + 300000);
-    /* The active and the spare segment can be filled; a third one cannot be had. */
+    /* The active and the spare segment can be filled to the end; a third one cannot be had. */
     uint64_t accepted = 0;
+    uint64_t accepted_bytes = 0;
     while (log_state(fixture.log) == LOG_READY) {
-        if (fixture_append(&fixture, 5000))
+        if (fixture_append(&fixture, 5000)) {
             accepted++;
+            accepted_bytes += 5000;
+        }
         log_flush(fixture.log);
         log_maintain(fixture.log, io_monotonic_ns(fixture.io));
         if (io_outstanding(fixture.port) > 0)
@@ -74,9 +42,10 @@ static void a_full_disk_refuses_and_recovers(void **state) {
         log_release(fixture.log, log_durable_index(fixture.log));
         assert_true(accepted < 1000);
     }
+    const uint64_t room_bytes = 2 * fixture.options.segment_bytes - LOG_RESERVE_BYTES;
+    assert_true(accepted_bytes > room_bytes * 3 / 4); /* padding to blocks takes the rest */
     assert_int_equal(log_state(fixture.log), LOG_FULL);
     assert_non_null(strstr(log_error_text(fixture.log), "no space"));
-    assert_true(accepted > 150);
     assert_false(fixture_append(&fixture, 10));
     /* What was accepted becomes durable all the same, and protocol entries still fit. */
     fixture_settle(&fixture);
@@ -97,17 +66,17 @@ static void a_full_disk_refuses_and_recovers(void **state) {
             io_park(fixture.io, 50000000);
     }
     assert_int_equal(log_state(fixture.log), LOG_READY);
-    append(1, 5000);
+    rig_append(1, 5000);
     fixture_settle(&fixture);
     fixture_log_stop(&fixture);
-    open_log();
+    rig_open_log();
     assert_true(log_last_index(fixture.log) == last + 1);
     fixture_log_stop(&fixture);
 }
 
 static void a_disk_filled_up_between_two_lives_still_takes_protocol_entries(void **state) {
     (void)state;
-    open_log();
+    rig_open_log();
     while (fixture_append(&fixture, 5000) && log_last_index(fixture.log) < 150)
         fixture_settle(&fixture);
     fixture_log_stop(&fixture);
@@ -118,6 +87,13 @@ static void a_disk_filled_up_between_two_lives_still_takes_protocol_entries(void
         log_maintain(fixture.log, io_monotonic_ns(fixture.io));
         while (io_outstanding(fixture.port) > 0)
             fixture_complete_one(&fixture);
+        /* What is left of the active segment is the clients', but for the reserve. */
+        assert_int_equal(log_state(fixture.log), LOG_READY);
+        while (fixture_append(&fixture, 5000)) {
+            assert_true(life == 0);
+            fixture_settle(&fixture);
+            log_release(fixture.log, log_durable_index(fixture.log));
+        }
         assert_int_equal(log_state(fixture.log), LOG_FULL);
         assert_true(append_noop());
         fixture_settle(&fixture);
@@ -125,19 +101,48 @@ static void a_disk_filled_up_between_two_lives_still_takes_protocol_entries(void
     }
 }
 
+static void a_truncation_without_space_refuses_clients_until_there_is_some(void **state) {
+    (void)state;
+    world_disk_capacity(world, 0, world_disk_used_bytes(world, 0) + 300000);
+    if (fixture_log_open(&fixture, NULL) != 0)
+        fail_msg("%s", fixture.error.text);
+    rig_append(5, 1000);
+    fixture_settle(&fixture);
+    log_truncate(fixture.log, 3);
+    log_maintain(fixture.log, io_monotonic_ns(fixture.io));
+    while (io_outstanding(fixture.port) > 0)
+        fixture_complete_one(&fixture);
+    assert_true(log_truncating(fixture.log));
+    assert_false(fixture_append(&fixture, 10));
+    assert_int_equal(log_state(fixture.log), LOG_FULL);
+    world_disk_capacity(world, 0, UINT64_C(1) << 40);
+    while (log_truncating(fixture.log)) {
+        log_maintain(fixture.log, io_monotonic_ns(fixture.io));
+        if (io_outstanding(fixture.port) > 0)
+            fixture_complete_one(&fixture);
+        else
+            io_park(fixture.io, 50000000);
+    }
+    assert_int_equal(log_state(fixture.log), LOG_READY);
+    rig_append(1, 10);
+    fixture_settle(&fixture);
+    assert_true(log_last_index(fixture.log) == 4);
+    fixture_log_stop(&fixture);
+}
+
 /* ---- a failing disk ----------------------------------------------------------------------- */
 
 static void a_failed_write_or_sync_is_final(void **state) {
     (void)state;
     for (int sync = 0; sync < 2; sync++) {
-        open_log();
-        append(3, 100);
+        rig_open_log();
+        rig_append(3, 100);
         fixture_settle(&fixture);
         const uint64_t durable = log_durable_index(fixture.log);
-        append(3, 100);
+        rig_append(3, 100);
         world_disk_fail(world, 0, sync ? WORLD_DISK_SYNC : WORLD_DISK_WRITE, 1, 1, -5);
         log_flush(fixture.log);
-        append(3, 100);
+        rig_append(3, 100);
         fixture_complete_one(&fixture);
         assert_int_equal(log_state(fixture.log), LOG_FAILED);
         assert_non_null(strstr(log_error_text(fixture.log), "log-000000000000000"));
@@ -153,7 +158,7 @@ static void a_failed_write_or_sync_is_final(void **state) {
         log_close(fixture.log);
         fixture.log = NULL;
         /* What was not durable may be there, or not. */
-        open_log();
+        rig_open_log();
         assert_true(log_last_index(fixture.log) >= durable &&
                     log_last_index(fixture.log) <= durable + 3);
         fixture_log_stop(&fixture);
@@ -168,7 +173,7 @@ static void a_failing_disk_while_segments_change_is_final(void **state) {
         for (uint32_t nth = 1; nth <= 2; nth++) {
             if (fixture_log_open(&fixture, NULL) != 0)
                 fail_msg("%s", fixture.error.text);
-            append(1, 100);
+            rig_append(1, 100);
             fixture_settle(&fixture);
             const uint64_t durable = log_durable_index(fixture.log);
             log_truncate(fixture.log, durable - 1);
@@ -196,9 +201,9 @@ static void a_read_that_fails_fails_that_read_only(void **state) {
     uint32_t count;
     size_t length_bytes;
     int error;
-    open_log();
-    append(1, 200 * 1024);
-    append(3, 100);
+    rig_open_log();
+    rig_append(1, 200 * 1024);
+    rig_append(3, 100);
     fixture_settle(&fixture);
     world_disk_fail(world, 0, WORLD_DISK_READ, 1, 1, -5);
     log_read(fixture.log, 3, buffer, sizeof(buffer));
@@ -229,13 +234,13 @@ static void a_read_that_fails_fails_that_read_only(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
-        TEST(a_full_disk_refuses_and_recovers),
-        TEST(a_disk_filled_up_between_two_lives_still_takes_protocol_entries),
-        TEST(a_failed_write_or_sync_is_final),
-        TEST(a_failing_disk_while_segments_change_is_final),
-        TEST(a_read_that_fails_fails_that_read_only),
+        RIG_TEST(a_full_disk_refuses_and_recovers),
+        RIG_TEST(a_disk_filled_up_between_two_lives_still_takes_protocol_entries),
+        RIG_TEST(a_truncation_without_space_refuses_clients_until_there_is_some),
+        RIG_TEST(a_failed_write_or_sync_is_final),
+        RIG_TEST(a_failing_disk_while_segments_change_is_final),
+        RIG_TEST(a_read_that_fails_fails_that_read_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

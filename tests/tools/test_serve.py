@@ -5,8 +5,11 @@ Usage and configuration errors, refusals to start, start, stop, and what is stil
 Every wait is for an event: a line of the log, a reply, the end of a process.
 """
 
+import ctypes
+import errno
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -14,8 +17,12 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+import seccomp  # noqa: E402
+
 WEIR = ""
 PATIENCE_S = 30  # how long an event may take before the test fails
+PR_CAPBSET_DROP, CAP_IPC_LOCK = 24, 14  # of prctl(2), capabilities(7)
 
 
 def run(*arguments, **options):
@@ -122,8 +129,8 @@ class Scratch(unittest.TestCase):
             file.write(text)
         return path
 
-    def refused(self, status, words, *arguments):
-        done = run("serve", "--data", self.data, *arguments)
+    def refused(self, status, words, *arguments, **options):
+        done = run("serve", "--data", self.data, *arguments, **options)
         self.assertEqual(done.returncode, status, done.stderr)
         self.assertIn(words, done.stderr)
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
@@ -196,6 +203,8 @@ class Configuration(Scratch):
         self.assertEqual(client.call("CONFIG", "GET", "maxmemory"), [b"maxmemory", b"1048576"])
         self.assertEqual(client.call("CONFIG", "GET", "maxclients"), [b"maxclients", b"77"])
         self.assertEqual(client.call("CONFIG", "GET", "dir"), [b"dir", self.data.encode()])
+        # Port 0 was configured; which one it became is told.
+        self.assertIn(b"\r\ntcp_port:%d\r\n" % node.port, client.call("INFO", "server"))
 
     def test_an_open_address_needs_a_password(self):
         for address in ("0.0.0.0:0", "[::]:0", "192.0.2.1:0"):
@@ -276,6 +285,38 @@ class Refusals(Scratch):
         self.assertIn(path, done.stderr)
 
 
+class Host(Scratch):
+    """What the host does not give is said in a sentence, with exit status 1."""
+
+    def lacking(self, words, preexec):
+        self.refused(1, words, "--listen", "127.0.0.1:0", preexec_fn=preexec)
+
+    def test_a_kernel_or_a_container_without_io_uring(self):
+        calls = (seccomp.IO_URING_SETUP, seccomp.IO_URING_ENTER, seccomp.IO_URING_REGISTER)
+        # Docker's profile says EPERM, others ENOSYS; a hand-written one may forget a call.
+        for stopped in (calls, *((call,) for call in calls)):
+            self.lacking("io_uring is forbidden here, probably by a container's seccomp profile: "
+                         "allow io_uring_setup, io_uring_enter and io_uring_register",
+                         seccomp.forbid(errno.EPERM, *stopped))
+            self.lacking("this kernel has no io_uring, or a container's seccomp profile hides it: "
+                         "Linux 6.1 or newer", seccomp.forbid(errno.ENOSYS, *stopped))
+
+    def test_too_little_memory_that_may_be_locked(self):
+        libc = ctypes.CDLL(None)
+
+        def lower():
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
+            libc.prctl(PR_CAPBSET_DROP, CAP_IPC_LOCK)  # to root, who has it, no limit applies
+        self.lacking("this process may lock 0 KiB: raise that ('ulimit -l unlimited', "
+                     "LimitMEMLOCK= of systemd)", lower)
+
+    def test_too_few_descriptors_for_the_clients_configured(self):
+        def lower():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (500, 500))
+        self.refused(1, "maxclients 400 needs 528 open files, the limit is 500: raise it",
+                     "--config", self.file("maxclients 400\n"), preexec_fn=lower)
+
+
 class Life(Scratch):
     def test_what_was_acknowledged_is_there_after_a_stop(self):
         for machine_map in ("fused", "pair", "split"):
@@ -318,14 +359,26 @@ class Life(Scratch):
         self.assertEqual(self.client(self.start()).call("GET", "a"), b"b")
 
     def test_what_a_mode_voids_is_said(self):
-        for mode, words in (("write", "a power cut or a crash of the system loses some"),
-                            ("none", "the end of the process loses them")):
+        for mode, words, bench_words in (
+                ("write", "a power cut or a crash of the system loses some",
+                 "a power cut or a crash of the system loses some acknowledged writes"),
+                ("none", "the end of the process loses them",
+                 "the end of the server loses acknowledged writes")):
             node = self.start("--durability", mode, directory=self.data + mode)
             log = "".join(node.log)
             self.assertIn(f"event=durability mode={mode}", log)
             self.assertIn(words, log)
+            self.assertRegex(self.bench(node), rf"durability {mode}\npromise +{bench_words}\n")
             self.assertEqual(node.stop(), 0)
-        self.assertNotIn("event=durability", "".join(self.start().log))
+        node = self.start()
+        self.assertNotIn("event=durability", "".join(node.log))
+        self.assertRegex(self.bench(node), r"durability fsync\nload ")
+
+    @staticmethod
+    def bench(node):
+        done = run("bench", "--server", f"127.0.0.1:{node.port}", "--operations", "100")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def test_the_gauge_file_goes_with_its_node(self):
         def files(node):
@@ -335,6 +388,33 @@ class Life(Scratch):
         self.assertEqual(len(files(node)), 1)
         self.assertEqual(node.stop(), 0)
         self.assertEqual(files(node), [])
+
+    def test_the_log_says_no_more_than_its_level(self):
+        with socket.create_server(("127.0.0.1", 0)) as chosen:
+            port = chosen.getsockname()[1]
+        process = subprocess.Popen(
+            [WEIR, "serve", "--data", self.data, "--listen", f"127.0.0.1:{port}", "--config",
+             self.file("loglevel warning\n")], stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        client = self.client_when_it_serves(process, port)
+        self.assertEqual(client.call("CONFIG", "GET", "loglevel"), [b"loglevel", b"warning"])
+        client.send("SHUTDOWN")
+        self.assertIsNone(client.read())
+        self.assertEqual(process.wait(timeout=PATIENCE_S), 0)
+        self.assertEqual(process.stderr.read(), "")
+
+    def client_when_it_serves(self, process, port):
+        """Where no line of the log says so: tries until a connection is accepted."""
+        while process.poll() is None:
+            try:
+                client = Client(port)
+            except ConnectionRefusedError:
+                os.sched_yield()
+                continue
+            self.addCleanup(client.close)
+            return client
+        self.fail(process.stderr.read())
 
     def test_every_line_of_the_log_is_logfmt(self):
         node = self.start()
