@@ -465,6 +465,10 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
     bool worked = result.work > 0;
     shard->maintaining |= worked;
     worked |= maintain_turn(shard, &units);
+    if (units > 0 && machine_host_trim(shard->pages)) {
+        units -= units < APPLY_TRIM_UNITS ? units : APPLY_TRIM_UNITS;
+        worked = true; /* there is more */
+    }
     if (worked) {
         publish(shard);
     }
