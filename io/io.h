@@ -310,11 +310,16 @@ void io_file_read(struct io_port *port, int32_t file, void *memory, size_t lengt
                   uint64_t offset_bytes, uint64_t user);
 
 /* Whether a write is durable when it completes. */
-enum io_sync { IO_NO_SYNC = 0, IO_SYNC = 1 };
+enum io_sync {
+    IO_NO_SYNC = 0,
+    IO_SYNC = 1,
+    IO_SYNC_REWRITE = 2, /* IO_SYNC, and a hint: this range of the file was written before */
+};
 
 /*
  * Writes `count` pieces (1..1024) at an offset; short writes, EAGAIN and EINTR are continued
- * inside.  With IO_SYNC it completes when the data of this write (and the size, if it grew) is on
+ * inside.  With IO_SYNC (or its
+ * variant, which promises the same) it completes when the data of this write (and the size, if it grew) is on
  * stable storage; for what other writes left behind use io_file_sync.  After an error any part of
  * it may have been written.
  * On a file opened with IO_OPEN_DIRECT, memory, length and offset are multiples of its alignment.

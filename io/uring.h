@@ -33,14 +33,17 @@
 #include "io/mailbox.h"
 
 enum {
-    URING_PORTS_MAX = 128,           /* ports of one door: shards of one core */
+    URING_PORTS_MAX = 127,           /* ports of one door: shards of one core */
+    URING_PORT_SYNC = 128,           /* added to a port: the sync linked behind a write of its */
     URING_SLOTS_MAX = 1 << 24,       /* operations of one port: bits in the name of a slot */
     URING_DESCRIPTORS_MAX = 1 << 20, /* the table's length, if the process may open as many */
     URING_BUFFER_GROUP = 0,          /* the one group of receive buffers */
     URING_PORT_INTERNAL = 255,       /* "port" of what the door starts for itself */
 };
 
-_Static_assert(URING_PORTS_MAX < URING_PORT_INTERNAL, "the internal port is none of the ports");
+_Static_assert(URING_PORTS_MAX <= URING_PORT_SYNC &&
+                   URING_PORT_SYNC + URING_PORTS_MAX <= URING_PORT_INTERNAL,
+               "a port, the sync of a port and the internal port have numbers of their own");
 
 /* The slot number of internal operations says which. */
 enum uring_internal {
@@ -57,6 +60,7 @@ struct uring_transfer {
     uint32_t length_bytes;
     uint32_t done_bytes;
     bool sync;
+    bool sync_linked; /* by a request of its own, linked behind the write */
 };
 
 struct uring_operation {
@@ -148,6 +152,9 @@ void uring_wake_arm(struct io *io);
 /* A free entry of the submission ring; submits what is queued if there is none. */
 struct io_uring_sqe *uring_entry(struct io *io);
 
+/* Submits now if fewer than `count` entries are free: a chain is not cut in two. */
+void uring_entries_together(struct io *io, uint32_t count);
+
 /* Takes a slot; asserts that the port has one left. */
 struct uring_operation *uring_start(struct io_port *port, enum io_kind kind, int32_t handle,
                                     uint64_t user);
@@ -171,6 +178,7 @@ struct uring_descriptor *uring_descriptor(struct io *io, int32_t handle);
 /* A completion from the kernel for a busy slot, of a socket's operation; of a file's. */
 void uring_socket_completed(struct io_port *port, struct uring_operation *operation, int32_t result,
                             uint32_t entry_flags);
-void uring_file_completed(struct io_port *port, struct uring_operation *operation, int32_t result);
+void uring_file_completed(struct io_port *port, struct uring_operation *operation, int32_t result,
+                          bool of_sync);
 
 #endif

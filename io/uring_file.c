@@ -5,6 +5,12 @@
  * carries RWF_DSYNC, so that one request moves the data and makes it durable; where the file system
  * or the caller says no, the same request through the page cache does both too, only slower.
  *
+ * A range that was written before needs no change of the file's extents.  There the write itself is
+ * issued at once and not on a kernel thread; but then RWF_DSYNC would end it with a sync on a worker
+ * of the CPU that took the disk's interrupt, behind whatever runs there.  So the sync is a request
+ * of its own, linked behind the write.  Of the two one completion comes: the sync's, or the write's
+ * if it failed or fell short, which cuts the link.
+ *
  * Failure modes:
  *   - a write or read moves less than asked for: the rest is started again, from the last multiple
  *     of the alignment on a direct file, one piece at a time.  EINTR and EAGAIN are started again
@@ -130,6 +136,8 @@ static struct iovec piece_at(const struct uring_transfer *transfer, uint32_t don
 /* Starts what is left; `forced` on a kernel thread. */
 static void entry_transfer(struct io_port *port, struct uring_operation *operation, bool forced) {
     const struct uring_transfer *transfer = &operation->transfer;
+    if (transfer->sync_linked)
+        uring_entries_together(port->io, 2);
     struct io_uring_sqe *entry = uring_entry(port->io);
     uint64_t offset_bytes = transfer->offset_bytes + transfer->done_bytes;
     bool whole = transfer->done_bytes == 0 && transfer->count > 1;
@@ -143,11 +151,19 @@ static void entry_transfer(struct io_port *port, struct uring_operation *operati
     else
         io_uring_prep_write(entry, operation->handle, piece.iov_base, (unsigned)piece.iov_len,
                             offset_bytes);
-    if (transfer->sync)
+    if (transfer->sync && !transfer->sync_linked)
         entry->rw_flags = RWF_DSYNC;
-    if (forced)
-        io_uring_sqe_set_flags(entry, IOSQE_ASYNC);
+    unsigned flags = forced ? IOSQE_ASYNC : 0;
+    if (transfer->sync_linked)
+        flags |= IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_flags(entry, flags);
     uring_entry_name(entry, port, operation);
+    if (!transfer->sync_linked)
+        return;
+    struct io_uring_sqe *sync = uring_entry(port->io);
+    io_uring_prep_fsync(sync, operation->handle, IORING_FSYNC_DATASYNC);
+    io_uring_sqe_set_data64(sync, uring_name(operation->generation, port->index | URING_PORT_SYNC,
+                                             (uint32_t)(operation - port->operations)));
 }
 
 void io_file_read(struct io_port *port, int32_t file, void *memory, size_t length_bytes,
@@ -182,14 +198,19 @@ void io_file_write(struct io_port *port, int32_t file, const struct iovec *piece
         .count = count,
         .offset_bytes = offset_bytes,
         .length_bytes = (uint32_t)length_bytes,
-        .sync = sync == IO_SYNC,
+        .sync = sync != IO_NO_SYNC,
+        .sync_linked = sync == IO_SYNC_REWRITE && descriptor->direct,
     };
     entry_transfer(port, operation, false);
 }
 
 static void transfer_completed(struct io_port *port, struct uring_operation *operation,
-                               int32_t result) {
+                               int32_t result, bool of_sync) {
     struct uring_transfer *transfer = &operation->transfer;
+    if (of_sync) { /* if it failed, also by EINTR, what it covered is not known */
+        uring_deliver(port, operation, result < 0 ? result : (int32_t)transfer->length_bytes, 0, 0);
+        return;
+    }
     if (result == -EAGAIN || result == -EINTR) {
         entry_transfer(port, operation, true);
         return;
@@ -275,11 +296,12 @@ void io_file_remove(struct io_port *port, int32_t directory, const char *name, u
 
 /* ---- completions ------------------------------------------------------------------------- */
 
-void uring_file_completed(struct io_port *port, struct uring_operation *operation, int32_t result) {
+void uring_file_completed(struct io_port *port, struct uring_operation *operation, int32_t result,
+                          bool of_sync) {
     switch (operation->kind) {
     case IO_FILE_OPEN: open_completed(port, operation, result); return;
     case IO_FILE_READ:
-    case IO_FILE_WRITE: transfer_completed(port, operation, result); return;
+    case IO_FILE_WRITE: transfer_completed(port, operation, result, of_sync); return;
     case IO_FILE_ALLOCATE:
         if (result == -EINTR || result == -EAGAIN)
             entry_allocate(port, operation);

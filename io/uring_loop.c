@@ -160,6 +160,15 @@ struct io_uring_sqe *uring_entry(struct io *io) {
     return entry;
 }
 
+void uring_entries_together(struct io *io, uint32_t count) {
+    if (!io->enabled)
+        uring_enable(io);
+    while (io_uring_sq_space_left(&io->ring) < count) {
+        int result = io_uring_submit(&io->ring);
+        ASSERT(result >= 0 || result == -EAGAIN || result == -EBUSY || result == -EINTR);
+    }
+}
+
 void uring_wake_arm(struct io *io) {
     /* Edge by edge: every write to the descriptor gives one completion; it is never read. */
     struct io_uring_sqe *entry = uring_entry(io);
@@ -185,9 +194,11 @@ static bool reap_one(struct io *io, const struct io_uring_cqe *completion) {
         internal_completed(io, completion);
         return true;
     }
+    bool of_sync = (index & URING_PORT_SYNC) != 0;
+    index &= URING_PORT_SYNC - 1;
     uint32_t slot = (uint32_t)(completion->user_data & (URING_SLOTS_MAX - 1));
     uint32_t generation = (uint32_t)(completion->user_data >> 32);
-    struct io_port *port = io->ports[index];
+    struct io_port *port = index < URING_PORTS_MAX ? io->ports[index] : NULL;
     if (port == NULL || slot >= port->operations_max ||
         port->operations[slot].generation != generation || !port->operations[slot].busy) {
         io->stale++;
@@ -199,7 +210,7 @@ static bool reap_one(struct io *io, const struct io_uring_cqe *completion) {
     if (operation->kind <= IO_SEND)
         uring_socket_completed(port, operation, completion->res, completion->flags);
     else
-        uring_file_completed(port, operation, completion->res);
+        uring_file_completed(port, operation, completion->res, of_sync);
     return true;
 }
 

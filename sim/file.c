@@ -419,7 +419,7 @@ void io_file_write(struct io_port *port, int32_t file, const struct iovec *piece
     operation->pieces = pieces;
     operation->pieces_count = count;
     operation->offset_bytes = offset_bytes;
-    operation->sync = sync == IO_SYNC;
+    operation->sync = sync != IO_NO_SYNC;
     for (uint32_t i = 0; i < count; i++)
         operation->length_bytes += pieces[i].iov_len;
     ASSERT(operation->length_bytes > 0 && operation->length_bytes <= IO_TRANSFER_BYTES_MAX);

@@ -121,7 +121,7 @@ static void run_start(struct apply_shard *shard) {
 
 /* What a batch's next commands are: a run of machine commands, or one that the machine never sees.
  * Returns false when there are none left. */
-static bool batch_next(struct apply_shard *shard) {
+static bool batch_next(struct apply_shard *shard, uint32_t *units) {
     struct apply_work *work = &shard->work;
     struct batch *batch = work->batch;
     if (work->command == batch->command_count) {
@@ -130,6 +130,7 @@ static bool batch_next(struct apply_shard *shard) {
     struct batch_command *command = &batch->commands[work->command];
     if (command->fate != FATE_READ && command->fate != FATE_WRITE) {
         apply_reply_canned(shard, batch, command);
+        *units -= *units > 0;
         work->command++;
         return true;
     }
@@ -330,10 +331,10 @@ static bool item_continue(struct apply_shard *shard, uint32_t *units) {
             }
         } else if (work->entries_left > 0 && !work->entry_open) {
             entry_begin(shard);
-        } else if (work->batch != NULL && batch_next(shard)) {
-            continue;
+        } else if (work->batch != NULL && batch_next(shard, units)) {
+            /* a canned reply, or a run to be collected */
         } else if (work->batch == NULL && work->entry_open && entry_next(shard)) {
-            continue;
+            /* likewise */
         } else if (work->entry_open) {
             entry_end(shard);
         } else {
@@ -465,6 +466,10 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
     bool worked = result.work > 0;
     shard->maintaining |= worked;
     worked |= maintain_turn(shard, &units);
+    if (units > 0 && machine_host_trim(shard->pages)) {
+        units -= units < APPLY_TRIM_UNITS ? units : APPLY_TRIM_UNITS;
+        worked = true; /* there is more */
+    }
     if (worked) {
         publish(shard);
     }

@@ -13,10 +13,11 @@
 enum {
     /* Machine units (about 100 ns, machines/machine.h) a poll; a machine may overrun them by its
        smallest step, of 450. */
-    APPLY_POLL_UNITS = 750,
+    APPLY_POLL_UNITS = 500,
     /* Of a snapshot's slice, in the same poll. */
     APPLY_EMIT_UNITS = 250,
-    APPLY_STAGE_UNITS = 2, /* a machine's unit, in those of stages/stage.h */
+    APPLY_TRIM_UNITS = 400, /* of a slice of the machine's memory given back to the kernel */
+    APPLY_STAGE_UNITS = 2,  /* a machine's unit, in those of stages/stage.h */
     /* Arguments of a command noted in one go; longer lists in slices of so many. */
     APPLY_ARGUMENTS_SLICE = 256,
     APPLY_SLICE_UNITS = APPLY_ARGUMENTS_SLICE / 4,

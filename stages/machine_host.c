@@ -4,6 +4,9 @@
  * Happy path: the size has a chunk with a free block: the lowest returned one, zeroed again, or
  * the next one never used, which is zero as the kernel made it.
  *
+ * Memory goes back to the kernel in slices: an empty chunk, or a large block that came back, waits
+ * in a list for machine_host_trim.
+ *
  * Failure modes: no chunk with a free block: an empty chunk is made one of that size.  Out of
  * address space, or the kernel has no mapping left: NULL, as the contract has it.
  */
@@ -27,6 +30,10 @@ enum {
     /* Empty chunks kept with their memory, so that a machine at a boundary does not ask the kernel
        again and again. */
     CHUNKS_WARM_MAX = 4,
+    /* Given back to the kernel in one go: 64 or 128 pages of 4 KiB, about 0.7 us each. */
+    COOL_BYTES = 512 * 1024,
+    UNMAP_BYTES = 256 * 1024,
+    UNMAP_AT_ONCE_BYTES = 1024 * 1024, /* a block up to here needs no slices */
 };
 _Static_assert((CHUNK_PAGES >> (CLASS_COUNT - 1)) == 2, "the largest class has two blocks");
 
@@ -45,6 +52,12 @@ struct chunk {
     bool listed;
 };
 
+/* At the beginning of a large block that came back and is being unmapped from its end. */
+struct released {
+    struct released *next;
+    size_t length_bytes;
+};
+
 struct machine_host_memory {
     uint8_t *base; /* CHUNK_BYTES aligned */
     void *mapping;
@@ -53,6 +66,9 @@ struct machine_host_memory {
     uint32_t rooms[CLASS_COUNT]; /* lists of chunks with a free block */
     uint32_t empties;            /* list of chunks without any block in use */
     uint32_t warm_count;         /* of these, with their memory */
+    uint32_t cooling;          /* list of empty chunks whose memory goes back: machine_host_trim */
+    uint32_t cooled_bytes;     /* of its first */
+    struct released *released; /* large blocks, likewise */
     uint64_t taken_bytes;
     uint64_t held_bytes;
 };
@@ -129,12 +145,56 @@ static void chunk_empty(struct machine_host_memory *memory, uint32_t index) {
     if (memory->warm_count < CHUNKS_WARM_MAX) {
         memory->warm_count++;
     } else {
-        int result =
-            madvise(memory->base + (size_t)index * CHUNK_BYTES, CHUNK_BYTES, MADV_DONTNEED);
-        ASSERT(result == 0);
-        chunk->fresh = 0; /* the kernel will zero it */
+        list_add(memory, &memory->cooling, index);
+        return;
     }
     list_add(memory, &memory->empties, index);
+}
+
+/* Gives a slice of an empty chunk back; the chunk can be used again when it was the last. */
+static void chunk_cool(struct machine_host_memory *memory) {
+    uint32_t index = memory->cooling;
+    struct chunk *chunk = &memory->chunks[index];
+    uint8_t *slice = memory->base + (size_t)index * CHUNK_BYTES + memory->cooled_bytes;
+    int result = madvise(slice, COOL_BYTES, MADV_DONTNEED);
+    ASSERT(result == 0);
+    memory->cooled_bytes += COOL_BYTES;
+    if (memory->cooled_bytes == CHUNK_BYTES) {
+        memory->cooled_bytes = 0;
+        list_remove(memory, &memory->cooling, index);
+        chunk->fresh = 0; /* the kernel will zero it */
+        list_add(memory, &memory->empties, index);
+    }
+}
+
+/* Unmaps.  The kernel may lack a mapping to cut one in two; then the memory goes back and the
+ * addresses stay. */
+static void block_unmap(struct machine_host_memory *memory, void *block, size_t length_bytes) {
+    if (munmap(block, length_bytes) != 0) {
+        (void)madvise(block, length_bytes, MADV_DONTNEED);
+    }
+    memory->held_bytes -= length_bytes;
+}
+
+/* Unmaps a slice of the first released block, from its end. */
+static void released_unmap(struct machine_host_memory *memory) {
+    struct released *block = memory->released;
+    if (block->length_bytes > UNMAP_BYTES) {
+        block->length_bytes -= UNMAP_BYTES;
+        block_unmap(memory, (uint8_t *)block + block->length_bytes, UNMAP_BYTES);
+        return;
+    }
+    memory->released = block->next;
+    block_unmap(memory, block, block->length_bytes);
+}
+
+bool machine_host_trim(struct machine_host_memory *memory) {
+    if (memory->released != NULL) {
+        released_unmap(memory);
+    } else if (memory->cooling != CHUNK_NONE) {
+        chunk_cool(memory);
+    }
+    return memory->released != NULL || memory->cooling != CHUNK_NONE;
 }
 
 static void *block_take(struct machine_host_memory *memory, uint32_t class) {
@@ -179,7 +239,7 @@ static void *pages_take(void *context, size_t length_bytes) {
         if (block == MAP_FAILED) {
             return NULL;
         }
-        madvise(block, length_bytes, MADV_HUGEPAGE); /* a wish: failing it changes nothing */
+        /* No huge pages: it is filled once, in slices, and a slice is to have short page faults. */
         memory->held_bytes += length_bytes;
     }
     if (block != NULL) {
@@ -195,12 +255,14 @@ static void pages_give(void *context, void *block, size_t length_bytes) {
     uintptr_t address = (uintptr_t)block;
     uintptr_t base = (uintptr_t)memory->base;
     if (address < base || address >= base + RESERVED_BYTES) {
-        /* A large block, or a part of one.  The kernel may lack a mapping to cut one in two; then
-           the memory goes back and the addresses stay. */
-        if (munmap(block, length_bytes) != 0) {
-            (void)madvise(block, length_bytes, MADV_DONTNEED);
+        /* A large block, or a part of one. */
+        if (length_bytes <= UNMAP_AT_ONCE_BYTES) {
+            block_unmap(memory, block, length_bytes);
+            return;
         }
-        memory->held_bytes -= length_bytes;
+        struct released *released = block;
+        *released = (struct released){.next = memory->released, .length_bytes = length_bytes};
+        memory->released = released;
         return;
     }
     size_t offset = address - base;
@@ -235,17 +297,22 @@ int machine_host_create(struct machine_host_memory **out) {
         return WEIR_ENOMEM;
     }
     memory->base = (uint8_t *)ALIGN_UP((uintptr_t)memory->mapping, (uintptr_t)CHUNK_BYTES);
-    madvise(memory->base, RESERVED_BYTES, MADV_HUGEPAGE); /* a wish, as above */
+    /* A wish: failing it changes nothing. */
+    madvise(memory->base, RESERVED_BYTES, MADV_HUGEPAGE);
     for (uint32_t class = 0; class < CLASS_COUNT; class ++) {
         memory->rooms[class] = CHUNK_NONE;
     }
     memory->empties = CHUNK_NONE;
+    memory->cooling = CHUNK_NONE;
     *out = memory;
     return WEIR_OK;
 }
 
 void machine_host_destroy(struct machine_host_memory *memory) {
     ASSERT(memory->taken_bytes == 0);
+    while (memory->released != NULL) {
+        released_unmap(memory);
+    }
     munmap(memory->mapping, RESERVED_BYTES + CHUNK_BYTES);
     free(memory->chunks);
     free(memory);

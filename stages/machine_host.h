@@ -19,6 +19,7 @@
  * Owner: apply's thread (made and freed by the main thread).
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,10 @@ void machine_host_destroy(struct machine_host_memory *memory);
 
 /* What a machine is given; valid until machine_host_destroy. */
 struct machine_host machine_host_of(struct machine_host_memory *memory);
+
+/* Gives a slice of what the machine has given back on to the kernel: at most 100 us, for a poll that
+ * has time.  True if there is more.  Nothing depends on it but the memory the process holds. */
+bool machine_host_trim(struct machine_host_memory *memory);
 
 /* Bytes taken now, as the machine asked for them. */
 uint64_t machine_host_taken_bytes(const struct machine_host_memory *memory);

@@ -375,9 +375,10 @@ static void write_submit(struct log *log) {
     log->memory.writes_submit++;
     log->submitted_index = write->last_index;
     log->active_offset += stride;
+    enum io_sync sync = log->active_offset <= log->active_zeroed ? IO_SYNC_REWRITE : IO_SYNC;
     log_write_start(log, WRITING_ENTRIES, log->active_file, bytes, stride,
                     log->flying.position.offset,
-                    log->options.durability == DURABILITY_FSYNC ? IO_SYNC : IO_NO_SYNC);
+                    log->options.durability == DURABILITY_FSYNC ? sync : IO_NO_SYNC);
 }
 
 /* DURABILITY_NONE: what is in memory counts as durable. */

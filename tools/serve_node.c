@@ -28,6 +28,9 @@ enum {
 /* A segment of the log, and its memory: 8 seconds of a disk that takes 8 MiB/s of small writes;
  * more where the largest entry needs it. */
 #define NODE_LOG_BYTES_MIN                (64 * MEBIBYTE)
+/* Zeros behind the log's end, written while it is idle: a segment, so each byte of the disk is
+ * written twice at most.  50 clients of SET write 10 to 130 MB a second (docs/architecture.md). */
+#define NODE_ZERO_AHEAD_BYTES             (64 * MEBIBYTE)
 /* One write of the log: what a disk takes in a few milliseconds. */
 #define NODE_LOG_WRITE_BYTES              MEBIBYTE
 /* The largest entry is the largest value, and a buffer full of others beside it. */
@@ -164,7 +167,8 @@ static void node_sizes(struct node_options *options, const struct config *config
                                         .memory_bytes = log_bytes,
                                         .entry_bytes_max = (uint32_t)entry_bytes,
                                         .write_bytes_max = (uint32_t)NODE_LOG_WRITE_BYTES,
-                                        .durability = config->durability};
+                                        .durability = config->durability,
+                                        .zero_ahead_bytes = NODE_ZERO_AHEAD_BYTES};
     /* A value with its header takes a block of up to twice its size, and while it grows the old
        block is there beside the new one: 3 blocks, for 2 connections at a time, rounded up. */
     uint64_t arena_bytes = greater(NODE_ARENA_BYTES_MIN, 8 * (uint64_t)config->bulk_bytes_max);

@@ -168,6 +168,10 @@ static void direct_synced_write_reads_back(void **state) {
     write_and_read_back(*state, "direct", IO_OPEN_DIRECT, IO_SYNC);
 }
 
+static void rewritten_range_reads_back(void **state) {
+    write_and_read_back(*state, "rewritten", IO_OPEN_DIRECT, IO_SYNC_REWRITE);
+}
+
 static void unsynced_write_reads_back(void **state) {
     write_and_read_back(*state, "unsynced", 0, IO_NO_SYNC);
 }
@@ -303,6 +307,7 @@ const struct CMUnitTest door_file_tests[] = {
     cmocka_unit_test(open_refuses_all_but_regular_files),
     cmocka_unit_test(synced_write_reads_back),
     cmocka_unit_test(direct_synced_write_reads_back),
+    cmocka_unit_test(rewritten_range_reads_back),
     cmocka_unit_test(unsynced_write_reads_back),
     cmocka_unit_test(unaligned_bytes_pass_through_the_page_cache),
     cmocka_unit_test(write_to_a_file_opened_for_reading_fails),
