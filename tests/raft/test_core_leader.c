@@ -167,6 +167,8 @@ TEST(a_disconnected_peer_is_probed) {
     assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->entry_count, 2);
     core_disconnect(9);
     assert_true(core_silent());
+    core_disconnect(1);
+    assert_true(core_silent());
 }
 
 /* A follower whose leader's connection closed does not wait for a whole time-out. */
