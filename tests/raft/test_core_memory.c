@@ -30,7 +30,7 @@ void *__wrap_realloc(void *memory, size_t bytes) {
     return ++calls == failing ? NULL : __real_realloc(memory, bytes);
 }
 
-/* Whichever allocation fails, nothing is created and nothing stays (the address sanitizer looks). */
+/* Whichever allocation fails, nothing is created and nothing stays. */
 TEST(without_memory_nothing_is_created) {
     struct raft_options options = core_options("1v 2v 3v", (struct core_disk){.term = 4});
     calls = 0;

@@ -74,7 +74,7 @@ TEST(a_vote_that_is_stored_late_changes_nothing) {
     assert_true(core_is(RAFT_FOLLOWER));
 }
 
-/* ---- the log's epoch ---------------------------------------------------------------------------- */
+/* ---- the log's epoch ------------------------------------------------------------------------- */
 
 /* Entries are appended, truncated, and appended again with the same terms, while the first write is
  * under way: when that is done, the third ones are not durable. */
@@ -172,7 +172,7 @@ TEST(what_is_stored_without_a_leader_is_not_answered) {
     assert_true(core_granted(1));
 }
 
-/* ---- creation --------------------------------------------------------------------------------- */
+/* ---- creation -------------------------------------------------------------------------------- */
 
 static void expect_refused(struct raft_options options) {
     struct raft *untouched = (struct raft *)core;
@@ -296,7 +296,7 @@ TEST(nothing_is_destroyed_without_harm) {
     raft_destroy(NULL);
 }
 
-/* ---- forgotten terms ------------------------------------------------------------------------------ */
+/* ---- forgotten terms ------------------------------------------------------------------------- */
 
 /* A log of terms 3 3 4, at indices 10 to 12; what is before was not found. */
 static void start_with_forgotten_terms(void) {
@@ -387,7 +387,7 @@ TEST(a_peer_before_the_known_terms_waits_for_a_snapshot) {
     assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 12);
 }
 
-/* ---- what the caller must not do -------------------------------------------------------------- */
+/* ---- what the caller must not do ------------------------------------------------------------- */
 
 static void append_without_leading(void *context) {
     (void)context;

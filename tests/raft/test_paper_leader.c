@@ -374,7 +374,7 @@ TEST(a_leader_only_appends) {
     assert_int_equal(raft_last_index(core->raft), 4);
 }
 
-/* ---- heartbeats (5.2, 5.6) -------------------------------------------------------------------- */
+/* ---- heartbeats (5.2, 5.6) ------------------------------------------------------------------- */
 
 /* Rules for leaders: repeated while idle, every heartbeat interval. */
 TEST(heartbeats_are_repeated) {
@@ -411,7 +411,7 @@ TEST(a_leader_alone_has_no_deadline) {
     assert_true(core_is(RAFT_LEADER));
 }
 
-/* ---- entries of older terms (5.4.2, figure 8) --------------------------------------------------- */
+/* ---- entries of older terms (5.4.2, figure 8) ------------------------------------------------ */
 
 /* 5.4.2: what is of an older term is not committed by counting. */
 TEST(an_entry_of_an_older_term_is_not_committed_by_counting) {
@@ -453,7 +453,7 @@ TEST(figure_8_a_committed_entry_is_safe) {
     assert_true(core_refused_vote(5));
 }
 
-/* ---- crashes (5.5) ------------------------------------------------------------------------------ */
+/* ---- crashes (5.5) --------------------------------------------------------------------------- */
 
 /* 5.5: a request may be repeated any number of times: it does what it did. */
 TEST(a_repeated_request_does_no_harm) {

@@ -30,7 +30,7 @@ static bool is_configuration(const struct configuration *configuration, const ch
     return same;
 }
 
-/* ---- the way of a change -------------------------------------------------------------------- */
+/* ---- the way of a change --------------------------------------------------------------------- */
 
 /* Section 6: a change goes through a joint configuration. */
 TEST(a_change_of_voters_begins_with_the_joint_configuration) {
@@ -224,7 +224,7 @@ TEST(who_was_removed_and_added_again_begins_anew) {
     assert_int_equal(core_peer(4).match_index, 0);
 }
 
-/* ---- a leader that is not in the new configuration --------------------------------------------- */
+/* ---- a leader that is not in the new configuration ------------------------------------------- */
 
 /* Section 6, 4.2.2: it leads until the new configuration is committed, not counting itself. */
 TEST(a_leader_that_removes_itself_leads_until_that_is_committed) {
@@ -293,7 +293,7 @@ TEST(a_node_campaigns_until_its_removal_is_committed) {
     assert_true(core_is(RAFT_FOLLOWER));
 }
 
-/* ---- when a change is refused ------------------------------------------------------------------- */
+/* ---- when a change is refused ---------------------------------------------------------------- */
 
 /* Only a leader changes anything. */
 TEST(a_change_is_refused_by_who_does_not_lead) {
@@ -381,7 +381,7 @@ TEST(a_voter_that_has_not_caught_up_is_refused) {
     assert_int_equal(core_refusal(), RAFT_REFUSAL_NONE);
 }
 
-/* ---- changes that others began, or that are undone ----------------------------------------------- */
+/* ---- changes that others began, or that are undone ------------------------------------------- */
 
 /* Section 6: a new leader that finds a joint configuration in its log goes on with it, when it has
  * committed an entry of its own. */

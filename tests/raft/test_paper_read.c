@@ -234,7 +234,7 @@ TEST(a_smaller_configuration_confirms_at_once) {
     assert_int_equal(core_action(RAFT_ACTION_READ_CONFIRMED)->round, round);
 }
 
-/* ---- leases (6.4.1) ---------------------------------------------------------------------------- */
+/* ---- leases (6.4.1) -------------------------------------------------------------------------- */
 
 /* 6.4.1: with a lease a read runs at once; but only if the reader says that it is good enough. */
 TEST(a_lease_answers_a_read_at_once) {

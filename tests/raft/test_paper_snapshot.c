@@ -176,7 +176,7 @@ TEST(a_newer_snapshot_does_not_disturb_the_one_under_way) {
     assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 23);
 }
 
-/* ---- a local snapshot -------------------------------------------------------------------------- */
+/* ---- a local snapshot ------------------------------------------------------------------------ */
 
 /* Section 7: after a snapshot the log before it may go; what is behind it stays. */
 TEST(a_local_snapshot_lets_the_log_begin_later) {
@@ -212,7 +212,7 @@ TEST(a_log_may_begin_later_behind_the_same_snapshot) {
     assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 20);
 }
 
-/* ---- the follower ------------------------------------------------------------------------------- */
+/* ---- the follower ---------------------------------------------------------------------------- */
 
 /* Figure 13, 1: of an earlier term it is refused. */
 TEST(a_snapshot_of_an_earlier_term_is_refused) {
