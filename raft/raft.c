@@ -34,8 +34,8 @@ static bool limits_valid(const struct raft_options *options) {
            options->inflight_messages_max <= INFLIGHT_MESSAGES_LIMIT &&
            options->inflight_bytes_max > 0 && options->message_bytes_max > 0 &&
            options->snapshot_chunk_bytes > 0 && options->uncommitted_bytes_max > 0 &&
-           options->window_entries >= WINDOW_ENTRIES_MIN &&
-           IS_POWER_OF_TWO(options->window_entries);
+           IS_POWER_OF_TWO(options->window_entries) &&
+           options->window_entries >= WINDOW_ENTRIES_MIN;
 }
 
 static bool log_valid(const struct raft_options *options) {

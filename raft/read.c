@@ -73,7 +73,8 @@ void raft_rounds_advance(struct raft *raft, struct raft_actions *actions) {
     }
     raft->round_confirmed = confirmed;
     raft_action_add(actions, RAFT_ACTION_READ_CONFIRMED)->round = confirmed;
-    if (raft->round_wanted && raft->round_confirmed == raft->round) {
+    ASSERT(confirmed == raft->round); /* one is under way at a time */
+    if (raft->round_wanted) {
         raft->round_wanted = false;
         raft_round_begin(raft);
         raft_heartbeat(raft, actions);

@@ -61,7 +61,7 @@ static void term_raise(struct raft *raft, uint64_t term) {
 void raft_become_follower(struct raft *raft, uint64_t term, uint64_t leader,
                           struct raft_actions *actions) {
     ASSERT(term >= raft->term);
-    bool changed = raft->role != RAFT_FOLLOWER || term != raft->term || raft->leader != leader;
+    ASSERT(raft->role != RAFT_FOLLOWER || term != raft->term || raft->leader != leader);
     bool led = raft->role == RAFT_LEADER;
     role_set(raft, RAFT_FOLLOWER);
     if (term > raft->term) {
@@ -77,14 +77,12 @@ void raft_become_follower(struct raft *raft, uint64_t term, uint64_t leader,
         raft->lease_until_ns = 0;
         raft_election_rearm(raft);
     }
-    if (changed) {
-        role_tell(raft, actions);
-    }
+    role_tell(raft, actions);
 }
 
 void raft_become_pre_candidate(struct raft *raft, struct raft_actions *actions) {
     ASSERT(raft_may_campaign(raft));
-    bool changed = raft->role != RAFT_PRE_CANDIDATE || raft->leader != 0;
+    bool changed = raft->role != RAFT_PRE_CANDIDATE; /* or else one more attempt */
     role_set(raft, RAFT_PRE_CANDIDATE);
     raft->leader = 0;
     if (changed) {

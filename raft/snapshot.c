@@ -176,9 +176,9 @@ void raft_on_snapshot_installed(struct raft *raft, const struct raft_event *even
     raft->snapshot = raft->receiving;
     raft->receiving.index = 0;
     raft->applied_index = event->snapshot.index;
+    ASSERT(raft->role == RAFT_FOLLOWER); /* nobody campaigns meanwhile */
     /* In another term by now, its leader has yet to verify the log. */
-    if (raft->role == RAFT_FOLLOWER && raft->leader != 0 &&
-        raft->verified_index >= event->snapshot.index) {
+    if (raft->leader != 0 && raft->verified_index >= event->snapshot.index) {
         raft_append_answer(raft, actions);
     }
 }

@@ -296,7 +296,9 @@ static enum script_result help(struct script *script) {
     if (topic != NULL && command_find(topic) == NULL)
         return script_mistake(script, "there is no command %s: `help` lists them", topic);
     if (topic == NULL)
-        script_say(script, "quietly, as the last word of any command, prints nothing of its steps");
+        script_say(script,
+                   "The last word of any command may be `quietly`: nothing of its steps is "
+                   "printed; or `briefly`: no heartbeats and ticks of which nothing comes.");
     return SCRIPT_DONE;
 }
 
@@ -328,14 +330,17 @@ enum script_result script_line(struct script *script, const char *line) {
     if (command == NULL)
         return script_mistake(script, "there is no command %s: `help` lists them",
                               script->words[0]);
-    script->quiet = strcmp(script->words[script->word_count - 1], "quietly") == 0;
-    script->word_count -= script->quiet;
+    const char *last = script->words[script->word_count - 1];
+    script->quiet = strcmp(last, "quietly") == 0;
+    script->brief = strcmp(last, "briefly") == 0;
+    script->word_count -= script->quiet || script->brief;
     if (script->word_count < command->words_min)
         return script_mistake(script, "say: %s %s", command->name, command->arguments);
     if (command->needs_cluster && script->cluster == NULL)
         return script_mistake(script, "there is no cluster yet: begin with `nodes 3`");
     enum script_result result = command->run(script);
     script->quiet = false;
+    script->brief = false;
     return result;
 }
 

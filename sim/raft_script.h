@@ -17,7 +17,8 @@
  *
  *   #        a comment; so is an empty line
  *   >        a line that the command before it is expected to print
- *   else     a command, with words behind it; "quietly" as the last word prints nothing
+ *   else     a command, with words behind it; the last one may be "quietly", which prints nothing,
+ *            or "briefly", which leaves out heartbeats and ticks of which nothing comes
  *
  * What a command prints is the trace of the cores' steps (sim/raft_cluster_text.c).  It is
  * recorded: a run compares it, and on demand writes it anew.  What must hold is said by `expect`,

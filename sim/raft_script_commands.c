@@ -12,11 +12,29 @@ enum { MS_MAX = 1000000000 };
 
 /* ---- the cluster -------------------------------------------------------------------------- */
 
-/* Prints the cluster's trace, unless the command is quiet. */
+/* True for lines that are the same at every heartbeat. */
+static bool is_routine(const char *line) {
+    return strstr(line, "heartbeat") != NULL || strstr(line, " ticks at ") != NULL ||
+           strstr(line, "has confirmed round") != NULL;
+}
+
+/* Prints the cluster's trace, as far as the command says. */
 static void trace(void *context, const char *line) {
     struct script *script = context;
-    if (!script->quiet)
-        script->print(script->context, line);
+    if (script->quiet)
+        return;
+    if (script->brief && line[0] != ' ')
+        script->event[0] = '\0';
+    if (script->brief && is_routine(line)) {
+        /* An event of routine is worth a line if something comes of it. */
+        if (line[0] != ' ')
+            (void)snprintf(script->event, sizeof(script->event), "%s", line);
+        return;
+    }
+    if (script->brief && script->event[0] != '\0')
+        script->print(script->context, script->event);
+    script->event[0] = '\0';
+    script->print(script->context, line);
 }
 
 /* A number of the options that `nodes` knows by name. */

@@ -37,8 +37,10 @@ struct script_saved {
 struct script {
     void (*print)(void *context, const char *line);
     void *context;
-    struct cluster *cluster; /* NULL before `nodes` */
-    bool quiet;
+    struct cluster *cluster;        /* NULL before `nodes` */
+    bool quiet;                     /* the command prints nothing of its steps */
+    bool brief;                     /* no heartbeats and ticks of which nothing comes */
+    char event[CLUSTER_LINE_BYTES]; /* brief: the event at hand, if it is not printed yet */
     bool violation_expected;
     uint32_t expectations;
     const char *refused; /* why the last request was refused, or NULL */

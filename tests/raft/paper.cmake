@@ -7,6 +7,9 @@ set(raft_papers
 foreach(part ${raft_papers})
     weir_test(raft_${part} SOURCES test_${part}.c USES raft_support raft test_support)
 endforeach()
+# Its allocator is wrapped.
+weir_test(raft_core_memory SOURCES test_core_memory.c USES raft_support raft test_support
+    LIBRARIES -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
 
 # Every planted defect is caught by one of these, or of the tests of the parts.
 set(tests "")

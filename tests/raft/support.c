@@ -1,3 +1,12 @@
+/*
+ * One core, driven by hand.
+ *
+ * Happy path: the log of a test is read from a text, the core created from it; each event is one
+ * step, and what the core tells its peers is noted, so that an answer can repeat it.
+ *
+ * Failure mode: what a test asks for and is not there fails the test, with words.
+ */
+
 #include "tests/raft/support.h"
 
 #include <string.h>

@@ -152,13 +152,13 @@ void core_hear_refused(uint64_t from, uint64_t previous_index, uint64_t hint_ind
 void core_hear_heartbeat_answer(uint64_t from);
 void core_hear_snapshot_answer(uint64_t from, struct raft_snapshot snapshot, uint64_t offset);
 
-/* ---- the caller's part of a snapshot ---------------------------------------------------------- */
+/* ---- the caller's part of a snapshot --------------------------------------------------------- */
 
 /* `bytes` of it are there now. */
 void core_chunk_written(struct raft_snapshot snapshot, uint64_t bytes, bool complete);
 void core_installed(struct raft_snapshot snapshot);
 
-/* ---- short cuts ------------------------------------------------------------------------------- */
+/* ---- short cuts ------------------------------------------------------------------------------ */
 
 /* Follows `leader` in `term`, with our log verified by it. */
 void core_follow(uint64_t leader, uint64_t term);
@@ -173,7 +173,7 @@ void core_serve(void);
 /* One more entry, stored here and by the members of the list (0 ends it). */
 void core_replicate(const uint64_t *peers);
 
-/* ---- looks ------------------------------------------------------------------------------------ */
+/* ---- looks ----------------------------------------------------------------------------------- */
 
 bool core_is(enum raft_role role);
 /* The first action of this kind in the last step; NULL: none. */

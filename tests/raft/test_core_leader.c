@@ -93,7 +93,7 @@ TEST(a_new_leader_with_an_uncommitted_log_takes_nothing_yet) {
     assert_int_equal(propose(1, 1), 0);
 }
 
-/* ---- clogged data ------------------------------------------------------------------------------ */
+/* ---- clogged data ---------------------------------------------------------------------------- */
 
 /* Heartbeats pass, entries do not: after 2 T their connections are opened anew, of those that lack
  * something; after 4 T somebody else shall try. */
@@ -149,7 +149,7 @@ TEST(an_idle_leader_is_not_clogged) {
     assert_true(took_ns >= 2 * T_NS - HEARTBEAT_NS);
 }
 
-/* ---- connections --------------------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 /* What was on a closed connection is lost: sending begins again at what the peer is known to
  * have. */
@@ -166,6 +166,8 @@ TEST(a_disconnected_peer_is_probed) {
     assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->previous_index, 1);
     assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->entry_count, 2);
     core_disconnect(9);
+    assert_true(core_silent());
+    core_disconnect(1);
     assert_true(core_silent());
 }
 
@@ -207,7 +209,7 @@ TEST(with_leases_a_disconnection_changes_nothing) {
     assert_int_equal(raft_deadline_ns(core->raft), deadline_ns);
 }
 
-/* ---- shortened messages ------------------------------------------------------------------------- */
+/* ---- shortened messages ---------------------------------------------------------------------- */
 
 /* An APPEND that ended earlier than said: the rest is sent again. */
 TEST(what_was_shortened_is_sent_again) {
@@ -240,7 +242,7 @@ TEST(a_late_word_of_shortening_is_dropped) {
     assert_true(core_silent());
 }
 
-/* ---- compaction -------------------------------------------------------------------------------- */
+/* ---- compaction ------------------------------------------------------------------------------ */
 
 /* What was sent and not answered may be compacted meanwhile: asking about it leads to a
  * snapshot. */
@@ -265,7 +267,7 @@ TEST(a_question_about_what_was_compacted_leads_to_a_snapshot) {
     assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 4);
 }
 
-/* ---- looks -------------------------------------------------------------------------------------- */
+/* ---- looks ----------------------------------------------------------------------------------- */
 
 /* A follower knows nothing of peers. */
 TEST(only_a_leader_knows_of_peers) {

@@ -5,6 +5,7 @@
 
 #include "tests/raft/support.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -73,7 +74,7 @@ TEST(a_vote_that_is_stored_late_changes_nothing) {
     assert_true(core_is(RAFT_FOLLOWER));
 }
 
-/* ---- the log's epoch ---------------------------------------------------------------------------- */
+/* ---- the log's epoch ------------------------------------------------------------------------- */
 
 /* Entries are appended, truncated, and appended again with the same terms, while the first write is
  * under way: when that is done, the third ones are not durable. */
@@ -144,7 +145,34 @@ TEST(many_uncommitted_configurations_do_no_harm) {
     assert_int_equal(core_committed(), last_index);
 }
 
-/* ---- creation --------------------------------------------------------------------------------- */
+/* And one that removes what was forgotten cannot be: it was committed. */
+TEST(a_leader_that_would_remove_a_forgotten_configuration_halts_us) {
+    START("1v 2v 3v", .term = 4);
+    for (uint64_t i = 0; i < RAFT_CONFIGURATIONS_MAX + 1; i++) {
+        HEAR_APPEND(.from = 2, .term = 4, .previous_index = i, .previous_term = i == 0 ? 0 : 4,
+                    .terms = "4", .configuration = i % 2 == 0 ? "1v 2v 3v 4l" : "1v 2v 3v");
+    }
+    HEAR_APPEND(.from = 3, .term = 5, .terms = "5");
+    assert_non_null(core_did(RAFT_ACTION_HALT));
+    assert_null(core_did(RAFT_ACTION_TRUNCATE));
+}
+
+/* What is owed to a leader that is gone is not told to nobody. */
+TEST(what_is_stored_without_a_leader_is_not_answered) {
+    START("1v 2v 3v", .term = 4);
+    HEAR_APPEND(.from = 2, .term = 4, .terms = "4");
+    core_disconnect(2);
+    core_stored(1);
+    assert_true(core_silent());
+    core_time_out();
+    assert_true(core_is(RAFT_PRE_CANDIDATE));
+    core_stored(1);
+    assert_true(core_silent());
+    HEAR_APPEND(.from = 2, .term = 4, .previous_index = 1, .previous_term = 4);
+    assert_true(core_granted(1));
+}
+
+/* ---- creation -------------------------------------------------------------------------------- */
 
 static void expect_refused(struct raft_options options) {
     struct raft *untouched = (struct raft *)core;
@@ -172,6 +200,7 @@ TEST(options_out_of_range_are_refused) {
     REFUSED(message_bytes_max, 0);
     REFUSED(snapshot_chunk_bytes, 0);
     REFUSED(uncommitted_bytes_max, 0);
+    REFUSED(window_entries, 0);
     REFUSED(window_entries, 128);
     REFUSED(window_entries, 300);
 }
@@ -267,7 +296,7 @@ TEST(nothing_is_destroyed_without_harm) {
     raft_destroy(NULL);
 }
 
-/* ---- forgotten terms ------------------------------------------------------------------------------ */
+/* ---- forgotten terms ------------------------------------------------------------------------- */
 
 /* A log of terms 3 3 4, at indices 10 to 12; what is before was not found. */
 static void start_with_forgotten_terms(void) {
@@ -290,6 +319,42 @@ TEST(what_was_forgotten_is_not_truncated) {
     assert_null(core_did(RAFT_ACTION_TRUNCATE));
     assert_null(core_sent(RAFT_MESSAGE_APPEND_ANSWER, 2));
     assert_int_equal(raft_last_index(core->raft), 12);
+}
+
+/* One known entry is a run, too. */
+TEST(a_first_run_may_be_one_entry) {
+    static const struct raft_term_run runs[] = {{10, 3}, {11, 4}};
+    struct raft_options options =
+        core_options("1v 2v 3v", (struct core_disk){.term = 4, .terms = "1"});
+    options.term_runs = runs;
+    options.term_run_count = 2;
+    options.last_index = 12;
+    core_start_with(&options);
+    HEAR_APPEND(.from = 2, .term = 4, .previous_index = 10, .previous_term = 3, .terms = "4 4");
+    assert_true(core_granted(12));
+}
+
+/* A log of more terms than are remembered, compacted where they were forgotten: it begins where
+ * the first one is known. */
+TEST(a_log_of_very_many_terms_is_compacted) {
+    enum { TERMS = RAFT_TERM_RUNS_MAX + 100 };
+    START("1v 2v 3v", .term = 4);
+    for (uint64_t term = 1; term <= TERMS; term++) {
+        char text[24];
+        snprintf(text, sizeof(text), "%lu", (unsigned long)term);
+        HEAR_APPEND(.from = 2, .term = TERMS, .previous_index = term - 1, .previous_term = term - 1,
+                    .terms = text, .commit = term);
+    }
+    core_store_vote();
+    core_stored(TERMS);
+    core_applied(TERMS);
+    core_compacted(20, (struct raft_snapshot){TERMS, TERMS, 100});
+    core->now_ns += T_NS;
+    core_lead();
+    core_hear_refused(3, TERMS, 101, 101);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 3)->previous_index, 101);
+    core_hear_refused(2, TERMS, 99, 99);
+    assert_non_null(core_sent(RAFT_MESSAGE_SNAPSHOT, 2));
 }
 
 /* What is committed is there, whatever its term; a conflict behind it is one. */
@@ -322,7 +387,7 @@ TEST(a_peer_before_the_known_terms_waits_for_a_snapshot) {
     assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 12);
 }
 
-/* ---- what the caller must not do -------------------------------------------------------------- */
+/* ---- what the caller must not do ------------------------------------------------------------- */
 
 static void append_without_leading(void *context) {
     (void)context;
@@ -394,6 +459,8 @@ int main(void) {
         CORE_TEST(what_is_durable_does_not_shrink),
         CORE_TEST(what_a_former_leader_stores_commits_nothing),
         CORE_TEST(many_uncommitted_configurations_do_no_harm),
+        CORE_TEST(a_leader_that_would_remove_a_forgotten_configuration_halts_us),
+        CORE_TEST(what_is_stored_without_a_leader_is_not_answered),
         CORE_TEST(options_out_of_range_are_refused),
         CORE_TEST(a_term_below_the_logs_is_refused),
         CORE_TEST(a_vote_without_a_term_is_refused),
@@ -402,6 +469,8 @@ int main(void) {
         CORE_TEST(the_last_configuration_in_the_log_is_in_force_after_a_start),
         CORE_TEST(nothing_is_destroyed_without_harm),
         CORE_TEST(what_was_forgotten_is_not_truncated),
+        CORE_TEST(a_first_run_may_be_one_entry),
+        CORE_TEST(a_log_of_very_many_terms_is_compacted),
         CORE_TEST(a_conflict_right_behind_what_was_forgotten_is_truncated),
         CORE_TEST(a_peer_before_the_known_terms_waits_for_a_snapshot),
         CORE_TEST(the_caller_must_not_break_its_word),

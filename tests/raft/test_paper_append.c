@@ -5,7 +5,7 @@
 
 #include "tests/raft/support.h"
 
-/* ---- receiver, 1: an earlier term is refused --------------------------------------------------- */
+/* ---- receiver, 1: an earlier term is refused ------------------------------------------------- */
 
 /* Figure 2, AppendEntries 1. */
 TEST(an_append_of_an_earlier_term_changes_nothing) {
@@ -19,7 +19,7 @@ TEST(an_append_of_an_earlier_term_changes_nothing) {
     assert_int_equal(raft_deadline_ns(core->raft), deadline_ns);
 }
 
-/* ---- receiver, 2: the entry before must be there ----------------------------------------------- */
+/* ---- receiver, 2: the entry before must be there --------------------------------------------- */
 
 /* Figure 2, AppendEntries 2: refused if the log does not reach so far. */
 TEST(an_append_behind_the_end_is_refused) {
@@ -91,7 +91,7 @@ TEST(a_refusal_does_not_go_back_before_the_commit_index) {
     assert_int_equal(core_message(RAFT_MESSAGE_APPEND_ANSWER, 2)->hint_term, 5);
 }
 
-/* ---- receiver, 3: conflicts -------------------------------------------------------------------- */
+/* ---- receiver, 3: conflicts ------------------------------------------------------------------ */
 
 /* Figure 2, AppendEntries 3: an entry of another term goes, and all behind it. */
 TEST(a_conflicting_entry_goes_with_all_behind_it) {
@@ -129,7 +129,7 @@ TEST(a_repeated_append_appends_once) {
     assert_int_equal(raft_last_index(core->raft), 2);
 }
 
-/* ---- receiver, 4: entries that are new --------------------------------------------------------- */
+/* ---- receiver, 4: entries that are new ------------------------------------------------------- */
 
 /* Figure 2, AppendEntries 4: only what is not there yet. */
 TEST(only_new_entries_are_appended) {
@@ -156,7 +156,7 @@ TEST(entries_that_were_compacted_are_skipped) {
     assert_int_equal(raft_last_index(core->raft), 13);
 }
 
-/* ---- receiver, 5: commit ------------------------------------------------------------------------ */
+/* ---- receiver, 5: commit --------------------------------------------------------------------- */
 
 /* Figure 2, AppendEntries 5: up to the leader's commit index. */
 TEST(a_follower_commits_what_its_leader_has_committed) {
@@ -237,7 +237,7 @@ TEST(a_heartbeat_about_an_entry_that_is_not_here_commits_nothing) {
     assert_false(core_message(RAFT_MESSAGE_HEARTBEAT_ANSWER, 2)->granted);
 }
 
-/* ---- the answer --------------------------------------------------------------------------------- */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 /* 10.2.1: an entry is acknowledged when it is durable, not before. */
 TEST(an_append_is_answered_when_it_is_durable) {
@@ -339,7 +339,7 @@ TEST(every_log_of_figure_7_becomes_the_leaders) {
     }
 }
 
-/* ---- what working members cannot cause ----------------------------------------------------------- */
+/* ---- what working members cannot cause ------------------------------------------------------- */
 
 /* 3.6.3: the leader has everything that is committed: one that has not is a fault that must not
  * spread. */

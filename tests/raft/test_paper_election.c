@@ -357,7 +357,7 @@ TEST(a_new_leader_has_time_to_hear_a_quorum) {
     assert_true(core_is(RAFT_FOLLOWER));
 }
 
-/* ---- when not to campaign --------------------------------------------------------------------- */
+/* ---- when not to campaign -------------------------------------------------------------------- */
 
 /* A log that is not durable yet must not win: a crash could take from us what we won with. */
 TEST(nobody_campaigns_with_entries_that_are_not_stored) {

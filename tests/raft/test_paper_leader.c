@@ -350,6 +350,21 @@ TEST(a_lost_last_message_is_asked_for) {
     assert_int_equal(core_sent_count(RAFT_MESSAGE_APPEND), 0);
 }
 
+/* Where there is something to send, that asks as well; and a full ring opens for it. */
+TEST(new_entries_ask_as_well) {
+    START("1v 2v 3v", .term = 4, .inflight_messages_max = 2);
+    core_serve();
+    core_append(1);
+    core_append(1);
+    core_append(1);
+    assert_null(core_sent(RAFT_MESSAGE_APPEND, 2));
+    core_time_out();
+    core_hear_heartbeat_answer(2);
+    assert_int_equal(core_sent_count(RAFT_MESSAGE_APPEND), 1);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->previous_index, 3);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->entry_count, 1);
+}
+
 /* Rules for leaders: never overwrites or deletes in its own log, and needs no answer to go on. */
 TEST(a_leader_only_appends) {
     START("1v 2v 3v", .term = 4, .terms = "1 2 3");
@@ -359,7 +374,7 @@ TEST(a_leader_only_appends) {
     assert_int_equal(raft_last_index(core->raft), 4);
 }
 
-/* ---- heartbeats (5.2, 5.6) -------------------------------------------------------------------- */
+/* ---- heartbeats (5.2, 5.6) ------------------------------------------------------------------- */
 
 /* Rules for leaders: repeated while idle, every heartbeat interval. */
 TEST(heartbeats_are_repeated) {
@@ -396,7 +411,7 @@ TEST(a_leader_alone_has_no_deadline) {
     assert_true(core_is(RAFT_LEADER));
 }
 
-/* ---- entries of older terms (5.4.2, figure 8) --------------------------------------------------- */
+/* ---- entries of older terms (5.4.2, figure 8) ------------------------------------------------ */
 
 /* 5.4.2: what is of an older term is not committed by counting. */
 TEST(an_entry_of_an_older_term_is_not_committed_by_counting) {
@@ -438,7 +453,7 @@ TEST(figure_8_a_committed_entry_is_safe) {
     assert_true(core_refused_vote(5));
 }
 
-/* ---- crashes (5.5) ------------------------------------------------------------------------------ */
+/* ---- crashes (5.5) --------------------------------------------------------------------------- */
 
 /* 5.5: a request may be repeated any number of times: it does what it did. */
 TEST(a_repeated_request_does_no_harm) {
@@ -519,6 +534,7 @@ int main(void) {
         CORE_TEST(a_probe_is_repeated_when_its_peer_is_heard),
         CORE_TEST(a_lost_message_is_found_by_the_next_refusal),
         CORE_TEST(a_lost_last_message_is_asked_for),
+        CORE_TEST(new_entries_ask_as_well),
         CORE_TEST(a_leader_only_appends),
         CORE_TEST(heartbeats_are_repeated),
         CORE_TEST(a_heartbeat_names_what_its_peer_has),

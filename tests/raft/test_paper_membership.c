@@ -30,7 +30,7 @@ static bool is_configuration(const struct configuration *configuration, const ch
     return same;
 }
 
-/* ---- the way of a change -------------------------------------------------------------------- */
+/* ---- the way of a change --------------------------------------------------------------------- */
 
 /* Section 6: a change goes through a joint configuration. */
 TEST(a_change_of_voters_begins_with_the_joint_configuration) {
@@ -224,7 +224,7 @@ TEST(who_was_removed_and_added_again_begins_anew) {
     assert_int_equal(core_peer(4).match_index, 0);
 }
 
-/* ---- a leader that is not in the new configuration --------------------------------------------- */
+/* ---- a leader that is not in the new configuration ------------------------------------------- */
 
 /* Section 6, 4.2.2: it leads until the new configuration is committed, not counting itself. */
 TEST(a_leader_that_removes_itself_leads_until_that_is_committed) {
@@ -293,7 +293,7 @@ TEST(a_node_campaigns_until_its_removal_is_committed) {
     assert_true(core_is(RAFT_FOLLOWER));
 }
 
-/* ---- when a change is refused ------------------------------------------------------------------- */
+/* ---- when a change is refused ---------------------------------------------------------------- */
 
 /* Only a leader changes anything. */
 TEST(a_change_is_refused_by_who_does_not_lead) {
@@ -381,7 +381,7 @@ TEST(a_voter_that_has_not_caught_up_is_refused) {
     assert_int_equal(core_refusal(), RAFT_REFUSAL_NONE);
 }
 
-/* ---- changes that others began, or that are undone ----------------------------------------------- */
+/* ---- changes that others began, or that are undone ------------------------------------------- */
 
 /* Section 6: a new leader that finds a joint configuration in its log goes on with it, when it has
  * committed an entry of its own. */
@@ -399,6 +399,65 @@ TEST(a_new_leader_leaves_the_joint_configuration_that_it_finds) {
     assert_int_equal(core_committed(), 2);
     struct configuration left = core_append_configuration();
     assert_true(is_configuration(&left, "1v 2v 4v"));
+}
+
+/* Also one that it knows to be committed. */
+TEST(a_new_leader_leaves_a_committed_joint_configuration) {
+    START("1v 2v 3v", .term = 4);
+    HEAR_APPEND(.from = 2, .term = 4, .terms = "4", .configuration = "1vo 2vo 3o", .commit = 1);
+    core_stored(1);
+    core_lead();
+    core_stored(2);
+    assert_null(core_did(RAFT_ACTION_APPEND_CONFIGURATION));
+    core_hear_granted(2, 2);
+    struct configuration left = core_append_configuration();
+    assert_true(is_configuration(&left, "1v 2v"));
+}
+
+/* A simple one, begun by another leader, is over when it is committed. */
+TEST(a_new_leader_ends_a_change_that_it_finds) {
+    START("1v 2v 3v", .term = 4);
+    HEAR_APPEND(.from = 2, .term = 4, .terms = "4", .configuration = "1v 2v 3v 4l");
+    core_stored(1);
+    core_serve();
+    core_configure("1v 2v 3v");
+    assert_int_equal(core_refusal(), RAFT_REFUSAL_NONE);
+}
+
+/* A commit before the configuration, or before the caller had room for the next one, does not go
+ * on with the change. */
+TEST(a_change_goes_on_when_its_own_entry_is_committed) {
+    START("1v 2v 3v", .term = 4);
+    core_serve();
+    core_append(1);
+    core_configure("1v 2v");
+    core_append_configuration();
+    core_stored(3);
+    core_hear_granted(2, 2);
+    assert_int_equal(core_committed(), 2);
+    assert_null(core_did(RAFT_ACTION_APPEND_CONFIGURATION));
+    core_hear_granted(2, 3);
+    assert_non_null(core_did(RAFT_ACTION_APPEND_CONFIGURATION));
+    core_replicate((const uint64_t[]){2, 0});
+    assert_int_equal(core_committed(), 4);
+    assert_null(core_did(RAFT_ACTION_APPEND_CONFIGURATION));
+    core_expect_members("1vo 2vo 3o");
+}
+
+/* A learner with another disk begins anew; a voter with another disk is no change that is taken:
+ * it would be counted for what its old disk had. */
+TEST(a_member_with_another_disk_is_another_one) {
+    serve_with_a_learner();
+    struct configuration wanted = *raft_configuration(core->raft);
+    wanted.members[2].incarnation = 777;
+    core_step((struct raft_event){.kind = RAFT_EVENT_CONFIGURE, .configuration = &wanted});
+    assert_int_equal(core_refusal(), RAFT_REFUSAL_CONFIGURATION);
+    wanted = *raft_configuration(core->raft);
+    wanted.members[3].incarnation = 777;
+    core_step((struct raft_event){.kind = RAFT_EVENT_CONFIGURE, .configuration = &wanted});
+    core_append_configuration();
+    assert_int_equal(core_peer(4).match_index, 0);
+    assert_int_equal(core_peer(3).match_index, 1);
 }
 
 /* Section 6: a configuration whose entry is truncated is in force no longer. */
@@ -470,6 +529,10 @@ int main(void) {
         CORE_TEST(what_is_no_change_is_refused),
         CORE_TEST(a_voter_that_has_not_caught_up_is_refused),
         CORE_TEST(a_new_leader_leaves_the_joint_configuration_that_it_finds),
+        CORE_TEST(a_new_leader_leaves_a_committed_joint_configuration),
+        CORE_TEST(a_new_leader_ends_a_change_that_it_finds),
+        CORE_TEST(a_change_goes_on_when_its_own_entry_is_committed),
+        CORE_TEST(a_member_with_another_disk_is_another_one),
         CORE_TEST(a_truncated_configuration_gives_way_to_the_one_before),
         CORE_TEST(a_truncation_behind_a_configuration_leaves_it),
         CORE_TEST(a_change_that_was_not_appended_ends_with_the_leadership),

@@ -234,7 +234,7 @@ TEST(a_smaller_configuration_confirms_at_once) {
     assert_int_equal(core_action(RAFT_ACTION_READ_CONFIRMED)->round, round);
 }
 
-/* ---- leases (6.4.1) ---------------------------------------------------------------------------- */
+/* ---- leases (6.4.1) -------------------------------------------------------------------------- */
 
 /* 6.4.1: with a lease a read runs at once; but only if the reader says that it is good enough. */
 TEST(a_lease_answers_a_read_at_once) {
@@ -315,6 +315,32 @@ TEST(only_who_knows_of_leases_counts_for_one) {
     wanted.flags = CONFIGURATION_LEASES;
     core_step((struct raft_event){.kind = RAFT_EVENT_CONFIGURE, .configuration = &wanted});
     core_append_configuration();
+    core_time_out();
+    core_hear_heartbeat_answer(2);
+    assert_false(read_runs_at_once());
+    core_hear_granted(2, 2);
+    core_time_out();
+    core_hear_heartbeat_answer(2);
+    assert_true(read_runs_at_once());
+}
+
+/* A round so long ago that its beginning is not remembered gives no lease. */
+TEST(a_round_of_long_ago_gives_no_lease) {
+    START("1v 2v 3v", .term = 4);
+    core_serve();
+    struct configuration wanted = *raft_configuration(core->raft);
+    wanted.flags = CONFIGURATION_LEASES;
+    core_step((struct raft_event){.kind = RAFT_EVENT_CONFIGURE, .configuration = &wanted});
+    core_append_configuration();
+    core_time_out();
+    core_hear_heartbeat_answer(3);
+    struct core_said first = core->said[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        core_time_out();
+        core_hear_heartbeat_answer(2);
+    }
+    core->said[3] = first;
+    core_hear_granted(3, 2);
     core_time_out();
     core_hear_heartbeat_answer(2);
     assert_false(read_runs_at_once());
@@ -468,6 +494,7 @@ int main(void) {
         CORE_TEST(a_lease_ends_with_the_leadership),
         CORE_TEST(a_lease_does_not_serve_before_the_first_commit),
         CORE_TEST(only_who_knows_of_leases_counts_for_one),
+        CORE_TEST(a_round_of_long_ago_gives_no_lease),
         CORE_TEST(a_lease_does_not_outlive_its_configuration),
         CORE_TEST(a_transfer_ends_the_lease_for_the_term),
         CORE_TEST(a_voter_keeps_its_promise_to_a_leader),

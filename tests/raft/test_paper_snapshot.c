@@ -81,6 +81,8 @@ TEST(answers_about_another_snapshot_are_dropped) {
     assert_true(core_silent());
     core_hear_snapshot_answer(3, (struct raft_snapshot){20, 2, 2500}, 1000);
     assert_true(core_silent());
+    core_hear_snapshot_answer(3, (struct raft_snapshot){20, 3, 2400}, 1000);
+    assert_true(core_silent());
     core_hear_snapshot_answer(3, snapshot, 2501);
     assert_true(core_silent());
     core_hear_snapshot_answer(2, snapshot, 1000);
@@ -106,6 +108,18 @@ TEST(a_late_grant_does_not_end_a_snapshot) {
     assert_int_equal(core_sent_count(RAFT_MESSAGE_APPEND), 0);
 }
 
+/* Nor does the loss of what it had: the snapshot replaces that. */
+TEST(a_peer_that_lost_its_log_still_gets_its_snapshot) {
+    serve_with_a_compacted_log();
+    core_hear((struct raft_message){.kind = RAFT_MESSAGE_HEARTBEAT_ANSWER,
+                                    .from = 3,
+                                    .term = 5,
+                                    .session = core->said[3].session});
+    assert_string_equal(core_peer(3).state, "snapshot");
+    core_hear_snapshot_answer(3, snapshot, 1000);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 1000);
+}
+
 /* A piece that is not answered for T was lost, and is sent again; heartbeats go on meanwhile. */
 TEST(a_lost_piece_is_sent_again) {
     serve_with_a_compacted_log();
@@ -126,6 +140,8 @@ TEST(a_snapshot_goes_on_after_a_disconnection) {
     serve_with_a_compacted_log();
     core_disconnect(3);
     assert_string_equal(core_peer(3).state, "snapshot");
+    core_pass(T_NS / 2);
+    assert_null(core_sent(RAFT_MESSAGE_SNAPSHOT, 3));
     core_hear_heartbeat_answer(3);
     assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 0);
 }
@@ -160,7 +176,7 @@ TEST(a_newer_snapshot_does_not_disturb_the_one_under_way) {
     assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 23);
 }
 
-/* ---- a local snapshot -------------------------------------------------------------------------- */
+/* ---- a local snapshot ------------------------------------------------------------------------ */
 
 /* Section 7: after a snapshot the log before it may go; what is behind it stays. */
 TEST(a_local_snapshot_lets_the_log_begin_later) {
@@ -196,7 +212,7 @@ TEST(a_log_may_begin_later_behind_the_same_snapshot) {
     assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 20);
 }
 
-/* ---- the follower ------------------------------------------------------------------------------- */
+/* ---- the follower ---------------------------------------------------------------------------- */
 
 /* Figure 13, 1: of an earlier term it is refused. */
 TEST(a_snapshot_of_an_earlier_term_is_refused) {
@@ -308,7 +324,9 @@ TEST(an_older_snapshot_does_not_disturb_a_newer_one) {
     assert_true(core_silent());
     core_chunk_written((struct raft_snapshot){15, 3, 900}, 900, true);
     assert_true(core_silent());
-    core_chunk_written((struct raft_snapshot){20, 2, 900}, 900, true);
+    core_chunk_written((struct raft_snapshot){20, 2, 2500}, 900, true);
+    assert_true(core_silent());
+    core_chunk_written((struct raft_snapshot){20, 3, 2400}, 900, true);
     assert_true(core_silent());
     core_hear_snapshot(2, 4, (struct raft_snapshot){25, 3, 900}, 0, 900);
     assert_int_equal(core_action(RAFT_ACTION_SNAPSHOT_CHUNK)->message.snapshot.index, 25);
@@ -409,6 +427,7 @@ int main(void) {
         CORE_TEST(answers_about_another_snapshot_are_dropped),
         CORE_TEST(entries_follow_the_snapshot),
         CORE_TEST(a_late_grant_does_not_end_a_snapshot),
+        CORE_TEST(a_peer_that_lost_its_log_still_gets_its_snapshot),
         CORE_TEST(a_lost_piece_is_sent_again),
         CORE_TEST(a_snapshot_goes_on_after_a_disconnection),
         CORE_TEST(what_a_peer_needs_is_named),

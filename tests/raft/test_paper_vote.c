@@ -180,7 +180,7 @@ TEST(a_late_pre_vote_is_dropped) {
     assert_true(core_is(RAFT_PRE_CANDIDATE));
 }
 
-/* ---- pre-vote (9.6) and stickiness (4.2.3) ---------------------------------------------------- */
+/* ---- pre-vote (9.6) and stickiness (4.2.3) --------------------------------------------------- */
 
 /* 9.6: asking for pre-votes changes neither term nor vote, here or there. */
 TEST(a_pre_vote_changes_nothing) {
