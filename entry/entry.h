@@ -180,8 +180,8 @@ uint32_t entry_command_write_session(uint8_t *out, uint16_t id, uint64_t session
 
 /*
  * The same command record, written bit by bit: for one with very many arguments, or very long ones.
- * After begin come all key hashes, then for each argument its length and its bytes, in pieces of any
- * size; end returns the record's length.  What the record announces must all have come (asserted).
+ * After begin come all key hashes, then for each argument its length and its bytes, in pieces of
+ * any size; end returns the record's length.  All that begin announced must have come (asserted).
  */
 struct entry_command_writer {
     uint8_t *out;    /* the record */

@@ -34,7 +34,7 @@ static struct machine_operation *run_add(struct apply_shard *shard, uint16_t row
     return operation;
 }
 
-/* Notes the next arguments of the last operation; false if there are more and the units are spent. */
+/* Notes the next arguments of the last operation; false if the units are spent before the last. */
 static bool run_fill(struct apply_shard *shard, uint32_t *units) {
     struct apply_work *work = &shard->work;
     const struct machine_operation *operation = &work->run.operations[work->run.count - 1];

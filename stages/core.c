@@ -94,8 +94,8 @@ static void core_look(struct core *core) {
 
 /*
  * How long this thread has been without a CPU since the last look, other than asleep in idle time:
- * preempted, since a stage has nothing else to wait for.  Time in which the hypervisor runs somebody
- * else passes for ours.
+ * preempted, since a stage has nothing else to wait for.  Time in which the hypervisor runs
+ * somebody else passes for ours.
  */
 static uint64_t core_lost_ns(struct core *core) {
     uint64_t wall_ns = core->gauge->charged_until_ns - core->look_ns;
@@ -105,9 +105,10 @@ static uint64_t core_lost_ns(struct core *core) {
 }
 
 /*
- * What lasted elapsed_ns by the wall clock, until now, has lasted how long on a CPU?  Short ones are
- * taken as they are; of a long one what the thread lost since the last look is taken off.  A look is
- * never long ago: at every long one, and otherwise every CORE_CPU_LOOK_NS, which costs 0.03 %.
+ * What lasted elapsed_ns by the wall clock, until now, has lasted how long on a CPU?  Short ones
+ * are taken as they are; of a long one what the thread lost since the last look is taken off.  A
+ * look is never long ago: at every long one, and otherwise every CORE_CPU_LOOK_NS, which costs
+ * 0.03 %.
  */
 static uint64_t core_busy_ns(struct core *core, uint64_t elapsed_ns) {
     if (core->pipeline->stepped) {

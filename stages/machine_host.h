@@ -36,8 +36,8 @@ void machine_host_destroy(struct machine_host_memory *memory);
 /* What a machine is given; valid until machine_host_destroy. */
 struct machine_host machine_host_of(struct machine_host_memory *memory);
 
-/* Gives a slice of what the machine has given back on to the kernel: at most 100 us, for a poll that
- * has time.  True if there is more.  Nothing depends on it but the memory the process holds. */
+/* Gives a slice of what the machine has given back on to the kernel: at most 100 us, for a poll
+ * that has time.  True if there is more.  Nothing depends on it but the process's memory. */
 bool machine_host_trim(struct machine_host_memory *memory);
 
 /* Bytes taken now, as the machine asked for them. */

@@ -115,6 +115,7 @@ uint32_t parse_carry_release(struct parse_shard *shard, struct parse_connection 
 bool parse_carry_reserve(struct parse_shard *shard, struct parse_connection *connection,
                          uint32_t capacity_bytes, uint32_t argument_capacity);
 
+/* Whether a carry has the room for a batch. */
 enum parse_prepared { PARSE_PREPARED, PARSE_PREPARING, PARSE_NO_MEMORY };
 
 /* Makes room in a large carry for all that a batch can add to it, in slices: PARSE_PREPARING means

@@ -141,7 +141,7 @@ void replicate_abandon(struct replicate_shard *shard);
 /* True if no batch waits here. */
 bool replicate_order_empty(const struct replicate_shard *shard);
 
-/* ---- replicate_encode.c: long entries --------------------------------------------------------- */
+/* ---- replicate_encode.c: long entries -------------------------------------------------------- */
 
 /* Counts work off. */
 void replicate_spend(struct replicate_shard *shard, uint32_t units);

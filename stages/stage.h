@@ -25,8 +25,8 @@
  * command looked at, a key hashed, an argument noted, or STAGE_UNIT_BYTES copied to memory that may
  * be touched for the first time.  Once it has spent STAGE_POLL_UNITS it begins nothing more; what
  * it has begun ends within STAGE_POLL_UNITS_MAX, or keeps its place and goes on at the next poll.
- * Work that no client can make long (a batch passed on, a completion taken) is not counted: there is
- * no more of it than `budget`.  A stepped pipeline, which tests and the simulator drive, asserts
+ * Work that no client can make long (a batch passed on, a completion taken) is not counted: there
+ * is no more of it than `budget`.  A stepped pipeline, which tests and the simulator drive, asserts
  * the bound on every poll; the gauges keep the most units that a poll has spent.
  *
  * Draining.  When the node stops, read stops accepting and receiving; every other stage simply goes

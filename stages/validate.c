@@ -25,156 +25,8 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "entry/entry.h"
-#include "stages/arena.h"
-#include "stages/connection_run.h"
 #include "stages/node_record.h"
-#include "stages/pipeline.h"
-
-enum {
-    VALIDATE_TAKE_MAX = 64,
-    /* A first local block: some errors, HELLO, CLIENT ID.  It grows to what a reply needs. */
-    VALIDATE_BLOCK_BYTES = 2 * 1024,
-    VALIDATE_BLOCK_BYTES_MAX = 64 * 1024, /* of a further one, unless a single reply needs more */
-    /* Local blocks: CLIENT LIST of 10,000 connections takes 8 MiB, COMMAND DOCS 64 KiB; several of
-       each at a time.  Address space until it is used. */
-    VALIDATE_ARENA_BYTES = 64 * 1024 * 1024,
-    /* Of a reply written, for a unit: its memory is warm, or its text was counted. */
-    VALIDATE_UNIT_BYTES = 2 * STAGE_UNIT_BYTES,
-    /* An error of the machine's, with its record. */
-    VALIDATE_ERROR_BYTES = 2 * REPLY_ERROR_FORMAT_BYTES_MAX,
-    /* Commands with no more arguments than this need no arena: a table of 4 KiB. */
-    VALIDATE_ARGUMENTS_NEAR = 256,
-};
-
-/* What is done in slices for commands[command]. */
-enum validate_slices {
-    SLICES_NONE = 0,
-    SLICES_COMPOSE,   /* `run` composes its text */
-    SLICES_ARGUMENTS, /* the machine's arguments are noted in `arguments_block` */
-};
-
-/* The batch being judged, and how far; kept between polls only in the middle of slices. */
-struct validate_work {
-    struct batch *batch; /* NULL: none */
-    uint32_t command;    /* the next to judge */
-    struct reply_writer reply;
-    enum validate_slices slices;
-    struct connection_run run;
-    struct reply_mark mark; /* where its reply begins */
-    uint32_t arguments_block;
-    uint32_t arguments_noted;
-    uint64_t arguments_bytes;
-};
-
-struct validate_shard {
-    struct pipeline *pipeline;
-    struct node *node;
-    const struct directory *directory;
-    const struct machine_operations *machine;
-    struct ring *from_parse;
-    struct ring *to_replicate;
-    struct ring *from_write; /* local blocks that came home */
-    struct arena *arena;
-    struct connection *connections;
-    uint32_t entry_body_bytes_max;
-    bool password_required;
-    /* Batches taken and not yet judged: [ids_next, ids_count).  More than none between two polls
-       only behind one whose reply is being composed. */
-    uint32_t ids[VALIDATE_TAKE_MAX];
-    uint32_t ids_next;
-    uint32_t ids_count;
-    struct validate_work work;
-    int32_t units; /* left to this poll; negative: overrun */
-    struct machine_argument arguments[VALIDATE_ARGUMENTS_NEAR];
-    uint8_t error_room[VALIDATE_ERROR_BYTES];
-};
-
-/* ---- local replies ------------------------------------------------------------------------- */
-
-static void spend(struct validate_shard *shard, uint32_t units) {
-    shard->units -= (int32_t)units;
-}
-
-/* At the beginning of each local block; the replies follow. */
-struct validate_block {
-    uint32_t next; /* the batch's block before this one, or BATCH_NO_BLOCK */
-    uint32_t reserved[3];
-};
-
-/*
- * Begins a local block with room for `need_bytes`; what was written stays in those before it.  False
- * if the arena has none; nothing has changed then.
- */
-static bool local_grow(struct validate_shard *shard, struct batch *batch, uint64_t need_bytes) {
-    uint64_t wanted = need_bytes + sizeof(struct validate_block);
-    uint64_t goal = VALIDATE_BLOCK_BYTES;
-    if (batch->local_block != BATCH_NO_BLOCK) {
-        goal = 2 * arena_block_bytes(shard->arena, batch->local_block);
-        goal = goal < VALIDATE_BLOCK_BYTES_MAX ? goal : VALIDATE_BLOCK_BYTES_MAX;
-    }
-    uint32_t block = arena_take(shard->arena, goal > wanted ? goal : wanted);
-    if (block == BATCH_NO_BLOCK) {
-        return false;
-    }
-    struct validate_block *head = (void *)arena_memory(shard->arena, block);
-    *head = (struct validate_block){.next = batch->local_block};
-    batch->local_block = block;
-    reply_begin(&shard->work.reply, (uint8_t *)(head + 1),
-                arena_block_bytes(shard->arena, block) - sizeof(*head));
-    return true;
-}
-
-/* Gives back the blocks of a batch that is home, of which `block` is the newest. */
-static void local_give(struct validate_shard *shard, uint32_t block) {
-    while (block != BATCH_NO_BLOCK) {
-        const struct validate_block *head = (void *)arena_memory(shard->arena, block);
-        uint32_t next = head->next;
-        arena_give(shard->arena, block);
-        block = next;
-    }
-}
-
-/* Makes the stream written since `mark` the command's reply. */
-static void local_answer(struct validate_shard *shard, struct batch_command *command,
-                         struct reply_mark mark) {
-    command->fate = FATE_LOCAL;
-    command->reply = mark.position;
-    command->reply_bytes = (uint32_t)(shard->work.reply.position - mark.position);
-    ASSERT(command->reply_bytes > 0);
-    spend(shard, 2 + command->reply_bytes / VALIDATE_UNIT_BYTES);
-}
-
-static void refuse(struct validate_shard *shard, struct batch_command *command,
-                   enum batch_refusal refusal) {
-    command->fate = FATE_REFUSED;
-    command->refusal = (uint8_t)refusal;
-    node_figure_add(&shard->node->validate.refused, 1);
-}
-
-/* Writes the reply of a command about the connection, into as much room as it needs. */
-static void local_write(struct validate_shard *shard, struct connection_run *run) {
-    struct reply_writer *writer = &shard->work.reply;
-    if (run->batch->local_block == BATCH_NO_BLOCK &&
-        !local_grow(shard, run->batch, VALIDATE_BLOCK_BYTES)) {
-        refuse(shard, run->command, REFUSAL_OVERLOAD);
-        return;
-    }
-    for (;;) {
-        struct reply_mark mark = reply_mark(writer);
-        connection_write(run, writer);
-        uint64_t overflow_bytes = writer->overflow_bytes;
-        if (overflow_bytes == 0) {
-            local_answer(shard, run->command, mark);
-            return;
-        }
-        uint64_t need = (uint64_t)(writer->position - mark.position) + overflow_bytes;
-        reply_rewind(writer, mark);
-        if (!local_grow(shard, run->batch, need)) {
-            refuse(shard, run->command, REFUSAL_OVERLOAD);
-            return;
-        }
-    }
-}
+#include "stages/validate_internal.h"
 
 /* ---- commands about the connection --------------------------------------------------------- */
 
@@ -199,13 +51,13 @@ static bool compose_on(struct validate_shard *shard, const struct stage_moment *
     struct connection_run *run = &work->run;
     run->moment = moment;
     while (!connection_compose(run)) {
-        spend(shard, CONNECTION_SLICE_UNITS);
+        validate_spend(shard, CONNECTION_SLICE_UNITS);
         if (shard->units <= 0) {
             return false;
         }
     }
     reply_verbatim_commit(&work->reply, "txt", run->text.used);
-    local_answer(shard, run->command, work->mark);
+    validate_local_answer(shard, run->command, work->mark);
     work->slices = SLICES_NONE;
     return true;
 }
@@ -217,8 +69,8 @@ static void compose_begin(struct validate_shard *shard, const struct connection_
     size_t text_bytes = connection_text_bytes(run);
     if (run->batch->local_block == BATCH_NO_BLOCK ||
         (size_t)(writer->end - writer->position) < text_bytes + REPLY_VERBATIM_EXTRA_BYTES) {
-        if (!local_grow(shard, run->batch, text_bytes + REPLY_VERBATIM_EXTRA_BYTES)) {
-            refuse(shard, run->command, REFUSAL_OVERLOAD);
+        if (!validate_local_grow(shard, run->batch, text_bytes + REPLY_VERBATIM_EXTRA_BYTES)) {
+            validate_refuse(shard, run->command, REFUSAL_OVERLOAD);
             return;
         }
     }
@@ -242,7 +94,7 @@ static void run_local(struct validate_shard *shard, struct connection *connectio
     command->fate = FATE_LOCAL;
     switch (step) {
     case CONNECTION_CANNED: break;
-    case CONNECTION_WRITES: local_write(shard, &run); break;
+    case CONNECTION_WRITES: validate_local_write(shard, &run); break;
     case CONNECTION_COMPOSES: compose_begin(shard, &run); break;
     case CONNECTION_SILENT:
         ASSERT(connection->state == CONNECTION_CLOSING);
@@ -280,7 +132,7 @@ static void answer_machine_error(struct validate_shard *shard, struct batch_comm
     node_figure_add(&shard->node->validate.refused, 1);
     bool fits =
         batch->local_block != BATCH_NO_BLOCK && (size_t)(writer->end - writer->position) >= length;
-    if (!fits && !local_grow(shard, batch, length)) {
+    if (!fits && !validate_local_grow(shard, batch, length)) {
         command->fate = FATE_REFUSED;
         command->refusal = REFUSAL_OVERLOAD;
         return;
@@ -288,7 +140,7 @@ static void answer_machine_error(struct validate_shard *shard, struct batch_comm
     struct reply_mark mark = reply_mark(writer);
     memcpy(writer->position, error->begin, length);
     writer->position += length;
-    local_answer(shard, command, mark);
+    validate_local_answer(shard, command, mark);
 }
 
 /* Whether the machine accepts the command's form; if not, it has its answer. */
@@ -330,7 +182,7 @@ static void judge_arguments(struct validate_shard *shard, struct batch_command *
         entry_command_bytes(command->argument_count - 1, command->key_count, argument_bytes, false);
     if (record_bytes == 0 ||
         record_bytes > shard->entry_body_bytes_max - batch->write_entry_bytes) {
-        refuse(shard, command, REFUSAL_ENTRY_SIZE);
+        validate_refuse(shard, command, REFUSAL_ENTRY_SIZE);
         return;
     }
     command->fate = FATE_WRITE;
@@ -354,7 +206,7 @@ static bool arguments_on(struct validate_shard *shard) {
         uint32_t to = from + (left < VALIDATE_ARGUMENTS_NEAR ? left : VALIDATE_ARGUMENTS_NEAR);
         work->arguments_bytes += arguments_note(work->batch, command, arguments, from, to);
         work->arguments_noted = to;
-        spend(shard, VALIDATE_ARGUMENTS_NEAR / 4);
+        validate_spend(shard, VALIDATE_ARGUMENTS_NEAR / 4);
     }
     judge_arguments(shard, command, arguments, work->arguments_bytes);
     arena_give(shard->arena, work->arguments_block);
@@ -368,7 +220,7 @@ static void judge_machine(struct validate_shard *shard, struct batch_command *co
     const struct machine_command *row = &shard->machine->commands[command->row];
     uint32_t count = command->argument_count - 1;
     if ((row->flags & MACHINE_GROWS) != 0 && memory_is_full(shard)) {
-        refuse(shard, command, REFUSAL_MEMORY);
+        validate_refuse(shard, command, REFUSAL_MEMORY);
         return;
     }
     if (count <= VALIDATE_ARGUMENTS_NEAR) {
@@ -379,7 +231,7 @@ static void judge_machine(struct validate_shard *shard, struct batch_command *co
     work->arguments_block =
         arena_take(shard->arena, (uint64_t)count * sizeof(struct machine_argument));
     if (work->arguments_block == BATCH_NO_BLOCK) {
-        refuse(shard, command, REFUSAL_OVERLOAD);
+        validate_refuse(shard, command, REFUSAL_OVERLOAD);
         return;
     }
     work->arguments_noted = 0;
@@ -418,12 +270,12 @@ static bool resolve_subcommand(const struct batch *batch, struct batch_command *
 static void judge_connection(struct validate_shard *shard, struct connection *connection,
                              struct batch_command *command, const struct stage_moment *moment) {
     if (!resolve_subcommand(shard->work.batch, command)) {
-        refuse(shard, command, REFUSAL_UNKNOWN_SUBCOMMAND);
+        validate_refuse(shard, command, REFUSAL_UNKNOWN_SUBCOMMAND);
     } else if (!arity_suits(shard, command)) {
-        refuse(shard, command, REFUSAL_ARITY);
+        validate_refuse(shard, command, REFUSAL_ARITY);
     } else if (connection->state == CONNECTION_LOCKED &&
                (connection_commands[command->row].flags & CONNECTION_UNAUTHENTICATED) == 0) {
-        refuse(shard, command, REFUSAL_NO_AUTH);
+        validate_refuse(shard, command, REFUSAL_NO_AUTH);
     } else if (command->argument_count > CONNECTION_ARGUMENTS_MAX) {
         command->fate = FATE_LOCAL;
         command->detail = CONNECTION_REPLY_ARGUMENTS;
@@ -438,13 +290,13 @@ static void judge(struct validate_shard *shard, struct connection *connection,
     if (command->fate == FATE_REFUSED) {
         node_figure_add(&shard->node->validate.refused, 1); /* by parse */
     } else if (command->table == TABLE_NONE) {
-        refuse(shard, command, REFUSAL_UNKNOWN_COMMAND);
+        validate_refuse(shard, command, REFUSAL_UNKNOWN_COMMAND);
     } else if (command->table == TABLE_CONNECTION) {
         judge_connection(shard, connection, command, moment);
     } else if (!arity_suits(shard, command)) {
-        refuse(shard, command, REFUSAL_ARITY);
+        validate_refuse(shard, command, REFUSAL_ARITY);
     } else if (connection->state == CONNECTION_LOCKED) {
-        refuse(shard, command, REFUSAL_NO_AUTH);
+        validate_refuse(shard, command, REFUSAL_NO_AUTH);
     } else {
         judge_machine(shard, command);
     }
@@ -471,7 +323,7 @@ static bool judge_on(struct validate_shard *shard, struct connection *connection
             return false;
         }
         if (work->slices == SLICES_NONE) {
-            spend(shard, 1);
+            validate_spend(shard, 1);
             judge(shard, connection, &work->batch->commands[work->command], moment);
         }
         if (!slices_on(shard, moment)) {
@@ -552,7 +404,7 @@ static void blocks_come_home(struct validate_shard *shard) {
     do {
         count = ring_u32_dequeue(shard->from_write, blocks, VALIDATE_TAKE_MAX);
         for (uint32_t i = 0; i < count; i++) {
-            local_give(shard, blocks[i]);
+            validate_local_give(shard, blocks[i]);
         }
     } while (count == VALIDATE_TAKE_MAX);
 }

@@ -396,9 +396,8 @@ static void linger_look(struct write_shard *shard, struct write_connection *conn
     }
 }
 
-/* Connections that have ended and still do not read are not waited for for ever.  Called only when
- * no timer is set: who begins to linger later is due later.  Scans the slots, some a poll; true if
- * there are more to be looked at. */
+/* Who has ended and still does not read is not waited for for ever.  Called only when no timer is
+ * set: who lingers later is due later.  True if there are more slots to be looked at. */
 static bool linger_check(struct write_shard *shard, uint64_t now_ns) {
     if (shard->linger_scan == 0) {
         shard->linger_next_ns = UINT64_MAX;
@@ -449,8 +448,7 @@ static bool stop_check(struct write_shard *shard, uint64_t now_ns) {
     return false;
 }
 
-/* Cuts the largest holder that does not read, if others find no memory for their replies; true if
- * there are more slots to be looked at. */
+/* Cuts the largest holder that does not read, if apply asked; true if there are more slots. */
 static bool hog_check(struct write_shard *shard) {
     uint32_t slot;
     bool more = write_hog_scan(shard, shard->now_ns, &slot);
@@ -462,8 +460,7 @@ static bool hog_check(struct write_shard *shard) {
     return more;
 }
 
-/* What has been sent, or was not; returns how many completions there were.  One at a time: what
- * follows from one may be long. */
+/* Takes completions, one at a time since what follows from one may be long; returns how many. */
 static uint32_t take_completions(struct write_shard *shard, uint32_t budget) {
     struct io_completion completion;
     uint32_t done = 0;

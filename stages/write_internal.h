@@ -21,11 +21,11 @@ enum {
     /* A batch that goes out, a completion; a socket shut or closed, which are system calls. */
     WRITE_BATCH_UNITS = 4,
     WRITE_SOCKET_UNITS = 100,
-    /* When replies find no memory, who holds most of it and has read nothing for so long is cut, one
-       a pause. */
+    /* When replies find no memory, who holds most and has read nothing for so long is cut, one a
+       pause. */
     WRITE_HOG_STALL_NS = 500 * 1000 * 1000,
     WRITE_HOG_PAUSE_NS = 10 * 1000 * 1000,
-    WRITE_HOG_BYTES_MIN = 64 * 1024, /* who holds less is not the reason */
+    WRITE_HOG_BYTES_MIN = 64 * 1024, /* who holds less is no reason */
     /* Slots looked at for those who linger, in one poll. */
     WRITE_SCAN_SLOTS = 512,
 };

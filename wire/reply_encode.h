@@ -59,7 +59,7 @@ struct reply_pieces {
 /* Begin an empty list over `capacity` slots of `table`. */
 void reply_pieces_begin(struct reply_pieces *pieces, struct reply_piece *table, uint32_t capacity);
 
-/* Where the encoding of one stream has got to, between two slices of it. Zeroed before the first. */
+/* Where the encoding of a stream has got to, between two slices. Zeroed before the first. */
 struct reply_encode_place {
     size_t offset;            /* of the next record */
     const uint8_t *move_from; /* the rest of a large payload that is being moved */

@@ -75,7 +75,7 @@ class Resources(unittest.TestCase):
                     self.tearDown()
 
     def test_those_who_leave_large_replies_unread_do_not_take_them_from_the_others(self):
-        """One alone may hold half of the 256 MiB for replies; many, who fill it, lose the largest."""
+        """One alone may hold half of the 256 MiB; of many, who fill it, the largest is cut."""
         for map_name in MAPS:
             with self.subTest(map_name):
                 self.begin("--map", map_name)

@@ -29,7 +29,8 @@ from weir_test import Node, Scratch, request, weir  # noqa: E402
 
 BOUND_US = 1000
 # PR_SET_THP_DISABLE, inherited by the node.
-NO_HUGE_PAGES = (sys.executable, "-c", "import ctypes, os, sys; ctypes.CDLL(None).prctl(41, 1, 0, 0, 0);"
+NO_HUGE_PAGES = (sys.executable, "-c",
+                 "import ctypes, os, sys; ctypes.CDLL(None).prctl(41, 1, 0, 0, 0);"
                  "os.execvp(sys.argv[1], sys.argv[1:])")
 RUNS_MAX = 6
 MEBIBYTE = 1 << 20
