@@ -75,7 +75,6 @@ const char *raft_refusal_name(enum raft_refusal refusal) {
         [RAFT_REFUSAL_CONFIGURATION] = "not a valid change of the members",
         [RAFT_REFUSAL_LAGGING] = "a new voter must first catch up as a learner",
         [RAFT_REFUSAL_TARGET] = "the target must be another voter",
-        [RAFT_REFUSAL_FULL] = "too much is uncommitted",
     };
     ASSERT((uint32_t)refusal < ARRAY_COUNT(names));
     return names[refusal];

@@ -164,7 +164,6 @@ enum raft_refusal {
     RAFT_REFUSAL_CONFIGURATION, /* not a valid set of voters and learners, or no change */
     RAFT_REFUSAL_LAGGING,       /* a new voter that is not a learner that has caught up */
     RAFT_REFUSAL_TARGET,        /* to itself, or to one who is no voter */
-    RAFT_REFUSAL_FULL,          /* too much is uncommitted */
 };
 
 /* One action; the comment at its kind says which fields it uses. */

@@ -52,12 +52,17 @@ static uint64_t round_of_quorum(const struct raft *raft, uint64_t index) {
 
 static void lease_advance(struct raft *raft) {
     if (!raft_leases(raft)) {
-        raft->lease_until_ns =
-            MUTANT(21, raft->lease_until_ns,
-                   0); /* nobody is bound by what it promised under another one */
+        /* Nobody is bound by what it promised under another configuration. */
+        raft->lease_until_ns = MUTANT(21, raft->lease_until_ns, 0);
         return;
     }
-    uint64_t round = round_of_quorum(raft, membership_index(&raft->membership));
+    /* Only with an entry of this term is nothing of another leader's left in its log: not another
+     * configuration, either, that would bind it to nothing. */
+    uint64_t index = membership_index(&raft->membership);
+    if (MUTANT(31, false, index < raft->term_first_index)) {
+        index = raft->term_first_index;
+    }
+    uint64_t round = round_of_quorum(raft, index);
     if (round > raft->lease_round && round + RAFT_ROUNDS_KEPT > raft->round) {
         raft->lease_round = round;
         raft->lease_until_ns = raft->round_began_ns[round % RAFT_ROUNDS_KEPT] + raft->lease_ns;

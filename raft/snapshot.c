@@ -59,6 +59,9 @@ void raft_on_snapshot_answer(struct raft *raft, const struct raft_message *messa
         message->offset > peer->snapshot_size_bytes) {
         return;
     }
+    if (peer->chunk_sent && message->offset == peer->snapshot_offset) {
+        return; /* repeated, or late: what it wants is under way, and twice would stay twice */
+    }
     peer->snapshot_offset = message->offset;
     if (message->offset == peer->snapshot_size_bytes) {
         return; /* it is being installed: an APPEND_ANSWER will say so; or after T we ask again */

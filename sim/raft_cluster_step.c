@@ -70,7 +70,7 @@ static void append_received(const struct step *step, const struct raft_action *a
         if (entry.chain != chain) {
             cluster_violate(cluster,
                             "node %llu appends entry %llu, whose chain does not continue its log",
-                            (unsigned long long)node->id, (unsigned long long)(first + i));
+                            (unsigned long long)node->id, (unsigned long long)first + i);
             return;
         }
         cluster_log_append(&node->log, &entry);

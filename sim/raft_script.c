@@ -252,8 +252,8 @@ static const char *const help_expect[] = {
     "expect accepted              it was not",
     "expect violation WORDS       safety was violated, in these words",
     "expect N[,M,...] is ROLE     leader, follower, candidate, pre-candidate, down, halted, ...",
-    "expect N[,M,...] NUMBER K    term vote leader commit applied first last durable epoch snapshot"
-    " received waiting outbox",
+    "expect N[,M,...] NUMBER K    term vote leader commit applied first last durable epoch outbox",
+    "                             snapshot received waiting",
     "expect N[,M,...] entry I@T [\"WORD\"]",
     "expect N[,M,...] voters|outgoing|learners A,B,... | none",
     "expect N match|next|inflight PEER K",

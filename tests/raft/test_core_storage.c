@@ -442,7 +442,7 @@ TEST(everything_has_a_name) {
     for (uint32_t i = RAFT_ACTION_STORE_VOTE; i <= RAFT_ACTION_HALT; i++) {
         assert_true(strlen(raft_action_kind_name((enum raft_action_kind)i)) > 0);
     }
-    for (uint32_t i = RAFT_REFUSAL_NONE; i <= RAFT_REFUSAL_FULL; i++) {
+    for (uint32_t i = RAFT_REFUSAL_NONE; i <= RAFT_REFUSAL_TARGET; i++) {
         assert_true(strlen(raft_refusal_name((enum raft_refusal)i)) > 0);
     }
 }

@@ -324,6 +324,24 @@ TEST(only_who_knows_of_leases_counts_for_one) {
     assert_true(read_runs_at_once());
 }
 
+/* Nor does a voter whose log still may end in what another leader left there, perhaps a
+ * configuration without leases: only an entry of this term shows that nothing of it is left. */
+TEST(only_who_has_an_entry_of_the_term_counts_for_a_lease) {
+    START("1v 2v 3v", .term = 4, .terms = "1", .leases = true);
+    core_lead();
+    core_stored(2);
+    core_hear_granted(3, 2);
+    core_hear_granted(2, 1);
+    assert_true(raft_serving(core->raft));
+    core_time_out();
+    core_hear_heartbeat_answer(2);
+    assert_false(read_runs_at_once());
+    core_hear_granted(2, 2);
+    core_time_out();
+    core_hear_heartbeat_answer(2);
+    assert_true(read_runs_at_once());
+}
+
 /* A round so long ago that its beginning is not remembered gives no lease. */
 TEST(a_round_of_long_ago_gives_no_lease) {
     START("1v 2v 3v", .term = 4);
@@ -494,6 +512,7 @@ int main(void) {
         CORE_TEST(a_lease_ends_with_the_leadership),
         CORE_TEST(a_lease_does_not_serve_before_the_first_commit),
         CORE_TEST(only_who_knows_of_leases_counts_for_one),
+        CORE_TEST(only_who_has_an_entry_of_the_term_counts_for_a_lease),
         CORE_TEST(a_round_of_long_ago_gives_no_lease),
         CORE_TEST(a_lease_does_not_outlive_its_configuration),
         CORE_TEST(a_transfer_ends_the_lease_for_the_term),

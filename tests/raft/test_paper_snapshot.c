@@ -74,6 +74,20 @@ TEST(sending_goes_on_where_the_receiver_says) {
     assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 0);
 }
 
+/* An answer that comes twice, or after its piece was repeated, must not double the pieces under way
+ * for the rest of the transfer. */
+TEST(a_repeated_answer_sends_nothing_twice) {
+    serve_with_a_compacted_log();
+    core_hear_snapshot_answer(3, snapshot, 1000);
+    core_hear_snapshot_answer(3, snapshot, 1000);
+    assert_true(core_silent());
+    core_hear_snapshot_answer(3, snapshot, 2000);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 2000);
+    core_disconnect(3);
+    core_hear_snapshot_answer(3, snapshot, 2000);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 2000);
+}
+
 /* Answers about another snapshot, or of more bytes than it has, do not count. */
 TEST(answers_about_another_snapshot_are_dropped) {
     serve_with_a_compacted_log();
@@ -424,6 +438,7 @@ int main(void) {
         CORE_TEST(a_peer_at_the_beginning_of_the_log_needs_no_snapshot),
         CORE_TEST(pieces_follow_one_another),
         CORE_TEST(sending_goes_on_where_the_receiver_says),
+        CORE_TEST(a_repeated_answer_sends_nothing_twice),
         CORE_TEST(answers_about_another_snapshot_are_dropped),
         CORE_TEST(entries_follow_the_snapshot),
         CORE_TEST(a_late_grant_does_not_end_a_snapshot),

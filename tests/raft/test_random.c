@@ -20,16 +20,20 @@
 #include "base/decimal.h"
 #include "sim/raft_cluster_random.h"
 
-static uint64_t seed_at_work;
+/* Said when an assertion of the core ends the process: whose seed it was. */
+static char epitaph[64];
+static size_t epitaph_length;
 
-/* An assertion of the core ends the process: then say whose seed it was. */
+/* From now on this seed is at work. */
+static void seed_begin(uint64_t seed) {
+    int length = snprintf(epitaph, sizeof(epitaph), "raft_random: aborted in seed %llu\n",
+                          (unsigned long long)seed);
+    ASSERT(length > 0 && (size_t)length < sizeof(epitaph));
+    epitaph_length = (size_t)length;
+}
+
 static void say_seed(int number) {
-    char text[] = "raft_random: aborted in seed ";
-    char digits[DECIMAL_BYTES_MAX];
-    size_t length = decimal_format_u64(digits, seed_at_work);
-    ssize_t written = write(STDERR_FILENO, text, sizeof(text) - 1);
-    written = written < 0 ? written : write(STDERR_FILENO, digits, length);
-    written = written < 0 ? written : write(STDERR_FILENO, "\n", 1);
+    ssize_t written = write(STDERR_FILENO, epitaph, epitaph_length);
     (void)written;
     signal(number, SIG_DFL);
 }
@@ -93,21 +97,23 @@ int main(int argument_count, char **arguments) {
     signal(SIGABRT, say_seed);
     if (argument_count > 1) {
         const char *text = arguments[1];
-        if (decimal_parse_u64(text, strlen(text), &seed_at_work) != 0 ||
+        uint64_t seed = 0;
+        if (decimal_parse_u64(text, strlen(text), &seed) != 0 ||
             (argument_count > 2 &&
              decimal_parse_u64(arguments[2], strlen(arguments[2]), &steps) != 0)) {
             fprintf(stderr, "usage: test_raft_random [SEED [STEPS]]\n");
             return 2;
         }
-        return cluster_random(seed_at_work, (uint32_t)steps, &counts, print, NULL) ? 0 : 1;
+        seed_begin(seed);
+        return cluster_random(seed, (uint32_t)steps, &counts, print, NULL) ? 0 : 1;
     }
     int failures = 0;
     for (uint64_t i = 0; i < seeds && failures == 0; i++) {
-        seed_at_work = first + i;
-        if (!cluster_random(seed_at_work, (uint32_t)steps, &counts, NULL, NULL)) {
+        uint64_t seed = first + i;
+        seed_begin(seed);
+        if (!cluster_random(seed, (uint32_t)steps, &counts, NULL, NULL)) {
             fprintf(stderr, "raft_random: seed %llu fails: tests/test_raft_random %llu %llu\n",
-                    (unsigned long long)seed_at_work, (unsigned long long)seed_at_work,
-                    (unsigned long long)steps);
+                    (unsigned long long)seed, (unsigned long long)seed, (unsigned long long)steps);
             failures++;
         }
     }
