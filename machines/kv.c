@@ -24,7 +24,7 @@ static int kv_create(struct machine **out, const struct machine_host *host,
     kv->partition_count = count;
     kv->length_bytes = length_bytes;
     for (uint32_t i = 0; i < count; i++)
-        memory_begin(&kv->partition[i].space.memory, &kv->host);
+        memory_begin(&kv->partition[i].space.memory, &kv->host, &kv->fresh_pages);
     *out = (struct machine *)kv;
     return 0;
 }

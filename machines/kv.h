@@ -65,6 +65,8 @@ struct kv {
     uint32_t partition_count;
     uint32_t flushing;            /* a hint: some partition may have retired blocks */
     uint64_t log_time_ms;         /* the latest that the machine was told */
+    uint64_t fresh_pages;         /* of all partitions, used for the first time */
+    uint64_t fresh_pages_paid;    /* of these, taken off a budget */
     uint64_t length_bytes;        /* of this struct with its partitions, as taken from the host */
     uint32_t parity;              /* KV_EMITTED or 0: what records not needed by a snapshot have */
     struct kv_snapshot *snapshot; /* NULL: none, and none being swept */
@@ -117,9 +119,15 @@ enum kv_row {
 /* The command table, by enum kv_row. */
 extern const struct machine_command kv_commands[KV_ROWS];
 
-/* Takes units from the run's budget; it never falls below 0. */
+/* A page fault: 2 us of clearing and mapping 4 KiB, measured on a virtual machine. */
+enum { KV_FRESH_PAGE_UNITS = 20 };
+
+/* Takes units from the run's budget, and what the pages have cost that were used for the first
+ * time since the last call; it never falls below 0. */
 static inline void kv_spend(struct kv_call *call, uint64_t units) {
     struct machine_run *run = call->run;
+    units += (call->kv->fresh_pages - call->kv->fresh_pages_paid) * KV_FRESH_PAGE_UNITS;
+    call->kv->fresh_pages_paid = call->kv->fresh_pages;
     run->budget -= units < run->budget ? (uint32_t)units : run->budget;
 }
 

@@ -278,7 +278,7 @@ void kv_snapshot_flush(struct kv *kv, struct kv_partition *partition) {
                         index >= snapshot->partition && !snapshot->pinned[index].is_pinned;
     if (needed) {
         snapshot->pinned[index] = (struct kv_pinned){.is_pinned = true, .space = *space};
-        memory_begin(&space->memory, &kv->host);
+        memory_begin(&space->memory, &kv->host, &kv->fresh_pages);
     } else {
         memory_retire(&space->memory, &partition->retired);
         kv->flushing = 1;

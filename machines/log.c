@@ -120,7 +120,7 @@ static int log_create(struct machine **out, const struct machine_host *host,
         return WEIR_ENOMEM;
     log->host = *host;
     log->options = *options;
-    memory_begin(&log->memory, &log->host);
+    memory_begin(&log->memory, &log->host, NULL);
     *out = (struct machine *)log;
     return 0;
 }

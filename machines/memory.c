@@ -82,9 +82,10 @@ size_t memory_usable_bytes(size_t size_bytes) {
     return memory_class_bytes(memory_class(size_bytes));
 }
 
-void memory_begin(struct memory *memory, const struct machine_host *host) {
+void memory_begin(struct memory *memory, const struct machine_host *host, uint64_t *fresh_pages) {
     memset(memory, 0, sizeof(*memory));
     memory->host = host;
+    memory->fresh_pages = fresh_pages;
 }
 
 /* ---- Blocks and pages ------------------------------------------------------------------------ */
@@ -166,6 +167,8 @@ static void *memory_run_take(struct memory *memory, uint32_t count, bool *is_fre
     void *pages = memory->unused;
     memory->unused += (size_t)count * MEMORY_PAGE_BYTES;
     memory->unused_pages -= count;
+    if (memory->fresh_pages != NULL)
+        *memory->fresh_pages += count;
     *is_fresh = true;
     return pages;
 }
@@ -335,7 +338,7 @@ void memory_retire(struct memory *memory, struct memory_retired *retired) {
     if (first != NULL)
         retired->blocks = first;
     retired->taken_bytes += memory->taken_bytes;
-    memory_begin(memory, memory->host);
+    memory_begin(memory, memory->host, memory->fresh_pages);
 }
 
 /* Takes the first block off the list. */

@@ -66,6 +66,7 @@ struct memory {
     uint64_t used_bytes;  /* of these, pages and large objects in use: what is reported */
     uint8_t *unused;      /* the rest of the last chunk */
     uint64_t unused_pages;
+    uint64_t *fresh_pages; /* NULL, or where pages are counted that are used for the first time */
     struct memory_run *free_runs[MEMORY_RUN_PAGES_MAX + 1]; /* by their number of pages */
     struct memory_span *partial[MEMORY_CLASSES];            /* spans with a free object, by class */
 };
@@ -76,8 +77,10 @@ struct memory_retired {
     uint64_t taken_bytes;
 };
 
-/* Begins with nothing taken. `host` is borrowed for the life of the memory. */
-void memory_begin(struct memory *memory, const struct machine_host *host);
+/* Begins with nothing taken. `host` is borrowed for the life of the memory, and so is
+ * `fresh_pages` (may be NULL): it rises with every page that is used for the first time, and will
+ * cost a page fault. */
+void memory_begin(struct memory *memory, const struct machine_host *host, uint64_t *fresh_pages);
 
 /* An object of `size_bytes` >= 1, its content undefined. Never NULL (see above). */
 void *memory_take(struct memory *memory, size_t size_bytes);

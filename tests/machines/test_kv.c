@@ -78,7 +78,7 @@ static void a_table_grows_to_a_million_without_a_long_step(void **state) {
     host = driver.host;
     struct memory memory;
     struct kv_table table = {0};
-    memory_begin(&memory, &host);
+    memory_begin(&memory, &host, NULL);
     struct random random;
     random_seed(&random, 5);
     uint64_t splits = 0;
@@ -121,7 +121,7 @@ static void a_walk_meets_all_that_stays_while_the_table_changes(void **state) {
     driver_begin(&driver, &machine_kv, 0);
     struct memory memory;
     struct kv_table table = {0};
-    memory_begin(&memory, &driver.host);
+    memory_begin(&memory, &driver.host, NULL);
     struct random random;
     random_seed(&random, 6);
     enum { STAY = 3000, COME = 60000 };

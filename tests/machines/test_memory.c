@@ -78,7 +78,7 @@ static void objects_of_all_sizes_keep_their_bytes(void **state) {
     struct memory memory;
     struct random random;
     static struct object objects[OBJECTS];
-    memory_begin(&memory, &host);
+    memory_begin(&memory, &host, NULL);
     random_seed(&random, 1);
     for (uint32_t step = 0; step < STEPS; step++) {
         struct object *object = &objects[random_below(&random, OBJECTS)];
@@ -108,7 +108,7 @@ static void the_first_object_of_each_class_fits(void **state) {
         if (memory_class(size) == memory_class(size + 1))
             continue;
         struct memory memory;
-        memory_begin(&memory, &host);
+        memory_begin(&memory, &host, NULL);
         assert_int_equal(memory_usable_bytes(size), size);
         for (uint32_t i = 0; i < 3; i++)
             memset(memory_take(&memory, size), 1, size);
@@ -124,7 +124,7 @@ static void a_page_taken_again_is_zero(void **state) {
     uint64_t mapped_bytes = 0;
     const struct machine_host host = {&mapped_bytes, guarded_take, guarded_give};
     struct memory memory;
-    memory_begin(&memory, &host);
+    memory_begin(&memory, &host, NULL);
     uint8_t *first = memory_take_page(&memory);
     memset(first + sizeof(struct memory_block), 7, 4096 - sizeof(struct memory_block));
     memory_give_page(&memory, first);
@@ -141,7 +141,7 @@ static void a_vector_keeps_its_elements_in_place(void **state) {
     const struct machine_host host = {&mapped_bytes, guarded_take, guarded_give};
     struct memory memory;
     struct vector vector = {0};
-    memory_begin(&memory, &host);
+    memory_begin(&memory, &host, NULL);
     for (uint64_t i = 0; i < 100000; i++)
         *vector_push(&vector, &memory) = (struct vector_element){{i, ~i}};
     const struct vector_element *middle = vector_at(&vector, 50000);
