@@ -318,10 +318,9 @@ enum io_sync {
 
 /*
  * Writes `count` pieces (1..1024) at an offset; short writes, EAGAIN and EINTR are continued
- * inside.  With IO_SYNC (or its
- * variant, which promises the same) it completes when the data of this write (and the size, if it grew) is on
- * stable storage; for what other writes left behind use io_file_sync.  After an error any part of
- * it may have been written.
+ * inside.  With IO_SYNC (or its variant, which promises the same) it completes when the data of
+ * this write (and the size, if it grew) is on stable storage; for what other writes left behind use
+ * io_file_sync.  After an error any part of it may have been written.
  * On a file opened with IO_OPEN_DIRECT, memory, length and offset are multiples of its alignment.
  */
 void io_file_write(struct io_port *port, int32_t file, const struct iovec *pieces, uint32_t count,

@@ -6,10 +6,10 @@
  * or the caller says no, the same request through the page cache does both too, only slower.
  *
  * A range that was written before needs no change of the file's extents.  There the write itself is
- * issued at once and not on a kernel thread; but then RWF_DSYNC would end it with a sync on a worker
- * of the CPU that took the disk's interrupt, behind whatever runs there.  So the sync is a request
- * of its own, linked behind the write.  Of the two one completion comes: the sync's, or the write's
- * if it failed or fell short, which cuts the link.
+ * issued at once and not on a kernel thread; but then RWF_DSYNC would end it with a sync on a
+ * worker of the CPU that took the disk's interrupt, behind whatever runs there.  So the sync is a
+ * request of its own, linked behind the write.  Of the two one completion comes: the sync's, or the
+ * write's if it failed or fell short, which cuts the link.
  *
  * Failure modes:
  *   - a write or read moves less than asked for: the rest is started again, from the last multiple

@@ -52,8 +52,8 @@ static uint64_t directory_fold(uint64_t word) {
     return word | upper >> 2;
 }
 
-/* 1 to 8 bytes as a little-endian word.  By loads that overlap, not by a copy to memory: a word read
- * from where single bytes were just written waits until they have left the store buffer. */
+/* 1 to 8 bytes as a little-endian word.  By loads that overlap, not by a copy to memory: a word
+ * read from where single bytes were just written waits until they have left the store buffer. */
 static uint64_t directory_word(const uint8_t *bytes, uint32_t length_bytes) {
     ASSERT_HOT(length_bytes >= 1 && length_bytes <= 8);
     if (length_bytes >= 4) {

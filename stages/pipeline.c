@@ -117,7 +117,7 @@ static int batches_create(struct pipeline *pipeline) {
         return WEIR_ENOMEM;
     }
     pipeline->slots = memory;
-    /* A wish.  A receive touches six pages of its batch: with small ones, six entries of the TLB. */
+    /* A wish.  A receive touches six pages of its batch: if small, six entries of the TLB. */
     (void)madvise(memory, pipeline->slots_bytes, MADV_HUGEPAGE);
     pipeline->batches = calloc(pipeline->batch_total, sizeof(*pipeline->batches));
     if (pipeline->batches == NULL) {

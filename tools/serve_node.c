@@ -29,7 +29,7 @@ enum {
  * more where the largest entry needs it. */
 #define NODE_LOG_BYTES_MIN                (64 * MEBIBYTE)
 /* Zeros behind the log's end, written while it is idle: a segment, so each byte of the disk is
- * written twice at most.  50 clients of SET write 10 to 130 MB a second (docs/architecture.md). */
+ * written twice at most.  50 clients of SET write 10 to 130 MB a second (docs/benchmarks.md). */
 #define NODE_ZERO_AHEAD_BYTES             (64 * MEBIBYTE)
 /* One write of the log: what a disk takes in a few milliseconds. */
 #define NODE_LOG_WRITE_BYTES              MEBIBYTE

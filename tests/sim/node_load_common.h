@@ -21,7 +21,7 @@
 
 /* Judges the first answer received, to the client's oldest command, which is not LOAD_OWN: its
  * length, 0 if not all of it is there.  Sets the finding if it is wrong. */
-size_t load_common_judge(struct load *load, uint32_t client);
+size_t load_common_judge(struct load *load, uint32_t number);
 
 /* The client's connection is lost. */
 void load_common_forget(struct load_client *client);
