@@ -149,7 +149,7 @@ int main(int argc, char **argv) {
     };
     bool clean = true;
     for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]); s++) {
-        struct figure figures[RUNS_MAX];
+        struct figure figures[RUNS_MAX] = {0};
         for (uint64_t r = 0; r < runs; r++) {
             figures[r] = measure(&shapes[s], seconds * UINT64_C(1000000000));
             clean = clean && figures[r].allocations == 0;

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* How many cores, and the length of each entry. */
 enum { RAFT_BENCH_NODES = 3, RAFT_BENCH_ENTRY_BYTES = 100 };
 
 struct raft_bench_nodes;

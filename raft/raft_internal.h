@@ -1,5 +1,5 @@
-#ifndef WEIR_RAFT_INTERNAL_H
-#define WEIR_RAFT_INTERNAL_H
+#ifndef WEIR_RAFT_RAFT_INTERNAL_H
+#define WEIR_RAFT_RAFT_INTERNAL_H
 
 /*
  * The state of the core, and what its files share.  raft/raft.h says what it is for.
@@ -247,6 +247,7 @@ void raft_peer_answered(struct raft *raft, struct progress *peer, uint64_t round
 
 /* ---- read.c ---------------------------------------------------------------------------------- */
 
+/* Leadership begins: no round has begun yet, and no lease holds. */
 void raft_rounds_reset(struct raft *raft);
 /* Begins a round unless one is under way; messages put out from now on carry it. */
 void raft_round_begin(struct raft *raft);
@@ -256,6 +257,7 @@ void raft_on_read(struct raft *raft, const struct raft_event *event, struct raft
 
 /* ---- change.c -------------------------------------------------------------------------------- */
 
+/* The event CONFIGURE: begins a change, or refuses. */
 void raft_on_configure(struct raft *raft, const struct raft_event *event,
                        struct raft_actions *actions);
 /* A leader has appended a configuration. */
@@ -269,6 +271,7 @@ void raft_self_find(struct raft *raft);
 
 /* ---- transfer.c ------------------------------------------------------------------------------ */
 
+/* The event TRANSFER: begins one, or refuses. */
 void raft_on_transfer(struct raft *raft, const struct raft_event *event,
                       struct raft_actions *actions);
 /* Tells the target to campaign as soon as its log is as long as ours. */
