@@ -155,6 +155,12 @@ struct io_uring_sqe *uring_entry(struct io *io);
 /* Submits now if fewer than `count` entries are free: a chain is not cut in two. */
 void uring_entries_together(struct io *io, uint32_t count);
 
+/*
+ * Whether the kernel took the first part of a chain and left the rest in the ring, as it does if it
+ * has no memory for one more request.  Then the link is lost: the rest would be a chain of its own.
+ */
+bool uring_chain_cut(const struct io *io);
+
 /* Takes a slot; asserts that the port has one left. */
 struct uring_operation *uring_start(struct io_port *port, enum io_kind kind, int32_t handle,
                                     uint64_t user);

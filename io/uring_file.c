@@ -9,7 +9,8 @@
  * issued at once and not on a kernel thread; but then RWF_DSYNC would end it with a sync on a
  * worker of the CPU that took the disk's interrupt, behind whatever runs there.  So the sync is a
  * request of its own, linked behind the write.  Of the two one completion comes: the sync's, or the
- * write's if it failed or fell short, which cuts the link.
+ * write's if it failed or fell short, which cuts the link.  So whenever the write's comes, its sync
+ * has not run, and the write is not over, whatever the completion says was moved.
  *
  * Failure modes:
  *   - a write or read moves less than asked for: the rest is started again, from the last multiple
@@ -133,6 +134,14 @@ static struct iovec piece_at(const struct uring_transfer *transfer, uint32_t don
     UNREACHABLE("a transfer is as long as its pieces");
 }
 
+/* The sync behind a write: alone, or linked if the write was started just before. */
+static void entry_sync_behind(struct io_port *port, const struct uring_operation *operation) {
+    struct io_uring_sqe *sync = uring_entry(port->io);
+    io_uring_prep_fsync(sync, operation->handle, IORING_FSYNC_DATASYNC);
+    io_uring_sqe_set_data64(sync, uring_name(operation->generation, port->index | URING_PORT_SYNC,
+                                             (uint32_t)(operation - port->operations)));
+}
+
 /* Starts what is left; `forced` on a kernel thread. */
 static void entry_transfer(struct io_port *port, struct uring_operation *operation, bool forced) {
     const struct uring_transfer *transfer = &operation->transfer;
@@ -158,12 +167,8 @@ static void entry_transfer(struct io_port *port, struct uring_operation *operati
         flags |= IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
     io_uring_sqe_set_flags(entry, flags);
     uring_entry_name(entry, port, operation);
-    if (!transfer->sync_linked)
-        return;
-    struct io_uring_sqe *sync = uring_entry(port->io);
-    io_uring_prep_fsync(sync, operation->handle, IORING_FSYNC_DATASYNC);
-    io_uring_sqe_set_data64(sync, uring_name(operation->generation, port->index | URING_PORT_SYNC,
-                                             (uint32_t)(operation - port->operations)));
+    if (transfer->sync_linked)
+        entry_sync_behind(port, operation);
 }
 
 void io_file_read(struct io_port *port, int32_t file, void *memory, size_t length_bytes,
@@ -226,7 +231,9 @@ static void transfer_completed(struct io_port *port, struct uring_operation *ope
     uint32_t misaligned = descriptor->direct ? done_bytes % descriptor->alignment_bytes : 0;
     if (operation->kind == IO_FILE_READ)
         ended = ended || result == 0 || misaligned != 0; /* the end of the file */
-    if (ended) {
+    if (ended && transfer->sync_linked) {
+        entry_sync_behind(port, operation);
+    } else if (ended) {
         uring_deliver(port, operation, (int32_t)done_bytes, 0, 0);
     } else if (result == 0) {
         uring_deliver(port, operation, -EIO, 0, 0); /* a write that moves nothing never ends */

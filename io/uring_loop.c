@@ -16,7 +16,8 @@
  *     something.  The kernel's ring then fills, the kernel keeps what does not fit (NODROP), and
  *     ends armed receives, which is how the backpressure reaches the sockets.
  *   - the submission ring is full: it is submitted early.
- *   - the kernel has no memory for a request (EAGAIN), or was interrupted: it stays queued.
+ *   - the kernel has no memory for a request (EAGAIN), or was interrupted: it stays queued.  If
+ *     that was within a chain, the process ends: what follows in it would no longer wait.
  */
 
 #include "io/uring.h"
@@ -147,14 +148,26 @@ void uring_cancel_armed(struct io *io, int32_t handle) {
 
 /* ---- submitting and reaping -------------------------------------------------------------- */
 
+bool uring_chain_cut(const struct io *io) {
+    const struct io_uring_sq *sq = &io->ring.sq;
+    unsigned head = IO_URING_READ_ONCE(*sq->khead);
+    return head != sq->sqe_tail && (sq->sqes[(head - 1) & sq->ring_mask].flags & IOSQE_IO_LINK);
+}
+
+/* What a call that submits has answered.  EBUSY: the completion ring is full, and is emptied. */
+static void submit_judge(const struct io *io, int result) {
+    ASSERT(result >= 0 || result == -ETIME || result == -EAGAIN || result == -EBUSY ||
+           result == -EINTR);
+    ASSERT(!uring_chain_cut(io)); /* a sync would run ahead of its write and be believed */
+}
+
 struct io_uring_sqe *uring_entry(struct io *io) {
     if (!io->enabled)
         uring_enable(io);
     struct io_uring_sqe *entry = io_uring_get_sqe(&io->ring);
     while (entry == NULL) {
         /* Full.  A submission always makes room, unless the kernel has no memory at all. */
-        int result = io_uring_submit(&io->ring);
-        ASSERT(result >= 0 || result == -EAGAIN || result == -EBUSY || result == -EINTR);
+        submit_judge(io, io_uring_submit(&io->ring));
         entry = io_uring_get_sqe(&io->ring);
     }
     return entry;
@@ -164,8 +177,7 @@ void uring_entries_together(struct io *io, uint32_t count) {
     if (!io->enabled)
         uring_enable(io);
     while (io_uring_sq_space_left(&io->ring) < count) {
-        int result = io_uring_submit(&io->ring);
-        ASSERT(result >= 0 || result == -EAGAIN || result == -EBUSY || result == -EINTR);
+        submit_judge(io, io_uring_submit(&io->ring));
     }
 }
 
@@ -297,8 +309,7 @@ uint32_t io_poll(struct io *io) {
         result = io_uring_submit_and_get_events(&io->ring);
     else if (IO_URING_READ_ONCE(*io->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))
         result = io_uring_get_events(&io->ring);
-    /* EBUSY: the completion ring is full, and emptied below. */
-    ASSERT(result >= 0 || result == -EAGAIN || result == -EBUSY || result == -EINTR);
+    submit_judge(io, result);
     timers_fire(io);
     reap(io);
     return posted_report(io);
@@ -336,8 +347,7 @@ uint32_t io_park(struct io *io, uint64_t timeout_ns) {
     struct io_uring_cqe *completion;
     int result = io_uring_submit_and_wait_timeout(&io->ring, &completion, ready + 1,
                                                   timeout_ns == UINT64_MAX ? NULL : &timeout, NULL);
-    ASSERT(result >= 0 || result == -ETIME || result == -EINTR || result == -EAGAIN ||
-           result == -EBUSY);
+    submit_judge(io, result);
     timers_fire(io);
     reap(io);
     io->woken = false;

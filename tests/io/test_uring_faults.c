@@ -14,10 +14,12 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -259,6 +261,164 @@ static void a_transfer_that_would_block_is_started_again(void **state) {
     io_close(fixture->io, directory);
 }
 
+/* ---- a write and its sync, linked -------------------------------------------------------- */
+
+enum { LINKED_BYTES = 32 * 4096 };
+
+/* A file whose range was written before, and a pattern to write over it. */
+struct linked {
+    int32_t directory;
+    int32_t file;
+    uint8_t *bytes;
+    struct iovec piece;
+};
+
+/* Writes over it, linked.  False, and everything given back, without direct writes here. */
+static bool linked_begin(struct linked *linked, struct door_fixture *fixture, const char *name) {
+    char path[512];
+    linked->directory = door_directory(fixture, path, name);
+    linked->file = door_file_open(fixture, linked->directory, "f",
+                                  IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_DIRECT);
+    assert_true(linked->file >= 0);
+    linked->bytes = aligned_alloc(4096, LINKED_BYTES);
+    assert_non_null(linked->bytes);
+    linked->piece = (struct iovec){linked->bytes, LINKED_BYTES};
+    memset(linked->bytes, 0, LINKED_BYTES);
+    io_file_write(fixture->port, linked->file, &linked->piece, 1, 0, IO_SYNC, 1);
+    assert_int_equal(door_expect(fixture, IO_FILE_WRITE, 1).result, LINKED_BYTES);
+    bool direct = uring_descriptor(fixture->io, linked->file)->direct;
+    for (size_t i = 0; i < LINKED_BYTES; i++)
+        linked->bytes[i] = door_pattern(i);
+    if (direct)
+        io_file_write(fixture->port, linked->file, &linked->piece, 1, 0, IO_SYNC_REWRITE, 2);
+    return direct;
+}
+
+static void linked_end(struct linked *linked, struct door_fixture *fixture) {
+    uint8_t *back = aligned_alloc(4096, LINKED_BYTES);
+    assert_non_null(back);
+    io_file_read(fixture->port, linked->file, back, LINKED_BYTES, 0, 3);
+    assert_int_equal(door_expect(fixture, IO_FILE_READ, 3).result, LINKED_BYTES);
+    assert_memory_equal(back, linked->bytes, LINKED_BYTES);
+    free(back);
+    free(linked->bytes);
+    io_close(fixture->io, linked->file);
+    io_close(fixture->io, linked->directory);
+}
+
+/* Lets things happen until an entry of this operation is queued; nothing may complete meanwhile. */
+static const struct io_uring_sqe *queued_next(struct door_fixture *fixture, uint8_t opcode) {
+    struct io_uring_sqe *entries[64];
+    for (int pumps = 0; pumps < DOOR_PUMPS_MAX; pumps++) {
+        struct io_completion completion;
+        io_park(fixture->io, 1000000);
+        assert_int_equal(io_take(fixture->port, &completion, 1), 0);
+        uint32_t count = queued(fixture->io, entries);
+        for (uint32_t i = 0; i < count; i++)
+            if (entries[i]->opcode == opcode)
+                return entries[i];
+    }
+    fail_msg("no entry of operation %u was queued", opcode);
+    return NULL;
+}
+
+/* The kernel itself writes less: to the largest size of a file that the process is allowed. */
+static void a_linked_write_that_falls_short_is_continued(void **state) {
+    struct door_fixture *fixture = *state;
+    enum { SHORT_BYTES = 8 * 4096 };
+    struct linked linked;
+    if (!linked_begin(&linked, fixture, "linked-short"))
+        skip();
+    struct rlimit was;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    struct rlimit limit = {.rlim_cur = SHORT_BYTES, .rlim_max = was.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    const struct io_uring_sqe *rest = queued_next(fixture, IORING_OP_WRITE);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    assert_int_equal(rest->off, SHORT_BYTES);
+    assert_int_equal(rest->len, LINKED_BYTES - SHORT_BYTES);
+    assert_true(rest->flags & IOSQE_IO_LINK);
+    assert_int_equal(door_expect(fixture, IO_FILE_WRITE, 2).result, LINKED_BYTES);
+    door_expect_silence(fixture);
+    linked_end(&linked, fixture);
+}
+
+/* The write says that all of it was moved; but since it says so itself, nothing was synced. */
+static void a_write_whose_link_was_cut_is_synced_before_it_is_over(void **state) {
+    struct door_fixture *fixture = *state;
+    struct linked linked;
+    if (!linked_begin(&linked, fixture, "linked-cut"))
+        skip();
+    struct io_uring_sqe *entries[64];
+    uint32_t count = queued(fixture->io, entries);
+    assert_true(count >= 2 && entries[count - 1]->opcode == IORING_OP_FSYNC);
+    entries[count - 2]->flags = 0;
+    io_uring_prep_nop(entries[count - 1]);
+    entries[count - 1]->user_data = UINT64_C(5) << 24; /* nobody's */
+    queued_next(fixture, IORING_OP_FSYNC);
+    assert_int_equal(door_expect(fixture, IO_FILE_WRITE, 2).result, LINKED_BYTES);
+    door_expect_silence(fixture);
+    linked_end(&linked, fixture);
+}
+
+static void a_failed_sync_is_the_error_of_its_write(void **state) {
+    struct door_fixture *fixture = *state;
+    struct linked linked;
+    if (!linked_begin(&linked, fixture, "linked-sync"))
+        skip();
+    struct io_uring_sqe *entries[64];
+    uint32_t count = queued(fixture->io, entries);
+    uint64_t name = entries[count - 1]->user_data;
+    int pipes[2];
+    assert_int_equal(pipe(pipes), 0);
+    io_uring_prep_fsync(entries[count - 1], pipes[0], 0); /* which cannot be synced */
+    entries[count - 1]->user_data = name;
+    assert_int_equal(door_expect(fixture, IO_FILE_WRITE, 2).result, -EINVAL);
+    door_expect_silence(fixture);
+    close(pipes[0]);
+    close(pipes[1]);
+    linked_end(&linked, fixture);
+}
+
+static void a_failed_write_runs_no_sync(void **state) {
+    struct door_fixture *fixture = *state;
+    struct linked linked;
+    if (!linked_begin(&linked, fixture, "linked-write"))
+        skip();
+    struct io_uring_sqe *entries[64];
+    uint32_t count = queued(fixture->io, entries);
+    entries[count - 2]->off = 1; /* which a direct write cannot begin at */
+    assert_int_equal(door_expect(fixture, IO_FILE_WRITE, 2).result, -EINVAL);
+    door_expect_silence(fixture);
+    assert_int_equal(fixture->io->stale, 0);
+    memset(linked.bytes, 0, LINKED_BYTES);
+    linked_end(&linked, fixture);
+}
+
+/* The kernel takes one entry of the two, as if it had no memory for the other. */
+static void a_chain_taken_in_part_is_noticed(void **state) {
+    struct door_fixture *fixture = *state;
+    struct io *io = fixture->io;
+    struct linked linked;
+    io_poll(io);
+    if (!linked_begin(&linked, fixture, "linked-part"))
+        skip();
+    assert_false(uring_chain_cut(io));
+    struct io_uring_sqe *entries[64];
+    assert_int_equal(queued(io, entries), 2);
+    IO_URING_WRITE_ONCE(*io->ring.sq.ktail, io->ring.sq.sqe_tail);
+    long taken = syscall(__NR_io_uring_enter, io->ring.ring_fd, 1, 0, 0, NULL, 0);
+    assert_int_equal(taken, 1);
+    assert_true(uring_chain_cut(io));
+    taken = syscall(__NR_io_uring_enter, io->ring.ring_fd, 1, 0, 0, NULL, 0);
+    assert_int_equal(taken, 1);
+    io->ring.sq.sqe_head = io->ring.sq.sqe_tail;
+    assert_false(uring_chain_cut(io));
+    assert_int_equal(door_expect(fixture, IO_FILE_WRITE, 2).result, LINKED_BYTES);
+    linked_end(&linked, fixture);
+}
+
 static void a_completion_of_an_earlier_use_of_a_slot_is_dropped(void **state) {
     struct door_fixture *fixture = *state;
     /* Entries that are named as an operation that is over, and as one that never was. */
@@ -322,6 +482,11 @@ int main(void) {
         DOOR_TEST(short_direct_transfers_are_continued),
         DOOR_TEST(short_writes_of_several_pieces_are_continued),
         DOOR_TEST(a_transfer_that_would_block_is_started_again),
+        DOOR_TEST(a_linked_write_that_falls_short_is_continued),
+        DOOR_TEST(a_write_whose_link_was_cut_is_synced_before_it_is_over),
+        DOOR_TEST(a_failed_sync_is_the_error_of_its_write),
+        DOOR_TEST(a_failed_write_runs_no_sync),
+        DOOR_TEST(a_chain_taken_in_part_is_noticed),
         DOOR_TEST(a_completion_of_an_earlier_use_of_a_slot_is_dropped),
     };
     int failed = cmocka_run_group_tests_name("io_uring, hindered", tests, NULL, NULL);
