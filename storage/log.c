@@ -327,7 +327,9 @@ uint64_t log_append_end(struct log *log) {
 
 void log_append_cancel(struct log *log) {
     struct log_write *open = log_memory_open(&log->memory);
-    if (log->appending && open != NULL)
+    if (open != NULL && open->entry_count == 0)
+        log_memory_drop_open(&log->memory); /* or the log would never be idle */
+    else if (log->appending && open != NULL)
         open->summed_sectors = 0; /* some may have been of the entry that is not to be */
     log->appending = false;
     log->reserved_bytes = 0;

@@ -161,8 +161,9 @@ uint64_t log_append(struct log *log, const struct entry_header *header);
  * The same in slices, for a long entry.  begin is called for a reservation, before its body is
  * written or after; once the body stands there slice, again and again, each for about length_bytes
  * of work, until it returns true; and then end, which is log_append's moment: before it nobody sees
- * the entry.  Meanwhile nothing else may be reserved (asserted), and what was appended to the same
- * write before waits for it.  cancel gives the reservation up, any time before end.
+ * the entry.  Meanwhile nothing else may be reserved and nothing truncated (asserted), and what was
+ * appended to the same write before waits for it.  cancel gives the reservation up, any time before
+ * end.
  */
 void log_append_begin(struct log *log, const struct entry_header *header);
 bool log_append_slice(struct log *log, uint32_t length_bytes);
@@ -244,7 +245,8 @@ struct log_counters {
     uint64_t syncs;
     uint64_t write_ns_total; /* submission to completion */
     uint64_t write_ns_max;
-    uint64_t segments; /* files there are */
+    uint64_t segments;   /* files there are */
+    uint64_t zero_bytes; /* written ahead */
 };
 void log_counters(const struct log *log, struct log_counters *out);
 

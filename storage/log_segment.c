@@ -273,6 +273,7 @@ void segment_zeros_write(struct log *log) {
 }
 
 void segment_zeros_completed(struct log *log) {
+    log->counters.zero_bytes += log->flying_bytes;
     if (log->zeroing_spare)
         log->spare_zeroed += log->flying_bytes;
     else
@@ -416,7 +417,7 @@ static uint64_t lower_of(uint64_t a, uint64_t b) {
 
 void log_truncate(struct log *log, uint64_t index) {
     ASSERT(index + 1 >= log_first_index(log) && index <= log->tail.index);
-    ASSERT(log->truncate == TRUNCATE_NONE && !log->stopping);
+    ASSERT(log->truncate == TRUNCATE_NONE && !log->stopping && !log->appending);
     if (index == log->tail.index || log->state == LOG_FAILED)
         return;
     log->reserved_bytes = 0;

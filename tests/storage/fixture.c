@@ -88,26 +88,45 @@ static uint8_t argument_byte(uint64_t index, uint32_t i) {
     return index % 7 == 0 ? 0 : (uint8_t)(index * 31 + i * 7 + (i >> 8));
 }
 
-bool fixture_append(struct fixture *fixture, uint32_t bytes) {
+/* The entry that comes next, which so many bytes of argument are the body of. */
+static struct entry_header entry_next(const struct fixture *fixture, uint32_t bytes) {
+    const uint64_t index = log_last_index(fixture->log) + 1;
+    return (struct entry_header){.length_bytes =
+                                     ENTRY_HEADER_BYTES + entry_command_bytes(1, 1, bytes, false),
+                                 .kind = ENTRY_COMMANDS,
+                                 .command_count = 1,
+                                 .term = fixture->term,
+                                 .log_time_ms = index * 10};
+}
+
+static void body_write(uint8_t *entry, uint64_t index, uint32_t bytes) {
     static uint8_t argument_bytes[512 * 1024];
     ASSERT(bytes <= sizeof(argument_bytes));
-    struct log *log = fixture->log;
-    const uint64_t index = log_last_index(log) + 1;
-    const uint32_t record_bytes = entry_command_bytes(1, 1, bytes, false);
-    uint8_t *entry = log_reserve(log, ENTRY_HEADER_BYTES + record_bytes, false);
-    if (entry == NULL)
-        return false;
     for (uint32_t i = 0; i < bytes; i++)
         argument_bytes[i] = argument_byte(index, i);
     const struct entry_argument argument = {.data = argument_bytes, .length_bytes = bytes};
     const uint64_t key_hash = index;
     entry_command_write(entry + ENTRY_HEADER_BYTES, 1, &argument, 1, &key_hash, 1);
-    const struct entry_header header = {.length_bytes = ENTRY_HEADER_BYTES + record_bytes,
-                                        .kind = ENTRY_COMMANDS,
-                                        .command_count = 1,
-                                        .term = fixture->term,
-                                        .log_time_ms = index * 10};
-    assert_true(log_append(log, &header) == index);
+}
+
+bool fixture_append(struct fixture *fixture, uint32_t bytes) {
+    const uint64_t index = log_last_index(fixture->log) + 1;
+    const struct entry_header header = entry_next(fixture, bytes);
+    uint8_t *entry = log_reserve(fixture->log, header.length_bytes, false);
+    if (entry == NULL)
+        return false;
+    body_write(entry, index, bytes);
+    assert_true(log_append(fixture->log, &header) == index);
+    return true;
+}
+
+bool fixture_append_begin(struct fixture *fixture, uint32_t bytes) {
+    const struct entry_header header = entry_next(fixture, bytes);
+    uint8_t *entry = log_reserve(fixture->log, header.length_bytes, false);
+    if (entry == NULL)
+        return false;
+    log_append_begin(fixture->log, &header);
+    body_write(entry, log_last_index(fixture->log) + 1, bytes);
     return true;
 }
 

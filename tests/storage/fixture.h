@@ -53,6 +53,10 @@ void fixture_close(struct fixture *fixture);
  * False if there is no room now. */
 bool fixture_append(struct fixture *fixture, uint32_t bytes);
 
+/* Begins the same entry, to be appended in slices: its body is written, and neither chained nor
+ * summed.  False if there is no room now. */
+bool fixture_append_begin(struct fixture *fixture, uint32_t bytes);
+
 /* As fixture_append, and pumps until there is room. */
 void fixture_append_surely(struct fixture *fixture, uint32_t bytes);
 

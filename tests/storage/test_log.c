@@ -73,6 +73,75 @@ static void an_entry_that_does_not_fit_closes_the_write(void **state) {
     fixture_log_stop(&fixture);
 }
 
+/* Appends an entry in slices, while everything else goes on that may. */
+static void append_in_slices(uint32_t bytes, uint32_t slice_bytes) {
+    const uint64_t last = log_last_index(fixture.log);
+    assert_true(fixture_append_begin(&fixture, bytes));
+    do {
+        assert_true(log_last_index(fixture.log) == last);
+        log_flush(fixture.log);
+        log_maintain(fixture.log, io_monotonic_ns(fixture.io));
+        if (io_outstanding(fixture.port) > 0)
+            fixture_complete_one(&fixture);
+    } while (!log_append_slice(fixture.log, slice_bytes));
+    assert_true(log_append_end(fixture.log) == last + 1);
+}
+
+static void an_entry_made_in_slices_is_the_same_as_at_once(void **state) {
+    (void)state;
+    static const uint32_t sizes[] = {0, 1, 500, 30000, 200 * 1024};
+    static const uint32_t slices[] = {1000, 512, 1, 4096, 8192};
+    rig_open_log();
+    for (uint32_t i = 0; i < ARRAY_COUNT(sizes); i++) {
+        rig_append(i % 3, 100); /* in the same write, before it and behind */
+        append_in_slices(sizes[i], i == 4 ? 8192 : slices[i]);
+        rig_append(i % 2, 700);
+        fixture_settle(&fixture);
+        log_release(fixture.log, log_last_index(fixture.log) - 1);
+        const uint64_t last = log_last_index(fixture.log);
+        assert_true(fixture_entry_is_right(log_entry(fixture.log, last), last));
+    }
+    const struct entry_tail tail = *log_tail(fixture.log);
+    fixture_log_stop(&fixture);
+    rig_open_log(); /* checks chain and sums of all of them */
+    assert_true(log_tail(fixture.log)->chain == tail.chain);
+    fixture_log_stop(&fixture);
+}
+
+/* What was appended to the same write before is written though, with sums of its own. */
+static void an_entry_given_up_half_made_leaves_nothing(void **state) {
+    (void)state;
+    fixture.options.zero_ahead_bytes = 1024 * 1024;
+    rig_open_log();
+    rig_append(3, 700);
+    assert_true(fixture_append_begin(&fixture, 20000));
+    for (int i = 0; i < 7; i++) /* into the sums */
+        assert_false(log_append_slice(fixture.log, 4096));
+    log_flush(fixture.log);
+    assert_true(io_outstanding(fixture.port) == 0); /* the write waits for it */
+    log_append_cancel(fixture.log);
+    rig_append(1, 300);
+    fixture_settle(&fixture);
+    assert_true(log_durable_index(fixture.log) == 5);
+
+    /* In a write of its own: then the log is as idle as if nothing had been. */
+    assert_true(fixture_append_begin(&fixture, 20000));
+    (void)log_append_slice(fixture.log, 4096);
+    log_append_cancel(fixture.log);
+    for (int i = 0; i < 100 && log_deadline_ns(fixture.log) != UINT64_MAX; i++) {
+        io_park(fixture.io, 30000000);
+        log_maintain(fixture.log, io_monotonic_ns(fixture.io));
+        while (io_outstanding(fixture.port) > 0)
+            fixture_complete_one(&fixture);
+    }
+    assert_true(log_deadline_ns(fixture.log) == UINT64_MAX);
+    assert_true(counters_now().zero_bytes > 0);
+    fixture_log_stop(&fixture);
+    rig_open_log();
+    assert_true(log_last_index(fixture.log) == 5);
+    fixture_log_stop(&fixture);
+}
+
 static void an_entry_of_another_node_is_checked_and_copied(void **state) {
     (void)state;
     static _Alignas(8) uint8_t entry[ENTRY_HEADER_BYTES + 8];
@@ -423,6 +492,8 @@ int main(void) {
         RIG_TEST(a_forgotten_reservation_leaves_nothing),
         RIG_TEST(entries_gather_while_a_write_is_in_flight),
         RIG_TEST(an_entry_that_does_not_fit_closes_the_write),
+        RIG_TEST(an_entry_made_in_slices_is_the_same_as_at_once),
+        RIG_TEST(an_entry_given_up_half_made_leaves_nothing),
         RIG_TEST(an_entry_of_another_node_is_checked_and_copied),
         RIG_TEST(memory_is_used_again_only_when_released),
         RIG_TEST(what_is_not_durable_stays_in_memory_though_released),

@@ -36,6 +36,7 @@ struct power_test {
     uint64_t durable; /* highest reported */
     struct log_start snapshot;
     uint64_t steps_left; /* until the disk dies */
+    bool appending;      /* an entry, in slices */
     /* What happened, so that the test can say that it was not vacuous. */
     uint32_t cuts;
     uint32_t torn_opens;
@@ -45,6 +46,9 @@ struct power_test {
     uint32_t segments_max;
     uint32_t reads;
     uint32_t compactions;
+    uint32_t sliced;
+    uint32_t cancelled;
+    uint64_t zero_bytes;
 };
 
 static struct power_test test;
@@ -88,6 +92,13 @@ static void check_running(void) {
         test.segments_max = (uint32_t)counters.segments;
 }
 
+/* Before the log is closed, whose counters these are. */
+static void count_zeros(void) {
+    struct log_counters counters;
+    log_counters(test.fixture.log, &counters);
+    test.zero_bytes += counters.zero_bytes;
+}
+
 /* ---- life and death ----------------------------------------------------------------------- */
 
 static bool log_is_dead(void) {
@@ -107,9 +118,12 @@ static void power_cut(bool kill_only) {
         const struct io_completion completion = io_wait(fixture->port);
         log_completion(fixture->log, &completion);
     }
-    if (fixture->log != NULL)
+    if (fixture->log != NULL) {
+        count_zeros();
         log_close(fixture->log);
+    }
     fixture->log = NULL;
+    test.appending = false;
     if (kill_only) {
         world_kill(test.world, 0);
         world_disk_die_after(test.world, 0, UINT32_MAX); /* it was the process that died */
@@ -158,9 +172,40 @@ static void act_append(void) {
                                : (uint32_t)random_below(&test.random, 700);
     if (log_truncating(log) || test.now.last + 1 >= ENTRIES_MAX)
         return;
+    if (random_chance(&test.random, 1, 8)) {
+        test.appending = fixture_append_begin(&test.fixture, bytes);
+        return;
+    }
     if (!fixture_append(&test.fixture, bytes))
         return;
     test.now.tails[++test.now.last] = *log_tail(log);
+}
+
+/* Goes on with an entry that is made in slices, or gives it up. */
+static void act_slice(void) {
+    struct log *log = test.fixture.log;
+    if (random_chance(&test.random, 1, 30)) {
+        log_append_cancel(log);
+        test.appending = false;
+        test.cancelled++;
+    } else if (log_append_slice(log, (uint32_t)random_below(&test.random, 32 * 1024) + 1)) {
+        assert_true(log_append_end(log) == ++test.now.last);
+        test.now.tails[test.now.last] = *log_tail(log);
+        test.appending = false;
+        test.sliced++;
+    }
+}
+
+/* Long enough for the log to fall idle, if all is written: it records its end, and fills ahead. */
+static void act_idle(void) {
+    while (random_chance(&test.random, 7, 8)) {
+        if (io_outstanding(test.fixture.port) > 0)
+            complete_one();
+        else
+            io_park(test.fixture.io, 25000000);
+        log_flush(test.fixture.log);
+        log_maintain(test.fixture.log, io_monotonic_ns(test.fixture.io));
+    }
 }
 
 static void act_truncate(void) {
@@ -227,7 +272,9 @@ static void act_read(void) {
 static void act(void) {
     struct log *log = test.fixture.log;
     const uint64_t choice = random_below(&test.random, 1000);
-    if (choice < 500)
+    if (choice < 500 && test.appending)
+        act_slice();
+    else if (choice < 500)
         act_append();
     else if (choice < 700)
         log_flush(log);
@@ -237,17 +284,19 @@ static void act(void) {
         log_maintain(log, io_monotonic_ns(test.fixture.io));
     else if (choice < 975)
         log_release(log, log_durable_index(log));
-    else if (choice < 982)
+    else if (choice < 982 && !test.appending)
         act_truncate();
     else if (choice < 985)
         act_compact();
     else if (choice < 992)
         act_read();
     else
-        io_park(test.fixture.io, 15000000); /* time passes: the log falls idle */
+        act_idle();
 }
 
 static void stop_cleanly(void) {
+    while (test.appending)
+        act_slice();
     log_stop(test.fixture.log);
     while (!log_stopped(test.fixture.log) && !log_is_dead()) {
         log_maintain(test.fixture.log, io_monotonic_ns(test.fixture.io));
@@ -304,6 +353,9 @@ static void nothing_durable_is_lost_by_a_power_cut(void **state) {
     uint32_t reads = 0;
     uint32_t compactions = 0;
     uint32_t segments_max = 0;
+    uint32_t sliced = 0;
+    uint32_t cancelled = 0;
+    uint64_t zero_bytes = 0;
     for (uint64_t seed = 1; seed <= rounds; seed++) {
         drive(seed, DURABILITY_FSYNC, true, 12);
         cuts += test.cuts;
@@ -312,13 +364,19 @@ static void nothing_durable_is_lost_by_a_power_cut(void **state) {
         truncations += test.truncations_done;
         reads += test.reads;
         compactions += test.compactions;
+        sliced += test.sliced;
+        cancelled += test.cancelled;
+        zero_bytes += test.zero_bytes;
         segments_max = test.segments_max > segments_max ? test.segments_max : segments_max;
     }
     print_message("cuts %u, entries not durable and lost %u, truncations %u of which undone %u, "
-                  "reads %u, compactions %u, segments at most %u\n",
-                  cuts, lost, truncations, undone, reads, compactions, segments_max);
+                  "reads %u, compactions %u, segments at most %u, made in slices %u, given up %u, "
+                  "zeros ahead %llu KiB\n",
+                  cuts, lost, truncations, undone, reads, compactions, segments_max, sliced,
+                  cancelled, (unsigned long long)zero_bytes / 1024);
     assert_true(cuts > rounds * 10 && lost > rounds && truncations > rounds && undone > 3);
     assert_true(reads > rounds && compactions > rounds / 10 && segments_max > 4);
+    assert_true(sliced > rounds && cancelled > 0 && zero_bytes > 0);
 }
 
 static void nothing_written_is_lost_by_a_killed_process(void **state) {
