@@ -144,11 +144,14 @@ static void chunk_empty(struct machine_host_memory *memory, uint32_t index) {
     memory->held_bytes -= CHUNK_BYTES;
     if (memory->warm_count < CHUNKS_WARM_MAX) {
         memory->warm_count++;
-    } else {
+        list_add(memory, &memory->empties, index);
+    } else if (memory->cooled_bytes == 0) {
         list_add(memory, &memory->cooling, index);
-        return;
+    } else {
+        /* Behind the first: `cooled_bytes` is of that one. */
+        list_add(memory, &memory->chunks[memory->cooling].next, index);
+        chunk->previous = memory->cooling;
     }
-    list_add(memory, &memory->empties, index);
 }
 
 /* Gives a slice of an empty chunk back; the chunk can be used again when it was the last. */
