@@ -61,9 +61,9 @@ static void votes_count(struct raft *raft, struct raft_actions *actions) {
     case QUORUM_WON:
         if (raft->role == RAFT_PRE_CANDIDATE) {
             raft_campaign(raft, false, actions);
-        } else {
+        } else if (raft->vote_stored) {
             raft_become_leader(raft, actions);
-        }
+        } /* else the term is not durable here: votes that came so soon count when it is */
         break;
     case QUORUM_LOST:
         /* The time-out stands: whoever can win shall try first. */
@@ -75,10 +75,9 @@ static void votes_count(struct raft *raft, struct raft_actions *actions) {
 static void vote_take(struct raft *raft, uint64_t voter, bool granted,
                       struct raft_actions *actions) {
     uint32_t place = place_of(raft_members(raft), voter);
-    if (place == CONFIGURATION_MEMBERS_MAX || raft->votes[place] != QUORUM_VOTE_NONE) {
-        return; /* of no member, or repeated */
-    }
-    raft->votes[place] = granted ? QUORUM_VOTE_GRANTED : QUORUM_VOTE_REFUSED;
+    if (place != CONFIGURATION_MEMBERS_MAX && raft->votes[place] == QUORUM_VOTE_NONE) {
+        raft->votes[place] = granted ? QUORUM_VOTE_GRANTED : QUORUM_VOTE_REFUSED;
+    } /* else of no member, or repeated */
     votes_count(raft, actions);
 }
 

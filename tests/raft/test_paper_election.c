@@ -392,6 +392,20 @@ TEST(a_candidate_waits_for_its_own_vote) {
     assert_int_equal(raft_term(core->raft), 5);
 }
 
+/* Votes that come before it is stored count when it is. */
+TEST(nobody_leads_a_term_that_is_not_stored) {
+    START("1v 2v 3v 4v 5v", .term = 4);
+    core_time_out();
+    core_hear_pre_vote_answer(2, true);
+    core_hear_pre_vote_answer(3, true);
+    core_hear_vote_answer(2, true);
+    core_hear_vote_answer(3, true);
+    core_hear_vote_answer(4, true);
+    assert_true(core_is(RAFT_CANDIDATE));
+    core_store_vote();
+    assert_true(core_is(RAFT_LEADER));
+}
+
 /* The last of all terms is not left. */
 TEST(nobody_campaigns_beyond_the_last_term) {
     START("1v 2v 3v", .term = RAFT_TERM_MAX);
@@ -435,6 +449,7 @@ int main(void) {
         CORE_TEST(nobody_campaigns_with_entries_that_are_not_stored),
         CORE_TEST(nobody_campaigns_before_its_term_is_stored),
         CORE_TEST(a_candidate_waits_for_its_own_vote),
+        CORE_TEST(nobody_leads_a_term_that_is_not_stored),
         CORE_TEST(nobody_campaigns_beyond_the_last_term),
     };
     return cmocka_run_group_tests_name("raft_paper_election", tests, NULL, NULL);
