@@ -49,10 +49,12 @@ static uint64_t quorum_heard_ns(const struct raft *raft) {
     return quorum_value(configuration, values);
 }
 
-/* Entries do not get through: opens their connections anew.  False if it is time to step down. */
+/* Entries do not get through: opens their connections anew.  False if it is time to step down.  A
+ * leader whose log has no room for the term's first entry serves nobody either. */
 static bool clogged_look(struct raft *raft, struct raft_actions *actions) {
     uint64_t stuck_ns = raft->now_ns - raft->commit_moved_ns;
-    if (raft->last_index == raft->commit_index ||
+    bool begun = raft->last_index >= raft->term_first_index;
+    if ((begun && raft->last_index == raft->commit_index) ||
         stuck_ns < RAFT_CLOGGED_REOPEN * raft->election_timeout_ns) {
         return true;
     }

@@ -27,8 +27,9 @@ enum {
 };
 
 static bool limits_valid(const struct raft_options *options) {
-    return options->node_id != 0 && options->election_timeout_ns > 0 && options->heartbeat_ns > 0 &&
-           options->heartbeat_ns <= options->election_timeout_ns / 2 &&
+    return options->node_id != 0 && options->election_timeout_ns >= RAFT_ELECTION_TIMEOUT_MIN_NS &&
+           options->election_timeout_ns <= RAFT_ELECTION_TIMEOUT_MAX_NS &&
+           options->heartbeat_ns > 0 && options->heartbeat_ns <= options->election_timeout_ns / 2 &&
            options->clock_drift_per_mille <= CLOCK_DRIFT_LIMIT &&
            options->inflight_messages_max >= 1 &&
            options->inflight_messages_max <= INFLIGHT_MESSAGES_LIMIT &&
@@ -115,8 +116,9 @@ static void limits_take(struct raft *raft, const struct raft_options *options) {
     raft->node_id = options->node_id;
     raft->election_timeout_ns = options->election_timeout_ns;
     raft->heartbeat_ns = options->heartbeat_ns;
-    raft->lease_ns = options->election_timeout_ns -
-                     options->election_timeout_ns / 1000 * options->clock_drift_per_mille;
+    uint64_t drift_ns = /* rounded up: a lease may be too short, never too long */
+        (options->election_timeout_ns * options->clock_drift_per_mille + 999) / 1000;
+    raft->lease_ns = options->election_timeout_ns - drift_ns;
     raft->inflight_bytes_max = options->inflight_bytes_max;
     raft->message_bytes_max = options->message_bytes_max;
     raft->snapshot_chunk_bytes = options->snapshot_chunk_bytes;
@@ -401,6 +403,20 @@ uint64_t raft_needed_index(const struct raft *raft) {
         }
     }
     return index;
+}
+
+uint64_t raft_snapshot_wanted(const struct raft *raft) {
+    uint64_t wanted = 0;
+    for (uint32_t i = 0; raft->role == RAFT_LEADER && i < raft_members(raft)->member_count; i++) {
+        const struct progress *peer = &raft->peers[i];
+        uint64_t term;
+        if (i != raft->self && peer->state != PROGRESS_SNAPSHOT &&
+            peer->next > raft->snapshot.index && peer->next > wanted &&
+            !terms_at(&raft->terms, peer->next - 1, &term)) {
+            wanted = peer->next;
+        }
+    }
+    return wanted;
 }
 
 bool raft_snapshot_needed(const struct raft *raft, uint64_t index) {

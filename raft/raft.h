@@ -32,11 +32,12 @@
  *
  *   1. Carry out the actions of one step in the order given, before the next step.  To carry out
  *      a SEND is to put it into a queue; to carry out an APPEND is to have it in the log's memory.
- *   2. RAFT_ACTION_STORE_VOTE: make term and vote durable, in every durability mode.  From then
- *      until it is done, no message leaves that was put out by this step or a later one, and no
- *      entry that was appended by this step or a later one is written to disk.  (Otherwise a crash
- *      forgets the term while its entries survive, and an older leader may be believed.)  Then
- *      report RAFT_EVENT_VOTE_STORED with the same term and node id.
+ *   2. RAFT_ACTION_STORE_VOTE: make term and vote durable, in every durability mode.  Until it is
+ *      done, no message leaves that was put out by this step, wherever it stands in it, or by a
+ *      later one, and nothing that such a step did to the log reaches the disk: no entry, no
+ *      truncation, no installation.  (Otherwise a crash forgets the term while its entries survive,
+ *      or while what an older leader counts on is gone, and that older leader may be believed.)
+ *      Then report RAFT_EVENT_VOTE_STORED with the same term and node id.
  *   3. RAFT_ACTION_APPEND_NOOP: append a no-op of the given term to the log (the genesis record
  *      instead, if the log has none), then report RAFT_EVENT_APPENDED.  The same for
  *      RAFT_ACTION_APPEND_CONFIGURATION and the configuration given.  If there is no room in the
@@ -55,7 +56,8 @@
  *      write as unknown and every waiting read as refused.  On a change of term the same.
  *   9. RAFT_EVENT_READ: RAFT_ACTION_READ_WAIT(round, index) answers it.  Run the read when
  *      RAFT_ACTION_READ_CONFIRMED has named this round or a later one, and `index` is applied, and
- *      term and role have not changed since.  RAFT_ACTION_READ_READY(index): it is confirmed now.
+ *      term and role have not changed since.  RAFT_ACTION_READ_READY(index): it is confirmed now,
+ *      and runs as soon as `index` is applied, after the same look at term and role.
  *      RAFT_ACTION_READ_FAILED: refuse it.
  *  10. now_ns of every event is monotonic and not older than the last one's.  It is read after the
  *      event happened: for a read by lease, after the read was taken from its queue.  After a
@@ -77,7 +79,8 @@
  *      RAFT_ACTION_SNAPSHOT_INSTALL(snapshot, epoch): restore the machine from it and begin the log
  *      again behind it; nothing of the old log is left.  Then report
  *      RAFT_EVENT_SNAPSHOT_INSTALLED.  Meanwhile report nothing as stored or applied.
- *  15. A snapshot that raft_snapshot_needed names is kept.
+ *  15. A snapshot that raft_snapshot_needed names is kept; one that raft_snapshot_wanted asks for
+ *      is taken (or else a peer stays behind until the next one happens to be taken).
  *
  * Threads: one owner (the replicate thread).  No function blocks.
  */
@@ -185,11 +188,15 @@ struct raft_action {
 };
 
 /*
- * The most actions one step can give:
- *   15 peers x (RAFT_SENDS_PER_STEP appends or a chunk + 1 heartbeat + 1 reopen)    60
- *   a vote, a role, a truncation, an append, a no-op or configuration, a commit,
- *   a confirmed round, a read's answer, a refusal, a transfer's end, a change's end  11
- *   an answer                                                                        1
+ * The most actions one step can give.  To each of 15 peers at most three of these, and there is
+ * room for four:
+ *   an append        2 appends, a heartbeat (a round ends and the next begins)             3
+ *   a tick           a heartbeat, a reopen, a chunk                                        3
+ *   an answer        a heartbeat (likewise), and one more if the leader has removed itself 2
+ * and once a step:
+ *   a vote, a role, a truncation, an append, a no-op or configuration, a commit, two confirmed
+ *   rounds, a read's answer, a refusal, a transfer's end or word, a change's end          12
+ * A message is answered at most once, by somebody who sends nothing else.
  */
 enum {
     RAFT_SENDS_PER_STEP = 2, /* of entries, to one peer; its answer brings the next */
@@ -224,6 +231,10 @@ enum {
     RAFT_CONFIGURATIONS_MAX = 8,
 };
 
+/* Election time-outs from 1 us to a day; a multiple of one, or with a time, never overflows. */
+#define RAFT_ELECTION_TIMEOUT_MIN_NS UINT64_C(1000)
+#define RAFT_ELECTION_TIMEOUT_MAX_NS (UINT64_C(24) * 3600 * 1000 * 1000 * 1000)
+
 /* Limits and times, and what was found on disk at start. */
 struct raft_options {
     uint64_t node_id; /* not 0 */
@@ -245,7 +256,7 @@ struct raft_options {
                                         in force.  At least one: of the snapshot, or entry 1 */
     uint32_t configuration_count;                          /* [1, RAFT_CONFIGURATIONS_MAX] */
 
-    uint64_t election_timeout_ns;   /* T: drawn anew from [T, 2T) each time */
+    uint64_t election_timeout_ns;   /* T, as above: drawn anew from [T, 2T) each time */
     uint64_t heartbeat_ns;          /* at most T / 2 */
     uint32_t clock_drift_per_mille; /* two clocks' rates differ at most by so much: for leases */
     uint32_t inflight_messages_max; /* APPENDs to a peer without an answer, [1, 256] */
@@ -302,6 +313,11 @@ uint64_t raft_deadline_ns(const struct raft *raft);
 
 /* True if the snapshot up to index is being sent to a peer.  Pure look. */
 bool raft_snapshot_needed(const struct raft *raft, uint64_t index);
+
+/* A peer needs entries whose terms are forgotten (RAFT_TERM_RUNS_MAX), and the newest snapshot ends
+ * before them: one that covers at least this index is needed, as soon as that much is applied.  0:
+ * no.  Of a leader; worth a look at every heartbeat interval.  Pure look. */
+uint64_t raft_snapshot_wanted(const struct raft *raft);
 
 /* The lowest index that a peer may still be sent from the log; what is before may be compacted
  * without making any peer that answers need a snapshot.  Of a leader; otherwise UINT64_MAX. */

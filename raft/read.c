@@ -83,6 +83,7 @@ void raft_rounds_advance(struct raft *raft, struct raft_actions *actions) {
         raft->round_wanted = false;
         raft_round_begin(raft);
         raft_heartbeat(raft, actions);
+        raft_rounds_advance(raft, actions); /* in case that we alone are the quorum by now */
     }
 }
 

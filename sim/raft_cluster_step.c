@@ -386,6 +386,14 @@ static bool run_apply(struct cluster *cluster, struct cluster_node *node) {
     return true;
 }
 
+/* 15: somebody needs what only a newer snapshot has. */
+static bool run_snapshot(struct cluster *cluster, struct cluster_node *node) {
+    enum { SNAPSHOT_BYTES = 100 };
+    uint64_t wanted = raft_snapshot_wanted(node->raft);
+    return wanted > 0 && wanted <= node->applied_index &&
+           cluster_snapshot_take(cluster, node->id, SNAPSHOT_BYTES);
+}
+
 void cluster_node_run(struct cluster *cluster, uint64_t id) {
     struct cluster_node *node = cluster_node(cluster, id);
     while (cluster_node_runs(node) && !cluster->violated) {
@@ -395,7 +403,7 @@ void cluster_node_run(struct cluster *cluster, uint64_t id) {
             continue;
         if (!node->hold_writes && cluster_write_store(cluster, id))
             continue;
-        if (!run_apply(cluster, node))
+        if (!run_apply(cluster, node) && !run_snapshot(cluster, node))
             break;
     }
 }

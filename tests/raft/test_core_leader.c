@@ -149,6 +149,15 @@ TEST(an_idle_leader_is_not_clogged) {
     assert_true(took_ns >= 2 * T_NS - HEARTBEAT_NS);
 }
 
+/* A leader whose log has no room for the term's first entry leads nobody anywhere. */
+TEST(a_leader_that_cannot_begin_its_term_steps_down) {
+    START("1v 2v 3v", .term = 4);
+    core_win();
+    uint64_t took_ns = pass_until(RAFT_ACTION_ROLE, 10);
+    assert_true(core_is(RAFT_FOLLOWER));
+    assert_true(took_ns >= 4 * T_NS && took_ns <= 4 * T_NS + HEARTBEAT_NS);
+}
+
 /* ---- connections ----------------------------------------------------------------------------- */
 
 /* What was on a closed connection is lost: sending begins again at what the peer is known to
@@ -335,6 +344,43 @@ TEST(the_largest_cluster_fits) {
     assert_int_equal(core_sent_count(RAFT_MESSAGE_HEARTBEAT), CONFIGURATION_MEMBERS_MAX - 1);
 }
 
+/* The step with the most actions: a change leaves the leader as the only voter of the largest
+ * cluster, which confirms a round, begins the next and confirms that; and everybody gets as many
+ * entries as one step sends. */
+TEST(the_worst_step_fits) {
+    enum { PEERS = CONFIGURATION_MEMBERS_MAX - 1 };
+    struct raft_options options = core_options("1v", (struct core_disk){.term = 4});
+    struct raft_configuration_entry members = {.configuration = configuration_of("1v 2v")};
+    members.configuration.member_count = CONFIGURATION_MEMBERS_MAX;
+    for (uint32_t i = 2; i < CONFIGURATION_MEMBERS_MAX; i++) {
+        members.configuration.members[i] =
+            (struct configuration_member){.node_id = i + 1, .roles = CONFIGURATION_LEARNER};
+    }
+    options.configurations = &members;
+    options.message_bytes_max = ENTRY_BYTES;
+    core_start_with(&options);
+    core_serve();
+    struct configuration alone = members.configuration;
+    alone.members[1].roles = CONFIGURATION_LEARNER;
+    core_step((struct raft_event){.kind = RAFT_EVENT_CONFIGURE, .configuration = &alone});
+    core_append_configuration();
+    core_stored(2);
+    core_hear_granted(2, 2);
+    struct raft_action asked = *core_action(RAFT_ACTION_APPEND_CONFIGURATION);
+    struct configuration wanted = *asked.configuration;
+    core_read(false);
+    core_read(false);
+    struct raft_entry entries[] = {{asked.term, ENTRY_BYTES, &wanted},
+                                   {asked.term, ENTRY_BYTES, NULL},
+                                   {asked.term, ENTRY_BYTES, NULL}};
+    core_step(
+        (struct raft_event){.kind = RAFT_EVENT_APPENDED, .entries = entries, .entry_count = 3});
+    assert_int_equal(core_count(RAFT_ACTION_READ_CONFIRMED), 2);
+    assert_int_equal(core_sent_count(RAFT_MESSAGE_HEARTBEAT), PEERS);
+    assert_int_equal(core_sent_count(RAFT_MESSAGE_APPEND), PEERS * RAFT_SENDS_PER_STEP);
+    assert_true(core->actions.count <= RAFT_ACTIONS_MAX - PEERS);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         CORE_TEST(a_proposal_is_taken_behind_the_first_entry_of_the_term),
@@ -347,6 +393,7 @@ int main(void) {
         CORE_TEST(a_leader_that_cannot_commit_steps_down_after_four_time_outs),
         CORE_TEST(a_commit_shows_that_data_gets_through),
         CORE_TEST(an_idle_leader_is_not_clogged),
+        CORE_TEST(a_leader_that_cannot_begin_its_term_steps_down),
         CORE_TEST(a_disconnected_peer_is_probed),
         CORE_TEST(a_follower_whose_leader_disconnected_campaigns_soon),
         CORE_TEST(a_follower_whose_leader_disconnected_votes),
@@ -358,6 +405,7 @@ int main(void) {
         CORE_TEST(time_does_not_go_back),
         CORE_TEST(the_same_events_give_the_same_actions),
         CORE_TEST(the_largest_cluster_fits),
+        CORE_TEST(the_worst_step_fits),
     };
     return cmocka_run_group_tests_name("raft_core_leader", tests, NULL, NULL);
 }

@@ -191,6 +191,8 @@ TEST(options_out_of_range_are_refused) {
     const struct core_disk disk = {.term = 4, .terms = "1 2"};
     REFUSED(node_id, 0);
     REFUSED(election_timeout_ns, 0);
+    REFUSED(election_timeout_ns, RAFT_ELECTION_TIMEOUT_MIN_NS - 1);
+    REFUSED(election_timeout_ns, RAFT_ELECTION_TIMEOUT_MAX_NS + 1);
     REFUSED(heartbeat_ns, 0);
     REFUSED(heartbeat_ns, T_NS / 2 + 1);
     REFUSED(clock_drift_per_mille, 501);
@@ -374,7 +376,11 @@ TEST(a_conflict_right_behind_what_was_forgotten_is_truncated) {
 TEST(a_peer_before_the_known_terms_waits_for_a_snapshot) {
     start_with_forgotten_terms();
     core_lead();
+    assert_int_equal(raft_snapshot_wanted(core->raft), 0);
     core_hear_refused(3, 12, 5, 2);
+    uint64_t wanted = raft_snapshot_wanted(core->raft);
+    assert_int_equal(wanted, core_peer(3).next_index);
+    assert_true(wanted <= 12);
     assert_int_equal(core_sent_count(RAFT_MESSAGE_APPEND), 0);
     assert_int_equal(core_sent_count(RAFT_MESSAGE_SNAPSHOT), 0);
     core_hear_granted(2, 12);
@@ -382,6 +388,7 @@ TEST(a_peer_before_the_known_terms_waits_for_a_snapshot) {
     core_hear_granted(2, 13);
     core_applied(13);
     core_compacted(8, (struct raft_snapshot){12, 4, 500});
+    assert_int_equal(raft_snapshot_wanted(core->raft), 0);
     core_time_out();
     core_hear_heartbeat_answer(3);
     assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 12);

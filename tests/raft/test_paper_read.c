@@ -234,6 +234,31 @@ TEST(a_smaller_configuration_confirms_at_once) {
     assert_int_equal(core_action(RAFT_ACTION_READ_CONFIRMED)->round, round);
 }
 
+/* Nor does anybody have to confirm the next round, if reads wait for that. */
+TEST(whoever_is_left_alone_confirms_what_waits_for_the_next_round) {
+    START("1v 2v", .term = 4);
+    core_serve();
+    core_configure("1v");
+    core_append_configuration();
+    core_stored(2);
+    core_hear_granted(2, 2);
+    struct raft_action asked = *core_action(RAFT_ACTION_APPEND_CONFIGURATION);
+    struct configuration one = *asked.configuration;
+    core_read(false);
+    core_read(false);
+    uint64_t round = wait_round();
+    struct raft_entry entry = {asked.term, ENTRY_BYTES, &one};
+    core_step(
+        (struct raft_event){.kind = RAFT_EVENT_APPENDED, .entries = &entry, .entry_count = 1});
+    assert_int_equal(core_count(RAFT_ACTION_READ_CONFIRMED), 2);
+    assert_int_equal(core_action(RAFT_ACTION_READ_CONFIRMED)->round, round - 1);
+    const struct raft_action *later = core_action(RAFT_ACTION_READ_CONFIRMED) + 1;
+    while (later->kind != RAFT_ACTION_READ_CONFIRMED) {
+        later++;
+    }
+    assert_int_equal(later->round, round);
+}
+
 /* ---- leases (6.4.1) -------------------------------------------------------------------------- */
 
 /* 6.4.1: with a lease a read runs at once; but only if the reader says that it is good enough. */
@@ -487,6 +512,23 @@ TEST(a_transfer_passes_every_promise) {
     assert_true(core_gave_vote(3));
 }
 
+/* The drift is rounded up, also of a time-out that is no multiple of anything. */
+TEST(a_lease_is_never_too_long) {
+    struct raft_options options =
+        core_options("1v 2v 3v", (struct core_disk){.term = 4, .leases = true});
+    options.election_timeout_ns = 1999;
+    options.heartbeat_ns = 500;
+    options.clock_drift_per_mille = 500;
+    core_start_with(&options);
+    core_serve();
+    core_time_out();
+    core_hear_heartbeat_answer(2);
+    core->now_ns += 998;
+    assert_true(read_runs_at_once());
+    core->now_ns += 1;
+    assert_false(read_runs_at_once());
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         CORE_TEST(who_does_not_lead_fails_a_read),
@@ -504,10 +546,12 @@ int main(void) {
         CORE_TEST(the_only_voter_confirms_its_reads_itself),
         CORE_TEST(a_joint_configuration_confirms_by_both_majorities),
         CORE_TEST(a_smaller_configuration_confirms_at_once),
+        CORE_TEST(whoever_is_left_alone_confirms_what_waits_for_the_next_round),
         CORE_TEST(a_lease_answers_a_read_at_once),
         CORE_TEST(without_the_flag_there_is_no_lease),
         CORE_TEST(a_lease_lasts_from_the_beginning_of_its_round),
         CORE_TEST(a_lease_is_shorter_by_the_drift_of_clocks),
+        CORE_TEST(a_lease_is_never_too_long),
         CORE_TEST(a_lease_needs_a_majority),
         CORE_TEST(a_lease_ends_with_the_leadership),
         CORE_TEST(a_lease_does_not_serve_before_the_first_commit),
