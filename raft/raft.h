@@ -215,6 +215,10 @@ struct raft_term_run {
     uint64_t term;
 };
 
+#ifndef RAFT_TERM_RUNS
+#define RAFT_TERM_RUNS 1024
+#endif
+
 /* A configuration in the log or the snapshot, for raft_create. */
 struct raft_configuration_entry {
     uint64_t index; /* of its entry, or of the snapshot that says so */
@@ -223,8 +227,8 @@ struct raft_configuration_entry {
 
 enum {
     /* Terms whose place in the log is remembered.  A peer that has to go back further gets a
-     * snapshot.  Also what the log itself remembers. */
-    RAFT_TERM_RUNS_MAX = 1024,
+     * snapshot.  Also what the log itself remembers.  (A test of what is forgotten has fewer.) */
+    RAFT_TERM_RUNS_MAX = RAFT_TERM_RUNS,
     /* Configurations of the log that are remembered.  A leader appends one only when the one before
      * it is committed, so of any log only the last can be truncated; more are kept only because
      * it is learnt late what is committed. */

@@ -42,6 +42,7 @@ enum fault {
     FAULT_DISK, /* late and in pieces */
     FAULT_DRIFT,
     FAULT_SHORTEN,
+    FAULT_CLOG, /* heartbeats pass, data does not */
     FAULT_COUNT,
 };
 
@@ -50,6 +51,7 @@ struct driver {
     struct random random;
     bool faults[FAULT_COUNT];
     bool calm;
+    bool clogged[CLUSTER_NODES_MAX + 1][CLUSTER_NODES_MAX + 1]; /* from, to */
     uint64_t payload_count;
     uint32_t membership_chance; /* of a thing being one about membership, per mille */
 };
@@ -109,7 +111,10 @@ static void thing_deliver(struct driver *driver) {
         return;
     struct cluster_message *message =
         cluster_message_take(driver->cluster, from, to, some_position(driver, from, to));
-    if (has(driver, FAULT_LOSS) && below(driver, 10) == 0) {
+    bool lost = has(driver, FAULT_LOSS) && below(driver, 10) == 0;
+    bool stuck = has(driver, FAULT_CLOG) && driver->clogged[from][to] &&
+                 !raft_message_is_control(message->message.kind);
+    if (lost || stuck) {
         driver->cluster->counts.dropped++;
         free(message);
         return;
@@ -117,6 +122,16 @@ static void thing_deliver(struct driver *driver) {
     if (has(driver, FAULT_REPEAT) && below(driver, 10) == 0)
         cluster_message_put(driver->cluster, cluster_message_copy(message));
     cluster_message_deliver(driver->cluster, message);
+}
+
+/* Some links lose all their data from now on, the others none. */
+static void thing_clog(struct driver *driver) {
+    if (!has(driver, FAULT_CLOG))
+        return;
+    for (uint64_t from = 1; from <= driver->cluster->node_count; from++) {
+        for (uint64_t to = 1; to <= driver->cluster->node_count; to++)
+            driver->clogged[from][to] = below(driver, 2) == 0;
+    }
 }
 
 static void thing_partition(struct driver *driver) {
@@ -236,8 +251,15 @@ static void thing_snapshot(struct driver *driver) {
     if (!cluster_node_runs(node) || node->snapshot.id.index <= node->log.base_index)
         return;
     uint64_t index = node->snapshot.id.index;
-    if (below(driver, 2) == 0)
-        index = node->log.base_index + 1 + below(driver, index - node->log.base_index);
+    uint64_t needed_index = raft_needed_index(node->raft);
+    switch (below(driver, 4)) {
+    case 0:
+    case 1: index = node->log.base_index + 1 + below(driver, index - node->log.base_index); break;
+    case 2: /* as far as nobody needs a snapshot for it */
+        index = needed_index <= index ? needed_index - 1 : index;
+        break;
+    default: break;
+    }
     (void)cluster_compact(driver->cluster, node->id, index);
 }
 
@@ -305,6 +327,7 @@ static const struct {
     {thing_deliver, 600}, {thing_disk, 150},    {thing_time, 60},      {thing_propose, 60},
     {thing_read, 30},     {thing_snapshot, 10}, {thing_switch, 10},    {thing_crash, 4},
     {thing_pause, 4},     {thing_partition, 8}, {thing_configure, 10}, {thing_transfer, 6},
+    {thing_clog, 8},
 };
 
 static void thing(struct driver *driver) {
