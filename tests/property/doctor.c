@@ -136,26 +136,34 @@ static bool fault_lost(struct patient *patient) {
     return true;
 }
 
+/* What INCRBY would have answered had it taken effect twice; false if it would have been refused. */
+static bool incrby_twice(const struct operation *operation, int64_t *twice) {
+    struct kv_model_text amount = {0};
+    text_print(&amount, ":%.*s\n", (int)operation->words[2].length, operation->words[2].data);
+    int64_t by = 0;
+    int64_t once = 0;
+    (void)answer_integer(&amount, &by);
+    (void)answer_integer(&operation->answer, &once);
+    kv_model_text_free(&amount);
+    return !__builtin_add_overflow(once, by, twice);
+}
+
 static bool is_incrby(const struct operation *operation) {
-    return counts(operation) && word_is(&operation->words[0], "incrby");
+    int64_t twice;
+    return counts(operation) && word_is(&operation->words[0], "incrby") &&
+           incrby_twice(operation, &twice);
 }
 
 /* A write takes effect twice, and its reply is that of the second time. */
 static bool fault_applied_twice(struct patient *patient) {
     uint32_t lane;
     size_t index;
-    int64_t value = 0;
+    int64_t twice = 0;
     struct operation *operation = pick(patient, is_incrby, &lane, &index);
-    if (operation == NULL)
+    if (operation == NULL || !incrby_twice(operation, &twice))
         return false;
-    struct kv_model_text amount = {0};
-    text_print(&amount, ":%.*s\n", (int)operation->words[2].length, operation->words[2].data);
-    int64_t by = 0;
-    (void)answer_integer(&amount, &by);
-    (void)answer_integer(&operation->answer, &value);
-    kv_model_text_free(&amount);
     operation->answer.length = 0;
-    text_print(&operation->answer, ":%lld\n", (long long)value + by);
+    text_print(&operation->answer, ":%lld\n", (long long)twice);
     return true;
 }
 
