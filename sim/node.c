@@ -122,7 +122,6 @@ static void build_options(struct sim_node *node, const struct sim_node_options *
                                         .durability = asked->durability};
     options->map_text = node->map.text;
     options->data_directory = sim_node_directory;
-    options->port = SIM_NODE_PORT;
     options->started_wall_ms = io_wall_ms(node->io);
     options->version = "simulated";
     options->snapshot_log_bytes = asked->snapshot_log_bytes;

@@ -132,30 +132,6 @@ int16_t directory_arity(const struct directory *directory, uint8_t table, uint16
     return connection_commands[row].arity;
 }
 
-uint32_t directory_keys(const struct directory *directory, uint8_t table, uint16_t row,
-                        const struct batch *batch, const struct batch_command *command,
-                        uint32_t *positions, uint32_t capacity) {
-    (void)batch;
-    if (table != TABLE_MACHINE) {
-        return 0;
-    }
-    ASSERT_HOT(row < directory->machine->command_count);
-    const struct machine_command *machine_row = &directory->machine->commands[row];
-    if (machine_row->first_key == 0 ||
-        !directory_arity_suits(machine_row->arity, command->argument_count)) {
-        return 0;
-    }
-    int64_t count = command->argument_count;
-    int64_t last =
-        machine_row->last_key < 0 ? count + machine_row->last_key : machine_row->last_key;
-    uint32_t found = 0;
-    for (int64_t key = machine_row->first_key; key <= last && key < count && found < capacity;
-         key += machine_row->key_step) {
-        positions[found++] = (uint32_t)(key - 1);
-    }
-    return found;
-}
-
 const struct machine_operations *directory_machine(const struct directory *directory) {
     return directory->machine;
 }

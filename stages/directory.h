@@ -40,15 +40,6 @@ const char *directory_name(const struct directory *directory, uint8_t table, uin
 /* Arity of a row as COMMAND shows it: with the name; negative: at least that many. */
 int16_t directory_arity(const struct directory *directory, uint8_t table, uint16_t row);
 
-/*
- * Where the keys of a command are: argument positions, 0 = the first after the name.  Writes at
- * most `capacity` of them and returns how many it wrote.  Commands of the wrong arity have none:
- * they will be refused.
- */
-uint32_t directory_keys(const struct directory *directory, uint8_t table, uint16_t row,
-                        const struct batch *batch, const struct batch_command *command,
-                        uint32_t *positions, uint32_t capacity);
-
 /* Whether `argument_count`, with the name, suits an arity. */
 static inline bool directory_arity_suits(int16_t arity, uint32_t argument_count) {
     return arity >= 0 ? argument_count == (uint32_t)arity : argument_count >= (uint32_t)-arity;

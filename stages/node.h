@@ -61,7 +61,6 @@ struct node_options {
     struct log_options log;
     const char *map_text; /* the map as configured, for INFO */
     const char *data_directory;
-    uint16_t port; /* where clients are served */
     uint64_t started_wall_ms;
     const char *version;         /* of this program */
     uint64_t snapshot_log_bytes; /* take a snapshot when the log has grown by this; 0: never */

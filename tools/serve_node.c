@@ -208,7 +208,6 @@ int serve_node_options(struct node_options *options, const struct config *config
         .memory_bytes_max = config->memory_bytes_max,
         .map_text = strdup(map->text),
         .data_directory = strdup(config->data_directory),
-        .port = config->port,
         .started_wall_ms = clock_wall_ms(),
         .version = WEIR_VERSION,
         .snapshot_log_bytes = config->snapshot_log_bytes,

@@ -104,32 +104,6 @@ static void what_is_no_command_is_not_found(void **state) {
     directory_destroy(directory);
 }
 
-static uint32_t keys_of(const struct directory *directory, uint16_t row, uint32_t argument_count,
-                        uint32_t positions[8], uint32_t capacity) {
-    struct batch_command command = {.argument_count = argument_count};
-    struct batch batch = {.id = 0};
-    return directory_keys(directory, TABLE_MACHINE, row, &batch, &command, positions, capacity);
-}
-
-static void keys_stand_where_the_table_says(void **state) {
-    (void)state;
-    struct directory *directory = directory_of(&machine);
-    uint32_t positions[8] = {99, 99, 99, 99, 99, 99, 99, 99};
-    assert_int_equal(keys_of(directory, 0, 2, positions, 8), 1);
-    assert_int_equal(positions[0], 0);
-    assert_int_equal(keys_of(directory, 1, 4, positions, 8), 3);
-    assert_int_equal(positions[2], 2);
-    assert_int_equal(keys_of(directory, 2, 5, positions, 8), 2);
-    assert_int_equal(positions[1], 2);
-    assert_int_equal(keys_of(directory, 2, 4, positions, 8), 2);
-    assert_int_equal(keys_of(directory, 3, 1, positions, 8), 0);
-    /* Too few arguments: it will be refused, and has no keys to hash. */
-    assert_int_equal(keys_of(directory, 0, 1, positions, 8), 0);
-    assert_int_equal(keys_of(directory, 1, 1, positions, 8), 0);
-    assert_int_equal(keys_of(directory, 1, 6, positions, 2), 2);
-    directory_destroy(directory);
-}
-
 static void the_table_of_ours_is_well_formed(void **state) {
     (void)state;
     for (uint32_t row = 0; row < CONNECTION_ROW_COUNT; row++) {
@@ -166,7 +140,6 @@ int main(void) {
         cmocka_unit_test(a_machine_that_makes_no_sense_is_refused),
         cmocka_unit_test(names_are_found_in_any_case),
         cmocka_unit_test(what_is_no_command_is_not_found),
-        cmocka_unit_test(keys_stand_where_the_table_says),
         cmocka_unit_test(the_table_of_ours_is_well_formed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
