@@ -218,6 +218,21 @@ void arena_give(struct arena *arena, uint32_t block) {
     arena_list_push(arena, unit, order);
 }
 
+void arena_shrink(struct arena *arena, uint32_t block, uint64_t length_bytes) {
+    uint32_t order = arena_taken_order(arena, block);
+    uint32_t wanted = arena_order(length_bytes);
+    ASSERT(wanted <= order);
+    while (order > wanted) {
+        order--;
+        /* Its buddy, the lower half, is taken: there is nothing to join it with. */
+        uint32_t upper = block + (1u << order);
+        arena_spans_count(arena, upper, order, false);
+        arena->used_bytes -= (uint64_t)ARENA_BLOCK_BYTES_MIN << order;
+        arena_list_push(arena, upper, order);
+    }
+    arena->state[block] = (uint8_t)(ARENA_STATE_TAKEN | order);
+}
+
 uint8_t *arena_memory(const struct arena *arena, uint32_t block) {
     (void)arena_taken_order(arena, block);
     return arena->memory + ((uint64_t)block << ARENA_UNIT_LOG2);

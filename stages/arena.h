@@ -51,6 +51,12 @@ uint32_t arena_take(struct arena *arena, uint64_t length_bytes);
 /* Gives a block back; asserts that it is taken.  O(log bytes_max), no system call. */
 void arena_give(struct arena *arena, uint32_t block);
 
+/*
+ * Gives back what a block has beyond length_bytes, as far as halves of it can be: the block keeps
+ * its number and its beginning.  O(log bytes_max), no system call.
+ */
+void arena_shrink(struct arena *arena, uint32_t block, uint64_t length_bytes);
+
 /* The block's first byte: aligned to its size, up to a page. */
 uint8_t *arena_memory(const struct arena *arena, uint32_t block);
 

@@ -2,7 +2,8 @@
  * CLIENT: what is known of this connection and of the others.
  *
  * A line of CLIENT LIST is made from a copy of a slot's record.  The list is composed a slice of
- * slots at a time; a connection that comes or goes meanwhile is in it or not, as in any list.
+ * slots at a time.  A connection that goes meanwhile is in it or not; one that comes is not, so that
+ * the text needs no more room than for those who were there at its beginning.
  */
 
 #include "stages/connection_run.h"
@@ -18,6 +19,8 @@ enum {
     /* One slice: this many slots looked at, or lines made: each costs about 1.5 us. */
     CLIENT_SLICE_SLOTS = 512,
     CLIENT_SLICE_LINES = 32,
+    /* Connections that come or go while a list begins, on a thread that is not this one. */
+    CLIENT_LINES_SPARE = 64,
     /* Words, numbers of at most 20 digits, a command's name, an address and three names. */
     CLIENT_LINE_BYTES_MAX = 448 + NODE_ADDRESS_BYTES_MAX + 3 * NODE_CLIENT_NAME_BYTES_MAX,
 };
@@ -130,7 +133,7 @@ static void client_line_add(struct connection_run *run, const struct node_record
                         record->library_version, (unsigned long long)record->commands);
 }
 
-size_t connection_client_info_bytes(const struct connection_run *run) {
+size_t connection_client_info_bytes(struct connection_run *run) {
     (void)run;
     return CLIENT_LINE_BYTES_MAX;
 }
@@ -194,8 +197,20 @@ static bool client_id_wanted(const struct connection_run *run, uint64_t client_i
     return false;
 }
 
-size_t connection_client_list_bytes(const struct connection_run *run) {
-    return (size_t)run->node->options->connections_max * CLIENT_LINE_BYTES_MAX;
+size_t connection_client_list_bytes(struct connection_run *run) {
+    const struct node *node = run->node;
+    run->newest_id = node_figure(&node->read.accepted);
+    uint64_t lines = node_figure(&node->read.connections) + CLIENT_LINES_SPARE;
+    uint64_t lines_max = node->options->connections_max;
+    return (size_t)(lines < lines_max ? lines : lines_max) * CLIENT_LINE_BYTES_MAX;
+}
+
+/* Whether the list has a line for the connection. */
+static bool client_listed(const struct connection_run *run, const struct node_record *record) {
+    return record->client_id <= run->newest_id &&
+           /* The count at the beginning was a glance: if it was far too low, the list ends early. */
+           run->text.capacity - run->text.used >= CLIENT_LINE_BYTES_MAX &&
+           (run->note != LIST_IDS || client_id_wanted(run, record->client_id));
 }
 
 bool connection_client_list_compose(struct connection_run *run) {
@@ -212,7 +227,7 @@ bool connection_client_list_compose(struct connection_run *run) {
             continue;
         }
         lines++;
-        if (run->note != LIST_IDS || client_id_wanted(run, copy.client_id)) {
+        if (client_listed(run, &copy)) {
             client_line_add(run, &copy);
         }
     }

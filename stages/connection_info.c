@@ -303,7 +303,7 @@ static const struct info_section {
 
 /* ---- the command --------------------------------------------------------------------------- */
 
-size_t connection_info_bytes(const struct connection_run *run) {
+size_t connection_info_bytes(struct connection_run *run) {
     struct gauge_view view;
     size_t lines = info_gauges(run, &view)
                        ? (size_t)view.counts.rings + view.counts.shards + view.counts.cores

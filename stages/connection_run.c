@@ -15,7 +15,7 @@
 /* The steps of a row; NULL is a step that it does not take. */
 struct connection_functions {
     enum connection_step (*effect)(struct connection_run *run);
-    size_t (*text_bytes)(const struct connection_run *run);
+    size_t (*text_bytes)(struct connection_run *run);
     bool (*compose)(struct connection_run *run);
     void (*write)(const struct connection_run *run, struct reply_writer *writer);
 };
@@ -70,7 +70,7 @@ enum connection_step connection_effect(struct connection_run *run) {
     return row->compose != NULL ? CONNECTION_COMPOSES : CONNECTION_WRITES;
 }
 
-size_t connection_text_bytes(const struct connection_run *run) {
+size_t connection_text_bytes(struct connection_run *run) {
     ASSERT(connection_row(run)->text_bytes != NULL);
     return connection_row(run)->text_bytes(run);
 }

@@ -54,15 +54,16 @@ struct connection_run {
     struct batch_command *command; /* of TABLE_CONNECTION; its row is not a container's */
 
     struct connection_text text;
-    uint64_t cursor; /* of compose; 0 at first */
-    uint32_t note;   /* from effect to write: the row's own */
+    uint64_t cursor;    /* of compose; 0 at first */
+    uint64_t newest_id; /* of compose: the last client that was there when it began */
+    uint32_t note;      /* from effect to write: the row's own */
 };
 
 /* Runs the command's effect.  Leaves the connection in state CLOSING if it is to be closed. */
 enum connection_step connection_effect(struct connection_run *run);
 
-/* How much text compose may need at most, bytes. */
-size_t connection_text_bytes(const struct connection_run *run);
+/* How much text compose may need at most, bytes, if it begins now. */
+size_t connection_text_bytes(struct connection_run *run);
 
 /* Composes a slice, of 50 µs at most; true when the text is complete. */
 enum { CONNECTION_SLICE_UNITS = STAGE_POLL_UNITS / 2 };
@@ -113,10 +114,10 @@ enum connection_reply connection_name_set(struct connection_run *run, uint32_t i
 void connection_client_getname_write(const struct connection_run *run, struct reply_writer *writer);
 void connection_client_help_write(const struct connection_run *run, struct reply_writer *writer);
 void connection_client_id_write(const struct connection_run *run, struct reply_writer *writer);
-size_t connection_client_info_bytes(const struct connection_run *run);
+size_t connection_client_info_bytes(struct connection_run *run);
 bool connection_client_info_compose(struct connection_run *run);
 enum connection_step connection_client_list(struct connection_run *run);
-size_t connection_client_list_bytes(const struct connection_run *run);
+size_t connection_client_list_bytes(struct connection_run *run);
 bool connection_client_list_compose(struct connection_run *run);
 void connection_client_list_write(const struct connection_run *run, struct reply_writer *writer);
 enum connection_step connection_client_setinfo(struct connection_run *run);
@@ -130,7 +131,7 @@ enum connection_step connection_shutdown(struct connection_run *run);
 void connection_time_write(const struct connection_run *run, struct reply_writer *writer);
 
 /* connection_info.c */
-size_t connection_info_bytes(const struct connection_run *run);
+size_t connection_info_bytes(struct connection_run *run);
 bool connection_info_compose(struct connection_run *run);
 
 /* connection_documents.c: COMMAND, over both tables */

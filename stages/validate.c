@@ -8,8 +8,9 @@
  * first one is needed; when it is full a larger one is begun.  The blocks are a list, newest first;
  * the batch carries the newest one's number, and write sends the list home by it.
  * A long answer (CLIENT LIST over all connections) is made in slices, in the place where it will be
- * sent from, and so is the list of a machine command's very many arguments: the batch stays the
- * shard's present work, and nothing behind it is judged until it is done.
+ * sent from; its batch is put aside meanwhile, and those of other connections pass.  The list of a
+ * machine command's very many arguments is made in slices too, but there the batch stays the
+ * shard's present work: what is long in it are bytes that its client has sent.
  *
  * Failure modes: a refused command keeps its place, marked with the reason; apply writes the
  * words.  No memory for a reply: the command is refused as overload.  A connection that said QUIT,
@@ -45,40 +46,54 @@ static void connection_publish(struct validate_shard *shard, uint32_t slot,
     atomic_store_relaxed_u32(&record->resp_version, connection->resp_version);
 }
 
-/* Composes on; true when the reply is there. */
-static bool compose_on(struct validate_shard *shard, const struct stage_moment *moment) {
+/* Begins the text, composed where it will be sent from: nothing of it is copied.  False, and the
+ * command is refused, if there is no memory. */
+static bool compose_begin(struct validate_shard *shard) {
     struct validate_work *work = &shard->work;
     struct connection_run *run = &work->run;
-    run->moment = moment;
-    while (!connection_compose(run)) {
-        validate_spend(shard, CONNECTION_SLICE_UNITS);
-        if (shard->units <= 0) {
-            return false;
-        }
-    }
-    reply_verbatim_commit(&work->reply, "txt", run->text.used);
-    validate_local_answer(shard, run->command, work->mark);
-    work->slices = SLICES_NONE;
-    return true;
-}
-
-/* The text is composed where it will be sent from: nothing of it is copied. */
-static void compose_begin(struct validate_shard *shard, const struct connection_run *run) {
-    struct validate_work *work = &shard->work;
     struct reply_writer *writer = &work->reply;
     size_t text_bytes = connection_text_bytes(run);
     if (run->batch->local_block == BATCH_NO_BLOCK ||
         (size_t)(writer->end - writer->position) < text_bytes + REPLY_VERBATIM_EXTRA_BYTES) {
         if (!validate_local_grow(shard, run->batch, text_bytes + REPLY_VERBATIM_EXTRA_BYTES)) {
             validate_refuse(shard, run->command, REFUSAL_OVERLOAD);
-            return;
+            return false;
         }
     }
     work->mark = reply_mark(writer);
-    work->run = *run;
-    work->run.text = (struct connection_text){.begin = reply_verbatim_reserve(writer, text_bytes),
-                                              .capacity = text_bytes};
-    work->slices = SLICES_COMPOSE;
+    run->text = (struct connection_text){.begin = reply_verbatim_reserve(writer, text_bytes),
+                                         .capacity = text_bytes};
+    ASSERT(run->text.begin != NULL);
+    shard->composing_count++;
+    return true;
+}
+
+/* Composes a slice, if the command has or gets a place; true when the reply is there. */
+static bool compose_on(struct validate_shard *shard, const struct stage_moment *moment) {
+    struct validate_work *work = &shard->work;
+    struct connection_run *run = &work->run;
+    run->moment = moment;
+    if (work->slices == SLICES_PLACE) {
+        if (shard->composing_count == VALIDATE_COMPOSING_MAX) {
+            return false;
+        }
+        work->slices = compose_begin(shard) ? SLICES_COMPOSE : SLICES_NONE;
+        if (work->slices == SLICES_NONE) {
+            return true;
+        }
+    }
+    shard->composed = true;
+    validate_spend(shard, CONNECTION_SLICE_UNITS);
+    if (!connection_compose(run)) {
+        return false;
+    }
+    ASSERT(shard->composing_count > 0);
+    shard->composing_count--;
+    reply_verbatim_commit(&work->reply, "txt", run->text.used);
+    validate_local_answer(shard, run->command, work->mark);
+    validate_local_shrink(shard, run->batch);
+    work->slices = SLICES_NONE;
+    return true;
 }
 
 /* Runs commands[work.command], which is allowed now. */
@@ -95,7 +110,10 @@ static void run_local(struct validate_shard *shard, struct connection *connectio
     switch (step) {
     case CONNECTION_CANNED: break;
     case CONNECTION_WRITES: validate_local_write(shard, &run); break;
-    case CONNECTION_COMPOSES: compose_begin(shard, &run); break;
+    case CONNECTION_COMPOSES:
+        shard->work.run = run;
+        shard->work.slices = SLICES_PLACE;
+        break;
     case CONNECTION_SILENT:
         ASSERT(connection->state == CONNECTION_CLOSING);
         batch_cut(run.batch, shard->work.command);
@@ -141,6 +159,7 @@ static void answer_machine_error(struct validate_shard *shard, struct batch_comm
     memcpy(writer->position, error->begin, length);
     writer->position += length;
     validate_local_answer(shard, command, mark);
+    validate_spend(shard, validate_reply_units(length));
 }
 
 /* Whether the machine accepts the command's form; if not, it has its answer. */
@@ -304,40 +323,52 @@ static void judge(struct validate_shard *shard, struct connection *connection,
     command->resp_version = connection->resp_version;
 }
 
-/* Goes on with what is done in slices; false if the units are spent before its end. */
-static bool slices_on(struct validate_shard *shard, const struct stage_moment *moment) {
+/* How far a look at the present work has come. */
+enum judge_step {
+    JUDGE_DONE,  /* to the last command */
+    JUDGE_LATER, /* the units are spent */
+    JUDGE_ASIDE, /* its text is not complete: others may pass */
+};
+
+/* Goes on with what is done in slices. */
+static enum judge_step slices_on(struct validate_shard *shard, const struct stage_moment *moment) {
     switch (shard->work.slices) {
-    case SLICES_NONE: return true;
-    case SLICES_COMPOSE: return compose_on(shard, moment);
-    case SLICES_ARGUMENTS: return arguments_on(shard);
+    case SLICES_NONE: return JUDGE_DONE;
+    case SLICES_PLACE:
+    case SLICES_COMPOSE: return compose_on(shard, moment) ? JUDGE_DONE : JUDGE_ASIDE;
+    case SLICES_ARGUMENTS: return arguments_on(shard) ? JUDGE_DONE : JUDGE_LATER;
     }
     UNREACHABLE("a kind of slices");
 }
 
-/* Judges on from work.command; false if the units are spent in the middle of a command. */
-static bool judge_on(struct validate_shard *shard, struct connection *connection,
-                     const struct stage_moment *moment) {
+/* Judges on from work.command. */
+static enum judge_step judge_on(struct validate_shard *shard, struct connection *connection,
+                                const struct stage_moment *moment) {
     struct validate_work *work = &shard->work;
     while (work->command < work->batch->command_count) {
         if (shard->units <= 0) {
-            return false;
+            return JUDGE_LATER;
         }
         if (work->slices == SLICES_NONE) {
             validate_spend(shard, 1);
             judge(shard, connection, &work->batch->commands[work->command], moment);
+            if (work->slices == SLICES_PLACE && (shard->composed || !validate_place_free(shard))) {
+                return JUDGE_ASIDE; /* one slice in a poll, unless nobody else has anything */
+            }
         }
-        if (!slices_on(shard, moment)) {
-            return false;
+        enum judge_step step = slices_on(shard, moment);
+        if (step != JUDGE_DONE) {
+            return step;
         }
         work->command++;
     }
-    return true;
+    return JUDGE_DONE;
 }
 
 /* Looks at the batch as a whole before its commands: connection, flags, counts. */
-static void batch_begin(struct validate_shard *shard, struct batch *batch,
-                        struct connection *connection) {
-    ASSERT(batch->owner == STAGE_VALIDATE);
+static void batch_begin(struct validate_shard *shard, struct batch *batch) {
+    struct connection *connection = &shard->connections[batch->connection.slot];
+    ASSERT(batch->owner == STAGE_VALIDATE && shard->work.slices == SLICES_NONE);
     batch->write_count = 0;
     batch->read_count = 0;
     batch->write_entry_bytes = 0;
@@ -392,7 +423,13 @@ static void batch_finish(struct validate_shard *shard, struct connection *connec
         connection_forget(shard, batch, connection);
     }
     shard->work.batch = NULL;
+    ASSERT(shard->done_count < shard->done_max);
+    shard->done[shard->done_count++] = batch->id;
     batch_hand_over(batch, STAGE_VALIDATE, STAGE_REPLICATE);
+    struct batch *next = validate_next_in_line(shard, batch);
+    if (next != NULL) {
+        batch_begin(shard, next);
+    }
 }
 
 /* ---- the stage ----------------------------------------------------------------------------- */
@@ -409,57 +446,71 @@ static void blocks_come_home(struct validate_shard *shard) {
     } while (count == VALIDATE_TAKE_MAX);
 }
 
-/* Judges the present work; false if it is not finished. */
-static bool work_on(struct validate_shard *shard, const struct stage_moment *moment) {
-    struct connection *connection = &shard->connections[shard->work.batch->connection.slot];
-    if (!judge_on(shard, connection, moment)) {
-        return false;
+/* Takes batches from parse, if none are left. */
+static bool intake(struct validate_shard *shard, uint32_t count_max) {
+    ASSERT(count_max <= VALIDATE_TAKE_MAX);
+    if (shard->ids_next == shard->ids_count) {
+        shard->ids_next = 0;
+        shard->ids_count = ring_u32_dequeue(shard->from_parse, shard->ids, count_max);
     }
-    batch_finish(shard, connection, moment);
-    return true;
+    return shard->ids_next < shard->ids_count;
 }
 
-/* Judges the batches taken, as far as it gets; returns how many are finished. */
-static uint32_t judge_taken(struct validate_shard *shard, const struct stage_moment *moment) {
-    uint32_t first = shard->ids_next;
-    while (shard->ids_next < shard->ids_count && shard->units > 0) {
-        if (shard->work.batch == NULL) {
-            struct batch *batch = pipeline_batch(shard->pipeline, shard->ids[shard->ids_next]);
-            batch_begin(shard, batch, &shard->connections[batch->connection.slot]);
-        }
-        if (!work_on(shard, moment)) {
-            break;
-        }
-        shard->ids_next++;
+/* Finds the next present work: a slice for one that composes, then what has arrived, then what
+ * composes again.  False if there is none. */
+static bool work_find(struct validate_shard *shard) {
+    if (shard->work.batch != NULL || (!shard->composed && validate_take_up(shard))) {
+        return true;
     }
-    return shard->ids_next - first;
+    while (shard->ids_next < shard->ids_count && shard->units > 0) {
+        struct batch *batch = pipeline_batch(shard->pipeline, shard->ids[shard->ids_next++]);
+        validate_spend(shard, 1);
+        if (!validate_stand_in_line(shard, batch)) {
+            batch_begin(shard, batch);
+            return true;
+        }
+    }
+    return validate_take_up(shard);
+}
+
+/* Judges the present work as far as it gets; false if the poll is over with that. */
+static bool work_on(struct validate_shard *shard, const struct stage_moment *moment) {
+    struct connection *connection = &shard->connections[shard->work.batch->connection.slot];
+    switch (judge_on(shard, connection, moment)) {
+    case JUDGE_DONE: batch_finish(shard, connection, moment); return true;
+    case JUDGE_ASIDE: validate_put_aside(shard); return true;
+    case JUDGE_LATER: return false;
+    }
+    UNREACHABLE("a step of judging");
 }
 
 static struct stage_result validate_poll(void *state, const struct stage_moment *moment,
                                          uint32_t budget) {
     struct validate_shard *shard = state;
     blocks_come_home(shard);
-    if (shard->ids_next == shard->ids_count) {
-        uint32_t wanted = budget < VALIDATE_TAKE_MAX ? budget : VALIDATE_TAKE_MAX;
-        uint32_t room = ring_room(shard->to_replicate, wanted);
-        if (room == 0) {
-            return (struct stage_result){.blocked = ring_ready(shard->from_parse, 1) > 0};
-        }
-        shard->ids_next = 0;
-        shard->ids_count =
-            ring_u32_dequeue(shard->from_parse, shard->ids, wanted < room ? wanted : room);
-    }
-    if (shard->ids_count == shard->ids_next) {
+    uint32_t wanted = budget < VALIDATE_TAKE_MAX ? budget : VALIDATE_TAKE_MAX;
+    uint32_t room = ring_room(shard->to_replicate, wanted);
+    shard->done_max = room < wanted ? room : wanted;
+    bool arrived = intake(shard, wanted);
+    if (!arrived && shard->work.batch == NULL && shard->aside_count == 0) {
         (void)arena_trim(shard->arena, moment->monotonic_ns);
         return (struct stage_result){0};
     }
+    if (shard->done_max == 0) {
+        return (struct stage_result){.blocked = true};
+    }
     shard->units = STAGE_POLL_UNITS;
-    uint32_t first = shard->ids_next;
-    uint32_t finished = judge_taken(shard, moment);
-    /* There was room for all that were taken, and nobody else fills this ring. */
-    uint32_t handed = ring_u32_enqueue(shard->to_replicate, shard->ids + first, finished);
-    ASSERT(handed == finished);
-    return (struct stage_result){.work = finished > 0 ? finished : 1,
+    shard->composed = false;
+    shard->done_count = 0;
+    while (shard->units > 0 && shard->done_count < shard->done_max && work_find(shard)) {
+        if (!work_on(shard, moment)) {
+            break;
+        }
+    }
+    /* There was room for them, and nobody else fills this ring. */
+    uint32_t handed = ring_u32_enqueue(shard->to_replicate, shard->done, shard->done_count);
+    ASSERT(handed == shard->done_count);
+    return (struct stage_result){.work = shard->done_count > 0 ? shard->done_count : 1,
                                  .units = (uint32_t)(STAGE_POLL_UNITS - shard->units)};
 }
 
@@ -467,12 +518,14 @@ static bool validate_drain(void *state, const struct stage_moment *moment) {
     struct validate_shard *shard = state;
     (void)moment;
     blocks_come_home(shard);
-    return shard->ids_next == shard->ids_count && ring_ready(shard->from_parse, 1) == 0;
+    return shard->ids_next == shard->ids_count && shard->work.batch == NULL &&
+           shard->aside_count == 0 && ring_ready(shard->from_parse, 1) == 0;
 }
 
 static void validate_fini(void *state) {
     struct validate_shard *shard = state;
     arena_destroy(shard->arena);
+    validate_aside_fini(shard);
     free(shard->connections);
     free(shard);
 }
@@ -489,9 +542,12 @@ static int validate_init(void **out, const struct stage_environment *environment
     }
     shard->connections = calloc(node->options->connections_max, sizeof(*shard->connections));
     if (shard->connections == NULL ||
+        validate_aside_init(shard, pipeline_batch_total(pipeline),
+                            node->options->connections_max) != WEIR_OK ||
         arena_create(&shard->arena, VALIDATE_ARENA_BYTES) != WEIR_OK) {
         error_text_set(error, "no memory for the validate stage's %u connections",
                        node->options->connections_max);
+        validate_aside_fini(shard);
         free(shard->connections);
         free(shard);
         return WEIR_ENOMEM;

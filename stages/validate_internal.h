@@ -15,22 +15,26 @@ enum {
     /* Local blocks: CLIENT LIST of 10,000 connections takes 8 MiB, COMMAND DOCS 64 KiB; several of
        each at a time.  Address space until it is used. */
     VALIDATE_ARENA_BYTES = 64 * 1024 * 1024,
-    /* Of a reply written, for a unit: its memory is warm, or its text was counted. */
+    /* Of a reply written, for a unit: its memory is warm. */
     VALIDATE_UNIT_BYTES = 2 * STAGE_UNIT_BYTES,
     /* An error of the machine's, with its record. */
     VALIDATE_ERROR_BYTES = 2 * REPLY_ERROR_FORMAT_BYTES_MAX,
     /* Commands with no more arguments than this need no arena: a table of 4 KiB. */
     VALIDATE_ARGUMENTS_NEAR = 256,
+    /* Texts composed at a time: half of the arena, if each were the longest of 10,000 connections.
+       It is shrunk to its length when it is complete. */
+    VALIDATE_COMPOSING_MAX = 4,
 };
 
 /* What is done in slices for commands[command]. */
 enum validate_slices {
     SLICES_NONE = 0,
+    SLICES_PLACE,     /* waits for a place among those who compose */
     SLICES_COMPOSE,   /* `run` composes its text */
     SLICES_ARGUMENTS, /* the machine's arguments are noted in `arguments_block` */
 };
 
-/* The batch being judged, and how far; kept between polls only in the middle of slices. */
+/* A batch being judged, and how far. */
 struct validate_work {
     struct batch *batch; /* NULL: none */
     uint32_t command;    /* the next to judge */
@@ -41,6 +45,24 @@ struct validate_work {
     uint32_t arguments_block;
     uint32_t arguments_noted;
     uint64_t arguments_bytes;
+};
+
+/* Batches in a row, linked by validate_aside.next. */
+struct validate_queue {
+    uint32_t first; /* batch id; BATCH_NO_BLOCK: none */
+    uint32_t last;
+};
+
+/* What belongs to a batch that is put aside, by its id. */
+struct validate_aside {
+    struct validate_work work; /* only if its judging has begun */
+    uint32_t next;
+};
+
+/* A connection of which a batch is put aside: what comes of it stands in line behind that one. */
+struct validate_line {
+    bool held;
+    struct validate_queue behind; /* while held */
 };
 
 struct validate_shard {
@@ -55,13 +77,26 @@ struct validate_shard {
     struct connection *connections;
     uint32_t entry_body_bytes_max;
     bool password_required;
-    /* Batches taken and not yet judged: [ids_next, ids_count).  More than none between two polls
-       only behind one whose reply is being composed. */
+    /* Batches taken and not yet looked at: [ids_next, ids_count).  More than none between two polls
+       only if the units were spent before. */
     uint32_t ids[VALIDATE_TAKE_MAX];
     uint32_t ids_next;
     uint32_t ids_count;
-    struct validate_work work;
-    int32_t units; /* left to this poll; negative: overrun */
+    struct validate_work work; /* the present one */
+
+    struct validate_aside *asides;   /* of each batch */
+    struct validate_line *lines;     /* of each connection */
+    struct validate_queue composing; /* in turn, a slice each */
+    struct validate_queue waiting;   /* SLICES_PLACE */
+    uint32_t composing_count;        /* places taken: texts begun and not complete */
+    uint32_t aside_count;            /* batches put aside, those in line included */
+
+    /* Of this poll. */
+    int32_t units; /* left; negative: overrun */
+    bool composed; /* somebody had a slice */
+    uint32_t done_count;
+    uint32_t done_max;
+    uint32_t done[VALIDATE_TAKE_MAX]; /* batches judged */
     struct machine_argument arguments[VALIDATE_ARGUMENTS_NEAR];
     uint8_t error_room[VALIDATE_ERROR_BYTES];
 };
@@ -77,6 +112,32 @@ static inline void validate_spend(struct validate_shard *shard, uint32_t units) 
     shard->units -= (int32_t)units;
 }
 
+/* What it costs to write a reply; composing is counted by its slices. */
+static inline uint32_t validate_reply_units(size_t length_bytes) {
+    return 2 + (uint32_t)(length_bytes / VALIDATE_UNIT_BYTES);
+}
+
+/* ---- validate_aside.c: batches put aside ---------------------------------------------------- */
+
+/* Makes the tables; WEIR_ENOMEM leaves none. */
+int validate_aside_init(struct validate_shard *shard, uint32_t batches, uint32_t connections);
+void validate_aside_fini(struct validate_shard *shard);
+
+/* Whether a text may be begun now: there is a place, and nobody waits for it. */
+bool validate_place_free(const struct validate_shard *shard);
+
+/* Puts the present work aside, which composes or waits for a place. */
+void validate_put_aside(struct validate_shard *shard);
+
+/* Takes up whose turn it is to compose, as the present work; false if there is nobody. */
+bool validate_take_up(struct validate_shard *shard);
+
+/* Puts a batch that arrives in line if another of its connection is put aside; whether it did. */
+bool validate_stand_in_line(struct validate_shard *shard, const struct batch *batch);
+
+/* The batch is judged: who stands in line behind it, to be judged next, or NULL. */
+struct batch *validate_next_in_line(struct validate_shard *shard, const struct batch *batch);
+
 /* ---- validate_local.c: replies made here ---------------------------------------------------- */
 
 /* Begins a local block with room for `need_bytes`; what was written stays in those before it.
@@ -89,6 +150,9 @@ void validate_local_give(struct validate_shard *shard, uint32_t block);
 /* Makes the stream written since `mark` the command's reply. */
 void validate_local_answer(struct validate_shard *shard, struct batch_command *command,
                            struct reply_mark mark);
+
+/* Gives back the newest local block's room behind what was written, if that is much. */
+void validate_local_shrink(struct validate_shard *shard, struct batch *batch);
 
 /* Marks the command with its refusal; apply writes the words. */
 void validate_refuse(struct validate_shard *shard, struct batch_command *command,

@@ -24,6 +24,17 @@ bool validate_local_grow(struct validate_shard *shard, struct batch *batch, uint
     return true;
 }
 
+void validate_local_shrink(struct validate_shard *shard, struct batch *batch) {
+    struct reply_writer *writer = &shard->work.reply;
+    ASSERT(batch->local_block != BATCH_NO_BLOCK);
+    if (arena_block_bytes(shard->arena, batch->local_block) <= VALIDATE_BLOCK_BYTES_MAX) {
+        return;
+    }
+    uint8_t *begin = arena_memory(shard->arena, batch->local_block);
+    arena_shrink(shard->arena, batch->local_block, (uint64_t)(writer->position - begin));
+    writer->end = begin + arena_block_bytes(shard->arena, batch->local_block);
+}
+
 /* Gives back the blocks of a batch that is home, of which `block` is the newest. */
 void validate_local_give(struct validate_shard *shard, uint32_t block) {
     while (block != BATCH_NO_BLOCK) {
@@ -41,7 +52,6 @@ void validate_local_answer(struct validate_shard *shard, struct batch_command *c
     command->reply = mark.position;
     command->reply_bytes = (uint32_t)(shard->work.reply.position - mark.position);
     ASSERT(command->reply_bytes > 0);
-    validate_spend(shard, 2 + command->reply_bytes / VALIDATE_UNIT_BYTES);
 }
 
 void validate_refuse(struct validate_shard *shard, struct batch_command *command,
@@ -65,6 +75,7 @@ void validate_local_write(struct validate_shard *shard, struct connection_run *r
         uint64_t overflow_bytes = writer->overflow_bytes;
         if (overflow_bytes == 0) {
             validate_local_answer(shard, run->command, mark);
+            validate_spend(shard, validate_reply_units(run->command->reply_bytes));
             return;
         }
         uint64_t need = (uint64_t)(writer->position - mark.position) + overflow_bytes;

@@ -128,6 +128,39 @@ static void blocks_never_overlap_and_join_again(void **state) {
     arena_destroy(arena);
 }
 
+static void a_block_shrinks_to_its_beginning(void **state) {
+    (void)state;
+    struct arena *arena = arena_of(8 * 1024 * 1024);
+    uint32_t block = arena_take(arena, 8 * 1024 * 1024);
+    assert_int_equal(arena_take(arena, 1), BATCH_NO_BLOCK);
+    uint8_t *memory = arena_memory(arena, block);
+    memset(memory, 7, 3000);
+    arena_shrink(arena, block, 3000);
+    assert_int_equal(arena_block_bytes(arena, block), 4096);
+    assert_int_equal(arena_used_bytes(arena), 4096);
+    assert_ptr_equal(arena_memory(arena, block), memory);
+    /* All of the rest is to be had, and only that. */
+    uint32_t half = arena_take(arena, 4 * 1024 * 1024);
+    assert_int_not_equal(half, BATCH_NO_BLOCK);
+    uint32_t small[1024];
+    uint32_t count = 0;
+    while ((small[count] = arena_take(arena, 4096)) != BATCH_NO_BLOCK) {
+        memset(arena_memory(arena, small[count++]), 0, 4096);
+    }
+    assert_int_equal(count, 1023);
+    for (uint32_t i = 0; i < 3000; i++) {
+        assert_int_equal(memory[i], 7);
+    }
+    arena_shrink(arena, block, 4096); /* nothing */
+    while (count > 0) {
+        arena_give(arena, small[--count]);
+    }
+    arena_give(arena, half);
+    arena_give(arena, block);
+    assert_int_equal(arena_take(arena, 8 * 1024 * 1024), block);
+    arena_destroy(arena);
+}
+
 /* Pages of the block that the system backs now. */
 static uint64_t resident_pages(const struct arena *arena, uint32_t block, uint64_t pages) {
     unsigned char map[1024];
@@ -175,6 +208,7 @@ int main(void) {
         cmocka_unit_test(a_block_is_given_back_once),
         cmocka_unit_test(a_block_is_the_next_power_of_two),
         cmocka_unit_test(blocks_never_overlap_and_join_again),
+        cmocka_unit_test(a_block_shrinks_to_its_beginning),
         cmocka_unit_test(memory_that_lay_free_goes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

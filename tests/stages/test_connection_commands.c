@@ -139,6 +139,8 @@ static void a_long_list_takes_several_polls(void **state) {
     }
     rig.node.records = many;
     rig.options.connections_max = connections;
+    rig.node.read.accepted = connections;
+    rig.node.read.connections = connections;
     /* All are looked at; only three are shown. */
     const char *answer =
         rig_say(&rig, 0, "get a\r\nclient list id 1 5000 10000\r\nset c d\r\nclient id");
@@ -269,10 +271,12 @@ static void a_full_arena_refuses_as_overload(void **state) {
     (void)state;
     /* A list of so many connections would need more text than the arena has. */
     rig.options.connections_max = 1000000;
+    rig.node.read.connections = 1000000;
     rig_expect(&rig, 0, "ping\r\nclient list\r\nset a b",
                "+PONG\r\n-TRYAGAIN the server is overloaded: nothing was done, try again\r\n"
                "<WRITE>");
     rig.options.connections_max = RIG_CONNECTIONS;
+    rig.node.read.connections = 1;
     has(rig_say(&rig, 0, "client list"), "id=1 ");
 }
 

@@ -278,7 +278,118 @@ static void shutdown_answers_nothing(void **state) {
     assert_true((rig.flags & BATCH_CLOSE_AFTER) != 0);
 }
 
+/* ---- long texts ---------------------------------------------------------------------------- */
+
+/* Room for as many connections as a node has by default; more than one slice of a list. */
+static int start_large(void **state) {
+    (void)state;
+    rig_prepare(&rig);
+    rig.options.connections_max = 10000;
+    rig_start(&rig);
+    return 0;
+}
+
+/* How often `word` stands in what was answered last. */
+static uint32_t answered(const char *word) {
+    uint32_t count = 0;
+    for (const char *at = strstr(rig.output, word); at != NULL; at = strstr(at + 1, word)) {
+        count++;
+    }
+    return count;
+}
+
+static void lists_take_the_memory_that_they_need(void **state) {
+    (void)state;
+    enum { LISTS = 100, CROWD = 30 };
+    char lines[4096] = "";
+    for (uint32_t i = 0; i < LISTS; i++) {
+        (void)strcat(lines, i + 1 < LISTS ? "client list\r\n" : "client list");
+    }
+    rig_crowd(&rig, CROWD);
+    (void)rig_say(&rig, 0, lines);
+    assert_int_equal(answered("TRYAGAIN"), 0);
+    assert_int_equal(answered("id="), LISTS * CROWD);
+    assert_int_equal(rig.node.validate.refused, 0);
+}
+
+static void others_pass_while_a_list_is_composed(void **state) {
+    (void)state;
+    enum { CROWD = 1000 };
+    rig_crowd(&rig, CROWD);
+    rig_put(&rig, 0, 0, "client list\r\nclient id\r\n");
+    rig_put(&rig, 1, 0, "echo behind\r\nclient list\r\n");
+    rig_put(&rig, 2, 0, "echo last\r\n");
+    rig_put(&rig, 3, 1, "ping\r\n");
+    assert_int_equal(rig_take(&rig), 3);
+    assert_string_equal(rig.output, "+PONG\r\n");
+    /* Its own order stands, and each list is whole. */
+    static const struct {
+        uint32_t lines;
+        const char *begin;
+        const char *end;
+    } expected[] = {{CROWD, "$", "\r\n:1\r\n"},
+                    {CROWD, "$6\r\nbehind\r\n", "\n\r\n"},
+                    {0, "$4\r\nlast\r\n", "last\r\n"}};
+    for (uint32_t next = 0; next < 3; next++) {
+        uint32_t id = UINT32_MAX;
+        uint32_t polls = 0;
+        for (; id == UINT32_MAX && polls < 1000; polls++) {
+            assert_false(next < 2 && stage_validate.drain(rig.shard, &rig.moment));
+            id = rig_take(&rig);
+        }
+        assert_int_equal(id, next);
+        assert_true(next == 2 || polls > 2);
+        assert_int_equal(answered("id="), expected[next].lines);
+        assert_int_equal(strncmp(rig.output, expected[next].begin, strlen(expected[next].begin)),
+                         0);
+        const char *end = rig.output + rig.output_bytes - strlen(expected[next].end);
+        assert_string_equal(end, expected[next].end);
+    }
+}
+
+static void lists_beyond_the_places_wait_and_all_come(void **state) {
+    (void)state;
+    enum { CROWD = 500, LISTS = RIG_BATCHES - 1 };
+    rig_crowd(&rig, CROWD);
+    for (uint32_t id = 0; id < LISTS; id++) {
+        rig_put(&rig, id, id, "client list\r\nping\r\nclient list\r\n");
+    }
+    rig_put(&rig, LISTS, LISTS, "ping\r\n");
+    assert_int_equal(rig_take(&rig), LISTS);
+    uint32_t seen = 0;
+    for (uint32_t polls = 0; seen != (1u << LISTS) - 1; polls++) {
+        assert_true(polls < 10000);
+        uint32_t id = rig_take(&rig);
+        if (id != UINT32_MAX) {
+            seen |= 1u << id;
+            assert_int_equal(answered("id="), 2 * CROWD);
+            assert_int_equal(answered("PONG"), 1);
+        }
+    }
+}
+
+/* Who comes while a list is composed is not in it: it has room for those who were there. */
+static void a_list_has_who_was_there_when_it_began(void **state) {
+    (void)state;
+    rig_put(&rig, 0, 63, "client list\r\n");
+    assert_int_equal(rig_take(&rig), UINT32_MAX);
+    rig.node.read.accepted = 64 + 5000;
+    for (uint32_t slot = 0; slot < 5000; slot++) {
+        if (slot != 63) {
+            rig.node.records[slot].open = 1;
+            rig.node.records[slot].client_id = 65 + slot;
+        }
+    }
+    uint32_t id = UINT32_MAX;
+    for (uint32_t polls = 0; id == UINT32_MAX && polls < 1000; polls++) {
+        id = rig_take(&rig);
+    }
+    assert_int_equal(id, 0);
+    assert_int_equal(answered("id="), 1);
+}
+
 int main(void) {
+#define LARGE(test)  cmocka_unit_test_setup_teardown(test, start_large, stop)
 #define OPEN(test)   cmocka_unit_test_setup_teardown(test, start, stop)
 #define LOCKED(test) cmocka_unit_test_setup_teardown(test, start_locked, stop)
     const struct CMUnitTest tests[] = {
@@ -299,6 +410,10 @@ int main(void) {
         OPEN(quit_drops_what_is_behind_it),
         OPEN(hello_stands_between_two_protocols),
         OPEN(shutdown_answers_nothing),
+        LARGE(lists_take_the_memory_that_they_need),
+        LARGE(others_pass_while_a_list_is_composed),
+        LARGE(lists_beyond_the_places_wait_and_all_come),
+        LARGE(a_list_has_who_was_there_when_it_began),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,11 @@ struct node *pipeline_node(const struct pipeline *pipeline) {
     return &pipeline->rig->node;
 }
 
+uint32_t pipeline_batch_total(const struct pipeline *pipeline) {
+    (void)pipeline;
+    return RIG_BATCHES;
+}
+
 struct batch *pipeline_batch(const struct pipeline *pipeline, uint32_t id) {
     assert_true(id < RIG_BATCHES);
     return &pipeline->rig->batches[id];
@@ -100,10 +105,11 @@ void rig_start(struct rig *rig) {
     rig->node.wake_main = rig_wake;
     rig->node.wake_context = rig;
     rig->node.signals.serving = 1;
-    rig->node.records =
-        aligned_alloc(CACHE_LINE_BYTES, RIG_CONNECTIONS * sizeof(struct node_record));
+    assert_true(rig->options.connections_max >= RIG_CONNECTIONS);
+    size_t records_bytes = rig->options.connections_max * sizeof(struct node_record);
+    rig->node.records = aligned_alloc(CACHE_LINE_BYTES, records_bytes);
     assert_non_null(rig->node.records);
-    memset(rig->node.records, 0, RIG_CONNECTIONS * sizeof(struct node_record));
+    memset(rig->node.records, 0, records_bytes);
     rig->from_parse = rig_ring("parse_validate");
     rig->to_replicate = rig_ring("validate_replicate");
     rig->from_write = rig_ring("write_validate");
@@ -177,16 +183,36 @@ static void rig_parse(struct rig *rig, struct batch *batch, const void *bytes, s
     }
 }
 
-static struct batch *rig_batch(struct rig *rig, uint32_t slot, uint8_t flags) {
-    struct batch *batch = &rig->batches[0];
+/* What read publishes of a connection that was accepted. */
+static void rig_record_open(struct rig *rig, uint32_t slot) {
     struct node_record *record = &rig->node.records[slot];
+    record->open = 1;
+    record->client_id = slot + 1;
+    record->opened_ms = rig->moment.wall_ms;
+    (void)snprintf(record->address, sizeof(record->address), "127.0.0.1:%u", 40000 + slot);
+    rig->node.read.connections++;
+    if (rig->node.read.accepted <= slot) {
+        rig->node.read.accepted = slot + 1;
+    }
+}
+
+void rig_crowd(struct rig *rig, uint32_t count) {
+    assert_true(count <= rig->options.connections_max);
+    for (uint32_t slot = 0; slot < count; slot++) {
+        if (rig->node.records[slot].open == 0) {
+            rig_record_open(rig, slot);
+        }
+    }
+}
+
+static struct batch *rig_batch(struct rig *rig, uint32_t id, uint32_t slot, uint8_t flags) {
+    struct batch *batch = &rig->batches[id];
     if (rig->generations[slot] == 0) {
         rig->generations[slot] = rig->options.connections_max + slot;
         flags |= BATCH_OPEN;
-        record->open = 1;
-        record->client_id = slot + 1;
-        record->opened_ms = rig->moment.wall_ms;
-        (void)snprintf(record->address, sizeof(record->address), "127.0.0.1:%u", 40000 + slot);
+        if (rig->node.records[slot].open == 0) {
+            rig_record_open(rig, slot);
+        }
     }
     batch->owner = STAGE_VALIDATE;
     batch->flags = flags;
@@ -241,21 +267,25 @@ static void rig_show_command(struct rig *rig, const struct batch *batch,
     rig_show_stream(rig, room, reply_used_bytes(&writer), command->resp_version);
 }
 
-/* Sends the batch through the stage, polling as often as it needs, and shows the replies. */
-static void rig_pass(struct rig *rig, struct batch *batch) {
+/* One poll; the first batch that is then there, or NULL. */
+static struct batch *rig_poll(struct rig *rig) {
+    struct stage_result result = stage_validate.poll(rig->shard, &rig->moment, RIG_BATCHES);
+    assert_false(result.blocked);
+    assert_true(result.units <= STAGE_POLL_UNITS_MAX);
+    uint32_t id = UINT32_MAX;
+    if (ring_u32_dequeue(rig->to_replicate, &id, 1) == 1) {
+        return pipeline_batch(&the_pipeline, id);
+    }
+    assert_true(result.work > 0); /* or nobody would poll again */
+    return NULL;
+}
+
+/* Shows the replies of a batch that came out; its local block goes home at the next one. */
+static void rig_show_batch(struct rig *rig, const struct batch *batch) {
+    assert_int_equal(batch->owner, STAGE_REPLICATE);
     if (rig->block != BATCH_NO_BLOCK) {
         assert_int_equal(ring_u32_enqueue(rig->from_write, &rig->block, 1), 1);
     }
-    assert_int_equal(ring_u32_enqueue(rig->from_parse, &batch->id, 1), 1);
-    uint32_t id = UINT32_MAX;
-    for (rig->polls = 0; ring_u32_dequeue(rig->to_replicate, &id, 1) == 0; rig->polls++) {
-        assert_true(rig->polls < 10000);
-        struct stage_result result = stage_validate.poll(rig->shard, &rig->moment, 64);
-        assert_true(result.work > 0);
-        assert_false(result.blocked);
-    }
-    assert_int_equal(id, batch->id);
-    assert_int_equal(batch->owner, STAGE_REPLICATE);
     rig->output_bytes = 0;
     rig->output[0] = '\0';
     for (uint32_t i = 0; i < batch->command_count; i++) {
@@ -268,11 +298,38 @@ static void rig_pass(struct rig *rig, struct batch *batch) {
     rig->write_entry_bytes = batch->write_entry_bytes;
 }
 
+/* Sends the batch through the stage, polling as often as it needs, and shows the replies. */
+static void rig_pass(struct rig *rig, const struct batch *batch) {
+    assert_int_equal(ring_u32_enqueue(rig->from_parse, &batch->id, 1), 1);
+    const struct batch *done = NULL;
+    for (rig->polls = 0; done == NULL; rig->polls++) {
+        assert_true(rig->polls < 10000);
+        done = rig_poll(rig);
+    }
+    assert_ptr_equal(done, batch);
+    rig_show_batch(rig, done);
+}
+
 const char *rig_send(struct rig *rig, uint32_t slot, const void *bytes, size_t length) {
-    struct batch *batch = rig_batch(rig, slot, 0);
+    struct batch *batch = rig_batch(rig, 0, slot, 0);
     rig_parse(rig, batch, bytes, length);
     rig_pass(rig, batch);
     return rig->output;
+}
+
+void rig_put(struct rig *rig, uint32_t id, uint32_t slot, const char *lines) {
+    struct batch *batch = rig_batch(rig, id, slot, 0);
+    rig_parse(rig, batch, lines, strlen(lines));
+    assert_int_equal(ring_u32_enqueue(rig->from_parse, &id, 1), 1);
+}
+
+uint32_t rig_take(struct rig *rig) {
+    const struct batch *batch = rig_poll(rig);
+    if (batch == NULL) {
+        return UINT32_MAX;
+    }
+    rig_show_batch(rig, batch);
+    return batch->id;
 }
 
 const char *rig_say(struct rig *rig, uint32_t slot, const char *lines) {
@@ -283,11 +340,12 @@ const char *rig_say(struct rig *rig, uint32_t slot, const char *lines) {
 }
 
 void rig_end(struct rig *rig, uint32_t slot) {
-    struct batch *batch = rig_batch(rig, slot, BATCH_END);
+    struct batch *batch = rig_batch(rig, 0, slot, BATCH_END);
     rig_pass(rig, batch);
     assert_int_equal(rig->output_bytes, 0);
     rig->generations[slot] = 0;
     rig->node.records[slot].open = 0;
+    rig->node.read.connections--;
 }
 
 void rig_expect(struct rig *rig, uint32_t slot, const char *line, const char *answer) {

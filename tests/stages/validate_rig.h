@@ -34,7 +34,7 @@ struct rig {
     struct ring *from_parse;
     struct ring *to_replicate;
     struct ring *from_write;
-    uint32_t generations[RIG_CONNECTIONS]; /* 0: not open */
+    uint32_t generations[RIG_CONNECTIONS]; /* 0: not open, or only a record */
     uint32_t wakes;                        /* of the main thread */
     uint32_t polls;                        /* of the last rig_send */
     char *output;                          /* of the last rig_send, zero-terminated */
@@ -56,6 +56,16 @@ const char *rig_send(struct rig *rig, uint32_t slot, const void *bytes, size_t l
 
 /* The same for a line, or lines ended by \r\n. */
 const char *rig_say(struct rig *rig, uint32_t slot, const char *lines);
+
+/* The same as rig_say in two steps, with several batches under way: puts the lines into the ring as
+ * batch `id`, which must be home; */
+void rig_put(struct rig *rig, uint32_t id, uint32_t slot, const char *lines);
+/* and polls once.  The batch that then comes out first is shown in `output` and its number returned;
+ * UINT32_MAX if none comes. */
+uint32_t rig_take(struct rig *rig);
+
+/* Opens connections up to this many in the eyes of CLIENT LIST, with no batch of theirs. */
+void rig_crowd(struct rig *rig, uint32_t count);
 
 /* Ends the connection: the marker without bytes. */
 void rig_end(struct rig *rig, uint32_t slot);
