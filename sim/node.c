@@ -119,7 +119,8 @@ static void build_options(struct sim_node *node, const struct sim_node_options *
                                         .memory_bytes = SEGMENT_BYTES,
                                         .entry_bytes_max = ENTRY_BYTES_MAX,
                                         .write_bytes_max = WRITE_BYTES_MAX,
-                                        .durability = asked->durability};
+                                        .durability = asked->durability,
+                                        .zero_ahead_bytes = asked->zero_ahead_bytes};
     options->map_text = node->map.text;
     options->data_directory = sim_node_directory;
     options->started_wall_ms = io_wall_ms(node->io);

@@ -40,6 +40,7 @@ struct sim_node_options {
     uint32_t batch_count;        /* power of two; 0: 64 */
     uint32_t connections_max;    /* 0: 32 */
     uint64_t snapshot_log_bytes; /* 0: never */
+    uint64_t zero_ahead_bytes;   /* of the log: storage/log.h; 0: none */
     enum durability durability;
 };
 

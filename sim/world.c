@@ -176,6 +176,10 @@ bool world_step_until(struct world *world, uint64_t time_ns) {
     return true;
 }
 
+uint64_t world_next_ns(const struct world *world) {
+    return world->events_count == 0 ? UINT64_MAX : world->events[0].time_ns;
+}
+
 uint64_t world_now_ns(const struct world *world) {
     return world->now_ns;
 }

@@ -102,6 +102,9 @@ bool world_step(struct world *world);
 /* As world_step, but only if the event is not later than a time; else time moves there. */
 bool world_step_until(struct world *world, uint64_t time_ns);
 
+/* When the next event happens; UINT64_MAX: nothing ever does by itself. */
+uint64_t world_next_ns(const struct world *world);
+
 /* The time of the world, which no node shows. */
 uint64_t world_now_ns(const struct world *world);
 

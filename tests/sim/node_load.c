@@ -227,8 +227,15 @@ static bool client_turn(struct load *load, uint32_t number, bool more) {
     return client_send(client) || moved;
 }
 
+/* Whether the next event may happen though the process could go on, which then has been stopped
+ * until there: for as long as it likes, unless somebody looks at when a key is gone. */
+static bool may_overtake(const struct load *load) {
+    const uint64_t delay_ns = load->options.expiry_delay_ns;
+    return delay_ns == 0 || world_next_ns(load->world) <= world_now_ns(load->world) + delay_ns / 8;
+}
+
 bool load_step(struct load *load) {
-    if (random_chance(&load->random, 1, 8) && world_step(load->world))
+    if (random_chance(&load->random, 1, 8) && may_overtake(load) && world_step(load->world))
         return true;
     return (load->node != NULL && sim_node_step(load->node)) || world_step(load->world);
 }

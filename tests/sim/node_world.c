@@ -104,6 +104,13 @@ void node_world_power_cut(struct node_world *test, enum world_power_cut cut) {
     test->load.refusals_expected = false;
 }
 
+void node_world_rest(struct node_world *test, uint64_t ns) {
+    const uint64_t until_ns = world_now_ns(test->world) + ns;
+    while (world_now_ns(test->world) < until_ns && !sim_node_ended(test->load.node))
+        if (!sim_node_step(test->load.node))
+            (void)world_step_until(test->world, until_ns);
+}
+
 void node_world_free(struct node_world *test) {
     load_free(&test->load);
     world_destroy(test->world);

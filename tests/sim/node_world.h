@@ -45,6 +45,9 @@ void node_world_stop(struct node_world *test);
  */
 void node_world_power_cut(struct node_world *test, enum world_power_cut cut);
 
+/* Nobody sends anything for so long, and the node does what it does by itself, unless it ends. */
+void node_world_rest(struct node_world *test, uint64_t ns);
+
 void node_world_free(struct node_world *test);
 
 /* Fails the test, naming seed, map and finding, unless `is_so` and there is no finding. */
