@@ -375,12 +375,15 @@ TEST(a_conflict_right_behind_what_was_forgotten_is_truncated) {
  * none yet. */
 TEST(a_peer_before_the_known_terms_waits_for_a_snapshot) {
     start_with_forgotten_terms();
+    assert_int_equal(raft_snapshot_wanted(core->raft), 0);
     core_lead();
     assert_int_equal(raft_snapshot_wanted(core->raft), 0);
     core_hear_refused(3, 12, 5, 2);
     uint64_t wanted = raft_snapshot_wanted(core->raft);
     assert_int_equal(wanted, core_peer(3).next_index);
     assert_true(wanted <= 12);
+    core_hear_refused(2, 12, 5, 2);
+    assert_int_equal(raft_snapshot_wanted(core->raft), wanted);
     assert_int_equal(core_sent_count(RAFT_MESSAGE_APPEND), 0);
     assert_int_equal(core_sent_count(RAFT_MESSAGE_SNAPSHOT), 0);
     core_hear_granted(2, 12);
@@ -392,6 +395,7 @@ TEST(a_peer_before_the_known_terms_waits_for_a_snapshot) {
     core_time_out();
     core_hear_heartbeat_answer(3);
     assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->snapshot.index, 12);
+    assert_int_equal(raft_snapshot_wanted(core->raft), 0);
 }
 
 /* ---- what the caller must not do ------------------------------------------------------------- */
