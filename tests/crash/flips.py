@@ -92,7 +92,8 @@ class Damage(unittest.TestCase):
 
 class Log(Damage):
     def test_any_flipped_byte_below_the_recorded_end_is_refused_with_file_and_offset(self):
-        self.assertEqual(self.inspected()[0], 0)
+        status, text = self.inspected()
+        self.assertEqual(status, 0, text)
         end = recorded_end(self.log)
         rng = random.Random(SEED)
         offsets = {0, 7, 64, 511, 512, 4095, 4096, end - 1, end - SECTOR_BYTES}
@@ -129,12 +130,14 @@ class Log(Damage):
     def test_a_log_that_was_cut_short_is_refused(self):
         os.truncate(self.log, recorded_end(self.log) // 2 // 4096 * 4096)
         self.assertIn(LOG, self.refusal())
-        self.assertEqual(self.inspected()[0], 1)
+        status, text = self.inspected()
+        self.assertEqual(status, 1, text)
 
     def test_a_missing_log_is_refused(self):
         os.unlink(self.log)
         self.refusal()
-        self.assertEqual(self.inspected()[0], 1)
+        status, text = self.inspected()
+        self.assertEqual(status, 1, text)
 
     def test_a_copied_sector_is_refused(self):
         """D8: each sector is right in itself, and at the wrong place."""
@@ -149,7 +152,8 @@ class Log(Damage):
         other = self.made("other")
         shutil.copy(os.path.join(other.directory, LOG), self.log)
         self.assertIn(LOG, self.refusal())
-        self.assertEqual(self.inspected()[0], 1)
+        status, text = self.inspected()
+        self.assertEqual(status, 1, text)
 
     def test_a_directory_in_place_of_a_log_is_refused(self):
         os.unlink(self.log)
@@ -167,7 +171,8 @@ class OtherFiles(Damage):
         flip(vote, 16, 1)
         flip(vote, 4096 + 16, 1)
         self.assertIn("vote", self.refusal())
-        self.assertEqual(self.inspected()[0], 1)
+        status, text = self.inspected()
+        self.assertEqual(status, 1, text)
 
     def test_a_missing_vote_file_is_refused(self):
         """A node that forgot whom it voted for must not start as if it had never voted."""
@@ -177,7 +182,8 @@ class OtherFiles(Damage):
     def test_a_damaged_identity_is_refused(self):
         flip(os.path.join(self.node.directory, "identity"), 40, 1)
         self.assertIn("identity", self.refusal())
-        self.assertEqual(self.inspected()[0], 1)
+        status, text = self.inspected()
+        self.assertEqual(status, 1, text)
 
     def test_a_missing_identity_beside_a_log_is_refused(self):
         os.unlink(os.path.join(self.node.directory, "identity"))
