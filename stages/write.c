@@ -156,6 +156,9 @@ static void on_marker(struct write_shard *shard, struct write_connection *connec
     if (connection->sending || connection->backlog_bytes > 0) {
         connection->linger_until_ns = now_ns + WRITE_LINGER_NS;
         shard->lingering++;
+        if (connection->linger_until_ns < shard->linger_next_ns) {
+            shard->linger_next_ns = connection->linger_until_ns; /* a scan may have passed it */
+        }
         return;
     }
     ASSERT(connection->queue_head == BATCH_NO_BLOCK); /* it comes behind all of them */
