@@ -2,8 +2,8 @@
  * CLIENT: what is known of this connection and of the others.
  *
  * A line of CLIENT LIST is made from a copy of a slot's record.  The list is composed a slice of
- * slots at a time.  A connection that goes meanwhile is in it or not; one that comes is not, so that
- * the text needs no more room than for those who were there at its beginning.
+ * slots at a time.  A connection that goes meanwhile is in it or not; one that comes is not, so
+ * that the text needs no more room than for those who were there at its beginning.
  */
 
 #include "stages/connection_run.h"
@@ -208,7 +208,7 @@ size_t connection_client_list_bytes(struct connection_run *run) {
 /* Whether the list has a line for the connection. */
 static bool client_listed(const struct connection_run *run, const struct node_record *record) {
     return record->client_id <= run->newest_id &&
-           /* The count at the beginning was a glance: if it was far too low, the list ends early. */
+           /* The count was a glance at the beginning: if far too low, the list ends early. */
            run->text.capacity - run->text.used >= CLIENT_LINE_BYTES_MAX &&
            (run->note != LIST_IDS || client_id_wanted(run, record->client_id));
 }

@@ -1,6 +1,5 @@
 /*
- * The write stage.  See stages/write.h for what happens to a connection; the backlog is in
- * write_backlog.c.
+ * The write stage.  What happens to a connection: stages/write.h.  Its backlog: write_backlog.c.
  *
  * Happy path of a poll: batches from serialize are queued at their connections; each connection
  * that has something gets one send for all of it; completions let the batches go home.
@@ -517,9 +516,7 @@ static struct stage_result write_poll(void *state, const struct stage_moment *mo
     if (atomic_load_relaxed_u32(&shard->node->signals.stopping) != 0) {
         more |= stop_check(shard, now_ns);
     }
-    if (result.work == 0 && more) {
-        result.work = 1;
-    }
+    result.work += more;
     if (result.work == 0) {
         (void)arena_trim(shard->arena, now_ns);
     }

@@ -136,7 +136,7 @@ static bool fault_lost(struct patient *patient) {
     return true;
 }
 
-/* What INCRBY would have answered had it taken effect twice; false if it would have been refused. */
+/* What INCRBY would have answered had it taken effect twice; false if that had been refused. */
 static bool incrby_twice(const struct operation *operation, int64_t *twice) {
     struct kv_model_text amount = {0};
     text_print(&amount, ":%.*s\n", (int)operation->words[2].length, operation->words[2].data);

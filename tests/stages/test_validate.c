@@ -302,8 +302,10 @@ static void lists_take_the_memory_that_they_need(void **state) {
     (void)state;
     enum { LISTS = 100, CROWD = 30 };
     char lines[4096] = "";
+    size_t length = 0;
     for (uint32_t i = 0; i < LISTS; i++) {
-        (void)strcat(lines, i + 1 < LISTS ? "client list\r\n" : "client list");
+        length += (size_t)snprintf(lines + length, sizeof(lines) - length, "client list%s",
+                                   i + 1 < LISTS ? "\r\n" : "");
     }
     rig_crowd(&rig, CROWD);
     (void)rig_say(&rig, 0, lines);

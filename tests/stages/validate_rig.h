@@ -60,8 +60,8 @@ const char *rig_say(struct rig *rig, uint32_t slot, const char *lines);
 /* The same as rig_say in two steps, with several batches under way: puts the lines into the ring as
  * batch `id`, which must be home; */
 void rig_put(struct rig *rig, uint32_t id, uint32_t slot, const char *lines);
-/* and polls once.  The batch that then comes out first is shown in `output` and its number returned;
- * UINT32_MAX if none comes. */
+/* and polls once.  The batch that then comes out first is shown in `output` and its number
+ * returned; UINT32_MAX if none comes. */
 uint32_t rig_take(struct rig *rig);
 
 /* Opens connections up to this many in the eyes of CLIENT LIST, with no batch of theirs. */
