@@ -117,8 +117,10 @@ static int batches_create(struct pipeline *pipeline) {
         return WEIR_ENOMEM;
     }
     pipeline->slots = memory;
+    uint32_t hot = buffers < PIPELINE_HOT_BATCHES ? buffers : (uint32_t)PIPELINE_HOT_BATCHES;
     /* A wish.  A receive touches six pages of its batch: if small, six entries of the TLB. */
-    (void)madvise(memory, pipeline->slots_bytes, MADV_HUGEPAGE);
+    (void)madvise(memory, (size_t)hot * BATCH_BUFFER_BYTES, MADV_HUGEPAGE);
+    (void)madvise(pipeline->slots + buffers_bytes, (size_t)hot * SLOT_TABLES_BYTES, MADV_HUGEPAGE);
     pipeline->batches = calloc(pipeline->batch_total, sizeof(*pipeline->batches));
     if (pipeline->batches == NULL) {
         return WEIR_ENOMEM; /* pipeline_destroy unmaps the slots */
