@@ -25,8 +25,8 @@ enum {
     /* Batches without a receive buffer, for the end of connections: a connection that ends while
        all are under way waits until one is home. */
     PIPELINE_MARKERS = 64,
-    /* Batches in huge pages: the lowest are used most (stages/read_buffers.h), two for each of fifty
-       connections and some.  About 15 MiB, which a process that never needs them does not touch. */
+    /* Batches in huge pages: the lowest are used most (stages/read_buffers.h), two for each of
+       fifty connections and some.  About 15 MiB, touched only as far as they are needed. */
     PIPELINE_HOT_BATCHES = 128,
     PIPELINE_LINKS_MAX = 16,
 };
