@@ -387,10 +387,14 @@ static void a_failed_write_runs_no_sync(void **state) {
     linked_begin(&linked, fixture, "linked-write");
     struct io_uring_sqe *entries[64];
     uint32_t count = queued(fixture->io, entries);
-    entries[count - 2]->off = 1; /* which a direct write cannot begin at */
-    assert_int_equal(door_expect(fixture, IO_FILE_WRITE, 2).result, -EINVAL);
+    int pipes[2];
+    assert_int_equal(pipe(pipes), 0);
+    entries[count - 2]->fd = pipes[0]; /* the end that cannot be written to */
+    assert_int_equal(door_expect(fixture, IO_FILE_WRITE, 2).result, -EBADF);
     door_expect_silence(fixture);
     assert_int_equal(fixture->io->stale, 0);
+    close(pipes[0]);
+    close(pipes[1]);
     memset(linked.bytes, 0, LINKED_BYTES);
     linked_end(&linked, fixture);
 }
