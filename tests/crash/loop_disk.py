@@ -48,6 +48,16 @@ def must(*command):
         raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
 
 
+def unmount(path):
+    """The kernel lets go of a killed process's io_uring, and of its files, a moment later."""
+    def unmounted():
+        done = run("umount", path)
+        if done.returncode != 0 and "busy" not in done.stderr:
+            raise OSError(f"umount {path}: {done.stderr.strip()}")
+        return done.returncode == 0
+    until(unmounted, f"{path} stays busy")
+
+
 class MemoryDisk:
     """A tmpfs of `size_mib` on `path`, which is made."""
 
@@ -60,7 +70,7 @@ class MemoryDisk:
         return self
 
     def __exit__(self, *_):
-        must("umount", self.path)
+        unmount(self.path)
 
     def resize(self, size_mib):
         must("mount", "-o", f"remount,size={size_mib}m", self.path)
@@ -95,13 +105,7 @@ class LoopDisk:
         self.mounted = True
 
     def unmount(self):
-        """The kernel lets go of a killed process's io_uring, and of its files, a moment later."""
-        def unmounted():
-            done = run("umount", self.path)
-            if done.returncode != 0 and "busy" not in done.stderr:
-                raise OSError(done.stderr)
-            return done.returncode == 0
-        until(unmounted, f"{self.path} stays busy")
+        unmount(self.path)
         self.mounted = False
 
     def cut(self):
