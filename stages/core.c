@@ -319,6 +319,19 @@ static void core_pin(struct core *core) {
     }
 }
 
+/*
+ * Where threads share a CPU, one that is woken shall not push its waker aside: that one has more
+ * for it, and a round of one item costs a switch.  So says SCHED_BATCH, which anybody may ask for
+ * in place of the usual policy; whoever started us with another one has decided.
+ */
+static void core_share_cpu(const struct core *core) {
+    struct sched_param none = {0};
+    if (core->pipeline->map.oversubscribed && sched_getscheduler(0) == SCHED_OTHER &&
+        sched_setscheduler(0, SCHED_BATCH, &none) != 0) {
+        log_warn("core_not_batch", "core=%u errno=%d", core->index, errno);
+    }
+}
+
 void core_start(struct core *core) {
     io_adopt(core->io);
     gauge_core_start(core->gauge, io_monotonic_ns(core->io));
@@ -380,6 +393,7 @@ void *core_main(void *argument) {
     snprintf(name, sizeof(name), "weir-%u-cpu%u", core->index % 100, core->cpu % 1000);
     pthread_setname_np(pthread_self(), name);
     core_pin(core);
+    core_share_cpu(core);
     core_start(core);
     if (gate_pass(core->pipeline)) {
         core_charge(core, core->shards[0], GAUGE_HOUSEKEEPING); /* the start is nobody's poll */

@@ -217,7 +217,9 @@ static int map_read_specification(struct map *map, const char *text, const struc
 
 _Static_assert((int)MAP_THREADS_MAX >= (int)STAGE_COUNT, "a thread for each stage");
 
-/* The named maps: for each, the thread of each stage; threads are dealt over the usable CPUs. */
+/* The named maps: for each, the thread of each stage; threads are dealt over the usable CPUs, those
+ * that follow one another in the path to the same one as far as there are too few: what is passed
+ * to a thread of the same CPU wakes no other CPU, and waits there for more of its kind. */
 static const struct map_named {
     const char *name;
     uint8_t thread_count;
@@ -242,9 +244,11 @@ static const struct map_named *map_named_find(const char *text) {
 
 static void map_fill_named(struct map *map, const struct map_named *named,
                            const struct map_cpus *cpus) {
-    map->thread_count = named->thread_count;
-    for (uint32_t i = 0; i < named->thread_count; i++) {
-        map->threads[i] = (struct map_thread){.cpu = cpus->cpu[i % cpus->count]};
+    uint32_t count = named->thread_count;
+    uint32_t used = cpus->count < count ? cpus->count : count;
+    map->thread_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        map->threads[i] = (struct map_thread){.cpu = cpus->cpu[i * used / count]};
     }
     for (uint32_t stage = 0; stage < STAGE_COUNT; stage++) {
         struct map_thread *thread = &map->threads[named->thread_of[stage]];

@@ -12,7 +12,7 @@
  *
  *   fused   one thread, all seven stages
  *   pair    two threads: read parse validate serialize write | replicate apply
- *   split   seven threads, one a stage, dealt over the CPUs
+ *   split   seven threads, one a stage; neighbours share a CPU where there are fewer than seven
  */
 
 #include <stdbool.h>
