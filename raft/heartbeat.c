@@ -138,12 +138,16 @@ void raft_on_heartbeat_answer(struct raft *raft, const struct raft_message *mess
     if (peer == NULL || message->session != peer->session) {
         return;
     }
-    raft_peer_answered(raft, peer, message->round, actions);
+    if (MUTANT(33, !message->granted, false)) {
+        raft_peer_answered(raft, peer, message->round, actions);
+    }
     if (!message->granted && peer->state != PROGRESS_SNAPSHOT) {
-        /* It has lost what it had reported as durable.  It must not count for it again; whether
-         * it may take part at all, its identity decides. */
+        /* It has lost what it had reported as durable, perhaps also the configuration that bound
+         * it to a lease.  It must not count for it again; whether it may take part at all, its
+         * identity decides. */
         progress_begin(peer, peer->node_id, peer->incarnation, ++raft->session,
                        raft->last_index + 1, raft->now_ns);
     }
+    raft_peer_answered(raft, peer, message->round, actions);
     raft_replicate_again(raft, peer, actions);
 }

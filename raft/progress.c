@@ -204,10 +204,6 @@ bool progress_may_send(const struct progress *progress, uint64_t inflight_bytes_
 
 bool progress_heard(struct progress *progress) {
     progress->probe_sent = false;
-    if (progress->state == PROGRESS_REPLICATE &&
-        progress->inflight_count == progress->inflight_capacity) {
-        inflight_free_first(progress);
-    }
     return progress->state == PROGRESS_REPLICATE && progress->match + 1 < progress->next;
 }
 

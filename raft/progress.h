@@ -27,10 +27,10 @@
  *   SNAPSHOT   it needs entries that our log no longer has: chunks of the snapshot, one at a time
  *
  * In flight.  A ring of the last index of each APPEND under way and its bytes.  An answer for
- * match m frees every message that ends at or before m.  A heartbeat's answer while the ring is
- * full frees the first one, so that a lost message does not stall the peer for ever.  And if the
- * last message was lost, none behind it tells: so after a heartbeat's answer, while something is
- * not granted yet, an APPEND without entries asks whether all that was sent has arrived.
+ * match m frees every message that ends at or before m; nothing else does, so a peer whose disk
+ * has stalled is sent no more than the limits, however often it answers heartbeats.  If the last
+ * message was lost, none behind it tells: so after a heartbeat's answer, while something is not
+ * granted yet, an APPEND without entries asks whether all that was sent has arrived.
  *
  * Session: see raft/message.h.  Owner: the core.  The ring's memory is given at creation.
  */

@@ -151,8 +151,9 @@ int raft_create(struct raft **out, const struct raft_options *options) {
     raft->now_ns = options->now_ns;
     raft->promised_ns = options->now_ns; /* to whom, a restart has forgotten */
     raft_election_rearm(raft);
-    if (raft->only_voter) {
-        raft->election_due_ns = raft->now_ns; /* nobody else could lead */
+    if (raft->only_voter && !MUTANT(32, false, raft_leases(raft))) {
+        /* Nobody else could lead.  But who led before we were alone may still hold a lease. */
+        raft->election_due_ns = raft->now_ns;
     }
     raft_check(raft);
     *out = raft;

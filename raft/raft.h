@@ -60,7 +60,7 @@
  *      and runs as soon as `index` is applied, after the same look at term and role.
  *      RAFT_ACTION_READ_FAILED: refuse it.
  *  10. now_ns of every event is monotonic and not older than the last one's.  It is read after the
- *      event happened: for a read by lease, after the read was taken from its queue.  After a
+ *      caller last slept; for a read by lease, after the read was taken from its queue.  After a
  *      wake-up, tick first, before any message; at the latest at raft_deadline_ns.
  *  11. RAFT_ACTION_SEND: queue the message.  APPEND: with the entries [previous_index + 1,
  *      previous_index + entry_count] as they are in the log now; if they are to be read from disk
@@ -80,7 +80,14 @@
  *      again behind it; nothing of the old log is left.  Then report
  *      RAFT_EVENT_SNAPSHOT_INSTALLED.  Meanwhile report nothing as stored or applied.
  *  15. A snapshot that raft_snapshot_needed names is kept; one that raft_snapshot_wanted asks for
- *      is taken (or else a peer stays behind until the next one happens to be taken).
+ *      is taken (or else a peer stays behind until the next one happens to be taken).  What is
+ *      committed and applied need not be durable here yet; a snapshot takes its place on disk
+ *      (COMPACTED) only when the log up to its index is, lest a restart finds a log that ends
+ *      before it.
+ *  16. Where the configuration allows leases, all members have the same election time-out and drift
+ *      of clocks: a leader trusts for its own T what a voter promises for the voter's.
+ *  17. DISCONNECTED is for the connection that carries control messages; one for data may be closed
+ *      because the core has asked for it (REOPEN).
  *
  * Threads: one owner (the replicate thread).  No function blocks.
  */
@@ -110,7 +117,7 @@ enum raft_event_kind {
     RAFT_EVENT_READ,         /* lease: a lease is good enough */
     RAFT_EVENT_MESSAGE,      /* message, entries (of an APPEND: message->entry_count) */
     RAFT_EVENT_SHORTENED,    /* node_id, index: the last APPEND to it ended at index instead */
-    RAFT_EVENT_DISCONNECTED, /* node_id: its connection closed, as by a process that ended */
+    RAFT_EVENT_DISCONNECTED, /* node_id: its control connection closed, as by a process that ended */
     RAFT_EVENT_CONFIGURE,    /* configuration: the membership wanted (roles VOTER and LEARNER) */
     RAFT_EVENT_TRANSFER,     /* node_id: who shall lead */
     RAFT_EVENT_SNAPSHOT_CHUNK,     /* snapshot, offset, complete */

@@ -126,6 +126,7 @@ static void carry_out(struct replicate_shard *shard, const struct raft_actions *
         case RAFT_ACTION_COMMIT:
             node_figure_set(&shard->node->replicate.commit_index, action->index);
             break; /* replicate_hand_on reads it from the core */
+        case RAFT_ACTION_HALT: replicate_fail(shard, action->sentence); break;
         case RAFT_ACTION_READ_READY:
         case RAFT_ACTION_READ_FAILED: UNREACHABLE("reads are asked for in replicate_order.c");
         case RAFT_ACTION_CONFIGURED:
@@ -137,7 +138,8 @@ static void carry_out(struct replicate_shard *shard, const struct raft_actions *
     }
 }
 
-void replicate_step(struct replicate_shard *shard, const struct raft_event *event) {
+void replicate_step(struct replicate_shard *shard, struct raft_event *event) {
+    event->now_ns = shard->now_ns;
     raft_step(shard->raft, event, &shard->actions);
     carry_out(shard, &shard->actions);
 }
@@ -270,10 +272,12 @@ static uint32_t take_batches(struct replicate_shard *shard, uint32_t budget, uin
     return count;
 }
 
-/* Sets the timer for the earlier of what the caller and what the log has to do next. */
+/* Sets the timer for the earliest of what the caller, the log and the core have to do next. */
 static void timer_arm(struct replicate_shard *shard, uint64_t due_ns, uint64_t now_ns) {
     uint64_t log_due_ns = log_deadline_ns(shard->log);
+    uint64_t raft_due_ns = raft_deadline_ns(shard->raft);
     due_ns = log_due_ns < due_ns ? log_due_ns : due_ns;
+    due_ns = raft_due_ns < due_ns ? raft_due_ns : due_ns;
     if (due_ns == UINT64_MAX) {
         return;
     }
@@ -299,8 +303,9 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
     struct replicate_shard *shard = state;
     struct stage_result result = {0};
     uint64_t now_ns = moment->monotonic_ns;
+    shard->now_ns = now_ns;
     if (raft_deadline_ns(shard->raft) <= now_ns) {
-        struct raft_event event = {.kind = RAFT_EVENT_TICK, .now_ns = now_ns};
+        struct raft_event event = {.kind = RAFT_EVENT_TICK};
         replicate_step(shard, &event);
         result.work++;
     }

@@ -70,6 +70,8 @@ struct replicate_shard {
     struct replicate_encode encode;
     int32_t units; /* left to this poll; negative: overrun */
 
+    uint64_t now_ns; /* of this poll: read after the last wake-up */
+
     uint64_t handed;  /* last index given to apply */
     uint64_t applied; /* last index apply has left */
     uint64_t stored;  /* last durable index told to the core */
@@ -110,8 +112,8 @@ uint64_t replicate_append(struct replicate_shard *shard, const struct entry_head
 /* Tells the core of an entry that is in the log now. */
 void replicate_appended(struct replicate_shard *shard, uint64_t term, uint32_t length_bytes);
 
-/* Runs the core with one event and carries its actions out. */
-void replicate_step(struct replicate_shard *shard, const struct raft_event *event);
+/* Runs the core with one event, which gets the time of the poll, and carries its actions out. */
+void replicate_step(struct replicate_shard *shard, struct raft_event *event);
 
 /* ---- replicate_start.c ----------------------------------------------------------------------- */
 

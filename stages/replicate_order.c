@@ -187,7 +187,7 @@ static void note(struct replicate_shard *shard, struct batch *batch,
 
 /* The core's word on a batch that reads: of one member it is given at once. */
 static bool reads_confirmed(struct replicate_shard *shard) {
-    struct raft_event event = {.kind = RAFT_EVENT_READ};
+    struct raft_event event = {.kind = RAFT_EVENT_READ, .now_ns = shard->now_ns};
     struct raft_actions *actions = &shard->actions;
     raft_step(shard->raft, &event, actions);
     ASSERT(actions->count == 1);

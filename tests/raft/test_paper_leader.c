@@ -350,8 +350,9 @@ TEST(a_lost_last_message_is_asked_for) {
     assert_int_equal(core_sent_count(RAFT_MESSAGE_APPEND), 0);
 }
 
-/* Where there is something to send, that asks as well; and a full ring opens for it. */
-TEST(new_entries_ask_as_well) {
+/* A full ring stays full until something is granted: who lives, and whose disk has stalled, is
+ * asked, and sent no more. */
+TEST(a_full_ring_asks_and_sends_no_more) {
     START("1v 2v 3v", .term = 4, .inflight_messages_max = 2);
     core_serve();
     core_append(1);
@@ -362,6 +363,8 @@ TEST(new_entries_ask_as_well) {
     core_hear_heartbeat_answer(2);
     assert_int_equal(core_sent_count(RAFT_MESSAGE_APPEND), 1);
     assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->previous_index, 3);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->entry_count, 0);
+    core_hear_granted(2, 3);
     assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->entry_count, 1);
 }
 
@@ -534,7 +537,7 @@ int main(void) {
         CORE_TEST(a_probe_is_repeated_when_its_peer_is_heard),
         CORE_TEST(a_lost_message_is_found_by_the_next_refusal),
         CORE_TEST(a_lost_last_message_is_asked_for),
-        CORE_TEST(new_entries_ask_as_well),
+        CORE_TEST(a_full_ring_asks_and_sends_no_more),
         CORE_TEST(a_leader_only_appends),
         CORE_TEST(heartbeats_are_repeated),
         CORE_TEST(a_heartbeat_names_what_its_peer_has),

@@ -367,6 +367,23 @@ TEST(only_who_has_an_entry_of_the_term_counts_for_a_lease) {
     assert_true(read_runs_at_once());
 }
 
+/* Nor does a voter that says it has lost its log, and with it perhaps that configuration; its
+ * answer still shows that it follows us. */
+TEST(who_has_lost_its_log_counts_for_no_lease) {
+    serve_with_a_lease(0);
+    core->now_ns += T_NS / 2;
+    core_tick();
+    core_read(false);
+    core_hear((struct raft_message){.kind = RAFT_MESSAGE_HEARTBEAT_ANSWER,
+                                    .from = 2,
+                                    .term = raft_term(core->raft),
+                                    .session = core->said[2].session,
+                                    .round = core->said[2].round});
+    assert_non_null(core_did(RAFT_ACTION_READ_CONFIRMED));
+    core->now_ns += T_NS / 2;
+    assert_false(read_runs_at_once());
+}
+
 /* A round so long ago that its beginning is not remembered gives no lease. */
 TEST(a_round_of_long_ago_gives_no_lease) {
     START("1v 2v 3v", .term = 4);
@@ -474,6 +491,16 @@ TEST(a_voter_keeps_a_promise_that_it_has_forgotten) {
     assert_true(core_gave_vote(3));
 }
 
+/* Also if it is the only voter now: its last change may not be committed, and who led before it may
+ * still hold a lease.  Where there are no leases it need not wait. */
+TEST(the_only_voter_keeps_that_promise_too) {
+    START("1v 2l", .term = 4, .leases = true);
+    assert_true(raft_deadline_ns(core->raft) >= core->now_ns + T_NS);
+    core_stop(NULL);
+    START("1v 2l", .term = 4);
+    assert_true(raft_deadline_ns(core->raft) <= core->now_ns);
+}
+
 /* Every kind of answer to a leader renews it. */
 TEST(every_answer_to_a_leader_is_a_promise) {
     for (uint32_t kind = 0; kind < 4; kind++) {
@@ -557,12 +584,14 @@ int main(void) {
         CORE_TEST(a_lease_does_not_serve_before_the_first_commit),
         CORE_TEST(only_who_knows_of_leases_counts_for_one),
         CORE_TEST(only_who_has_an_entry_of_the_term_counts_for_a_lease),
+        CORE_TEST(who_has_lost_its_log_counts_for_no_lease),
         CORE_TEST(a_round_of_long_ago_gives_no_lease),
         CORE_TEST(a_lease_does_not_outlive_its_configuration),
         CORE_TEST(a_transfer_ends_the_lease_for_the_term),
         CORE_TEST(a_voter_keeps_its_promise_to_a_leader),
         CORE_TEST(a_promise_outlives_the_term),
         CORE_TEST(a_voter_keeps_a_promise_that_it_has_forgotten),
+        CORE_TEST(the_only_voter_keeps_that_promise_too),
         CORE_TEST(every_answer_to_a_leader_is_a_promise),
         CORE_TEST(a_transfer_passes_every_promise),
     };

@@ -131,7 +131,8 @@ static void append(uint32_t count) {
     step(&event);
 }
 
-/* A random valid configuration in which `node_id` votes. */
+/* A random valid configuration in which `node_id` votes, of the incoming members, the outgoing, or
+ * both. */
 static void configuration_draw(struct quick *quick, uint32_t member_count) {
     static const uint8_t roles[] = {
         CONFIGURATION_VOTER,   CONFIGURATION_VOTER,
@@ -148,7 +149,10 @@ static void configuration_draw(struct quick *quick, uint32_t member_count) {
             leader.configuration.members[i].node_id = i + 1;
             leader.configuration.members[i].roles = role == 0 ? CONFIGURATION_LEARNER : role;
         }
-        leader.configuration.members[leader.node_id - 1].roles = CONFIGURATION_VOTER;
+        uint8_t own = roles[random_below(&quick->random, ARRAY_COUNT(roles))];
+        own &= joint ? UINT8_MAX : (uint8_t)~CONFIGURATION_OUTGOING;
+        leader.configuration.members[leader.node_id - 1].roles =
+            own == 0 || own == CONFIGURATION_LEARNER ? CONFIGURATION_VOTER : own;
     } while (!configuration_valid(&leader.configuration));
 }
 

@@ -119,9 +119,6 @@ static void leader_replicate(struct quick *quick) {
 }
 
 static void leader_heard(struct quick *quick) {
-    if (world.list_count == RING) {
-        list_drop_first(1);
-    }
     bool ask = progress_heard(&world.peer);
     list_check();
     assert_int_equal(ask, world.peer.state == PROGRESS_REPLICATE &&
