@@ -23,6 +23,8 @@ target_compile_definitions(test_raft_random_forgetful PRIVATE
 weir_script_test(raft_random_long COMMAND test_raft_random
     LABELS long TIMEOUT 1800 ENVIRONMENT WEIR_RAFT_SEEDS=40000 WEIR_RAFT_FIRST_SEED=100000)
 weir_test(raft_scenarios SOURCES test_scenarios.c USES raft_cluster)
+weir_script_test(raft_scenarios_table COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/test_scenarios_table.py
+    ${CMAKE_SOURCE_DIR}/tests/scenarios.md ${CMAKE_SOURCE_DIR}/tests/scenarios)
 if(TARGET raft_shell)
     weir_script_test(raft_shell
         COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/test_shell.sh $<TARGET_FILE:raft_shell>)
