@@ -117,7 +117,7 @@ enum raft_event_kind {
     RAFT_EVENT_READ,         /* lease: a lease is good enough */
     RAFT_EVENT_MESSAGE,      /* message, entries (of an APPEND: message->entry_count) */
     RAFT_EVENT_SHORTENED,    /* node_id, index: the last APPEND to it ended at index instead */
-    RAFT_EVENT_DISCONNECTED, /* node_id: its control connection closed, as by a process that ended */
+    RAFT_EVENT_DISCONNECTED, /* node_id: its control connection closed, as when its process ends */
     RAFT_EVENT_CONFIGURE,    /* configuration: the membership wanted (roles VOTER and LEARNER) */
     RAFT_EVENT_TRANSFER,     /* node_id: who shall lead */
     RAFT_EVENT_SNAPSHOT_CHUNK,     /* snapshot, offset, complete */
