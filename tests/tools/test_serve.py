@@ -409,7 +409,7 @@ class Life(Scratch):
         while process.poll() is None:
             try:
                 client = Client(port)
-            except ConnectionRefusedError:
+            except ConnectionError:  # refused; or reset, by the look whether the port is free
                 os.sched_yield()
                 continue
             self.addCleanup(client.close)
