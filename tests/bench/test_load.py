@@ -134,7 +134,7 @@ def wait_for_port(port, process):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=5).close()
             return
-        except ConnectionRefusedError:
+        except ConnectionError:
             continue
     raise RuntimeError(f"the server ended with status {process.returncode}")
 
