@@ -281,6 +281,14 @@ class Load:
         """True if the last run's end came between acknowledgements: after some, before others."""
         return self.acknowledged > 0 and self.in_flight > 0
 
+    def forget(self):
+        """What is verified next is a new, empty node."""
+        self.counter = 0
+        for lane in self.lanes:
+            lane.acknowledged, lane.acknowledged_counts = {}, 0
+            lane.pending.clear()
+            lane.ends.clear()
+
     def verify(self, client):
         """
         Compares the restarted node with what was acknowledged; returns the violations as

@@ -9,13 +9,17 @@ others it must find out by itself, say why, and end non-zero. Then the file syst
 and the node must hold everything acknowledged, and of the rest a prefix. The test fails unless most
 cuts came after an acknowledgement and found operations in flight.
 
-A test that passes whatever the node does shows nothing. --expect-loss turns it around: with
---durability none acknowledged writes must be found lost, by the same cuts and the same check.
+A test that passes whatever the node does shows nothing. --expect-loss turns it around: without
+syncs acknowledged writes must be found lost, by the same cuts and the same check. With durability
+`write` the log may also be refused, as docs/formats.md says: all is lost then, and the test goes on
+with a new directory.
 """
 
 import argparse
 import os
 import random
+import re
+import shutil
 import statistics
 import sys
 import threading
@@ -24,9 +28,10 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from load import Load  # noqa: E402
 from loop_disk import LoopDisk, enter_namespace  # noqa: E402
-from weir_test import MAPS, Node, Scratch  # noqa: E402
+from weir_test import MAPS, Node, NodeEnded, Scratch  # noqa: E402
 
 LOAD_S_MAX = 0.8  # the moment of the cut, after the load began
+REFUSED = re.compile(r"^weir serve: (log-\d{16}: at offset \d+: .*); nothing was changed; ", re.M)
 
 
 class PowerCuts:
@@ -62,10 +67,30 @@ class PowerCuts:
         self.under_way += self.load.was_under_way()
         self.acknowledged.append(self.load.acknowledged)
 
-    def verify(self, node, losses):
+    def start(self, node, losses):
+        """Starts the node, on a new directory if the log is refused where that may be."""
         began = time.monotonic()
-        node.start()
+        try:
+            node.start()
+        except NodeEnded as ended:
+            refused = REFUSED.search(ended.text)
+            if not self.may_be_refused() or ended.status != 1 or refused is None:
+                raise
+            if self.acknowledged[-1] > 0:
+                losses.append([f"the log is refused: {refused.group(1)}"])
+                print(f"loss {len(losses)}:", *losses[-1], sep="\n    ")
+            shutil.rmtree(node.directory)
+            self.load.forget()
+            node.start()
         self.longest_start_s = max(self.longest_start_s, time.monotonic() - began)
+
+    def may_be_refused(self):
+        """Not before the first cut, and not where everything acknowledged was synced."""
+        return self.arguments.expect_loss and self.arguments.durability == "write" \
+            and len(self.acknowledged) > 0
+
+    def verify(self, node, losses):
+        self.start(node, losses)
         with node.client() as client:
             wrong = self.load.verify(client)
         if wrong:
