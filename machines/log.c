@@ -34,7 +34,7 @@ enum {
     LOG_VALUE_BYTES_MAX = 1 << 29,
 };
 
-#define LOG_MAGIC UINT64_C(0x00316c6f67696577) /* "weiglo1" and a zero byte */
+#define LOG_MAGIC UINT64_C(0x00316c6f67696577) /* "weigol1" and a zero byte */
 
 /* What a snapshot is doing: writing the head, then values up to count. */
 struct log_snapshot {

@@ -76,7 +76,7 @@ const char *owner_difference(const struct owner *expected, const struct owner *f
 enum format_state {
     FORMAT_VALID,
     FORMAT_BLANK,   /* the sector reads as zeros: nothing was ever written there, or it was lost */
-    FORMAT_DAMAGED, /* a sector's checksum fails: torn, or altered */
+    FORMAT_DAMAGED, /* a sector's checksum fails: it was altered, or one of several was lost */
     FORMAT_REFUSED, /* the checksums are right; what they cover must not be there */
 };
 

@@ -36,9 +36,9 @@
  * the newest generation.  Damage below it is corruption: the log does not open, and says file,
  * offset and reason; nothing is cut or repaired.  A damaged tail above it is torn if and only if
  * it is in the last segment, no valid write of this log follows it, and every sector of that write
- * that fails its checksum reads as all zeros, or a sector of its write header fails; it is then
- * cut, by ending the log there (new writes go to a new segment with the next generation, so that
- * the torn bytes are never taken for anything).  Everything else is corruption.
+ * that fails its checksum reads as all zeros, or a sector of its write header does; it is then cut,
+ * by ending the log there (new writes go to a new segment with the next generation, so that the
+ * torn bytes are never taken for anything).  Everything else is corruption.
  *
  * Errors.  ENOSPC while allocating the next segment is a warning while the active one has room;
  * the first client's entry that finds none there makes the log LOG_FULL: clients' entries are

@@ -281,6 +281,30 @@ static const char *write_header_judge(const struct write_header *header, const s
     return NULL;
 }
 
+/*
+ * The header sectors behind the first one.  False if one of them fails its checksum: the fault is
+ * the first that reads as zeros, since that one decides (see log_verify.h), or else the first.
+ */
+static bool further_sectors_judge(const uint8_t *write, uint32_t header_sectors, uint64_t offset,
+                                  struct format_fault *fault) {
+    bool is_good = true;
+    for (uint32_t i = 1; i < header_sectors; i++) {
+        const size_t at = (size_t)i * SECTOR_BYTES;
+        if (sector_is_sealed(write + at, further_seed(write, i)))
+            continue;
+        const bool is_zero = format_all_zero(write + at, SECTOR_BYTES);
+        if (is_good || is_zero)
+            format_refuse(fault, WEIR_ECORRUPT, offset + at,
+                          is_zero ? "a further sector of the write's header is missing"
+                                  : "the checksum of a further sector of the write's header does "
+                                    "not match");
+        is_good = false;
+        if (is_zero)
+            break;
+    }
+    return is_good;
+}
+
 enum format_state write_header_read(const uint8_t *write, uint64_t available_bytes, uint64_t offset,
                                     const struct segment_header *segment, struct write_header *out,
                                     struct format_fault *fault) {
@@ -314,14 +338,8 @@ enum format_state write_header_read(const uint8_t *write, uint64_t available_byt
         format_refuse(fault, WEIR_ECORRUPT, offset, reason);
         return FORMAT_REFUSED;
     }
-    for (uint32_t i = 1; i < header.header_sectors; i++) {
-        const size_t at = (size_t)i * SECTOR_BYTES;
-        if (!sector_is_sealed(write + at, further_seed(write, i))) {
-            format_refuse(fault, WEIR_ECORRUPT, offset + at,
-                          "the checksum of a further sector of the write's header does not match");
-            return FORMAT_DAMAGED;
-        }
-    }
+    if (!further_sectors_judge(write, header.header_sectors, offset, fault))
+        return FORMAT_DAMAGED;
     *out = header;
     return FORMAT_VALID;
 }

@@ -130,7 +130,9 @@ void write_header_finish(uint8_t *write, const struct segment_header *segment,
 /*
  * Judges the header (all its sectors) of the write at `write`, which is at `offset` of the
  * segment's file; available_bytes may be read.  It must be a write of this owner, generation,
- * segment and offset, and all of it must be available.
+ * segment and offset, and all of it must be available.  FORMAT_BLANK: its first sector reads as
+ * zeros.  FORMAT_DAMAGED: the fault's offset is that of a sector that fails its checksum; of one
+ * that reads as zeros, if there is any.
  */
 enum format_state write_header_read(const uint8_t *write, uint64_t available_bytes, uint64_t offset,
                                     const struct segment_header *segment, struct write_header *out,

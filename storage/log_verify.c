@@ -152,6 +152,20 @@ struct damage {
 };
 
 /*
+ * True if the damage is such as a power cut leaves behind: rule 3 of log_verify.h.  Without its
+ * whole header nothing can be said of a write's other sectors.
+ */
+static bool damage_is_loss(const struct damage *damage, const uint8_t *image) {
+    switch (damage->header_state) {
+    case FORMAT_VALID: return damage->sectors.failed_not_zero_count == 0;
+    case FORMAT_BLANK: return true;
+    case FORMAT_DAMAGED: return format_all_zero(image + damage->fault.offset, SECTOR_BYTES);
+    case FORMAT_REFUSED: return false;
+    }
+    UNREACHABLE("a state that is none");
+}
+
+/*
  * Judges the end of the last segment: clean, torn or corrupt.  Looks at everything up to the end
  * of the file, since a write that follows the damage proves that the damaged one had completed.
  */
@@ -195,7 +209,7 @@ static int last_end_judge(struct verify_walk *walk, const struct verify_segment 
         return format_refuse(fault, WEIR_ECORRUPT, is_blank ? end : bad_offset,
                              is_blank ? "a write is missing below the recorded durable end"
                                       : reason);
-    if (damage->header_state == FORMAT_VALID && damage->sectors.failed_not_zero_count > 0)
+    if (!damage_is_loss(damage, image))
         return format_refuse(fault, WEIR_ECORRUPT, bad_offset, reason);
     walk->torn = true;
     walk->torn_offset = bad_offset;

@@ -14,10 +14,12 @@
  *   1. it lies at or above every durable end that any write of this generation records, and
  *   2. no valid write of this generation follows it (one write is in flight at a time, so a
  *      following write proves that this one had completed), and
- *   3. a sector of its write header is missing or damaged, or else every sector whose checksum
- *      fails reads as all zeros (a sector is written whole or not at all).
+ *   3. a sector of its write header reads as all zeros, or else the header is valid and every
+ *      sector whose checksum fails reads as all zeros.
  *
- * Everything else is corruption.
+ * Everything else is corruption: before it was written each sector read as zeros, and a sector is
+ * written whole or not at all, so a sector that is neither zeros nor what its checksum says was
+ * altered later, possibly after the write had been acknowledged.
  */
 
 #include "storage/log_format.h"

@@ -116,16 +116,27 @@ class Log(Damage):
                 self.assertIn(LOG, text)
         self.starts_whole()
 
-    def test_damage_behind_the_recorded_end_loses_nothing(self):
-        for place in ("in the last mark", "behind it"):
-            with self.subTest(place):
-                log = max(name for name in os.listdir(self.node.directory)
-                          if name.startswith("log-") and recorded_end(
-                              os.path.join(self.node.directory, name)) > 0)
-                path = os.path.join(self.node.directory, log)
-                end = recorded_end(path)
-                flip(path, end + 20 if place == "in the last mark" else end + 100000, 1)
-                self.starts_whole()
+    def test_a_flip_in_the_last_mark_or_right_behind_it_is_refused_with_file_and_offset(self):
+        """It could as well be in an acknowledged write: a power cut leaves zeros, not this."""
+        end = recorded_end(self.log)
+        for offset in (end, end + 20, end + SECTOR_BYTES - 1, end + SECTOR_BYTES + 20):
+            with self.subTest(offset=offset):
+                flip(self.log, offset, 1)
+                try:
+                    sentence = self.refusal()
+                    status, text = self.inspected()
+                finally:
+                    flip(self.log, offset, 1)
+                sector = offset // SECTOR_BYTES * SECTOR_BYTES
+                self.assertRegex(sentence, f"^{LOG}: at offset {sector}: ")
+                self.assertEqual(status, 1, text)
+                self.assertIn(LOG, text)
+        self.starts_whole()
+
+    def test_damage_far_behind_the_recorded_end_loses_nothing(self):
+        """There it looks like the rest of a write whose header was lost."""
+        flip(self.log, recorded_end(self.log) + 100000, 1)
+        self.starts_whole()
 
     def test_a_log_that_was_cut_short_is_refused(self):
         os.truncate(self.log, recorded_end(self.log) // 2 // 4096 * 4096)

@@ -45,6 +45,9 @@ class Lane:
         self.acknowledged = {}  # key -> value, after all acknowledged operations
         self.ahead = {}         # the same after all that were sent
         self.pending = collections.deque()
+        self.ends = collections.deque()  # where each of them ends in the connection's bytes
+        self.made_bytes = 0     # of all operations of this connection
+        self.handed_bytes = 0   # of them, so many the socket took
         self.unknown = []       # answered by "may or may not have been applied"
         self.failed = False
         self.acknowledged_counts = 0  # INCRs of the shared counter, since the last verification
@@ -100,13 +103,31 @@ class Lane:
 
     def fill(self, depth):
         """Puts operations under way up to `depth`, and returns their bytes."""
-        made = [self.make() for _ in range(depth - len(self.pending))]
-        self.pending.extend(made)
-        return b"".join(request(*operation.words) for operation in made)
+        made = []
+        for _ in range(depth - len(self.pending)):
+            operation = self.make()
+            made.append(request(*operation.words))
+            self.made_bytes += len(made[-1])
+            self.pending.append(operation)
+            self.ends.append(self.made_bytes)
+        return b"".join(made)
+
+    def begin(self, connection, depth):
+        """A new connection, with nothing under way."""
+        self.ahead = dict(self.acknowledged)
+        self.depth, self.received, self.unsent = depth, bytearray(), bytearray()
+        self.made_bytes = self.handed_bytes = 0
+        self.failed = False
+        self.socket = connection
+
+    def in_flight(self):
+        """Operations that the node may have: whole in the socket, and no answer told their fate."""
+        return len(self.unknown) + sum(end <= self.handed_bytes for end in self.ends)
 
     def take(self, reply):
         """Takes the reply to the oldest operation under way; True if it is an acknowledgement."""
         operation = self.pending.popleft()
+        self.ends.popleft()
         if isinstance(reply, ErrorReply):
             # A node that fails says so. UNKNOWN: it may have been applied; CLUSTERDOWN: it was not.
             if reply.args[0].startswith("UNKNOWN "):
@@ -182,19 +203,20 @@ class Load:
         self.lanes = [Lane(number, random.Random(rng.random()))
                       for number in range(len(self.DEPTHS))]
         self.counter = 0  # the shared counter when last verified
-        self.operations = 0
+        self.operations = 0  # acknowledged, ever
+        self.acknowledged = 0  # the same of the last run
+        self.in_flight = 0  # when the last run ended
 
     def connect(self, port):
         """Connects every lane, and sends nothing yet."""
         for lane, depth in zip(self.lanes, self.DEPTHS):
-            lane.ahead = dict(lane.acknowledged)
-            lane.depth, lane.received, lane.unsent = depth, bytearray(), bytearray()
-            lane.failed = False
-            lane.socket = socket.create_connection(("127.0.0.1", port), LIMIT_S)
-            lane.socket.setblocking(False)
+            connection = socket.create_connection(("127.0.0.1", port), LIMIT_S)
+            connection.setblocking(False)
+            lane.begin(connection, depth)
 
     def run(self):
         """Drives the node until it has closed every connection."""
+        acknowledged_before = self.operations
         selector = selectors.DefaultSelector()
         for lane in self.lanes:
             lane.unsent += lane.fill(lane.depth)
@@ -210,6 +232,8 @@ class Load:
                 if not self.serve(key.data, events, selector):
                     selector.unregister(key.data.socket)
                     key.data.socket.close()
+        self.acknowledged = self.operations - acknowledged_before
+        self.in_flight = sum(lane.in_flight() for lane in self.lanes)
         # What was answered as unknown comes first: it was sent before what was not answered.
         for lane in self.lanes:
             lane.pending.extendleft(reversed(lane.unknown))
@@ -231,7 +255,9 @@ class Load:
         # A send that fails is no end: acknowledgements may still stand in the receive buffer.
         try:
             if lane.unsent:
-                del lane.unsent[:lane.socket.send(lane.unsent)]
+                sent = lane.socket.send(lane.unsent)
+                lane.handed_bytes += sent
+                del lane.unsent[:sent]
         except BlockingIOError:
             pass
         except ConnectionError:
@@ -251,8 +277,17 @@ class Load:
             self.operations += lane.take(reply)
         del lane.received[:at]
 
-    def in_flight(self):
-        return sum(len(lane.pending) for lane in self.lanes)
+    def was_under_way(self):
+        """True if the last run's end came between acknowledgements: after some, before others."""
+        return self.acknowledged > 0 and self.in_flight > 0
+
+    def forget(self):
+        """What is verified next is a new, empty node."""
+        self.counter = 0
+        for lane in self.lanes:
+            lane.acknowledged, lane.acknowledged_counts = {}, 0
+            lane.pending.clear()
+            lane.ends.clear()
 
     def verify(self, client):
         """
@@ -277,6 +312,7 @@ class Load:
                     operation.counts for operation in pending[:applied])
             lane.acknowledged, lane.acknowledged_counts = found, 0
             lane.pending.clear()
+            lane.ends.clear()
         wrong += self.verify_shared(client, counts)
         group = client.call("MGET", *SHARED_GROUP)
         records += sum(value is not None for value in (*group, client.call("GET", SHARED_COUNTER)))

@@ -5,7 +5,8 @@
  *
  *   0  a vote file        1  an identity        2  a snapshot       3  one segment file
  *   4  changes to a valid log of three segments: recovery must answer with a prefix of that log,
- *      or refuse
+ *      or refuse; and it must refuse unless the last segment's end is as it was or has lost a whole
+ *      sector (which then reads as zeros), since only that is how a write is torn
  *   5  the same, and then all checksums made right again: whoever wrote that is not a disk but an
  *      enemy; recovery may believe it, but must stay in bounds
  *   6  as 5, of a valid snapshot
@@ -150,9 +151,33 @@ static void segment_seal_again(uint8_t *image) {
     }
 }
 
+/* Bytes of a segment up to the end of its last write. */
+static size_t written_bytes(const uint8_t *image) {
+    size_t end = FUZZ_SEGMENT_BYTES;
+    while (end > 0 && image[end - 1] == 0)
+        end--;
+    return ALIGN_UP(end, (size_t)SECTOR_BYTES);
+}
+
+/* True if recovery may end the last segment at `end_offset`, when its writes were `before` and are
+ * now `after`: nothing is changed from there on, or a whole sector is lost. */
+static bool may_end_at(const uint8_t *before, const uint8_t *after, uint64_t end_offset) {
+    const size_t end = written_bytes(before);
+    if (end_offset >= end)
+        return true;
+    for (size_t at = (size_t)end_offset; at < end; at += SECTOR_BYTES) {
+        if (!format_all_zero(before + at, SECTOR_BYTES) &&
+            format_all_zero(after + at, SECTOR_BYTES))
+            return true;
+    }
+    return false;
+}
+
 static void log_judge(const uint8_t *data, size_t size, bool sealed_again) {
     struct valid_log log;
     valid_log_make(&log);
+    uint8_t before[FUZZ_SEGMENT_BYTES]; /* of the last segment */
+    memcpy(before, log.bytes + (size_t)(FUZZ_SEGMENTS - 1) * FUZZ_SEGMENT_BYTES, sizeof(before));
     changes_apply(log.bytes, (size_t)FUZZ_SEGMENTS * FUZZ_SEGMENT_BYTES, data, size);
     struct images images = {.count = FUZZ_SEGMENTS, .owner = owner};
     for (uint32_t i = 0; i < FUZZ_SEGMENTS; i++) {
@@ -170,7 +195,8 @@ static void log_judge(const uint8_t *data, size_t size, bool sealed_again) {
         ASSERT(verdict.fault.reason != NULL && verdict.fault.offset <= FUZZ_SEGMENT_BYTES);
     else if (!sealed_again)
         ASSERT(verdict.tail.index <= log.last &&
-               verdict.tail.chain == log.tails[verdict.tail.index].chain);
+               verdict.tail.chain == log.tails[verdict.tail.index].chain &&
+               may_end_at(before, images.bytes[FUZZ_SEGMENTS - 1], verdict.end_offset));
     images_free(&images);
     free(log.bytes);
 }

@@ -1,6 +1,7 @@
 /*
- * Torn or corrupt: every byte of a cleanly stopped log flipped, every combination of lost sectors
- * of its last write, and every way in which files go missing, change places or grow.
+ * Torn or corrupt: every byte of a cleanly stopped log flipped, and of a last write that nothing
+ * records, every combination of lost sectors of that write, and every way in which files go
+ * missing, change places or grow.
  */
 
 #include "tests/storage/fixture.h"
@@ -51,18 +52,24 @@ static void append_and_settle(struct fixture *fixture, uint32_t count, uint32_t 
     log_release(fixture->log, log_last_index(fixture->log));
 }
 
+/* Flips one bit of byte `at` of one image; the flip must be refused as a fault of that image. */
+static struct verdict flip_judge(const struct images *images, uint32_t which, uint64_t at) {
+    uint8_t *bytes = images->bytes[which];
+    const uint8_t bit = (uint8_t)(1 << (at * 5 + at / 8) % 8);
+    bytes[at] ^= bit;
+    const struct verdict verdict = images_judge(images);
+    bytes[at] ^= bit;
+    if (verdict.error == 0)
+        fail_msg("the flip at %llu of segment %u was not seen", (unsigned long long)at, which);
+    assert_int_equal(verdict.faulty, which);
+    assert_non_null(verdict.fault.reason);
+    return verdict;
+}
+
 /* Flips each byte of [0, end) of one image; each flip must be refused near where it is. */
 static void flip_all(const struct images *images, uint32_t which, uint64_t end) {
-    uint8_t *bytes = images->bytes[which];
     for (uint64_t i = 0; i < end; i++) {
-        const uint8_t bit = (uint8_t)(1 << (i * 5 + i / 8) % 8);
-        bytes[i] ^= bit;
-        const struct verdict verdict = images_judge(images);
-        bytes[i] ^= bit;
-        if (verdict.error == 0)
-            fail_msg("the flip at %llu of segment %u was not seen", (unsigned long long)i, which);
-        assert_int_equal(verdict.faulty, which);
-        assert_non_null(verdict.fault.reason);
+        const struct verdict verdict = flip_judge(images, which, i);
         /* The sector, or the fixed part of the header that it belongs to. */
         assert_true(verdict.fault.offset / 512 <= i / 512);
     }
@@ -88,7 +95,7 @@ static void every_byte_of_a_stopped_log_counts(void **state) {
         /* A clean stop records all of it. */
         assert_true(verdict.durable_offset == verdict.entries_end);
         assert_true(verdict.entries_end > 64000);
-        flip_all(&images, 0, verdict.durable_offset);
+        flip_all(&images, 0, verdict.end_offset); /* with the mark that records it */
         test_end(&test, &images);
     }
 }
@@ -120,6 +127,39 @@ static void every_live_byte_counts_after_a_truncation(void **state) {
     images.bytes[0][live_end] ^= 1;
     assert_int_equal(images_judge(&images).error, 0);
     test_end(&test, &images);
+}
+
+/* Flips each byte of a last write of one entry, which nothing on the disk says was ever durable. */
+static void unrecorded_write_judge(uint32_t alignment_bytes, uint32_t entry_bytes) {
+    struct verify_test test;
+    struct images images;
+    test_begin(&test, 13, alignment_bytes);
+    append_and_settle(&test.fixture, 3, 100);
+    test_take(&test, &images);
+    const uint64_t begin = images_judge(&images).end_offset;
+    images_free(&images);
+    append_and_settle(&test.fixture, 1, entry_bytes);
+    assert_true(log_durable_index(test.fixture.log) == 5);
+    test_take(&test, &images);
+    const struct verdict whole = images_judge(&images);
+    assert_true(whole.error == 0 && !whole.torn && whole.tail.index == 5);
+    assert_true(whole.durable_offset <= begin && whole.end_offset >= begin + entry_bytes);
+    for (uint64_t i = begin; i < whole.end_offset; i++) {
+        const struct verdict verdict = flip_judge(&images, 0, i);
+        assert_int_equal(verdict.error, WEIR_ECORRUPT);
+        assert_true(verdict.fault.offset / 512 == i / 512);
+    }
+    test_end(&test, &images);
+}
+
+static void every_byte_of_an_unrecorded_last_write_counts(void **state) {
+    (void)state;
+    static const uint32_t alignments[] = {512, 4096};
+    for (size_t i = 0; i < ARRAY_COUNT(alignments); i++) {
+        unrecorded_write_judge(alignments[i], 100);
+        unrecorded_write_judge(alignments[i], 3900);
+        unrecorded_write_judge(alignments[i], 60000); /* with a second header sector */
+    }
 }
 
 /* The sectors of the last write, lost in every combination: whole, or torn, never corrupt. */
@@ -180,32 +220,57 @@ static void lost_sectors_of_the_last_write_are_a_torn_tail(void **state) {
     lost_sectors_judge(12000, 25);
 }
 
-/* As above with two header sectors. */
+/* The last write of a log, with an entry so long that its table needs three header sectors. */
+static uint8_t *long_write_make(struct verify_test *test, struct images *images) {
+    test_begin(test, 5, 512);
+    append_and_settle(&test->fixture, 1, 100);
+    test_take(test, images);
+    const uint64_t begin = images_judge(images).end_offset;
+    images_free(images);
+    append_and_settle(&test->fixture, 1, 150000);
+    test_take(test, images);
+    assert_true(images_judge(images).tail.index == 3);
+    uint8_t *write = images->bytes[0] + begin;
+    assert_int_equal(bytes_get_u16(write + 6), 3);
+    return write;
+}
+
 static void a_lost_further_header_sector_is_a_torn_tail(void **state) {
     (void)state;
     struct verify_test test;
     struct images images;
-    test_begin(&test, 5, 512);
-    append_and_settle(&test.fixture, 1, 60000);
-    test_take(&test, &images);
-    struct verdict verdict = images_judge(&images);
-    assert_true(verdict.tail.index == 2);
-    const uint64_t begin = verdict.entries_end - ALIGN_UP(60000 + 100 + 1024 + 511, 512);
-    struct write_header header;
-    struct segment_header segment;
-    struct format_fault fault;
-    assert_int_equal(
-        segment_header_read(images.bytes[0], images.length_bytes[0], NULL, 1, &segment, &fault),
-        FORMAT_VALID);
-    uint64_t at = begin;
-    while (write_header_read(images.bytes[0] + at, images.length_bytes[0] - at, at, &segment,
-                             &header, &fault) != FORMAT_VALID)
-        at += 512;
-    assert_int_equal(header.header_sectors, 2);
-    memset(images.bytes[0] + at + 512, 0, 512);
-    verdict = images_judge(&images);
-    assert_int_equal(verdict.error, 0);
-    assert_true(verdict.torn && verdict.tail.index == 1);
+    uint8_t *write = long_write_make(&test, &images);
+    uint8_t saved[512];
+    for (size_t lost = 1; lost < 3; lost++) {
+        memcpy(saved, write + lost * 512, 512);
+        memset(write + lost * 512, 0, 512);
+        struct verdict verdict = images_judge(&images);
+        assert_int_equal(verdict.error, 0);
+        assert_true(verdict.torn && verdict.tail.index == 2);
+        /* The sectors that only the lost one could vouch for are not looked at. */
+        write[(3 - lost) * 512 + 40] ^= 1;
+        verdict = images_judge(&images);
+        assert_true(verdict.error == 0 && verdict.torn);
+        write[(3 - lost) * 512 + 40] ^= 1;
+        memcpy(write + lost * 512, saved, 512);
+    }
+    assert_true(images_judge(&images).tail.index == 3);
+    test_end(&test, &images);
+}
+
+static void an_altered_further_header_sector_is_corruption(void **state) {
+    (void)state;
+    struct verify_test test;
+    struct images images;
+    uint8_t *write = long_write_make(&test, &images);
+    const uint64_t begin = (uint64_t)(write - images.bytes[0]);
+    for (size_t altered = 1; altered < 3; altered++) {
+        write[altered * 512 + 40] ^= 1;
+        const struct verdict verdict = images_judge(&images);
+        assert_int_equal(verdict.error, WEIR_ECORRUPT);
+        assert_true(verdict.fault.offset == begin + altered * 512);
+        write[altered * 512 + 40] ^= 1;
+    }
     test_end(&test, &images);
 }
 
@@ -225,7 +290,8 @@ static void an_altered_sector_of_the_last_write_is_corruption(void **state) {
     test_end(&test, &images);
 }
 
-static void garbage_behind_the_end_is_cut(void **state) {
+/* Sectors behind one that reads as zeros may be those of a write whose header was lost. */
+static void sectors_behind_a_missing_header_are_cut(void **state) {
     (void)state;
     struct verify_test test;
     struct images images;
@@ -238,6 +304,27 @@ static void garbage_behind_the_end_is_cut(void **state) {
     struct verdict verdict = images_judge(&images);
     assert_int_equal(verdict.error, 0);
     assert_true(verdict.torn && verdict.tail.index == 4);
+    test_end(&test, &images);
+}
+
+static void garbage_in_the_place_of_a_header_is_corruption(void **state) {
+    (void)state;
+    static const uint32_t places[] = {0, 3, 300, 511};
+    struct verify_test test;
+    struct images images;
+    test_begin(&test, 7, 512);
+    append_and_settle(&test.fixture, 3, 100);
+    fixture_log_stop(&test.fixture);
+    test_take(&test, &images);
+    const struct verdict whole = images_judge(&images);
+    for (size_t i = 0; i < ARRAY_COUNT(places); i++) {
+        uint8_t *byte = images.bytes[0] + whole.end_offset + places[i];
+        *byte = 0x5a;
+        const struct verdict verdict = images_judge(&images);
+        assert_int_equal(verdict.error, WEIR_ECORRUPT);
+        assert_true(verdict.fault.offset == whole.end_offset);
+        *byte = 0;
+    }
     test_end(&test, &images);
 }
 
@@ -380,10 +467,13 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_byte_of_a_stopped_log_counts),
         cmocka_unit_test(every_live_byte_counts_after_a_truncation),
+        cmocka_unit_test(every_byte_of_an_unrecorded_last_write_counts),
         cmocka_unit_test(lost_sectors_of_the_last_write_are_a_torn_tail),
         cmocka_unit_test(a_lost_further_header_sector_is_a_torn_tail),
+        cmocka_unit_test(an_altered_further_header_sector_is_corruption),
         cmocka_unit_test(an_altered_sector_of_the_last_write_is_corruption),
-        cmocka_unit_test(garbage_behind_the_end_is_cut),
+        cmocka_unit_test(sectors_behind_a_missing_header_are_cut),
+        cmocka_unit_test(garbage_in_the_place_of_a_header_is_corruption),
         cmocka_unit_test(a_lost_write_below_a_later_one_is_corruption),
         cmocka_unit_test(a_missing_segment_is_noticed),
         cmocka_unit_test(swapped_renamed_and_foreign_segments_are_refused),
