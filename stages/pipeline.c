@@ -279,7 +279,7 @@ static struct runner_shard *core_io_shard(const struct core *core) {
     return core->shards[0];
 }
 
-static int cores_create(struct pipeline *pipeline, uint32_t features, struct error_text *error) {
+static int cores_create(struct pipeline *pipeline, struct error_text *error) {
     doorbell_barrier_choose(&pipeline->barrier,
                             pipeline->map.thread_count > 1 ? membarrier_call : NULL);
     for (uint32_t i = 0; i < pipeline->map.thread_count; i++) {
@@ -291,8 +291,10 @@ static int cores_create(struct pipeline *pipeline, uint32_t features, struct err
         core->gauge = &pipeline->gauges.cores[i];
         /* A send and a receive for each connection may be started in one round; the kernel takes
            a full submission ring in several system calls, so this bounds calls, not work. */
-        struct io_options options = {
-            .submissions_max = 4096, .completions_max = 16384, .features_allowed = features};
+        struct io_options options = {.submissions_max = 4096,
+                                     .completions_max = 16384,
+                                     .features_allowed =
+                                         pipeline->node->options->io_features_allowed};
         int result = io_create(&core->io, &options, error);
         if (result != WEIR_OK) {
             return result;
@@ -400,7 +402,7 @@ int pipeline_create(struct pipeline **out, const struct pipeline_options *option
     if (result != WEIR_OK) {
         goto fail;
     }
-    result = cores_create(pipeline, options->io_features_allowed, error);
+    result = cores_create(pipeline, error);
     if (result != WEIR_OK) {
         goto fail;
     }

@@ -59,8 +59,7 @@ struct pipeline_options {
     struct node *node; /* options and records are set; figures zero */
     const struct map *map;
     const void *stage_options[STAGE_COUNT];
-    const char *gauge_path;       /* shared-memory file to create; NULL: anonymous memory */
-    uint32_t io_features_allowed; /* for io_create */
+    const char *gauge_path; /* shared-memory file to create; NULL: anonymous memory */
 };
 
 /* Makes batches, rings, cores and shards.  Main thread; blocks and allocates.
