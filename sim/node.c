@@ -188,6 +188,9 @@ int sim_node_start(struct sim_node **out, struct world *world, uint32_t host,
     world_enter(world, host);
     int status = map_parse(&node->map, options->map, &cpus, error);
     ASSERT(status == 0);
+    for (uint32_t stage = 0; stage < STAGE_COUNT; stage++) {
+        node->map.shard_counts[stage] = (options->idle_shards >> stage & 1) != 0 ? 2 : 1;
+    }
     status = open_directory(node, error);
     if (status == 0) {
         build_options(node, options);

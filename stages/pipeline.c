@@ -152,9 +152,7 @@ static int batches_create(struct pipeline *pipeline) {
 /* ---- gauges and rings ---------------------------------------------------------------------- */
 
 static uint32_t shards_of(const struct pipeline *pipeline, enum stage_id stage) {
-    (void)pipeline;
-    (void)stage;
-    return 1; /* the map refuses more, see stages/map.h */
+    return pipeline->map.shard_counts[stage];
 }
 
 static uint32_t ring_count(const struct pipeline *pipeline) {
@@ -282,6 +280,7 @@ static struct runner_shard *core_io_shard(const struct core *core) {
 static int cores_create(struct pipeline *pipeline, struct error_text *error) {
     doorbell_barrier_choose(&pipeline->barrier,
                             pipeline->map.thread_count > 1 ? membarrier_call : NULL);
+    uint32_t features = pipeline->node->options->io_features_allowed;
     for (uint32_t i = 0; i < pipeline->map.thread_count; i++) {
         struct core *core = &pipeline->cores[i];
         core->pipeline = pipeline;
@@ -291,10 +290,8 @@ static int cores_create(struct pipeline *pipeline, struct error_text *error) {
         core->gauge = &pipeline->gauges.cores[i];
         /* A send and a receive for each connection may be started in one round; the kernel takes
            a full submission ring in several system calls, so this bounds calls, not work. */
-        struct io_options options = {.submissions_max = 4096,
-                                     .completions_max = 16384,
-                                     .features_allowed =
-                                         pipeline->node->options->io_features_allowed};
+        struct io_options options = {
+            .submissions_max = 4096, .completions_max = 16384, .features_allowed = features};
         int result = io_create(&core->io, &options, error);
         if (result != WEIR_OK) {
             return result;
@@ -305,7 +302,9 @@ static int cores_create(struct pipeline *pipeline, struct error_text *error) {
                             (uint32_t)(core->policy - wait_policies));
         for (uint32_t s = 0; s < pipeline->map.threads[i].stage_count; s++) {
             enum stage_id stage = pipeline->map.threads[i].stages[s];
-            core->shards[core->shard_count++] = &pipeline->shards[stage][0];
+            for (uint32_t number = 0; number < shards_of(pipeline, stage); number++) {
+                core->shards[core->shard_count++] = &pipeline->shards[stage][number];
+            }
         }
         core->io_shard = core_io_shard(core);
     }
@@ -363,6 +362,7 @@ static int shards_create(struct pipeline *pipeline, const struct pipeline_option
 static void shards_describe(struct pipeline *pipeline) {
     uint32_t gauge = 0;
     for (enum stage_id stage = 0; stage < STAGE_COUNT; stage++) {
+        ASSERT(shards_of(pipeline, stage) - 1 < PIPELINE_SHARDS_MAX);
         for (uint32_t number = 0; number < shards_of(pipeline, stage); number++) {
             struct runner_shard *shard = &pipeline->shards[stage][number];
             shard->stage = stages[stage];
@@ -524,9 +524,11 @@ int pipeline_join(struct pipeline *pipeline, struct error_text *error) {
 
 void pipeline_destroy(struct pipeline *pipeline) {
     for (uint32_t i = STAGE_COUNT; i > 0; i--) {
-        struct runner_shard *shard = &pipeline->shards[making_order[i - 1]][0];
-        if (shard->state != NULL) {
-            shard->stage->fini(shard->state);
+        for (uint32_t number = shards_of(pipeline, making_order[i - 1]); number > 0; number--) {
+            struct runner_shard *shard = &pipeline->shards[making_order[i - 1]][number - 1];
+            if (shard->state != NULL) {
+                shard->stage->fini(shard->state);
+            }
         }
     }
     for (uint32_t i = 0; i < pipeline->core_count; i++) {
