@@ -92,7 +92,8 @@ static const char usage[] =
     "  --help               this text\n"
     "\n"
     "Keys of the file, beside those in brackets: requirepass, maxclients, maxmemory,\n"
-    "proto-max-bulk-len, snapshot-log-bytes, io-features, loglevel.\n"
+    "proto-max-bulk-len, snapshot-log-bytes, io-features (all or floor: what Linux 6.1\n"
+    "has), loglevel (debug, notice or warning).\n"
     "\n"
     "Exit status: 0 stopped on request, 1 failed, 2 usage or configuration.\n";
 
