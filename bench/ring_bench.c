@@ -27,7 +27,7 @@
 #include "queues/gauge.h"
 #include "queues/ring.h"
 
-#define BENCH_CAPACITY     1024       /* items: as long as a usual pool of batches */
+#define BENCH_CAPACITY     1024       /* items: as many as a node has batches */
 #define BENCH_BATCH_MAX    32         /* items */
 #define BENCH_RUNS_MAX     101        /* of each contestant */
 #define BENCH_STOP         UINT32_MAX /* the last item of a run */

@@ -52,7 +52,8 @@
 
 #include "wire/reply.h"
 
-/* Raised when this header changes incompatibly; the loader refuses another number. */
+/* Raised when this header changes incompatibly.  The built-in machines are compiled with it; it is
+ * there for machines from a file, which this version of weir does not load. */
 #define MACHINE_ABI_VERSION 1u
 
 /* The partition of a key: the top bits of its hash.  partition_bits is in [0, 8]. */
@@ -76,7 +77,8 @@ enum machine_command_flags {
     MACHINE_ALL_KEYS = 1 << 4,  /* touches every partition (FLUSHALL, KEYS, DBSIZE, SCAN) */
     MACHINE_UNORDERED = 1 << 5, /* the order of its reply depends on the hash seed */
     MACHINE_CLOCK = 1 << 6,     /* its reply depends on the clock (TTL) */
-    MACHINE_ODD_KEYS = 1 << 7,  /* key positions do not fit first/last/step: ask key_positions */
+    MACHINE_ODD_KEYS = 1 << 7,  /* key positions do not fit first/last/step: ask key_positions;
+                                   this version of weir does not, and refuses such a machine */
 };
 
 enum {
@@ -222,7 +224,8 @@ struct machine_operations {
 
     /*
      * Pure: for MACHINE_ODD_KEYS, writes the positions (0 = first argument after the name) of at
-     * most `capacity` keys and returns their number.  NULL if no command is odd.
+     * most `capacity` keys and returns their number.  NULL if no command is odd.  Not called by
+     * this version of weir: a machine with such a command is refused at start.
      */
     uint32_t (*key_positions)(uint32_t row, const struct machine_argument *arguments,
                               uint32_t argument_count, uint32_t *positions, uint32_t capacity);
@@ -290,7 +293,8 @@ struct machine_operations {
     uint64_t (*memory_bytes)(const struct machine *machine);
     uint64_t (*record_count)(const struct machine *machine);
 
-    /* Switches behaviour to a newer version at a log entry.  Errors: WEIR_EVERSION. */
+    /* Switches behaviour to a newer version at a log entry.  Errors: WEIR_EVERSION.  Not called by
+       this version of weir: nothing in its log says that there is a newer one. */
     int (*upgrade)(struct machine *machine, uint32_t from_version, uint32_t to_version);
 };
 

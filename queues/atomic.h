@@ -2,8 +2,10 @@
 #define WEIR_QUEUES_ATOMIC_H
 
 /*
- * The five operations with which threads of weir meet, wrapped once. Nothing else in the tree
- * touches memory that another thread writes at the same time.
+ * The five operations with which the threads of a node meet, wrapped once. Nothing else touches
+ * memory that another of them writes at the same time, but for base/log.c, which lies below and
+ * keeps its level, its descriptor and its limits in C11 atomics. (So does the load generator in
+ * bench/, which is no part of a node.)
  *
  *   operation       functions                          its partner
  *   --------------- ---------------------------------- ----------------------------------------

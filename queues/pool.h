@@ -2,15 +2,17 @@
 #define WEIR_QUEUES_POOL_H
 
 /*
- * A pool of batches: which of the ids 0 to capacity - 1 are free.
+ * A pool of ids: which of 0 to capacity - 1 are free. read has two, of connection slots and of the
+ * batches that mark a connection's end. (Batches with a receive buffer are the kernel's to give:
+ * stages/read_buffers.h.)
  *
- * Last in, first out: the batch given back last is the one whose memory is still in the cache, so
- * it goes out first, and a lightly loaded node touches few batches. One thread owns a pool and is
- * the only one to take and to give; ids that end their journey on another core come home through
- * a ring, and the owner gives them. So there is nothing atomic here.
+ * Last in, first out: the id given back last is the one whose memory is still in the cache, so it
+ * goes out first, and a lightly loaded node touches few. One thread owns a pool and is the only one
+ * to take and to give; ids that end their journey on another core come home through a ring, and the
+ * owner gives them. So there is nothing atomic here.
  *
  * A bit for each id says whether it is free. It catches the two mistakes that otherwise show up
- * much later as two owners of one batch: giving an id that is free already, and giving one that
+ * much later as two owners of one thing: giving an id that is free already, and giving one that
  * does not exist. Both abort.
  *
  *      take ◄── ids[free_count - 1]          give ──► ids[free_count]
@@ -25,7 +27,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 
-/* "No batch": what pool_take returns when none is free. Never an id. */
+/* "No id": what pool_take returns when none is free. Never an id. */
 #define POOL_NONE UINT32_MAX
 
 /* Most ids of one pool: far above any that memory could back, and 4 bytes each cannot overflow. */

@@ -121,6 +121,7 @@ static void build_options(struct sim_node *node, const struct sim_node_options *
                                         .write_bytes_max = WRITE_BYTES_MAX,
                                         .durability = asked->durability,
                                         .zero_ahead_bytes = asked->zero_ahead_bytes};
+    options->io_features_allowed = IO_FEATURES_ALL;
     options->map_text = node->map.text;
     options->data_directory = sim_node_directory;
     options->started_wall_ms = io_wall_ms(node->io);
@@ -146,7 +147,6 @@ static int create_pipeline(struct sim_node *node, struct error_text *error) {
     node->apply_options.directory = node->directory;
     struct pipeline_options options = {.node = node->node,
                                        .map = &node->map,
-                                       .io_features_allowed = IO_FEATURES_ALL,
                                        .stage_options = {
                                            [STAGE_READ] = &node->read_options,
                                            [STAGE_PARSE] = &node->parse_options,
@@ -188,6 +188,9 @@ int sim_node_start(struct sim_node **out, struct world *world, uint32_t host,
     world_enter(world, host);
     int status = map_parse(&node->map, options->map, &cpus, error);
     ASSERT(status == 0);
+    for (uint32_t stage = 0; stage < STAGE_COUNT; stage++) {
+        node->map.shard_counts[stage] = (options->idle_shards >> stage & 1) != 0 ? 2 : 1;
+    }
     status = open_directory(node, error);
     if (status == 0) {
         build_options(node, options);

@@ -35,6 +35,7 @@ struct sim_node;
 struct sim_node_options {
     const char *map;             /* of two CPUs, 0 and 1: "fused", "pair", "split", "0:read+..." */
     const char *machine;         /* NULL: kv */
+    uint32_t idle_shards;        /* mask of enum stage_id: parse and serialize may have a second */
     uint64_t schedule_seed;      /* of the order of the cores, and of the budgets */
     uint32_t budget_max;         /* each round's budget is drawn from [1, this]; 0: as threads do */
     uint32_t batch_count;        /* power of two; 0: 64 */

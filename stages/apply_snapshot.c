@@ -196,8 +196,9 @@ int apply_restore(struct apply_shard *shard, const struct apply_options *options
     struct io_port *port = NULL;
     int32_t directory = -1;
     struct snapshot_reader *reader = NULL;
-    struct io_options io_options = {
-        .submissions_max = 64, .completions_max = 128, .features_allowed = IO_FEATURES_ALL};
+    struct io_options io_options = {.submissions_max = 64,
+                                    .completions_max = 128,
+                                    .features_allowed = node->options->io_features_allowed};
     int result = io_create(&io, &io_options, error);
     if (result != WEIR_OK) {
         return result;

@@ -156,10 +156,10 @@ struct batch {
 
     /* hand-over */
     uint8_t owner;        /* enum stage_id */
-    uint8_t lane;         /* the shards it visits: read's assignment of its connection */
-    uint8_t read_shard;   /* where it goes home to */
+    uint8_t lane;         /* the shard that it visits of each stage: 0, the first */
+    uint8_t read_shard;   /* the one it goes home to: 0 */
     uint8_t flags;        /* enum batch_flags */
-    uint32_t owner_epoch; /* the assignment table's epoch when read dealt it */
+    uint32_t owner_epoch; /* how often its connection has moved to other shards: 0, never yet */
 
     /* read */
     struct batch_connection connection;

@@ -312,6 +312,7 @@ int map_parse(struct map *out, const char *text, const struct map_cpus *cpus,
             return status;
         }
     }
+    memset(map.shard_counts, 1, sizeof(map.shard_counts)); /* map_read_stage refuses more */
     map.oversubscribed = map_oversubscribes(&map, cpus);
     map_write_out(&map);
     *out = map;

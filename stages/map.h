@@ -8,7 +8,8 @@
  *     thread = CPU ":" stage [ "*" shards ] *( "+" stage [ "*" shards ] )
  *
  * A CPU may repeat: each thread is a thread.  Shards are polled in the order written.  Every stage
- * appears exactly once.  More than one shard of a stage is refused until sharding is there.
+ * appears exactly once.  More than one shard of a stage is refused: read deals every connection to
+ * the first.
  *
  *   fused   one thread, all seven stages
  *   pair    two threads: read parse validate serialize write | replicate apply
@@ -34,8 +35,9 @@ struct map_thread {
 struct map {
     uint32_t thread_count;
     struct map_thread threads[MAP_THREADS_MAX];
-    char text[MAP_TEXT_BYTES_MAX]; /* written out in full */
-    bool oversubscribed;           /* more threads than CPUs: nobody spins */
+    uint8_t shard_counts[STAGE_COUNT]; /* of each stage, all on the thread that names it */
+    char text[MAP_TEXT_BYTES_MAX];     /* written out in full */
+    bool oversubscribed;               /* more threads than CPUs: nobody spins */
 };
 
 /* The CPUs this process may use: its affinity mask, cut by the cgroup's quota. */

@@ -59,7 +59,8 @@ struct node_options {
     uint64_t backlog_connection_bytes_max; /* and each of them */
     char password[NODE_PASSWORD_BYTES_MAX + 1]; /* requirepass; empty: none */
     struct log_options log;
-    const char *map_text; /* the map as configured, for INFO */
+    uint32_t io_features_allowed; /* for io_create of every door of the node */
+    const char *map_text;         /* the map as configured, for INFO */
     const char *data_directory;
     uint64_t started_wall_ms;
     const char *version;         /* of this program */

@@ -152,9 +152,7 @@ static int batches_create(struct pipeline *pipeline) {
 /* ---- gauges and rings ---------------------------------------------------------------------- */
 
 static uint32_t shards_of(const struct pipeline *pipeline, enum stage_id stage) {
-    (void)pipeline;
-    (void)stage;
-    return 1; /* the map refuses more, see stages/map.h */
+    return pipeline->map.shard_counts[stage];
 }
 
 static uint32_t ring_count(const struct pipeline *pipeline) {
@@ -279,9 +277,10 @@ static struct runner_shard *core_io_shard(const struct core *core) {
     return core->shards[0];
 }
 
-static int cores_create(struct pipeline *pipeline, uint32_t features, struct error_text *error) {
+static int cores_create(struct pipeline *pipeline, struct error_text *error) {
     doorbell_barrier_choose(&pipeline->barrier,
                             pipeline->map.thread_count > 1 ? membarrier_call : NULL);
+    uint32_t features = pipeline->node->options->io_features_allowed;
     for (uint32_t i = 0; i < pipeline->map.thread_count; i++) {
         struct core *core = &pipeline->cores[i];
         core->pipeline = pipeline;
@@ -303,7 +302,9 @@ static int cores_create(struct pipeline *pipeline, uint32_t features, struct err
                             (uint32_t)(core->policy - wait_policies));
         for (uint32_t s = 0; s < pipeline->map.threads[i].stage_count; s++) {
             enum stage_id stage = pipeline->map.threads[i].stages[s];
-            core->shards[core->shard_count++] = &pipeline->shards[stage][0];
+            for (uint32_t number = 0; number < shards_of(pipeline, stage); number++) {
+                core->shards[core->shard_count++] = &pipeline->shards[stage][number];
+            }
         }
         core->io_shard = core_io_shard(core);
     }
@@ -361,6 +362,7 @@ static int shards_create(struct pipeline *pipeline, const struct pipeline_option
 static void shards_describe(struct pipeline *pipeline) {
     uint32_t gauge = 0;
     for (enum stage_id stage = 0; stage < STAGE_COUNT; stage++) {
+        ASSERT(shards_of(pipeline, stage) - 1 < PIPELINE_SHARDS_MAX);
         for (uint32_t number = 0; number < shards_of(pipeline, stage); number++) {
             struct runner_shard *shard = &pipeline->shards[stage][number];
             shard->stage = stages[stage];
@@ -400,7 +402,7 @@ int pipeline_create(struct pipeline **out, const struct pipeline_options *option
     if (result != WEIR_OK) {
         goto fail;
     }
-    result = cores_create(pipeline, options->io_features_allowed, error);
+    result = cores_create(pipeline, error);
     if (result != WEIR_OK) {
         goto fail;
     }
@@ -522,9 +524,11 @@ int pipeline_join(struct pipeline *pipeline, struct error_text *error) {
 
 void pipeline_destroy(struct pipeline *pipeline) {
     for (uint32_t i = STAGE_COUNT; i > 0; i--) {
-        struct runner_shard *shard = &pipeline->shards[making_order[i - 1]][0];
-        if (shard->state != NULL) {
-            shard->stage->fini(shard->state);
+        for (uint32_t number = shards_of(pipeline, making_order[i - 1]); number > 0; number--) {
+            struct runner_shard *shard = &pipeline->shards[making_order[i - 1]][number - 1];
+            if (shard->state != NULL) {
+                shard->stage->fini(shard->state);
+            }
         }
     }
     for (uint32_t i = 0; i < pipeline->core_count; i++) {

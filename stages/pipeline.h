@@ -6,13 +6,14 @@
  *
  * All wiring stands in one table (pipeline.c): for each link its producer stage, consumer stage,
  * what travels, and how long it is, with the reason.  For every link there is a ring for each pair
- * of producer shard and consumer shard, up to the configured maximum, created at start.
+ * of producer shard and consumer shard that the map has, created at start.
  *
  *   link                 carries              length
  *   read_parse           batch id             the pool: never full
  *   parse_validate       batch id             the pool
  *   validate_replicate   batch id             the pool
  *   replicate_apply      struct apply_item    the pool + the catch-up window (bounded; may fill)
+ *   apply_replicate      a note that wakes    64: one that does not fit is not missed
  *   apply_serialize      batch id             the pool
  *   serialize_write      batch id             the pool
  *   write_read           struct home_item     the pool + one close notice a connection
@@ -59,8 +60,7 @@ struct pipeline_options {
     struct node *node; /* options and records are set; figures zero */
     const struct map *map;
     const void *stage_options[STAGE_COUNT];
-    const char *gauge_path;       /* shared-memory file to create; NULL: anonymous memory */
-    uint32_t io_features_allowed; /* for io_create */
+    const char *gauge_path; /* shared-memory file to create; NULL: anonymous memory */
 };
 
 /* Makes batches, rings, cores and shards.  Main thread; blocks and allocates.

@@ -17,11 +17,12 @@
 #include "stages/pipeline.h"
 
 enum {
-    /* Shards of one stage.  Sharding while the server runs raises it; the tables below and the map
-       are written for any number. */
-    PIPELINE_SHARDS_MAX = 1,
+    /* Shards of one stage that a map may have: rings, gauges, cores and the drain follow its
+       counts, and tests/sim/test_node_wiring.c runs them with two.  Operators' maps have one of
+       each (stages/map.h): the second is idle until read deals connections to it. */
+    PIPELINE_SHARDS_MAX = 2,
     /* Rings that leave one shard: a stage has at most four links, one ring for each consumer. */
-    PIPELINE_RINGS_OUT_MAX = 8,
+    PIPELINE_RINGS_OUT_MAX = 4 * PIPELINE_SHARDS_MAX,
     /* Batches without a receive buffer, for the end of connections: a connection that ends while
        all are under way waits until one is home. */
     PIPELINE_MARKERS = 64,

@@ -92,7 +92,8 @@ static const char usage[] =
     "  --help               this text\n"
     "\n"
     "Keys of the file, beside those in brackets: requirepass, maxclients, maxmemory,\n"
-    "proto-max-bulk-len, snapshot-log-bytes, io-features, loglevel.\n"
+    "proto-max-bulk-len, snapshot-log-bytes, io-features (all or floor: what Linux 6.1\n"
+    "has), loglevel (debug, notice or warning).\n"
     "\n"
     "Exit status: 0 stopped on request, 1 failed, 2 usage or configuration.\n";
 
@@ -246,10 +247,8 @@ static const char *choose_gauge_path(struct serve *serve) {
 }
 
 static int create_pipeline(struct serve *serve, struct error_text *error) {
-    struct pipeline_options options = {.node = serve->node,
-                                       .map = &serve->map,
-                                       .gauge_path = choose_gauge_path(serve),
-                                       .io_features_allowed = serve->config.io_features};
+    struct pipeline_options options = {
+        .node = serve->node, .map = &serve->map, .gauge_path = choose_gauge_path(serve)};
     build_stage_options(serve, options.stage_options);
     return pipeline_create(&serve->pipeline, &options, error);
 }
@@ -260,8 +259,9 @@ static int create_pipeline(struct serve *serve, struct error_text *error) {
 static int set_up(struct serve *serve, struct error_text *error) {
     struct map_cpus cpus;
     struct identity identity;
-    struct io_options io_options = {
-        .submissions_max = 64, .completions_max = 128, .features_allowed = IO_FEATURES_ALL};
+    struct io_options io_options = {.submissions_max = 64,
+                                    .completions_max = 128,
+                                    .features_allowed = serve->config.io_features};
     int status = serve_host_kernel(error);
     if (status == 0) {
         status = serve_host_descriptors(&serve->config, error);

@@ -206,6 +206,7 @@ int serve_node_options(struct node_options *options, const struct config *config
         .identity = *identity,
         .durability = config->durability,
         .memory_bytes_max = config->memory_bytes_max,
+        .io_features_allowed = config->io_features,
         .map_text = strdup(map->text),
         .data_directory = strdup(config->data_directory),
         .started_wall_ms = clock_wall_ms(),

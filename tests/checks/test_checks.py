@@ -255,6 +255,11 @@ class Style(Tree):
 class Pure(Tree):
     """tools/check_pure, over libraries that are compiled for it"""
 
+    def setUp(self):
+        super().setUp()
+        for folder in ("entry", "wire", "raft", "machines"):
+            self.compile(folder, f"int {folder}_right(int x) {{ return x; }}\n")
+
     def compile(self, folder, code):
         self.plant(f"{folder}/{folder}.c", code)
         source = os.path.join(self.root, folder, folder)
@@ -285,8 +290,24 @@ class Pure(Tree):
                 self.assertEqual(result.returncode, 1)
                 self.assertEqual(result.stdout, f"entry/ is pure and may not call {symbol}\n")
 
-    def test_no_library_at_all_is_a_failure(self):
-        self.assertEqual(self.run_pure().returncode, 1)
+    def test_a_core_may_allocate_and_a_machine_may_not(self):
+        code = "#include <stdlib.h>\nvoid *{0}_planted(void) {{ return malloc(8); }}\n"
+        self.compile("raft", code.format("raft"))
+        self.assertEqual(self.run_pure().returncode, 0)
+        self.compile("machines", code.format("machines"))
+        result = self.run_pure()
+        self.assertEqual((result.returncode, result.stdout),
+                         (1, "machines/ is pure and may not call malloc\n"))
+
+    def test_a_library_that_was_not_built_is_a_failure(self):
+        for folder in ("entry", "wire", "raft", "machines"):
+            with self.subTest(folder):
+                archive = os.path.join(self.root, folder, f"libweir_{folder}.a")
+                os.rename(archive, archive + ".away")
+                result = self.run_pure()
+                self.assertEqual(result.returncode, 1)
+                self.assertIn(f"{folder}/libweir_{folder}.a", result.stderr)
+                os.rename(archive + ".away", archive)
 
 
 if __name__ == "__main__":

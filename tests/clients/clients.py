@@ -7,6 +7,8 @@ RedisCli, RedisBenchmark, PythonRedis, NodeRedis (all Debian's), Hiredis (the pr
 ours, linked with Debian's library), and Npm (ioredis and node-redis as the registry has them; it is
 skipped without).
 What each of them does stands in the files work_*, in the client's own language.
+
+Greeting needs no client: it sends the bytes with which those of today begin, on every map.
 """
 
 import fcntl
@@ -22,9 +24,12 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
-from weir_test import LIMIT_S, Node, Scratch, request, skip  # noqa: E402
+from weir_test import LIMIT_S, MAPS, Node, Scratch, request, skip  # noqa: E402
 
-NPM_PACKAGES = ("ioredis@5.4.2", "redis@4.7.0")
+NPM_PACKAGES = ("ioredis@5.4.2", "redis@4.7.0", "redis-5@npm:redis@5.12.1")
+# What runs with them: a file, and what follows the port.
+NPM_WORK = (("work_node_redis.js",), ("work_node_redis.js", "redis-5"),
+            ("work_node_redis.js", "redis-5", "3"), ("work_ioredis.js",))
 
 
 class Client(unittest.TestCase):
@@ -49,6 +54,56 @@ class Client(unittest.TestCase):
         text = done.stdout.decode(errors="replace")
         self.assertEqual(done.returncode, status, f"{command}:\n{text}")
         return text
+
+
+class Greeting(unittest.TestCase):
+    """What a client with a password, a name and RESP 3 sends at once, before any reply."""
+
+    PASSWORD = "a-password"
+    COMMANDS = (("HELLO", 3, "AUTH", "default", PASSWORD, "SETNAME", "work"),
+                ("CLIENT", "SETINFO", "LIB-NAME", "redis-py"),
+                ("CLIENT", "SETINFO", "LIB-VER", "5.0.1"),
+                ("INFO",))
+
+    def check(self, client):
+        hello, name, version, info = client.pipeline(self.COMMANDS)
+        self.assertIsInstance(hello, dict)
+        self.assertEqual((hello[b"server"], hello[b"proto"], hello[b"mode"], hello[b"role"]),
+                         (b"weir", 3, b"standalone", b"master"))
+        self.assertEqual((name, version), ("OK", "OK"))
+        self.assertTrue(info.startswith(b"txt:# Server"), info[:40])  # verbatim, as in RESP 3 only
+        self.assertIn(b"redis_version:", info)
+        self.assertIn(b"connected_clients:", info)
+        shown = client.call("CLIENT", "INFO").decode().split()
+        for field in ("name=work", "resp=3", "lib-name=redis-py", "lib-ver=5.0.1"):
+            self.assertIn(field, shown)
+
+    def test_four_commands_at_once_are_answered_in_resp_3_on_every_map(self):
+        for map_name in MAPS:
+            with self.subTest(map_name), Scratch() as scratch, \
+                    Node(os.path.join(scratch, "data"), "--map", map_name,
+                         config={"requirepass": self.PASSWORD}) as node:
+                with node.start().client() as client:
+                    self.check(client)
+                self.assertEqual(node.stop(), 0, node.log())
+
+    def test_byte_by_byte_and_with_a_wrong_password(self):
+        data = b"".join(request(*words) for words in self.COMMANDS)
+        with Scratch() as scratch, Node(os.path.join(scratch, "data"),
+                                        config={"requirepass": self.PASSWORD}) as node:
+            with node.start().client() as client:
+                for at in range(len(data)):
+                    client.send(data[at:at + 1])
+                self.assertEqual(client.reply()[b"proto"], 3)
+                self.assertEqual([client.reply(), client.reply()], ["OK", "OK"])
+                self.assertIn(b"redis_version:", client.reply())
+            with node.client() as client:
+                wrong = ("HELLO", 3, "AUTH", "default", "wrong", "SETNAME", "work")
+                replies = client.pipeline([wrong, *self.COMMANDS[1:]])
+                self.assertRegex(str(replies[0]), "^WRONGPASS ")
+                for reply in replies[1:]:
+                    self.assertRegex(str(reply), "^NOAUTH ")
+            self.assertEqual(node.stop(), 0, node.log())
 
 
 class RedisCli(Client):
@@ -163,10 +218,10 @@ class Npm(Client):
         except (OSError, subprocess.SubprocessError) as error:
             skip(f"npm cannot install {' '.join(NPM_PACKAGES)}: {error}")
         environment["NODE_PATH"] = os.path.join(modules, "node_modules")
-        for work in ("work_node_redis.js", "work_ioredis.js"):
-            with self.subTest(work):
+        for work, *arguments in NPM_WORK:
+            with self.subTest(work, arguments=arguments):
                 self.assertIn("done", self.run_client("node", os.path.join(HERE, work), self.port,
-                                                      environment=environment))
+                                                      *arguments, environment=environment))
                 with self.node.client() as client:
                     client.call("FLUSHALL")
 

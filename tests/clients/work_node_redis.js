@@ -1,11 +1,17 @@
-// What clients.py does with node-redis 4 (Debian's and npm's): work_node_redis.js PORT.
+// What clients.py does with node-redis, Debian's and npm's: work_node_redis.js PORT [MODULE
+// [RESP]].
+// Version 4 speaks RESP 2 only; version 5 is also asked to speak RESP 3.
 'use strict';
 
 const assert = require('assert');
-const { createClient } = require('redis');
+const [, , port, module_name = 'redis', resp] = process.argv;
+const { createClient } = require(module_name);
 
-async function work(port) {
-    const client = createClient({ socket: { host: '127.0.0.1', port }, name: 'work' });
+async function work() {
+    const client = createClient({
+        socket: { host: '127.0.0.1', port: Number(port) }, name: 'work',
+        ...(resp && { RESP: Number(resp) }),
+    });
     client.on('error', (error) => { throw error; });
     await client.connect();
     assert.strictEqual(await client.ping(), 'PONG');
@@ -31,6 +37,7 @@ async function work(port) {
     assert.strictEqual(await client.clientGetName(), 'work');
     assert.ok((await client.clientId()) > 0);
     assert.match(await client.info('server'), /redis_version/);
+    assert.match(await client.sendCommand(['CLIENT', 'INFO']), new RegExp(` resp=${resp || 2} `));
     await assert.rejects(client.sendCommand(['NONSENSE']), /unknown command/);
     await assert.rejects(client.incr('key'), /not an integer/);
     const other = client.duplicate();
@@ -42,7 +49,7 @@ async function work(port) {
     await client.quit();
 }
 
-work(Number(process.argv[2])).then(() => console.log('done'), (error) => {
+work().then(() => console.log('done'), (error) => {
     console.error(error);
     process.exit(1);
 });

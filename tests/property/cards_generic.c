@@ -101,6 +101,15 @@ static void card_pexpire_lt(struct draft *draft) {
     expire(draft, "PEXPIRE", 1000, "LT");
 }
 
+static void card_expire_xx_gt(struct draft *draft) {
+    expire(draft, "EXPIRE", 1, "XX");
+    draft_word(draft, "GT");
+}
+static void card_pexpire_lt_xx(struct draft *draft) {
+    expire(draft, "PEXPIRE", 1000, "lt");
+    draft_word(draft, "XX");
+}
+
 static void card_expire_past(struct draft *draft) {
     draft_word(draft, draft_below(draft, 2) == 0 ? "EXPIRE" : "PEXPIRE");
     draft_key(draft, KEY_ANY);
@@ -166,6 +175,17 @@ static void card_scan_type(struct draft *draft) {
     draft_word(draft, draft_below(draft, 2) == 0 ? "string" : "list");
 }
 
+/* No cursor that was ever given. */
+static void card_scan_cursor(struct draft *draft) {
+    draft_word(draft, "SCAN");
+    draft_format(draft, "%llu", (unsigned long long)random_u64(draft->random) >> 1);
+    draft_word(draft, "MATCH");
+    if (draft->kind == DECK_DISJOINT)
+        draft_format(draft, "c%u:*", draft->connection);
+    else
+        draft_word(draft, "*");
+}
+
 static void card_scan_form(struct draft *draft) {
     static const char *const wrong[][2] = {
         {"x", NULL}, {"0", "COUNT"}, {"0", "MATCH"}, {"1 ", NULL}, {"0", "nonsense"}};
@@ -196,6 +216,13 @@ static void card_flushall_async(struct draft *draft) {
 }
 static void card_flushdb(struct draft *draft) {
     flush(draft, "FLUSHDB", NULL);
+}
+
+static void card_flushdb_sync(struct draft *draft) {
+    flush(draft, "FLUSHDB", "SYNC");
+}
+static void card_flushdb_async(struct draft *draft) {
+    flush(draft, "FLUSHDB", "ASYNC");
 }
 
 static void card_flush_form(struct draft *draft) {
@@ -239,6 +266,8 @@ const struct card cards_generic[] = {
     {"PEXPIRE XX", GENERIC_ALL, 1, false, card_pexpire_xx},
     {"PEXPIRE GT", GENERIC_ALL, 1, false, card_pexpire_gt},
     {"PEXPIRE LT", GENERIC_ALL, 1, false, card_pexpire_lt},
+    {"EXPIRE XX GT", GENERIC_ALL, 1, false, card_expire_xx_gt},
+    {"PEXPIRE LT XX", GENERIC_ALL, 1, false, card_pexpire_lt_xx},
     {"PEXPIRE of milliseconds", DECK_SHARED, 2, false, card_pexpire_short},
     {"EXPIRE in the past", GENERIC_ALL, 1, false, card_expire_past},
     {"EXPIRE misspelt", GENERIC_ALL, 1, false, card_expire_form},
@@ -249,11 +278,14 @@ const struct card cards_generic[] = {
     {"SCAN MATCH", GENERIC_ALL, 1, false, card_scan_match},
     {"SCAN MATCH COUNT", GENERIC_ALL, 1, false, card_scan_count},
     {"SCAN MATCH TYPE", GENERIC_ALL, 1, false, card_scan_type},
+    {"SCAN of some cursor", GENERIC_ALL, 1, false, card_scan_cursor},
     {"SCAN misspelt", GENERIC_ALL, 1, false, card_scan_form},
     {"FLUSHALL", GENERIC_WHOLE, 1, true, card_flushall},
     {"FLUSHALL SYNC", GENERIC_WHOLE, 1, true, card_flushall_sync},
     {"FLUSHALL ASYNC", GENERIC_WHOLE, 1, true, card_flushall_async},
     {"FLUSHDB", GENERIC_WHOLE, 1, true, card_flushdb},
+    {"FLUSHDB SYNC", GENERIC_WHOLE, 1, true, card_flushdb_sync},
+    {"FLUSHDB ASYNC", GENERIC_WHOLE, 1, true, card_flushdb_async},
     {"FLUSHALL misspelt", GENERIC_ALL, 1, false, card_flush_form},
     {"too few arguments", EVERY_KIND, 2, false, card_arity},
     {"unknown command", EVERY_KIND, 2, false, card_unknown},

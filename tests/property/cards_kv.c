@@ -79,6 +79,18 @@ static void card_set_xx_get_ex(struct draft *draft) {
     draft_word(draft, "XX");
 }
 
+static void card_set_px_nx(struct draft *draft) {
+    set_life(draft, "px", 1000 * life_s(draft));
+    draft_word(draft, "NX");
+}
+
+static void card_set_keepttl_xx_get(struct draft *draft) {
+    set_begin(draft);
+    draft_word(draft, "KEEPTTL");
+    draft_word(draft, "XX");
+    draft_word(draft, "get");
+}
+
 static void card_set_ex(struct draft *draft) {
     set_life(draft, "EX", life_s(draft));
 }
@@ -259,6 +271,8 @@ const struct card cards_kv[] = {
     {"SET GET", KV_ALL, 1, false, card_set_get},
     {"SET NX GET", KV_ALL, 1, false, card_set_nx_get},
     {"SET EX GET XX", KV_ALL, 1, false, card_set_xx_get_ex},
+    {"SET PX NX", KV_ALL, 1, false, card_set_px_nx},
+    {"SET KEEPTTL XX GET", KV_ALL, 1, false, card_set_keepttl_xx_get},
     {"SET EX", KV_ALL, 1, false, card_set_ex},
     {"SET PX", KV_ALL, 1, false, card_set_px},
     {"SET EXAT", KV_ALL, 1, false, card_set_exat},

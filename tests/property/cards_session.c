@@ -2,7 +2,10 @@
 
 #include "tests/property/cards.h"
 
-enum { SESSION_ALL = DECK_DISJOINT | DECK_SOLO | DECK_SHARED | DECK_LOG };
+enum {
+    SESSION_ALL = DECK_DISJOINT | DECK_SOLO | DECK_SHARED | DECK_LOG,
+    SESSION_KV = DECK_DISJOINT | DECK_SOLO | DECK_SHARED,
+};
 
 /* A card whose words never vary. */
 #define WORDS_CARD(name, ...)                                         \
@@ -23,6 +26,9 @@ WORDS_CARD(card_hello_3, "HELLO", "3")
 WORDS_CARD(card_hello_4, "HELLO", "4")
 WORDS_CARD(card_hello_form, "HELLO", "3", "nonsense")
 WORDS_CARD(card_hello_auth, "HELLO", "3", "AUTH", "default", "whatever", "SETNAME", "greeter")
+WORDS_CARD(card_hello_setname, "HELLO", "2", "SETNAME", "guest")
+WORDS_CARD(card_hello_setname_form, "HELLO", "3", "SETNAME", "two words")
+WORDS_CARD(card_hello_cut, "HELLO", "3", "AUTH", "default")
 WORDS_CARD(card_hello_auth_wrong, "HELLO", "2", "AUTH", "nobody", "whatever")
 WORDS_CARD(card_auth, "AUTH", "secret")
 WORDS_CARD(card_auth_default, "AUTH", "default", "secret")
@@ -32,20 +38,88 @@ WORDS_CARD(card_client_id, "CLIENT", "ID")
 WORDS_CARD(card_client_getname, "CLIENT", "GETNAME")
 WORDS_CARD(card_client_setname_form, "CLIENT", "SETNAME", "two words")
 WORDS_CARD(card_client_setinfo, "CLIENT", "SETINFO", "LIB-NAME", "property")
+WORDS_CARD(card_client_setinfo_version, "CLIENT", "SETINFO", "lib-ver", "1.2.3")
 WORDS_CARD(card_client_setinfo_form, "CLIENT", "SETINFO", "LIB-VER", "1 2")
 WORDS_CARD(card_client_setinfo_option, "CLIENT", "SETINFO", "LIB", "x")
 WORDS_CARD(card_client_info, "CLIENT", "INFO")
 WORDS_CARD(card_client_list, "CLIENT", "LIST")
+WORDS_CARD(card_client_list_normal, "CLIENT", "LIST", "TYPE", "normal")
+WORDS_CARD(card_client_list_id, "CLIENT", "LIST", "ID", "1", "2", "3")
+WORDS_CARD(card_client_list_nobody, "CLIENT", "LIST", "ID", "999999999999")
+WORDS_CARD(card_client_help, "CLIENT", "HELP")
 WORDS_CARD(card_client_unknown, "CLIENT", "NONSENSE")
 WORDS_CARD(card_command_count, "COMMAND", "COUNT")
 WORDS_CARD(card_command_info, "COMMAND", "INFO", "get", "nonsense")
+WORDS_CARD(card_command_info_ping, "COMMAND", "INFO", "Ping")
+WORDS_CARD(card_command, "COMMAND")
+WORDS_CARD(card_command_docs, "COMMAND", "DOCS")
+WORDS_CARD(card_command_docs_ping, "COMMAND", "DOCS", "ping", "nonsense")
+WORDS_CARD(card_command_docs_get, "COMMAND", "DOCS", "get")
+WORDS_CARD(card_command_list, "COMMAND", "LIST")
+WORDS_CARD(card_command_list_module, "COMMAND", "LIST", "FILTERBY", "MODULE", "none")
+WORDS_CARD(card_command_list_form, "COMMAND", "LIST", "FILTERBY", "nonsense", "*")
+WORDS_CARD(card_command_help, "COMMAND", "HELP")
+WORDS_CARD(card_command_unknown, "COMMAND", "NONSENSE")
 WORDS_CARD(card_config_get, "CONFIG", "GET", "no-such-parameter")
+WORDS_CARD(card_config_get_two, "CONFIG", "GET", "no-such-parameter", "databases")
+WORDS_CARD(card_config_get_pattern, "CONFIG", "GET", "[s]av?")
+WORDS_CARD(card_config_help, "CONFIG", "HELP")
 WORDS_CARD(card_info, "INFO")
+WORDS_CARD(card_info_section, "INFO", "server", "clients")
+WORDS_CARD(card_info_nothing, "INFO", "nonsense")
 WORDS_CARD(card_time, "TIME")
+WORDS_CARD(card_quit, "QUIT")
 
 static void card_echo(struct draft *draft) {
     draft_word(draft, "ECHO");
     draft_value(draft);
+}
+
+/* One of several spellings that are all the same to the model. */
+static void draft_one_of(struct draft *draft, const char *const *texts, size_t count) {
+    draft_word(draft, texts[draft_below(draft, count)]);
+}
+
+static void card_client_list_type(struct draft *draft) {
+    static const char *const types[] = {"master", "REPLICA", "slave", "pubsub"};
+    draft_word(draft, "CLIENT");
+    draft_word(draft, "LIST");
+    draft_word(draft, "TYPE");
+    draft_one_of(draft, types, sizeof(types) / sizeof(types[0]));
+}
+
+static void card_client_list_form(struct draft *draft) {
+    static const char *const wrong[][2] = {
+        {"TYPE", "somebody"}, {"ID", "0"}, {"ID", "me"}, {"ID", NULL}, {"nonsense", NULL}};
+    const char *const *words = wrong[draft_below(draft, sizeof(wrong) / sizeof(wrong[0]))];
+    draft_word(draft, "CLIENT");
+    draft_word(draft, "LIST");
+    for (size_t i = 0; i < 2 && words[i] != NULL; i++)
+        draft_word(draft, words[i]);
+}
+
+/* What matches is the connection's and the server's: no machine has a name like these. */
+static void card_command_list_pattern(struct draft *draft) {
+    static const char *const patterns[] = {"p?ng", "*o", "c*", "C[lm-o]*d", "no-such-command"};
+    draft_word(draft, "COMMAND");
+    draft_word(draft, "LIST");
+    draft_word(draft, "filterby");
+    draft_word(draft, "PATTERN");
+    draft_one_of(draft, patterns, sizeof(patterns) / sizeof(patterns[0]));
+}
+
+static void card_subcommand_arity(struct draft *draft) {
+    static const char *const wrong[][3] = {{"CLIENT", "GETNAME", "x"},
+                                           {"CLIENT", "ID", "x"},
+                                           {"CLIENT", "SETINFO", "LIB-NAME"},
+                                           {"CLIENT", "SETNAME"},
+                                           {"COMMAND", "COUNT", "x"},
+                                           {"CONFIG", "GET"},
+                                           {"CLIENT"},
+                                           {"CONFIG"}};
+    const char *const *words = wrong[draft_below(draft, sizeof(wrong) / sizeof(wrong[0]))];
+    for (size_t i = 0; i < 3 && words[i] != NULL; i++)
+        draft_word(draft, words[i]);
 }
 
 static void card_client_setname(struct draft *draft) {
@@ -67,6 +141,9 @@ const struct card cards_session[] = {
     {"HELLO 4", SESSION_ALL, 1, false, card_hello_4},
     {"HELLO misspelt", SESSION_ALL, 1, false, card_hello_form},
     {"HELLO 3 AUTH SETNAME", SESSION_ALL, 1, false, card_hello_auth},
+    {"HELLO 2 SETNAME", SESSION_ALL, 1, false, card_hello_setname},
+    {"HELLO SETNAME misspelt", SESSION_ALL, 1, false, card_hello_setname_form},
+    {"HELLO AUTH cut short", SESSION_ALL, 1, false, card_hello_cut},
     {"HELLO 2 AUTH of nobody", SESSION_ALL, 1, false, card_hello_auth_wrong},
     {"AUTH", SESSION_ALL, 1, false, card_auth},
     {"AUTH default", SESSION_ALL, 1, false, card_auth_default},
@@ -77,16 +154,41 @@ const struct card cards_session[] = {
     {"CLIENT SETNAME", SESSION_ALL, 1, false, card_client_setname},
     {"CLIENT SETNAME misspelt", SESSION_ALL, 1, false, card_client_setname_form},
     {"CLIENT SETINFO", SESSION_ALL, 1, false, card_client_setinfo},
+    {"CLIENT SETINFO LIB-VER", SESSION_ALL, 1, false, card_client_setinfo_version},
     {"CLIENT SETINFO misspelt", SESSION_ALL, 1, false, card_client_setinfo_form},
     {"CLIENT SETINFO of nothing", SESSION_ALL, 1, false, card_client_setinfo_option},
     {"CLIENT INFO", SESSION_ALL, 1, false, card_client_info},
     {"CLIENT LIST", SESSION_ALL, 1, false, card_client_list},
+    {"CLIENT LIST TYPE normal", SESSION_ALL, 1, false, card_client_list_normal},
+    {"CLIENT LIST TYPE of nobody", SESSION_ALL, 1, false, card_client_list_type},
+    {"CLIENT LIST ID", SESSION_ALL, 1, false, card_client_list_id},
+    {"CLIENT LIST ID of nobody", SESSION_ALL, 1, false, card_client_list_nobody},
+    {"CLIENT LIST misspelt", SESSION_ALL, 1, false, card_client_list_form},
+    {"CLIENT HELP", SESSION_ALL, 1, false, card_client_help},
     {"CLIENT NONSENSE", SESSION_ALL, 1, false, card_client_unknown},
     {"COMMAND COUNT", SESSION_ALL, 1, false, card_command_count},
     {"COMMAND INFO", SESSION_ALL, 1, false, card_command_info},
+    {"COMMAND INFO of PING", SESSION_ALL, 1, false, card_command_info_ping},
+    {"COMMAND", SESSION_ALL, 1, true, card_command},
+    {"COMMAND DOCS", SESSION_ALL, 1, true, card_command_docs},
+    {"COMMAND DOCS of PING", SESSION_ALL, 1, false, card_command_docs_ping},
+    {"COMMAND DOCS of GET", SESSION_KV, 1, false, card_command_docs_get},
+    {"COMMAND LIST", SESSION_ALL, 1, false, card_command_list},
+    {"COMMAND LIST PATTERN", SESSION_ALL, 1, false, card_command_list_pattern},
+    {"COMMAND LIST MODULE", SESSION_ALL, 1, false, card_command_list_module},
+    {"COMMAND LIST misspelt", SESSION_ALL, 1, false, card_command_list_form},
+    {"COMMAND HELP", SESSION_ALL, 1, false, card_command_help},
+    {"COMMAND NONSENSE", SESSION_ALL, 1, false, card_command_unknown},
     {"CONFIG GET", SESSION_ALL, 1, false, card_config_get},
+    {"CONFIG GET of two", SESSION_ALL, 1, false, card_config_get_two},
+    {"CONFIG GET of a pattern", SESSION_ALL, 1, false, card_config_get_pattern},
+    {"CONFIG HELP", SESSION_ALL, 1, false, card_config_help},
+    {"a subcommand's arity", SESSION_ALL, 1, false, card_subcommand_arity},
     {"INFO", SESSION_ALL, 1, false, card_info},
+    {"INFO of two sections", SESSION_ALL, 1, false, card_info_section},
+    {"INFO of nothing", SESSION_ALL, 1, false, card_info_nothing},
     {"TIME", SESSION_ALL, 1, false, card_time},
+    {"QUIT", SESSION_ALL, 1, false, card_quit},
     {NULL, 0, 0, false, NULL},
 };
 

@@ -49,6 +49,7 @@ struct client {
     size_t unanswered;  /* the lane's first without a reply */
     size_t awaited_max; /* the next burst waits until no more replies are awaited */
     bool is_done;       /* every round is drawn */
+    bool quits;         /* the burst ends in a QUIT: the node is to close the connection */
 
     redisReader *reader;        /* has all bytes while the next reply is RESP 2 */
     struct kv_model_text resp3; /* has them while it is RESP 3 */
@@ -141,13 +142,16 @@ static void burst_write(struct driver *driver, struct client *client) {
     client->burst.length = 0;
     client->burst_operations = 0;
     while (client->burst_operations < depth && client->burst.length < BURST_BYTES_MAX &&
-           card_next(driver, client)) {
+           !client->quits && card_next(driver, client)) {
         if (random_chance(&client->commands, 1, 50))
             text_print(&client->burst, random_chance(&client->commands, 1, 2) ? "*0\r\n" : "\r\n");
         client->draft.serial++;
         draft_write(&client->draft, client->drawn_card);
         operation_add(driver, client, client->drawn_card);
         client->drawn_card = UINT32_MAX;
+        client->quits = word_is(
+            &(struct kv_model_word){client->draft.words[0].data, client->draft.words[0].length},
+            "quit");
         if (client->draft.is_inline)
             burst_add_inline(client);
         else
@@ -293,25 +297,46 @@ static bool replies_take(struct driver *driver, struct client *client) {
     return true;
 }
 
+/* ---- The clients ----------------------------------------------------------------------------- */
+
+static bool client_connect(struct driver *driver, struct client *client) {
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons(driver->options->port),
+                                        .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const int one = 1;
+    client->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (client->socket < 0 ||
+        connect(client->socket, (const struct sockaddr *)&address, sizeof(address)) != 0) {
+        text_print(driver->error, "cannot connect to port %u: %s\n", driver->options->port,
+                   strerror(errno));
+        return false;
+    }
+    setsockopt(client->socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    return true;
+}
+
 /* 1: something came; 0: nothing; -1: it failed. */
 static int bytes_receive(struct driver *driver, struct client *client) {
     const ssize_t length = recv(client->socket, driver->received, RECEIVE_BYTES, MSG_DONTWAIT);
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
+    const struct history_lane *lane = &driver->history->lanes[client->lane];
+    if (length == 0 && client->quits && client->unanswered == lane->count) {
+        client->quits = false;
+        close(client->socket);
+        return client_connect(driver, client) ? 1 : -1;
+    }
     if (length <= 0) {
         (void)receive_fails(driver, client,
                             length == 0 ? "the node closed the connection" : strerror(errno));
         return -1;
     }
-    const struct history_lane *lane = &driver->history->lanes[client->lane];
     if (client->unanswered < lane->count && lane->operations[client->unanswered].resp_version == 3)
         kv_model_text_append(&client->resp3, driver->received, (size_t)length);
     else
         redisReaderFeed(client->reader, driver->received, (size_t)length);
     return replies_take(driver, client) ? 1 : -1;
 }
-
-/* ---- The clients ----------------------------------------------------------------------------- */
 
 static bool client_open(struct driver *driver, uint32_t lane) {
     struct client *client = &driver->clients[lane];
@@ -329,19 +354,7 @@ static bool client_open(struct driver *driver, uint32_t lane) {
     client->ends = calloc(BURST_COMMANDS_MAX, sizeof(*client->ends));
     client->reader = redisReaderCreate();
     ASSERT(client->ends != NULL && client->reader != NULL);
-    const struct sockaddr_in address = {.sin_family = AF_INET,
-                                        .sin_port = htons(options->port),
-                                        .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    const int one = 1;
-    client->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (client->socket < 0 ||
-        connect(client->socket, (const struct sockaddr *)&address, sizeof(address)) != 0) {
-        text_print(driver->error, "cannot connect to port %u: %s\n", options->port,
-                   strerror(errno));
-        return false;
-    }
-    setsockopt(client->socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    return true;
+    return client_connect(driver, client);
 }
 
 static void client_close(struct client *client) {
@@ -357,7 +370,7 @@ static void client_close(struct client *client) {
 /* One turn of a client. 1: it did something; 0: nothing to do now; -1: failed. */
 static int client_turn(struct driver *driver, struct client *client) {
     const struct history_lane *lane = &driver->history->lanes[client->lane];
-    if (client->sent == client->burst.length && !client->is_done &&
+    if (client->sent == client->burst.length && !client->is_done && !client->quits &&
         lane->count - client->unanswered <= client->awaited_max)
         burst_write(driver, client);
     int did = 0;
@@ -371,7 +384,7 @@ static int client_turn(struct driver *driver, struct client *client) {
 }
 
 static bool client_rests(const struct driver *driver, const struct client *client) {
-    return client->is_done && client->sent == client->burst.length &&
+    return client->is_done && !client->quits && client->sent == client->burst.length &&
            client->unanswered == driver->history->lanes[client->lane].count;
 }
 

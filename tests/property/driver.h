@@ -9,7 +9,8 @@
  * as inline lines), with an empty request thrown in now and then, and sent in pieces of random
  * length: the connections take turns, a piece each. The next burst may begin when no more than a
  * random number of replies is awaited. Replies are read by hiredis while the connection speaks RESP
- * 2, and by the tests' own decoder while it speaks RESP 3.
+ * 2, and by the tests' own decoder while it speaks RESP 3. A QUIT ends its burst; the node must
+ * then close the connection, and the next burst goes through a new one.
  *
  * The commands of a connection, their order and the cuts depend on the seed only; how the
  * connections interleave is the machine's affair.

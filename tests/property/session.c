@@ -7,11 +7,14 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/decimal.h"
 #include "tests/property/history.h"
+#include "tests/support/kv_model_text.h"
 
 #define ANY_INTEGER "\x01:"
 #define ANY_BULK    "\x01$"
+#define ANY_ARRAY   "\x01*"
 #define ANY         "\x01?"
 
 struct session_call {
@@ -41,6 +44,41 @@ static void say_word(struct session_call *call, const char *text) {
 
 static void say_arity(struct session_call *call, const char *name) {
     text_print(call->pattern, "-ERR wrong number of arguments for '%s' command\n", name);
+}
+
+/* The beginning of a map of so many pairs, of a set, of a text that never has the same words. */
+static void say_map(struct session_call *call, uint32_t pairs) {
+    const bool resp3 = call->session->resp_version == 3;
+    text_print(call->pattern, resp3 ? "%%%u\n" : "*%u\n", resp3 ? pairs : 2 * pairs);
+}
+
+static void say_set(struct session_call *call, uint32_t count) {
+    text_print(call->pattern, call->session->resp_version == 3 ? "~%u\n" : "*%u\n", count);
+}
+
+static void say_any_text(struct session_call *call) {
+    say(call, call->session->resp_version == 3 ? "\x01=" : ANY_BULK);
+}
+
+static void say_empty_text(struct session_call *call) {
+    say(call, call->session->resp_version == 3 ? "=0:\n" : "$0:\n");
+}
+
+static void say_unknown_subcommand(struct session_call *call, const char *container) {
+    say(call, "-ERR unknown subcommand '");
+    kv_model_text_append(call->pattern, call->words[1].data, call->words[1].length);
+    text_print(call->pattern, "'. Try %s HELP.\n", container);
+}
+
+/* A name is the same in all cases, in a pattern too. */
+static bool word_matches(const struct kv_model_word *pattern, const char *text) {
+    char small[64];
+    ASSERT(pattern->length <= sizeof(small));
+    for (size_t i = 0; i < pattern->length; i++) {
+        const char letter = pattern->data[i];
+        small[i] = (char)(letter >= 'A' && letter <= 'Z' ? letter + 'a' - 'A' : letter);
+    }
+    return kv_model_glob(small, small + pattern->length, text, text + strlen(text));
 }
 
 void session_init(struct session *session) {
@@ -185,45 +223,214 @@ static void client_setinfo(struct session_call *call) {
     }
 }
 
-static void session_client(struct session_call *call) {
-    const struct kv_model_word *subcommand = &call->words[1];
-    if (call->count < 2) {
-        say_arity(call, "client");
-    } else if (word_is(subcommand, "id") && call->count == 2) {
-        say(call, ANY_INTEGER);
-    } else if (word_is(subcommand, "getname") && call->count == 2) {
-        if (call->session->name[0] != 0)
-            say_word(call, call->session->name);
-        else
-            say(call, "_\n");
-    } else if (word_is(subcommand, "setname") && call->count == 3) {
-        if (session_name(call, &call->words[2]))
-            say(call, "+OK\n");
-    } else if (word_is(subcommand, "setinfo") && call->count == 4) {
-        client_setinfo(call);
-    } else if ((word_is(subcommand, "info") || word_is(subcommand, "list")) && call->count == 2) {
-        say(call, call->session->resp_version == 3 ? "\x01=" : ANY_BULK);
-    } else if (word_is(subcommand, "setname")) {
-        say_arity(call, "client|setname");
+static void client_list(struct session_call *call) {
+    int64_t id;
+    if (call->count == 2) {
+        say_any_text(call);
+    } else if (call->count == 4 && word_is(&call->words[2], "type")) {
+        const struct kv_model_word *type = &call->words[3];
+        if (word_is(type, "normal")) {
+            say_any_text(call);
+        } else if (word_is(type, "master") || word_is(type, "replica") || word_is(type, "slave") ||
+                   word_is(type, "pubsub")) {
+            say_empty_text(call);
+        } else {
+            say(call, "-ERR Unknown client type '");
+            kv_model_text_append(call->pattern, type->data, type->length);
+            say(call, "'\n");
+        }
+    } else if (call->count < 4 || !word_is(&call->words[2], "id")) {
+        say(call, "-ERR syntax error\n");
+    } else if (decimal_parse_i64(call->words[3].data, call->words[3].length, &id) != 0 || id < 1) {
+        say(call, "-ERR Invalid client ID\n");
+    } else if (id > UINT32_MAX) {
+        say_empty_text(call);
     } else {
-        say(call, "-ERR unknown subcommand '");
-        kv_model_text_append(call->pattern, subcommand->data, subcommand->length);
-        say(call, "'. Try CLIENT HELP.\n");
+        say_any_text(call);
     }
 }
 
+static void client_getname(struct session_call *call) {
+    if (call->session->name[0] != 0)
+        say_word(call, call->session->name);
+    else
+        say(call, "_\n");
+}
+
+static void client_setname(struct session_call *call) {
+    if (session_name(call, &call->words[2]))
+        say(call, "+OK\n");
+}
+
+static void client_id(struct session_call *call) {
+    say(call, ANY_INTEGER);
+}
+
+static void say_help(struct session_call *call) {
+    say(call, ANY_ARRAY);
+}
+
+static void command_count(struct session_call *call) {
+    say(call, ANY_INTEGER);
+}
+
+/* Of the machines' commands only the name is known. */
+static void command_info(struct session_call *call) {
+    text_print(call->pattern, "*%zu\n", call->count - 2);
+    for (size_t i = 2; i < call->count; i++) {
+        if (word_is(&call->words[i], "ping")) {
+            say(call, "*10\n$4:ping\n:-1\n");
+            say_set(call, 1);
+            say(call, "+fast\n:0\n:0\n:0\n" ANY ANY ANY ANY);
+        } else {
+            say(call, word_is(&call->words[i], "nonsense") ? "_\n" : ANY);
+        }
+    }
+}
+
+/* A command with one argument. */
+static void docs_of(struct session_call *call, const char *name, const char *group,
+                    const char *argument, const char *type, bool is_optional) {
+    say_word(call, name);
+    say_map(call, 4);
+    say(call, "$7:summary\n" ANY_BULK "$5:since\n$5:1.0.0\n$5:group\n");
+    say_word(call, group);
+    say(call, "$9:arguments\n*1\n");
+    say_map(call, is_optional ? 3 : 2);
+    say_word(call, "name");
+    say_word(call, argument);
+    say_word(call, "type");
+    say_word(call, type);
+    if (is_optional) {
+        say_word(call, "flags");
+        say_set(call, 1);
+        say(call, "+optional\n");
+    }
+}
+
+static void command_docs(struct session_call *call) {
+    if (call->count == 2) {
+        say(call, call->session->resp_version == 3 ? "\x01%" : ANY_ARRAY);
+    } else if (word_is(&call->words[2], "ping")) { /* what is behind it is not there */
+        say_map(call, 1);
+        docs_of(call, "ping", "connection", "message", "string", true);
+    } else {
+        say_map(call, 1);
+        docs_of(call, "get", "string", "key", "key", false);
+    }
+}
+
+/* The names of a session are in the order of the alphabet. */
+static void command_list(struct session_call *call) {
+    static const char *const names[] = {"auth",   "client",   "command", "config", "echo",
+                                        "hello",  "info",     "ping",    "quit",   "reset",
+                                        "select", "shutdown", "time"};
+    const size_t name_count = sizeof(names) / sizeof(names[0]);
+    if (call->count == 2) {
+        say(call, ANY_ARRAY);
+    } else if (call->count != 5 || !word_is(&call->words[2], "filterby") ||
+               (!word_is(&call->words[3], "pattern") && !word_is(&call->words[3], "module"))) {
+        say(call, "-ERR syntax error\n");
+    } else {
+        size_t listed = 0;
+        const bool by_name = word_is(&call->words[3], "pattern");
+        for (size_t i = 0; i < name_count; i++)
+            listed += by_name && word_matches(&call->words[4], names[i]);
+        text_print(call->pattern, "*%zu\n", listed);
+        for (size_t i = 0; i < name_count; i++)
+            if (by_name && word_matches(&call->words[4], names[i]))
+                say_word(call, names[i]);
+    }
+}
+
+static void config_get(struct session_call *call) {
+    static const char *const items[][2] = {{"databases", "1"}, {"save", ""}};
+    uint32_t found[2] = {0};
+    for (size_t i = 0; i < 2; i++)
+        for (size_t j = 2; j < call->count; j++)
+            found[i] |= word_matches(&call->words[j], items[i][0]);
+    say_map(call, found[0] + found[1]);
+    for (size_t i = 0; i < 2; i++) {
+        if (found[i] != 0) {
+            say_word(call, items[i][0]);
+            say_word(call, items[i][1]);
+        }
+    }
+}
+
+/* A command that only contains others. */
+static void session_subcommand(struct session_call *call) {
+    static const struct {
+        const char *container;
+        const char *name;
+        size_t words_min;
+        size_t words_max;
+        void (*execute)(struct session_call *call);
+    } subcommands[] = {
+        {"client", "getname", 2, 2, client_getname},
+        {"client", "help", 2, 2, say_help},
+        {"client", "id", 2, 2, client_id},
+        {"client", "info", 2, 2, say_any_text},
+        {"client", "list", 2, SIZE_MAX, client_list},
+        {"client", "setinfo", 4, 4, client_setinfo},
+        {"client", "setname", 3, 3, client_setname},
+        {"command", "count", 2, 2, command_count},
+        {"command", "docs", 2, SIZE_MAX, command_docs},
+        {"command", "help", 2, 2, say_help},
+        {"command", "info", 2, SIZE_MAX, command_info},
+        {"command", "list", 2, SIZE_MAX, command_list},
+        {"config", "get", 3, SIZE_MAX, config_get},
+        {"config", "help", 2, 2, say_help},
+    };
+    for (size_t i = 0; i < sizeof(subcommands) / sizeof(subcommands[0]); i++) {
+        if (!word_is(&call->words[0], subcommands[i].container) ||
+            !word_is(&call->words[1], subcommands[i].name))
+            continue;
+        if (call->count < subcommands[i].words_min || call->count > subcommands[i].words_max)
+            text_print(call->pattern, "-ERR wrong number of arguments for '%s|%s' command\n",
+                       subcommands[i].container, subcommands[i].name);
+        else
+            subcommands[i].execute(call);
+        return;
+    }
+    const struct kv_model_word *name = &call->words[0];
+    say_unknown_subcommand(call, word_is(name, "client")    ? "CLIENT"
+                                 : word_is(name, "command") ? "COMMAND"
+                                                            : "CONFIG");
+}
+
+static void session_client(struct session_call *call) {
+    if (call->count == 1)
+        say_arity(call, "client");
+    else
+        session_subcommand(call);
+}
+
 static void session_command(struct session_call *call) {
-    const bool count = call->count == 2 && word_is(&call->words[1], "count");
-    say(call, count ? ANY_INTEGER : ANY);
+    if (call->count == 1)
+        say(call, ANY_ARRAY);
+    else
+        session_subcommand(call);
 }
 
 static void session_config(struct session_call *call) {
-    /* The generator asks only for what exists nowhere. */
-    say(call, call->session->resp_version == 3 ? "%0\n" : "*0\n");
+    if (call->count == 1)
+        say_arity(call, "config");
+    else
+        session_subcommand(call);
 }
 
 static void session_info(struct session_call *call) {
-    say(call, call->session->resp_version == 3 ? "\x01=" : ANY_BULK);
+    if (call->count == 2 && word_is(&call->words[1], "nonsense"))
+        say_empty_text(call);
+    else
+        say_any_text(call);
+}
+
+/* The driver opens the next connection once this one has ended. */
+static void session_quit(struct session_call *call) {
+    session_init(call->session);
+    say(call, "+OK\n");
 }
 
 static void session_time(struct session_call *call) {
@@ -242,7 +449,7 @@ bool session_execute(struct session *session, const struct kv_model_word *words,
         {"ping", session_ping},     {"echo", session_echo},       {"select", session_select},
         {"auth", session_auth},     {"hello", session_hello},     {"reset", session_reset},
         {"client", session_client}, {"command", session_command}, {"config", session_config},
-        {"info", session_info},     {"time", session_time},
+        {"info", session_info},     {"time", session_time},       {"quit", session_quit},
     };
     struct session_call call = {session, words, count, pattern};
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {

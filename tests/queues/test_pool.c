@@ -1,4 +1,4 @@
-/* The batch pool: order, exhaustion, and the two mistakes that it catches. */
+/* A pool of ids: order, exhaustion, and the two mistakes that it catches. */
 
 #include "queues/pool.h"
 

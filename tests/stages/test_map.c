@@ -5,11 +5,11 @@
 
 #include "tests/cmocka_wrapper.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static struct map_cpus cpus_of(uint32_t count, double quota) {
     struct map_cpus cpus = {.count = count, .quota = quota};
@@ -126,14 +126,24 @@ static void the_default_is_fused_on_small_machines(void **state) {
 
 static void the_cpus_of_this_process_are_found(void **state) {
     (void)state;
+    cpu_set_t mask;
     struct map_cpus cpus;
+    assert_int_equal(sched_getaffinity(0, sizeof(mask), &mask), 0);
     map_cpus_available(&cpus);
-    assert_true(cpus.count >= 1);
-    assert_int_equal(cpus.count,
-                     (uint32_t)sysconf(_SC_NPROCESSORS_ONLN) < cpus.count ? 0 : cpus.count);
-    for (uint32_t i = 1; i < cpus.count; i++) {
-        assert_true(cpus.cpu[i - 1] < cpus.cpu[i]);
+    assert_int_equal(cpus.count, CPU_COUNT(&mask));
+    for (uint32_t i = 0; i < cpus.count; i++) {
+        assert_true(CPU_ISSET(cpus.cpu[i], &mask));
+        assert_true(i == 0 || cpus.cpu[i - 1] < cpus.cpu[i]);
     }
+    const uint16_t last = cpus.cpu[cpus.count - 1];
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(last, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+    map_cpus_available(&cpus);
+    assert_int_equal(sched_setaffinity(0, sizeof(mask), &mask), 0);
+    assert_int_equal(cpus.count, 1);
+    assert_int_equal(cpus.cpu[0], last);
 }
 
 /* ---- a made-up /proc and /sys ------------------------------------------------------------- */

@@ -1,4 +1,7 @@
-/* The log on a real file system through io_uring: what the simulated disk cannot vouch for. */
+/*
+ * The log on a real file system through io_uring: what the simulated disk cannot vouch for.
+ * WEIR_TEST_IO_FEATURES=none runs it without the features beyond the floor.
+ */
 
 #include "tests/storage/fixture.h"
 
@@ -14,6 +17,11 @@
 static char path[4096];
 static struct io *io;
 
+static uint32_t features_allowed(void) {
+    const char *value = getenv("WEIR_TEST_IO_FEATURES");
+    return value != NULL && strcmp(value, "none") == 0 ? 0 : IO_FEATURES_ALL;
+}
+
 /* The scratch directory is beside the build: a real disk, not a tmpfs, where there is one. */
 static int scratch_make(void **state) {
     (void)state;
@@ -21,7 +29,7 @@ static int scratch_make(void **state) {
     snprintf(path, sizeof(path), "%s/storage-test-XXXXXX", base == NULL ? "/tmp" : base);
     struct error_text error;
     const struct io_options options = {
-        .submissions_max = 64, .completions_max = 128, .features_allowed = IO_FEATURES_ALL};
+        .submissions_max = 64, .completions_max = 128, .features_allowed = features_allowed()};
     return mkdtemp(path) == NULL || io_create(&io, &options, &error) != 0;
 }
 

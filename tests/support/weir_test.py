@@ -6,6 +6,9 @@ client library, and it can do what no library offers: send half a request, read 
 The node is the built binary, found by the environment variable WEIR. Nothing here waits for time:
 a node is up when it says so in its log, and gone when its process has ended. Limits on time are
 only there to turn a hang into a failure.
+
+With WEIR_TEST_IO_FEATURES=none every node does without what is newer than the oldest kernel that
+weir runs on.
 """
 
 import os
@@ -23,6 +26,7 @@ WEIR = os.environ.get("WEIR", "weir")
 MAPS = ("fused", "pair", "split")
 LIMIT_S = 30.0 * float(os.environ.get("WEIR_TIMEOUT_FACTOR", "1"))
 SKIPPED = 77
+ON_FLOOR = os.environ.get("WEIR_TEST_IO_FEATURES") == "none"
 
 
 def skip(reason):
@@ -194,6 +198,8 @@ class Node:
     def __init__(self, directory, *options, durability="fsync", config=None, prefix=()):
         self.directory = directory
         self.config = config  # keys and values of the configuration file
+        if ON_FLOOR:
+            self.config = {**(config or {}), "io-features": "floor"}
         self.options = options
         self.durability = durability
         self.prefix = tuple(prefix)  # a command that runs the node: prlimit and the like

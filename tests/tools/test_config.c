@@ -273,6 +273,25 @@ static void a_line_too_long_is_refused(void **state) {
     has(error.text, ":1: a line longer than 8191 bytes");
 }
 
+static void the_manual_has_a_row_for_each_key(void **state) {
+    (void)state;
+    static char manual[64 * 1024];
+    char path[4096];
+    (void)snprintf(path, sizeof(path), "%s/docs/operations.md", getenv("WEIR_SOURCE_DIR"));
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    size_t length = fread(manual, 1, sizeof(manual) - 1, file);
+    assert_int_equal(fclose(file), 0);
+    assert_true(length < sizeof(manual) - 1);
+    for (uint32_t i = 0; i < config_key_count(); i++) {
+        char row[CONFIG_NAME_BYTES_MAX + 16];
+        (void)snprintf(row, sizeof(row), "\n| `%s` | ", config_key(i));
+        if (strstr(manual, row) == NULL) {
+            fail_msg("%s has no row for the key %s", path, config_key(i));
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_unknown_key_names_its_neighbour),
@@ -286,6 +305,7 @@ int main(void) {
         cmocka_unit_test(a_file_is_wrong_at_a_line),
         cmocka_unit_test(of_a_key_that_stands_twice_the_last_counts),
         cmocka_unit_test(a_line_too_long_is_refused),
+        cmocka_unit_test(the_manual_has_a_row_for_each_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
