@@ -100,8 +100,9 @@ static void snapshot_make(struct peer_case *out, struct random *random, bool chu
 static void fields_make(struct peer_case *out, struct random *random, bool first) {
     struct raft_message *message = &out->message;
     switch (message->kind) {
-    case RAFT_MESSAGE_VOTE: message->transfer = random_chance(random, 1, 2); /* fall through */
+    case RAFT_MESSAGE_VOTE:
     case RAFT_MESSAGE_PRE_VOTE:
+        message->transfer = message->kind == RAFT_MESSAGE_VOTE && random_chance(random, 1, 2);
         message->last_index = number(random, 1, RAFT_INDEX_MAX);
         message->last_term = number(random, 1, message->term);
         break;
