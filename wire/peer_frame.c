@@ -1,0 +1,224 @@
+/*
+ * Reading and writing frames between members: see peer_frame.h.
+ *
+ * Happy path: the writer fills a header over its body's spans; the reader says how many bytes it
+ * needs (the header, then the length that stands there), and hands out the body when all are there
+ * and the checksum is right.
+ *
+ * Failure modes: only peer_frame_read meets foreign bytes.  It judges the length first, since that
+ * is what it asks memory for, then the cheap fields of the header, then the body's checksum.  The
+ * first fault is kept: behind it no byte can be trusted to be a frame's first.
+ */
+
+#include "wire/peer_frame.h"
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/checksum.h"
+
+/* Offsets of the header's fields; peer_frame.h has the table. */
+enum {
+    OFFSET_LENGTH = 0,
+    OFFSET_KIND = 4,
+    OFFSET_VERSION = 5,
+    OFFSET_FLAGS = 6,
+    OFFSET_SEQUENCE = 8,
+    OFFSET_TAG = 16,
+    OFFSET_CHECKSUM = 32,
+};
+_Static_assert((int)OFFSET_TAG + (int)PEER_FRAME_TAG_BYTES == (int)OFFSET_CHECKSUM,
+               "the tag is the last field that the checksum covers");
+_Static_assert((int)OFFSET_CHECKSUM == (int)PEER_FRAME_CHECKED_HEADER_BYTES,
+               "the checksum covers what precedes it");
+_Static_assert((int)OFFSET_CHECKSUM + 8 == (int)PEER_FRAME_HEADER_BYTES,
+               "the checksum is the header's last field");
+_Static_assert((int)PEER_FRAME_HEADER_BYTES % (int)PEER_FRAME_ALIGN_BYTES == 0,
+               "the body starts aligned");
+_Static_assert(PEER_FRAME_BYTES_CEILING % PEER_FRAME_ALIGN_BYTES == 0,
+               "lengths are multiples of 8, so none between it and UINT32_MAX is lost");
+
+const uint8_t peer_frame_zeros[PEER_FRAME_ALIGN_BYTES] = {0};
+
+static uint64_t header_hash(const uint8_t *header, uint64_t seed) {
+    return checksum_64(header, PEER_FRAME_CHECKED_HEADER_BYTES, seed);
+}
+
+static bool limit_is_valid(uint32_t length_max_bytes) {
+    return length_max_bytes >= PEER_FRAME_HEADER_BYTES &&
+           length_max_bytes <= PEER_FRAME_BYTES_CEILING;
+}
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+void peer_frame_reader_begin(struct peer_frame_reader *reader, enum peer_frame_kind kind,
+                             uint32_t length_max_bytes) {
+    ASSERT(kind == PEER_FRAME_HELLO || kind == PEER_FRAME_HELLO_ANSWER);
+    ASSERT(limit_is_valid(length_max_bytes));
+    *reader = (struct peer_frame_reader){.seed = PEER_FRAME_SEED_HANDSHAKE,
+                                         .length_max_bytes = length_max_bytes,
+                                         .kind = (uint8_t)kind};
+}
+
+void peer_frame_reader_accept(struct peer_frame_reader *reader, uint64_t seed,
+                              uint32_t length_max_bytes) {
+    ASSERT(reader->kind == PEER_FRAME_HELLO && reader->sequence == 1);
+    ASSERT(reader->fault == PEER_FRAME_VALID && limit_is_valid(length_max_bytes));
+    reader->seed = seed;
+    reader->length_max_bytes = length_max_bytes;
+    reader->kind = PEER_FRAME_MESSAGE;
+}
+
+static enum peer_frame_fault length_check(const struct peer_frame_reader *reader,
+                                          uint32_t length_bytes) {
+    if (length_bytes < PEER_FRAME_HEADER_BYTES)
+        return PEER_FRAME_FAULT_SHORT;
+    if (length_bytes > reader->length_max_bytes)
+        return PEER_FRAME_FAULT_LONG;
+    return length_bytes % PEER_FRAME_ALIGN_BYTES == 0 ? PEER_FRAME_VALID
+                                                      : PEER_FRAME_FAULT_ALIGNMENT;
+}
+
+/* Everything of the header but length and checksum. */
+static enum peer_frame_fault header_check(const struct peer_frame_reader *reader,
+                                          const uint8_t *header) {
+    const uint8_t kind = header[OFFSET_KIND];
+    if (header[OFFSET_VERSION] != PEER_FRAME_VERSION)
+        return PEER_FRAME_FAULT_VERSION;
+    if (kind < PEER_FRAME_HELLO || kind > PEER_FRAME_MESSAGE)
+        return PEER_FRAME_FAULT_KIND;
+    /* One handshake a connection: a second HELLO, or a second answer, is none that may stand. */
+    if (kind != reader->kind || (kind != PEER_FRAME_MESSAGE && reader->sequence > 0))
+        return PEER_FRAME_FAULT_UNEXPECTED;
+    if (bytes_get_u16(header + OFFSET_FLAGS) != 0)
+        return PEER_FRAME_FAULT_FLAGS;
+    if (bytes_get_u64(header + OFFSET_SEQUENCE) != reader->sequence)
+        return PEER_FRAME_FAULT_SEQUENCE;
+    if (bytes_get_u64(header + OFFSET_TAG) != 0 || bytes_get_u64(header + OFFSET_TAG + 8) != 0)
+        return PEER_FRAME_FAULT_TAG;
+    return PEER_FRAME_VALID;
+}
+
+static enum peer_frame_result refuse(struct peer_frame_reader *reader, enum peer_frame_fault fault,
+                                     struct peer_frame *out) {
+    ASSERT(fault != PEER_FRAME_VALID);
+    reader->fault = (uint8_t)fault;
+    out->fault = (uint8_t)fault;
+    return PEER_FRAME_FAULTY;
+}
+
+static enum peer_frame_result need(const struct peer_frame_reader *reader, uint32_t needed_bytes,
+                                   struct peer_frame *out) {
+    ASSERT_HOT(needed_bytes <= reader->length_max_bytes);
+    out->needed_bytes = needed_bytes;
+    return PEER_FRAME_MORE;
+}
+
+enum peer_frame_result peer_frame_read(struct peer_frame_reader *reader, const uint8_t *bytes,
+                                       size_t available_bytes, struct peer_frame *out) {
+    ASSERT_HOT(limit_is_valid(reader->length_max_bytes));
+    *out = (struct peer_frame){0};
+    if (reader->fault != PEER_FRAME_VALID)
+        return refuse(reader, (enum peer_frame_fault)reader->fault, out);
+    if (available_bytes < PEER_FRAME_LENGTH_BYTES)
+        return need(reader, PEER_FRAME_HEADER_BYTES, out);
+
+    const uint32_t length_bytes = bytes_get_u32(bytes + OFFSET_LENGTH);
+    enum peer_frame_fault fault = length_check(reader, length_bytes);
+    if (fault != PEER_FRAME_VALID)
+        return refuse(reader, fault, out);
+    if (available_bytes < PEER_FRAME_HEADER_BYTES)
+        return need(reader, PEER_FRAME_HEADER_BYTES, out);
+    fault = header_check(reader, bytes);
+    if (fault != PEER_FRAME_VALID)
+        return refuse(reader, fault, out);
+    if (available_bytes < length_bytes)
+        return need(reader, length_bytes, out);
+
+    const uint8_t *body = bytes + PEER_FRAME_HEADER_BYTES;
+    const uint32_t body_bytes = length_bytes - PEER_FRAME_HEADER_BYTES;
+    const uint64_t checksum = bytes_get_u64(bytes + OFFSET_CHECKSUM);
+    if (checksum != checksum_64(body, body_bytes, header_hash(bytes, reader->seed)))
+        return refuse(reader, PEER_FRAME_FAULT_CHECKSUM, out);
+
+    *out = (struct peer_frame){.body = body,
+                               .body_bytes = body_bytes,
+                               .length_bytes = length_bytes,
+                               .sequence = reader->sequence,
+                               .checksum = checksum,
+                               .kind = reader->kind};
+    reader->sequence++;
+    return PEER_FRAME_COMPLETE;
+}
+
+/* ---- writing ------------------------------------------------------------------------------ */
+
+void peer_frame_writer_begin(struct peer_frame_writer *writer) {
+    *writer = (struct peer_frame_writer){.seed = PEER_FRAME_SEED_HANDSHAKE};
+}
+
+void peer_frame_writer_accepted(struct peer_frame_writer *writer, uint64_t seed) {
+    ASSERT(writer->sequence == 1);
+    writer->seed = seed;
+}
+
+/* checksum_64 over all spans; without a stream's state if there is one only. */
+static uint64_t spans_hash(const struct peer_frame_span *spans, uint32_t span_count,
+                           uint64_t seed) {
+    if (span_count == 1)
+        return checksum_64(spans[0].data, spans[0].length_bytes, seed);
+    struct checksum_state state;
+    checksum_begin(&state, seed);
+    for (uint32_t i = 0; i < span_count; i++)
+        checksum_update(&state, spans[i].data, spans[i].length_bytes);
+    return checksum_end(&state);
+}
+
+uint32_t peer_frame_write(struct peer_frame_writer *writer, uint8_t header[PEER_FRAME_HEADER_BYTES],
+                          enum peer_frame_kind kind, const struct peer_frame_span *spans,
+                          uint32_t span_count) {
+    ASSERT(kind >= PEER_FRAME_HELLO && kind <= PEER_FRAME_MESSAGE);
+    ASSERT((kind == PEER_FRAME_MESSAGE) == (writer->sequence > 0));
+    uint64_t length_bytes = PEER_FRAME_HEADER_BYTES;
+    for (uint32_t i = 0; i < span_count; i++)
+        length_bytes += spans[i].length_bytes;
+    ASSERT(length_bytes <= PEER_FRAME_BYTES_CEILING && length_bytes % PEER_FRAME_ALIGN_BYTES == 0);
+
+    memset(header, 0, PEER_FRAME_HEADER_BYTES);
+    bytes_put_u32(header + OFFSET_LENGTH, (uint32_t)length_bytes);
+    header[OFFSET_KIND] = (uint8_t)kind;
+    header[OFFSET_VERSION] = PEER_FRAME_VERSION;
+    bytes_put_u64(header + OFFSET_SEQUENCE, writer->sequence);
+    const uint64_t seed = header_hash(header, writer->seed);
+    bytes_put_u64(header + OFFSET_CHECKSUM, spans_hash(spans, span_count, seed));
+    writer->sequence++;
+    return (uint32_t)length_bytes;
+}
+
+uint64_t peer_frame_checksum(const uint8_t header[PEER_FRAME_HEADER_BYTES]) {
+    ASSERT(header[OFFSET_VERSION] == PEER_FRAME_VERSION);
+    return bytes_get_u64(header + OFFSET_CHECKSUM);
+}
+
+uint64_t peer_frame_seed(uint64_t hello_checksum, uint64_t answer_checksum) {
+    uint8_t both[16];
+    bytes_put_u64(both, hello_checksum);
+    bytes_put_u64(both + 8, answer_checksum);
+    return checksum_64(both, sizeof(both), PEER_FRAME_SEED_HANDSHAKE);
+}
+
+const char *peer_frame_fault_name(enum peer_frame_fault fault) {
+    static const char *const names[] = {
+        [PEER_FRAME_VALID] = "valid",
+        [PEER_FRAME_FAULT_SHORT] = "length below that of a header",
+        [PEER_FRAME_FAULT_LONG] = "length above the limit",
+        [PEER_FRAME_FAULT_ALIGNMENT] = "length not a multiple of 8",
+        [PEER_FRAME_FAULT_VERSION] = "unknown version",
+        [PEER_FRAME_FAULT_KIND] = "unknown kind",
+        [PEER_FRAME_FAULT_UNEXPECTED] = "a kind that may not stand here",
+        [PEER_FRAME_FAULT_FLAGS] = "unknown flags",
+        [PEER_FRAME_FAULT_SEQUENCE] = "not the next frame in sequence",
+        [PEER_FRAME_FAULT_TAG] = "authenticated, which this version cannot check",
+        [PEER_FRAME_FAULT_CHECKSUM] = "checksum mismatch",
+    };
+    return (size_t)fault < ARRAY_COUNT(names) ? names[fault] : "unknown fault";
+}
