@@ -50,6 +50,8 @@ struct sim_node {
     struct random random;
     struct io *io; /* the main thread's, for the directory and its lock */
     int32_t data_directory;
+    uint32_t member_count;
+    uint64_t node_id;
     struct map map;
     struct node_options options;
     struct node *node;
@@ -79,11 +81,13 @@ static int open_directory(struct sim_node *node, struct error_text *error) {
         status = identity_load(node->io, node->data_directory, identity, error);
     }
     if (status == WEIR_ENOENT) {
-        struct configuration members = {.member_count = 1};
-        members.members[0] =
-            (struct configuration_member){.node_id = 1, .roles = CONFIGURATION_VOTER};
-        status =
-            identity_create(node->io, node->data_directory, "weir", 1, &members, identity, error);
+        struct configuration members = {.member_count = node->member_count};
+        for (uint32_t i = 0; i < node->member_count; i++) {
+            members.members[i] =
+                (struct configuration_member){.node_id = i + 1, .roles = CONFIGURATION_VOTER};
+        }
+        status = identity_create(node->io, node->data_directory, "weir", node->node_id, &members,
+                                 identity, error);
     }
     return status;
 }
@@ -146,6 +150,7 @@ static int create_pipeline(struct sim_node *node, struct error_text *error) {
     node->validate_options.directory = node->directory;
     node->apply_options.directory = node->directory;
     struct pipeline_options options = {.node = node->node,
+                                       .has_peers = node->member_count > 1,
                                        .map = &node->map,
                                        .stage_options = {
                                            [STAGE_READ] = &node->read_options,
@@ -182,6 +187,8 @@ int sim_node_start(struct sim_node **out, struct world *world, uint32_t host,
     node->world = world;
     node->host = host;
     node->budget_max = options->budget_max;
+    node->member_count = or_default(options->member_count, 1);
+    node->node_id = options->node_id == 0 ? 1 : options->node_id;
     node->data_directory = -1;
     node->io = world_io(world, host);
     random_seed(&node->random, options->schedule_seed);
@@ -277,6 +284,14 @@ bool sim_node_serving(const struct sim_node *node) {
 
 const struct node *sim_node_figures(const struct sim_node *node) {
     return node->node;
+}
+
+struct peers *sim_node_peers(struct sim_node *node) {
+    return pipeline_peers(node->pipeline);
+}
+
+void sim_node_wake(struct sim_node *node) {
+    pipeline_wake(node->pipeline);
 }
 
 void sim_node_destroy(struct sim_node *node) {

@@ -28,6 +28,7 @@
 
 #include "sim/world.h"
 #include "stages/node.h"
+#include "stages/peers.h"
 
 struct sim_node;
 
@@ -40,6 +41,9 @@ struct sim_node_options {
     uint32_t budget_max;         /* each round's budget is drawn from [1, this]; 0: as threads do */
     uint32_t batch_count;        /* power of two; 0: 64 */
     uint32_t connections_max;    /* 0: 32 */
+    uint32_t member_count;       /* of its cluster, with ids 1 to so many; 0: 1.  Of more than one,
+                              somebody else moves what is in sim_node_peers */
+    uint64_t node_id;            /* 0: 1 */
     uint64_t snapshot_log_bytes; /* 0: never */
     uint64_t zero_ahead_bytes;   /* of the log: storage/log.h; 0: none */
     enum durability durability;
@@ -79,6 +83,10 @@ bool sim_node_serving(const struct sim_node *node);
 
 /* What the stages publish about themselves. */
 const struct node *sim_node_figures(const struct sim_node *node);
+
+/* The rings to and from other members; and what to do when a record was put into one. */
+struct peers *sim_node_peers(struct sim_node *node);
+void sim_node_wake(struct sim_node *node);
 
 /* Frees an ended process; and gives back its lock. */
 void sim_node_destroy(struct sim_node *node);

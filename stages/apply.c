@@ -394,6 +394,7 @@ static void publish(struct apply_shard *shard) {
         shard->deadline_told_ms = deadline_ms;
     }
     node_figure_set(&figures->applied_index, shard->tail.index);
+    node_figure_set(&figures->applied_chain, shard->tail.chain);
     node_figure_set(&figures->log_time_ms, shard->tail.log_time_ms);
     atomic_store_relaxed_u64(&signals->applied_index, shard->tail.index);
     /* Partner: replicate's acquire, before it reuses the entries' memory. */

@@ -187,7 +187,7 @@ struct batch {
     uint64_t index; /* of its entry, or 0 */
     uint64_t term;
     uint64_t place;        /* reads run once this index is applied */
-    uint64_t noted_last;   /* the log's last index when it was noted */
+    uint64_t round;        /* ... and this round of reads is confirmed */
     uint32_t next;         /* link in a queue of replicate's, or BATCH_NO_BLOCK */
     uint32_t readers_head; /* batches that run right after this one's entry */
     uint32_t readers_tail;

@@ -107,6 +107,7 @@ struct node_replicate_figures {
 /* What apply publishes. */
 struct node_apply_figures {
     uint64_t applied_index;
+    uint64_t applied_chain; /* of that entry: what vouches for all before it */
     uint64_t reads;
     uint64_t writes;
     uint64_t memory_bytes; /* of the machine */

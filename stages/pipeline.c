@@ -21,6 +21,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "stages/peer_message.h"
 #include "stages/pipeline_internal.h"
 
 /* How long a ring must be so that it is never full (or, for apply, where its bound comes from). */
@@ -44,6 +45,9 @@ static const struct link links[] = {
     {STAGE_READ, STAGE_PARSE, "read_parse", sizeof(uint32_t), LENGTH_POOL},
     {STAGE_PARSE, STAGE_VALIDATE, "parse_validate", sizeof(uint32_t), LENGTH_POOL},
     {STAGE_VALIDATE, STAGE_REPLICATE, "validate_replicate", sizeof(uint32_t), LENGTH_POOL},
+    {STAGE_PARSE, STAGE_REPLICATE, "parse_replicate", sizeof(uint32_t), LENGTH_NOTES},
+    {STAGE_REPLICATE, STAGE_PARSE, "replicate_parse", sizeof(uint32_t), LENGTH_NOTES},
+    {STAGE_REPLICATE, STAGE_WRITE, "replicate_write", sizeof(uint32_t), LENGTH_NOTES},
     {STAGE_REPLICATE, STAGE_APPLY, "replicate_apply", sizeof(struct apply_item), LENGTH_APPLY},
     {STAGE_APPLY, STAGE_REPLICATE, "apply_replicate", sizeof(uint32_t), LENGTH_NOTES},
     {STAGE_APPLY, STAGE_SERIALIZE, "apply_serialize", sizeof(uint32_t), LENGTH_POOL},
@@ -88,65 +92,6 @@ static uint32_t link_capacity(const struct pipeline *pipeline, enum link_length 
     case LENGTH_NOTES: return 64;
     }
     UNREACHABLE("a link length of the table");
-}
-
-/* ---- batches ------------------------------------------------------------------------------- */
-
-/* The tables of one batch behind one another, each on a cache line. */
-enum {
-    SLOT_COMMANDS_BYTES = BATCH_COMMANDS_MAX * sizeof(struct batch_command),
-    SLOT_ARGUMENTS_BYTES = BATCH_ARGUMENTS_MAX * sizeof(struct resp_argument),
-    SLOT_HASHES_BYTES = BATCH_ARGUMENTS_MAX * sizeof(uint64_t),
-    SLOT_PIECES_BYTES = BATCH_PIECES_MAX * sizeof(struct reply_piece),
-    SLOT_TABLES_BYTES = SLOT_COMMANDS_BYTES + SLOT_ARGUMENTS_BYTES + SLOT_HASHES_BYTES +
-                        SLOT_PIECES_BYTES + BATCH_REPLY_BYTES,
-};
-_Static_assert(SLOT_COMMANDS_BYTES % CACHE_LINE_BYTES == 0, "tables keep their lines apart");
-_Static_assert(SLOT_ARGUMENTS_BYTES % CACHE_LINE_BYTES == 0, "tables keep their lines apart");
-_Static_assert(SLOT_HASHES_BYTES % CACHE_LINE_BYTES == 0, "tables keep their lines apart");
-_Static_assert(SLOT_PIECES_BYTES % CACHE_LINE_BYTES == 0, "tables keep their lines apart");
-
-static int batches_create(struct pipeline *pipeline) {
-    uint32_t buffers = pipeline->node->options->batch_count;
-    pipeline->batch_total = buffers + PIPELINE_MARKERS;
-    size_t buffers_bytes = (size_t)buffers * BATCH_BUFFER_BYTES;
-    pipeline->slots_bytes = buffers_bytes + (size_t)pipeline->batch_total * SLOT_TABLES_BYTES;
-    void *memory = mmap(NULL, pipeline->slots_bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) {
-        return WEIR_ENOMEM;
-    }
-    pipeline->slots = memory;
-    uint32_t hot = buffers < PIPELINE_HOT_BATCHES ? buffers : (uint32_t)PIPELINE_HOT_BATCHES;
-    /* A wish.  A receive touches six pages of its batch: if small, six entries of the TLB. */
-    (void)madvise(memory, (size_t)hot * BATCH_BUFFER_BYTES, MADV_HUGEPAGE);
-    (void)madvise(pipeline->slots + buffers_bytes, (size_t)hot * SLOT_TABLES_BYTES, MADV_HUGEPAGE);
-    pipeline->batches = calloc(pipeline->batch_total, sizeof(*pipeline->batches));
-    if (pipeline->batches == NULL) {
-        return WEIR_ENOMEM; /* pipeline_destroy unmaps the slots */
-    }
-    uint8_t *tables = pipeline->slots + buffers_bytes;
-    for (uint32_t id = 0; id < pipeline->batch_total; id++) {
-        struct batch *batch = &pipeline->batches[id];
-        batch->id = id;
-        batch->bytes = id < buffers ? pipeline->slots + (size_t)id * BATCH_BUFFER_BYTES : NULL;
-        batch->command_slots = (struct batch_command *)(void *)tables;
-        tables += SLOT_COMMANDS_BYTES;
-        batch->argument_slots = (struct resp_argument *)(void *)tables;
-        tables += SLOT_ARGUMENTS_BYTES;
-        batch->key_hash_slots = (uint64_t *)(void *)tables;
-        tables += SLOT_HASHES_BYTES;
-        batch->piece_slots = (struct reply_piece *)(void *)tables;
-        tables += SLOT_PIECES_BYTES;
-        batch->reply_room = tables;
-        tables += BATCH_REPLY_BYTES;
-        batch->owner = STAGE_READ;
-        batch->carry_block = BATCH_NO_BLOCK;
-        batch->local_block = BATCH_NO_BLOCK;
-        batch->reply_block = BATCH_NO_BLOCK;
-        batch->next = BATCH_NO_BLOCK;
-    }
-    return WEIR_OK;
 }
 
 /* ---- gauges and rings ---------------------------------------------------------------------- */
@@ -375,6 +320,19 @@ static void shards_describe(struct pipeline *pipeline) {
     }
 }
 
+/* The longest message: as many entries as a log write has, or one longer one, their padding, and
+ * what precedes them. */
+static int links_create(struct pipeline *pipeline, const struct pipeline_options *options) {
+    if (!options->has_peers) {
+        return WEIR_OK;
+    }
+    const struct log_options *log = &pipeline->node->options->log;
+    uint64_t bytes =
+        log->entry_bytes_max > log->write_bytes_max ? log->entry_bytes_max : log->write_bytes_max;
+    bytes += RAFT_MESSAGE_ENTRIES_MAX * ENTRY_ALIGN_BYTES + PEER_MESSAGE_HEAD_BYTES_MAX;
+    return peers_create(&pipeline->peers, bytes);
+}
+
 int pipeline_create(struct pipeline **out, const struct pipeline_options *options,
                     struct error_text *error) {
     ASSERT(IS_POWER_OF_TWO(options->node->options->batch_count));
@@ -388,9 +346,14 @@ int pipeline_create(struct pipeline **out, const struct pipeline_options *option
     pipeline->map = *options->map;
     pthread_mutex_init(&pipeline->gate_lock, NULL);
     pthread_cond_init(&pipeline->gate_changed, NULL);
-    int result = batches_create(pipeline);
+    int result = pipeline_batches_create(pipeline);
     if (result != WEIR_OK) {
         error_text_set(error, "no memory for %u batches", options->node->options->batch_count);
+        goto fail;
+    }
+    result = links_create(pipeline, options);
+    if (result != WEIR_OK) {
+        error_text_set(error, "no memory for the rings to other members");
         goto fail;
     }
     result = gauges_create(pipeline, options->gauge_path, error);
@@ -546,6 +509,7 @@ void pipeline_destroy(struct pipeline *pipeline) {
     if (pipeline->slots != NULL) {
         munmap(pipeline->slots, pipeline->slots_bytes);
     }
+    peers_destroy(&pipeline->peers);
     pthread_mutex_destroy(&pipeline->gate_lock);
     pthread_cond_destroy(&pipeline->gate_changed);
     free(pipeline->batches);
@@ -572,6 +536,10 @@ struct ring *pipeline_ring(const struct pipeline *pipeline, enum stage_id from, 
         }
     }
     UNREACHABLE("the table has a link between these stages");
+}
+
+struct peers *pipeline_peers(struct pipeline *pipeline) {
+    return pipeline->peers.memory == NULL ? NULL : &pipeline->peers;
 }
 
 uint32_t pipeline_shards(const struct pipeline *pipeline, enum stage_id stage) {

@@ -27,6 +27,7 @@
 #include "queues/ring.h"
 #include "stages/map.h"
 #include "stages/node.h"
+#include "stages/peers.h"
 #include "stages/stage.h"
 
 /* What replicate hands to apply. */
@@ -60,6 +61,9 @@ struct pipeline_options {
     struct node *node; /* options and records are set; figures zero */
     const struct map *map;
     const void *stage_options[STAGE_COUNT];
+    /* Somebody moves records between the rings of stages/peers.h and other members: without that a
+     * cluster of several members is refused. */
+    bool has_peers;
     const char *gauge_path; /* shared-memory file to create; NULL: anonymous memory */
 };
 
@@ -126,6 +130,9 @@ struct batch *pipeline_batch(const struct pipeline *pipeline, uint32_t id);
 /* The ring from one shard to another; asserts that the table has that link. */
 struct ring *pipeline_ring(const struct pipeline *pipeline, enum stage_id from, uint32_t from_shard,
                            enum stage_id to, uint32_t to_shard);
+
+/* The rings to and from other members; NULL in a cluster of one, or if nobody serves them. */
+struct peers *pipeline_peers(struct pipeline *pipeline);
 
 /* Shards of a stage. */
 uint32_t pipeline_shards(const struct pipeline *pipeline, enum stage_id stage);

@@ -90,6 +90,7 @@ struct pipeline {
     struct batch *batches;
     uint8_t *slots; /* one mapping: buffers, then the tables of each batch */
     size_t slots_bytes;
+    struct peers peers; /* memory == NULL: there are none */
     struct ring *rings[PIPELINE_LINKS_MAX][PIPELINE_SHARDS_MAX][PIPELINE_SHARDS_MAX];
     uint8_t *ring_memory;
     size_t ring_memory_bytes;
@@ -110,6 +111,10 @@ struct pipeline {
     bool running; /* threads were started */
     bool stepped; /* by the caller, instead of threads */
 };
+
+/* Maps the batches' memory and lays it out.  WEIR_ENOMEM: pipeline_destroy gives back what is
+ * there. */
+int pipeline_batches_create(struct pipeline *pipeline);
 
 /* Where a core's thread begins; the argument is its struct core. */
 void *core_main(void *argument);

@@ -50,100 +50,6 @@ void replicate_fail(struct replicate_shard *shard, const char *sentence) {
     node_fail(shard->node, sentence);
 }
 
-/* ---- the core's actions -------------------------------------------------------------------- */
-
-/*
- * The first entry of a term: the genesis record if the log has none yet, a no-op otherwise.  The
- * log may have no place yet: its next segment is being prepared, or waits for room on the disk.
- * Then it is tried again at every poll, and until it is appended nobody can propose.
- */
-static bool append_noop(struct replicate_shard *shard) {
-    uint64_t term = shard->noop_term;
-    if (term == 0 || shard->stop_started || shard->encode.batch != NULL) {
-        return false;
-    }
-    ASSERT(term == raft_term(shard->raft));
-    uint32_t body_bytes = shard->has_genesis ? 0 : (uint32_t)ENTRY_GENESIS_BODY_BYTES;
-    uint8_t *entry = log_reserve(shard->log, ENTRY_HEADER_BYTES + body_bytes, true);
-    if (entry == NULL) {
-        return false;
-    }
-    shard->noop_term = 0;
-    if (!shard->has_genesis) {
-        io_entropy(shard->io, &shard->genesis.hash_seed, sizeof(shard->genesis.hash_seed));
-        shard->genesis.partition_count = UINT32_C(1)
-                                         << shard->node->options->machine_options.partition_bits;
-        shard->has_genesis = true;
-        entry_genesis_write(entry + ENTRY_HEADER_BYTES, &shard->genesis);
-    }
-    struct entry_header header = {.length_bytes = ENTRY_HEADER_BYTES + body_bytes,
-                                  .kind = body_bytes > 0 ? ENTRY_GENESIS : ENTRY_NOOP,
-                                  .version = ENTRY_VERSION,
-                                  .term = term,
-                                  .log_time_ms =
-                                      replicate_log_time(shard, io_monotonic_ns(shard->io))};
-    replicate_append(shard, &header);
-    return true;
-}
-
-uint64_t replicate_append(struct replicate_shard *shard, const struct entry_header *header) {
-    uint64_t index = log_append(shard->log, header);
-    replicate_appended(shard, header->term, header->length_bytes);
-    ASSERT(raft_last_index(shard->raft) == index);
-    return index;
-}
-
-void replicate_appended(struct replicate_shard *shard, uint64_t term, uint32_t length_bytes) {
-    struct raft_entry entry = {.term = term, .length_bytes = length_bytes};
-    struct raft_event event = {.kind = RAFT_EVENT_APPENDED, .entries = &entry, .entry_count = 1};
-    replicate_step(shard, &event);
-}
-
-static void on_role(struct replicate_shard *shard, const struct raft_action *action) {
-    node_figure_set(&shard->node->replicate.role, action->role);
-    node_figure_set(&shard->node->replicate.term, action->term);
-    node_figure_set(&shard->node->replicate.leader, action->node_id);
-    if (action->role == RAFT_LEADER) {
-        replicate_time_begin(shard, io_monotonic_ns(shard->io), io_wall_ms(shard->io));
-        log_info("leader", "term=%lu last_index=%lu", action->term, log_last_index(shard->log));
-    }
-}
-
-static void carry_out(struct replicate_shard *shard, const struct raft_actions *actions) {
-    for (uint32_t i = 0; i < actions->count; i++) {
-        const struct raft_action *action = &actions->action[i];
-        switch (action->kind) {
-        case RAFT_ACTION_STORE_VOTE: {
-            shard->vote_storing =
-                (struct vote_record){.term = action->term, .voted_for = action->node_id};
-            vote_store(shard->vote, &shard->vote_storing);
-            break;
-        }
-        case RAFT_ACTION_APPEND_NOOP:
-            shard->noop_term = action->term; /* appended later in this poll */
-            break;
-        case RAFT_ACTION_ROLE: on_role(shard, action); break;
-        case RAFT_ACTION_COMMIT:
-            node_figure_set(&shard->node->replicate.commit_index, action->index);
-            break; /* replicate_hand_on reads it from the core */
-        case RAFT_ACTION_HALT: replicate_fail(shard, action->sentence); break;
-        case RAFT_ACTION_READ_READY:
-        case RAFT_ACTION_READ_FAILED: UNREACHABLE("reads are asked for in replicate_order.c");
-        case RAFT_ACTION_CONFIGURED:
-            log_info("configured", "index=%lu members=%u", action->index,
-                     action->configuration->member_count);
-            break;
-        default: UNREACHABLE("a group of one has no peers, and nobody asks for a change of it");
-        }
-    }
-}
-
-void replicate_step(struct replicate_shard *shard, struct raft_event *event) {
-    event->now_ns = shard->now_ns;
-    raft_step(shard->raft, event, &shard->actions);
-    carry_out(shard, &shard->actions);
-}
-
 /* ---- what happened outside ----------------------------------------------------------------- */
 
 static uint32_t take_completions(struct replicate_shard *shard) {
@@ -161,10 +67,7 @@ static uint32_t take_completions(struct replicate_shard *shard) {
                 replicate_fail(shard, "writing term and vote failed: nothing can be promised any "
                                       "more; check the disk, then start again");
             } else if (stored) {
-                struct raft_event event = {.kind = RAFT_EVENT_VOTE_STORED,
-                                           .term = shard->vote_storing.term,
-                                           .node_id = shard->vote_storing.voted_for};
-                replicate_step(shard, &event);
+                replicate_vote_stored(shard);
             }
         } else {
             bool taken = log_completion(shard->log, &completions[i]);
@@ -181,10 +84,11 @@ static void tell_stored(struct replicate_shard *shard) {
         replicate_fail(shard, log_error_text(shard->log));
         return;
     }
-    if (durable > shard->stored) {
+    if (durable > shard->stored || shard->stored_again) {
         shard->stored = durable;
+        shard->stored_again = false;
         struct raft_event event = {
-            .kind = RAFT_EVENT_STORED, .index = durable, .epoch = raft_log_epoch(shard->raft)};
+            .kind = RAFT_EVENT_STORED, .index = durable, .epoch = shard->log_epoch};
         replicate_step(shard, &event);
     }
 }
@@ -201,7 +105,12 @@ static void learn_applied(struct replicate_shard *shard) {
     struct raft_event event = {.kind = RAFT_EVENT_APPLIED, .index = applied};
     replicate_step(shard, &event);
     log_release(shard->log, applied);
-    if (!shard->serving && raft_serving(shard->raft) && applied == raft_commit_index(shard->raft) &&
+    /* A leader when all that it found is applied; who follows, to say who leads, when the genesis
+       record is: before that nothing can be hashed. */
+    bool may_serve = raft_serving(shard->raft) ? applied == raft_commit_index(shard->raft)
+                                               : shard->links != NULL && shard->has_genesis &&
+                                                     shard->genesis_index <= applied;
+    if (!shard->serving && may_serve &&
         atomic_load_acquire_u32(&shard->node->signals.failed) == 0) {
         shard->serving = true;
         shard->node->signals.hash_seed = shard->genesis.hash_seed;
@@ -212,7 +121,7 @@ static void learn_applied(struct replicate_shard *shard) {
         log_info("serving", "term=%lu applied=%lu", raft_term(shard->raft), applied);
     }
     uint64_t snapshot = node_figure(&shard->node->apply.snapshot_index);
-    if (snapshot > shard->compacted) {
+    if (snapshot > shard->compacted && shard->links == NULL) { /* others may need it all */
         shard->compacted = snapshot;
         log_compact(shard->log, snapshot);
     }
@@ -230,7 +139,9 @@ static void publish(struct replicate_shard *shard) {
     node_figure_set(&figures->log_write_ns_total, counters.write_ns_total);
     node_figure_set(&figures->log_write_ns_max, counters.write_ns_max);
     node_figure_set(&figures->log_full, log_state(shard->log) == LOG_FULL);
-    node_figure_set(&figures->log_time_ms, log_tail(shard->log)->log_time_ms);
+    if (!log_truncating(shard->log)) {
+        node_figure_set(&figures->log_time_ms, log_tail(shard->log)->log_time_ms);
+    }
 }
 
 /* ---- the turn ------------------------------------------------------------------------------ */
@@ -311,14 +222,17 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
     }
     uint32_t notes[REPLICATE_TAKE_MAX];
     result.work += ring_u32_dequeue(shard->from_apply, notes, REPLICATE_TAKE_MAX);
+    result.work += ring_u32_dequeue(shard->from_parse, notes, REPLICATE_TAKE_MAX);
     result.work += take_completions(shard);
+    result.work += replicate_receive(shard, budget);
     learn_applied(shard);
     bool waiting = false;
     shard->units = STAGE_POLL_UNITS;
     uint32_t taken = take_batches(shard, budget, now_ns, &waiting);
     result.work += taken;
     if (!shard->failed) {
-        result.work += append_noop(shard) ? 1 : 0;
+        result.work += replicate_append_wanted(shard);
+        result.work += replicate_send_from_disk(shard);
         uint64_t due_ns;
         if (replicate_time_entry(shard, now_ns, &due_ns)) {
             result.work++;
@@ -384,10 +298,14 @@ static int replicate_init(void **out, const struct stage_environment *environmen
     shard->node = pipeline_node(pipeline);
     shard->io = environment->io;
     shard->options = environment->options;
+    shard->links = pipeline_peers(pipeline);
     shard->directory = -1;
     shard->from_validate = pipeline_ring(pipeline, STAGE_VALIDATE, 0, STAGE_REPLICATE, 0);
     shard->to_apply = pipeline_ring(pipeline, STAGE_REPLICATE, 0, STAGE_APPLY, 0);
     shard->from_apply = pipeline_ring(pipeline, STAGE_APPLY, 0, STAGE_REPLICATE, 0);
+    shard->from_parse = pipeline_ring(pipeline, STAGE_PARSE, 0, STAGE_REPLICATE, 0);
+    shard->to_parse = pipeline_ring(pipeline, STAGE_REPLICATE, 0, STAGE_PARSE, 0);
+    shard->to_write = pipeline_ring(pipeline, STAGE_REPLICATE, 0, STAGE_WRITE, 0);
     shard->stalled = BATCH_NO_BLOCK;
     batch_queue_init(&shard->writing);
     batch_queue_init(&shard->reading);
@@ -432,6 +350,12 @@ static void replicate_fini(void *state) {
     }
     if (shard->port != NULL && io_outstanding(shard->port) == 0) {
         io_port_destroy(shard->port); /* after a failed write it may never come to rest */
+    }
+    if (shard->peers != NULL) {
+        if (shard->peers->buffer != NULL) {
+            munmap(shard->peers->buffer, shard->peers->buffer_bytes);
+        }
+        free(shard->peers);
     }
     munmap(shard->catch_up, shard->catch_up_bytes);
     free(shard->connections);

@@ -5,6 +5,8 @@
 
 #include "entry/entry.h"
 #include "raft/raft.h"
+#include "stages/peer_message.h"
+#include "stages/peers.h"
 #include "stages/pipeline.h"
 #include "stages/replicate.h"
 #include "storage/log.h"
@@ -24,6 +26,7 @@ struct replicate_connection {
     uint64_t last_index; /* of its last entry; 0: none */
     uint32_t last_batch; /* the batch of that entry; valid while the entry was not handed on */
     uint32_t generation;
+    uint32_t leadership; /* in which that was */
 };
 
 /* The batch that is becoming an entry in slices, and how far that is. */
@@ -40,6 +43,41 @@ struct replicate_encode {
     uint32_t argument_bytes; /* and how much of that is there */
 };
 
+/* Log work of a core's step that waits: for a vote to be durable, for a truncation, for memory. */
+struct replicate_incoming {
+    struct record_ring *ring; /* whose oldest record has the entries; NULL: nothing waits */
+    bool truncate;            /* first: remove what is behind `index`, which begins `epoch` */
+    uint64_t index;
+    uint64_t epoch;
+    const uint8_t *entries; /* then: append these, back to back */
+    const uint8_t *entries_end;
+    uint32_t count; /* left */
+};
+
+/* Messages of a core's step, or a later one, that wait for its vote to be durable.  Nobody puts out
+ * more then than a request and an answer to each member, twice. */
+enum { REPLICATE_HELD_MAX = 4 * CONFIGURATION_MEMBERS_MAX };
+
+/* What goes to other members, and comes from them. */
+struct replicate_peers {
+    struct peer_message decoded; /* scratch: the message looked at, and its configurations */
+    struct configuration configurations[RAFT_MESSAGE_ENTRIES_MAX];
+    struct raft_message held[REPLICATE_HELD_MAX];
+    uint32_t held_count;
+    uint32_t next; /* whose data is looked at first */
+    struct replicate_incoming incoming;
+    /* An APPEND whose entries are being read back from disk, and to whom nothing else goes. */
+    struct raft_message reading;
+    bool reading_wanted;
+    uint64_t read_from; /* the first entry that is being read */
+    uint8_t *buffer;    /* for them: the largest entry fits */
+    size_t buffer_bytes;
+    uint64_t dropped; /* messages, for want of room */
+};
+
+/* Who is using the log's one reader. */
+enum replicate_reader { READER_NOBODY, READER_CATCH_UP, READER_PEER };
+
 struct replicate_shard {
     struct pipeline *pipeline;
     struct node *node;
@@ -53,6 +91,23 @@ struct replicate_shard {
     struct raft *raft;
     struct raft_actions actions; /* of the step under way */
     struct vote_record vote_storing;
+    struct vote_record vote_next; /* to be stored after that one */
+    bool vote_waits;              /* ... if there is one */
+    struct peers *links;          /* to other members; NULL in a cluster of one */
+    struct replicate_peers *peers;
+    struct ring *to_write; /* notes */
+    struct ring *to_parse; /* notes */
+    struct ring *from_parse;
+    uint64_t log_epoch;       /* of what the log holds: the core's may be further */
+    bool stored_again;        /* a new epoch has begun: say what is stored once more */
+    uint64_t genesis_index;   /* of its entry, while that may be truncated */
+    bool stepping;            /* within a step of the core */
+    uint64_t round_confirmed; /* the latest round of reads, in this term */
+    struct raft_action read;  /* what the core said of the read last asked for */
+    uint32_t leadership; /* counts the terms led: what a connection proposed in another is void */
+    struct configuration configuration_wanted; /* to be appended in noop_term */
+    uint64_t configuration_term;               /* 0: none is wanted */
+    enum replicate_reader reader;
     struct log *log;
     struct vote_file *vote;
     int32_t directory;
@@ -80,8 +135,7 @@ struct replicate_shard {
     /* entries that are only on disk, on their way to apply */
     uint8_t *catch_up;
     size_t catch_up_bytes;
-    uint64_t catch_up_last; /* last index in the buffer that apply has not left; 0: free */
-    bool catch_up_reading;
+    uint64_t catch_up_last;  /* last index in the buffer that apply has not left; 0: free */
     uint64_t catch_up_start; /* for the progress line */
 
     /* log time */
@@ -114,6 +168,45 @@ void replicate_appended(struct replicate_shard *shard, uint64_t term, uint32_t l
 
 /* Runs the core with one event, which gets the time of the poll, and carries its actions out. */
 void replicate_step(struct replicate_shard *shard, struct raft_event *event);
+
+/* ---- replicate_core.c: the core's actions ------------------------------------------------- */
+
+/* Tells the core that the record under way is durable; the next one, if any, is begun. */
+void replicate_vote_stored(struct replicate_shard *shard);
+
+/* True while a vote is on its way to the disk: nothing of its step or a later one may leave, or
+ * change the log. */
+bool replicate_vote_pending(const struct replicate_shard *shard);
+
+/* Appends the entries of the node's own that the core has asked for, if that can be done now;
+ * returns how many. */
+uint32_t replicate_append_wanted(struct replicate_shard *shard);
+
+/* ---- replicate_incoming.c: from other members --------------------------------------------- */
+
+/* Takes messages, at most `budget`, and goes on with what waits; returns how many. */
+uint32_t replicate_receive(struct replicate_shard *shard, uint32_t budget);
+
+/* TRUNCATE and APPEND of the message under way. */
+void replicate_incoming_truncate(struct replicate_shard *shard, uint64_t index, uint64_t epoch);
+void replicate_incoming_append(struct replicate_shard *shard, uint32_t first, uint32_t count);
+
+/* True while the log is not what the core believes it is. */
+bool replicate_incoming_busy(const struct replicate_shard *shard);
+
+/* ---- replicate_outgoing.c: to other members ----------------------------------------------- */
+
+/* SEND. */
+void replicate_send(struct replicate_shard *shard, const struct raft_message *message);
+
+/* REOPEN. */
+void replicate_reopen(struct replicate_shard *shard, uint64_t node_id);
+
+/* The vote is durable: what was held goes out. */
+void replicate_send_held(struct replicate_shard *shard);
+
+/* Goes on with what has to be read back from disk first; returns the messages sent. */
+uint32_t replicate_send_from_disk(struct replicate_shard *shard);
 
 /* ---- replicate_start.c ----------------------------------------------------------------------- */
 

@@ -156,26 +156,36 @@ static enum propose_result propose(struct replicate_shard *shard, struct batch *
 
 /* ---- noting -------------------------------------------------------------------------------- */
 
-/* Puts a batch without writes where it belongs. */
+/* What the connection has proposed in this term; 0: nothing. */
+static uint64_t own_last(const struct replicate_shard *shard,
+                         const struct replicate_connection *connection) {
+    return connection->leadership == shard->leadership ? connection->last_index : 0;
+}
+
+static bool confirmed(const struct replicate_shard *shard, const struct batch *batch) {
+    return batch->round <= shard->round_confirmed;
+}
+
+/* Puts a batch without writes where it belongs: not before `index`. */
 static void note(struct replicate_shard *shard, struct batch *batch,
-                 const struct replicate_connection *connection) {
-    uint64_t commit = raft_commit_index(shard->raft);
+                 const struct replicate_connection *connection, uint64_t index) {
+    uint64_t last_index = own_last(shard, connection);
     batch->index = 0;
-    batch->place = connection->last_index > commit ? connection->last_index : commit;
-    batch->noted_last = log_last_index(shard->log);
+    batch->place = last_index > index ? last_index : index;
     if (shard->failed) {
         /* Nothing waits any more, whatever was proposed and never committed. */
         replicate_pass_batch(shard, batch, NULL, 0, 0);
         return;
     }
-    if (batch->place <= shard->handed && shard->reading.head == BATCH_NO_BLOCK) {
+    if (batch->place <= shard->handed && shard->reading.head == BATCH_NO_BLOCK &&
+        confirmed(shard, batch)) {
         replicate_pass_batch(shard, batch, NULL, 0, 0);
         return;
     }
-    if (connection->last_index > commit) {
+    if (last_index > shard->handed && last_index >= index) {
         /* Its own write is under way: it runs right behind that entry. */
         struct batch *own = pipeline_batch(shard->pipeline, connection->last_batch);
-        ASSERT(own->index == connection->last_index && own->owner == STAGE_REPLICATE);
+        ASSERT(own->index == last_index && own->owner == STAGE_REPLICATE);
         struct batch_queue readers = {.head = own->readers_head, .tail = own->readers_tail};
         queue_push(shard, &readers, batch);
         own->readers_head = readers.head;
@@ -185,14 +195,17 @@ static void note(struct replicate_shard *shard, struct batch *batch,
     queue_push(shard, &shard->reading, batch);
 }
 
-/* The core's word on a batch that reads: of one member it is given at once. */
-static bool reads_confirmed(struct replicate_shard *shard) {
-    struct raft_event event = {.kind = RAFT_EVENT_READ, .now_ns = shard->now_ns};
-    struct raft_actions *actions = &shard->actions;
-    raft_step(shard->raft, &event, actions);
-    ASSERT(actions->count == 1);
-    ASSERT(actions->action[0].kind != RAFT_ACTION_READ_WAIT); /* there is nobody to wait for */
-    return actions->action[0].kind == RAFT_ACTION_READ_READY;
+/* Asks the core when the batch's reads may run: not before *index, and its round.  False: never. */
+static bool reads_ask(struct replicate_shard *shard, struct batch *batch, uint64_t *index) {
+    struct raft_event event = {.kind = RAFT_EVENT_READ};
+    shard->read.kind = RAFT_ACTION_READ_FAILED;
+    replicate_step(shard, &event);
+    if (shard->read.kind == RAFT_ACTION_READ_FAILED) {
+        return false;
+    }
+    batch->round = shard->read.kind == RAFT_ACTION_READ_WAIT ? shard->read.round : 0;
+    *index = shard->read.index;
+    return true;
 }
 
 /* Its entry was appended: it waits for the commit. */
@@ -200,16 +213,19 @@ static void queue_writer(struct replicate_shard *shard, struct batch *batch,
                          struct replicate_connection *connection) {
     connection->last_index = batch->index;
     connection->last_batch = batch->id;
+    connection->leadership = shard->leadership;
     queue_push(shard, &shard->writing, batch);
 }
 
 /* A batch without writes, or whose writes were refused. */
 static void take_reads(struct replicate_shard *shard, struct batch *batch,
                        const struct replicate_connection *connection) {
-    if (batch->read_count > 0 && (shard->failed || !reads_confirmed(shard))) {
+    uint64_t index = 0;
+    batch->round = 0;
+    if (batch->read_count > 0 && (shard->failed || !reads_ask(shard, batch, &index))) {
         reads_refuse(batch);
     }
-    note(shard, batch, connection);
+    note(shard, batch, connection, index);
 }
 
 bool replicate_take_on(struct replicate_shard *shard) {
@@ -258,11 +274,19 @@ bool replicate_take(struct replicate_shard *shard, struct batch *batch, uint64_t
 
 /* ---- handing on ---------------------------------------------------------------------------- */
 
+/* The first of the noted batches, if its place has been handed on; NULL otherwise. */
+static struct batch *reader_due(const struct replicate_shard *shard) {
+    struct batch *head = shard->reading.head == BATCH_NO_BLOCK
+                             ? NULL
+                             : pipeline_batch(shard->pipeline, shard->reading.head);
+    return head != NULL && head->place <= shard->handed ? head : NULL;
+}
+
 /* Noted batches whose place has been handed on; these first, in the order noted. */
 static uint32_t hand_on_readers(struct replicate_shard *shard) {
     uint32_t items = 0;
-    while (shard->reading.head != BATCH_NO_BLOCK &&
-           pipeline_batch(shard->pipeline, shard->reading.head)->place <= shard->handed) {
+    struct batch *due;
+    while ((due = reader_due(shard)) != NULL && confirmed(shard, due)) {
         replicate_pass_batch(shard, queue_pop(shard, &shard->reading), NULL, 0, 0);
         items++;
     }
@@ -272,17 +296,25 @@ static uint32_t hand_on_readers(struct replicate_shard *shard) {
 /* The batch at the head of `writing` and the readers attached to it. */
 static uint32_t hand_on_writer(struct replicate_shard *shard, const uint8_t *entry) {
     struct batch *batch = queue_pop(shard, &shard->writing);
-    uint32_t items = 1;
     struct batch_queue readers = {.head = batch->readers_head, .tail = batch->readers_tail};
     shard->handed = batch->index;
     uint64_t index = batch->index;
     replicate_pass_batch(shard, batch, entry, index, entry_header_read(entry).length_bytes);
-    /* These before the others of this place: they were noted when it was not committed yet. */
-    while (readers.head != BATCH_NO_BLOCK) {
-        replicate_pass_batch(shard, queue_pop(shard, &readers), NULL, 0, 0);
-        items++;
+    if (readers.head != BATCH_NO_BLOCK) {
+        /* Before the others of this place: they were noted when it was not committed yet. */
+        pipeline_batch(shard->pipeline, readers.tail)->next = shard->reading.head;
+        shard->reading.tail =
+            shard->reading.head == BATCH_NO_BLOCK ? readers.tail : shard->reading.tail;
+        shard->reading.head = readers.head;
     }
-    return items;
+    return 1;
+}
+
+/* What is committed and in the log: the core may have accepted more than is copied yet. */
+static uint64_t committed_here(const struct replicate_shard *shard) {
+    uint64_t commit = raft_commit_index(shard->raft);
+    uint64_t last = log_last_index(shard->log);
+    return commit < last ? commit : last;
 }
 
 /* Entries that are only on disk: reads a piece, or hands on what was read. */
@@ -291,8 +323,11 @@ static uint32_t hand_on_from_disk(struct replicate_shard *shard, bool *waiting) 
         *waiting = true; /* apply is still in the buffer */
         return 0;
     }
-    if (!shard->catch_up_reading) {
-        shard->catch_up_reading = true;
+    if (shard->reader == READER_PEER) {
+        return 0; /* its end wakes us as well */
+    }
+    if (shard->reader == READER_NOBODY) {
+        shard->reader = READER_CATCH_UP;
         log_read(shard->log, shard->handed + 1, shard->catch_up, shard->catch_up_bytes);
     }
     uint64_t first_index;
@@ -302,7 +337,7 @@ static uint32_t hand_on_from_disk(struct replicate_shard *shard, bool *waiting) 
     if (!log_read_result(shard->log, &first_index, &count, &length_bytes, &error)) {
         return 0; /* its completion wakes us */
     }
-    shard->catch_up_reading = false;
+    shard->reader = READER_NOBODY;
     if (count == 0) {
         replicate_fail(shard, "the log cannot be read back: run 'weir inspect' on the data "
                               "directory");
@@ -310,7 +345,7 @@ static uint32_t hand_on_from_disk(struct replicate_shard *shard, bool *waiting) 
     }
     ASSERT(first_index == shard->handed + 1);
     uint64_t last = first_index + count - 1;
-    uint64_t commit = raft_commit_index(shard->raft);
+    uint64_t commit = committed_here(shard);
     if (last > commit) {
         /* What is not committed yet is read again later. */
         count = (uint32_t)(commit - shard->handed);
@@ -330,7 +365,10 @@ static uint32_t hand_on_from_disk(struct replicate_shard *shard, bool *waiting) 
 
 uint32_t replicate_hand_on(struct replicate_shard *shard, bool *waiting) {
     uint32_t items = hand_on_readers(shard);
-    while (shard->handed < raft_commit_index(shard->raft) && !shard->failed) {
+    while (shard->handed < committed_here(shard) && !shard->failed) {
+        if (reader_due(shard) != NULL) {
+            return items; /* it waits for its round, and nothing appended after it may pass */
+        }
         /* Half of the ring is for the batches, of which there are no more than that. */
         if (ring_depth(shard->to_apply) >= ring_capacity(shard->to_apply) / 2) {
             *waiting = true;
@@ -393,8 +431,15 @@ void replicate_abandon(struct replicate_shard *shard) {
     }
     abandon_readers(shard, UINT64_MAX);
     if (shard->encode.batch != NULL) {
-        (void)replicate_take_on(shard); /* refuses it: the shard has failed */
+        /* Nothing of it was appended. */
+        struct batch *batch = shard->encode.batch;
+        log_append_cancel(shard->log);
+        shard->encode.batch = NULL;
+        writes_answer(batch, FATE_REFUSED, REFUSAL_NOT_LEADER);
+        reads_refuse(batch);
+        replicate_pass_batch(shard, batch, NULL, 0, 0);
     }
+    shard->round_confirmed = 0;
 }
 
 bool replicate_order_empty(const struct replicate_shard *shard) {

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/assert.h"
 #include "base/error.h"
@@ -77,6 +78,30 @@ static void on_progress(void *context, uint64_t bytes_done, uint64_t bytes_total
     }
 }
 
+/* A row for each other member that is known, and memory for what goes to them. */
+static int peers_prepare(struct replicate_shard *shard, const struct configuration *members) {
+    if (shard->links == NULL) {
+        return WEIR_OK;
+    }
+    for (uint32_t i = 0; i < members->member_count; i++) {
+        uint64_t node_id = members->members[i].node_id;
+        if (node_id != shard->node->options->identity.node_id) {
+            struct peer_link *link = peers_row(shard->links, node_id);
+            ASSERT(link != NULL); /* there are as many rows as members can be */
+        }
+    }
+    struct replicate_peers *peers = calloc(1, sizeof(*peers));
+    if (peers == NULL) {
+        return WEIR_ENOMEM;
+    }
+    shard->peers = peers;
+    peers->buffer_bytes = 2 * shard->catch_up_bytes; /* an entry, and the one before it */
+    void *memory =
+        mmap(NULL, peers->buffer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    peers->buffer = memory == MAP_FAILED ? NULL : memory;
+    return peers->buffer == NULL ? WEIR_ENOMEM : WEIR_OK;
+}
+
 /* Makes the core of what was found on disk. */
 static int core_create(struct replicate_shard *shard, const struct vote_record *vote,
                        struct recovered *recovered, struct error_text *error) {
@@ -110,14 +135,17 @@ static int core_create(struct replicate_shard *shard, const struct vote_record *
     };
     const struct raft_configuration_entry *last =
         &recovered->configurations[recovered->configuration_count - 1];
-    if (last->configuration.member_count != 1) {
+    if (last->configuration.member_count != 1 && shard->links == NULL) {
         error_text_set(error,
                        "this cluster has %u members, and replication between members is "
                        "not there yet: use a data directory of a cluster of one",
                        last->configuration.member_count);
         return WEIR_EUNSUPPORTED;
     }
-    int result = raft_create(&shard->raft, &raft_options);
+    int result = peers_prepare(shard, &last->configuration);
+    if (result == WEIR_OK) {
+        result = raft_create(&shard->raft, &raft_options);
+    }
     if (result == WEIR_ENOMEM) {
         error_text_set(error, "no memory for the replicate stage");
     } else if (result != WEIR_OK) {
@@ -173,6 +201,7 @@ int replicate_start(void *state, struct error_text *error) {
     shard->handed = recovery->tail.index;
     shard->applied = recovery->tail.index;
     shard->stored = log_durable_index(shard->log);
+    shard->log_epoch = raft_log_epoch(shard->raft);
     shard->compacted = recovery->tail.index;
     return result;
 }

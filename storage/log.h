@@ -145,6 +145,13 @@ const char *log_error_text(const struct log *log);
 uint64_t log_term(const struct log *log, uint64_t index);
 
 /*
+ * What an entry's successor is checked against (index, term, log time, chain of the entry), without
+ * reading the disk.  False if the entry is only there, and neither the last one nor the one before
+ * a segment's first.  Not while a truncation is under way (asserted).
+ */
+bool log_tail_at(const struct log *log, uint64_t index, struct entry_tail *out);
+
+/*
  * Room for one entry of length_bytes, 8-aligned, zeroed only as far as entry_seal does it.  NULL
  * if there is no room now (state LOG_READY: try again after a release or a completion) or the state
  * is not LOG_READY, which this call may bring about, except that `protocol` entries (small: no-op,

@@ -282,3 +282,28 @@ bool log_read_result(struct log *log, uint64_t *first_index, uint32_t *count, si
     *error = reader->error;
     return true;
 }
+
+bool log_tail_at(const struct log *log, uint64_t index, struct entry_tail *out) {
+    ASSERT(log->truncate == TRUNCATE_NONE && index <= log->tail.index);
+    if (index == log->tail.index) {
+        *out = log->tail;
+        return true;
+    }
+    const uint8_t *entry = index == 0 ? NULL : log_entry(log, index);
+    if (entry != NULL) {
+        const struct entry_header header = entry_header_read(entry);
+        *out = (struct entry_tail){.index = header.index,
+                                   .term = header.term,
+                                   .log_time_ms = header.log_time_ms,
+                                   .chain = header.chain};
+        return true;
+    }
+    for (uint32_t i = log->segment_count; i-- > log->remove_count;) {
+        if (log->segments[i].before.index > index)
+            continue;
+        /* The entry is in this one, or the one before its first; what older ones say is void. */
+        *out = log->segments[i].before;
+        return out->index == index;
+    }
+    return false;
+}

@@ -1,0 +1,218 @@
+/*
+ * What other members say: records of their rings become events of the core.
+ *
+ * Happy path: control messages first, all that are there; then data, one message of each member in
+ * turn.  An APPEND's entries are copied into the log's memory in the step that accepts them, and
+ * the record is given back.
+ *
+ * Failure modes: what cannot be done to the log at once (a vote is on its way to the disk, a
+ * truncation is under way, the log's memory is full) waits in `incoming`, and with it all further
+ * data: the rings fill, and TCP holds the senders back.  Control messages go on meanwhile, since
+ * none of them touches the log.  A message that no working member sends is dropped, and said.
+ */
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "stages/replicate_internal.h"
+
+/* ---- the log follows the core -------------------------------------------------------------- */
+
+bool replicate_incoming_busy(const struct replicate_shard *shard) {
+    return log_truncating(shard->log) ||
+           (shard->peers != NULL &&
+            (shard->peers->incoming.truncate || shard->peers->incoming.count > 0));
+}
+
+void replicate_incoming_truncate(struct replicate_shard *shard, uint64_t index, uint64_t epoch) {
+    struct replicate_incoming *incoming = &shard->peers->incoming;
+    ASSERT(!incoming->truncate && incoming->count == 0);
+    ASSERT(index >= shard->handed); /* nothing that is committed goes */
+    incoming->truncate = true;
+    incoming->index = index;
+    incoming->epoch = epoch;
+}
+
+void replicate_incoming_append(struct replicate_shard *shard, uint32_t first, uint32_t count) {
+    struct replicate_incoming *incoming = &shard->peers->incoming;
+    ASSERT(incoming->count == 0 && count > 0 && incoming->entries != NULL);
+    for (uint32_t i = 0; i < first; i++) {
+        incoming->entries += entry_stride_bytes(entry_header_read(incoming->entries).length_bytes);
+    }
+    incoming->count = count;
+}
+
+/* What the node itself has to know of an entry. */
+static void entry_noted(struct replicate_shard *shard, const uint8_t *entry) {
+    struct entry_header header = entry_header_read(entry);
+    if (header.kind == ENTRY_GENESIS) {
+        shard->genesis = entry_genesis_read(entry + ENTRY_HEADER_BYTES);
+        shard->has_genesis = true;
+        shard->genesis_index = header.index;
+    }
+}
+
+static bool truncate_now(struct replicate_shard *shard) {
+    struct replicate_incoming *incoming = &shard->peers->incoming;
+    if (log_truncating(shard->log)) {
+        return false; /* the one before */
+    }
+    log_truncate(shard->log, incoming->index);
+    if (shard->genesis_index > incoming->index) {
+        shard->has_genesis = false;
+        shard->genesis_index = 0;
+    }
+    shard->log_epoch = incoming->epoch;
+    shard->stored_again = true;
+    incoming->truncate = false;
+    return true;
+}
+
+/* Goes on with what waits; true when nothing does any more. */
+static bool incoming_run(struct replicate_shard *shard) {
+    struct replicate_incoming *incoming = &shard->peers->incoming;
+    if (incoming->ring == NULL) {
+        return true;
+    }
+    if (replicate_vote_pending(shard) || shard->failed ||
+        (incoming->truncate && !truncate_now(shard)) || log_truncating(shard->log)) {
+        return false;
+    }
+    while (incoming->count > 0) {
+        size_t available_bytes = (size_t)(incoming->entries_end - incoming->entries);
+        int result = log_append_copy(shard->log, incoming->entries, available_bytes);
+        if (result == WEIR_ECORRUPT) {
+            replicate_fail(shard, "the leader's entries do not continue this node's log, though "
+                                  "their terms agree: one of the two logs is damaged; run 'weir "
+                                  "inspect' on both");
+            return false;
+        }
+        if (result != 0) {
+            return false; /* no memory: apply or the disk is behind.  Or the disk is full */
+        }
+        entry_noted(shard, incoming->entries);
+        incoming->entries += entry_stride_bytes(entry_header_read(incoming->entries).length_bytes);
+        incoming->count--;
+    }
+    record_ring_consume(incoming->ring);
+    incoming->ring = NULL;
+    incoming->entries = NULL;
+    return true;
+}
+
+/* ---- messages ------------------------------------------------------------------------------ */
+
+static void message_refused(const struct peer_link *link, const char *reason) {
+    log_warn_limited("peer_message_refused", "peer=%lu reason=\"%s\"", link->node_id, reason);
+}
+
+/* Decodes a record's message; false, and said, if no working member sends it. */
+static bool message_read(struct replicate_shard *shard, const struct peer_link *link,
+                         enum peer_lane lane, const uint8_t *body, uint32_t body_bytes) {
+    struct peer_message *decoded = &shard->peers->decoded;
+    struct peer_message_link expected = {.from = link->node_id,
+                                         .to = shard->node->options->identity.node_id,
+                                         .control = lane == PEER_CONTROL,
+                                         .entry_bytes_max =
+                                             shard->node->options->log.entry_bytes_max};
+    decoded->configurations = shard->peers->configurations;
+    decoded->configurations_max = RAFT_MESSAGE_ENTRIES_MAX;
+    enum peer_message_fault fault = peer_message_decode(body, body_bytes, &expected, decoded);
+    if (fault != PEER_MESSAGE_VALID) {
+        message_refused(link, peer_message_fault_name(fault));
+        return false;
+    }
+    enum raft_message_fault numbers = raft_message_check(&decoded->message, decoded->entries);
+    if (numbers != RAFT_MESSAGE_VALID) {
+        message_refused(link, raft_message_fault_name(numbers));
+        return false;
+    }
+    uint32_t position;
+    enum entry_fault entry =
+        peer_message_entries_check(decoded, expected.entry_bytes_max, &position);
+    if (entry != ENTRY_VALID) {
+        message_refused(link, entry_fault_name(entry));
+        return false;
+    }
+    return true;
+}
+
+static void message_step(struct replicate_shard *shard) {
+    const struct peer_message *decoded = &shard->peers->decoded;
+    struct raft_event event = {.kind = RAFT_EVENT_MESSAGE,
+                               .message = &decoded->message,
+                               .entries =
+                                   decoded->message.entry_count > 0 ? decoded->entries : NULL};
+    replicate_step(shard, &event);
+}
+
+/* The oldest record of a lane; false if there is none. */
+static bool record_take(struct replicate_shard *shard, struct peer_link *link,
+                        enum peer_lane lane) {
+    struct replicate_incoming *incoming = &shard->peers->incoming;
+    struct record_ring *ring = link->in[lane];
+    uint32_t length_bytes;
+    const uint8_t *record = record_ring_peek(ring, &length_bytes);
+    if (record == NULL) {
+        return false;
+    }
+    ASSERT(length_bytes >= PEER_RECORD_HEAD_BYTES);
+    if (bytes_get_u32(record) == PEER_RECORD_DISCONNECTED) {
+        struct raft_event event = {.kind = RAFT_EVENT_DISCONNECTED, .node_id = link->node_id};
+        replicate_step(shard, &event);
+    } else if (message_read(shard, link, lane, record + PEER_RECORD_HEAD_BYTES,
+                            length_bytes - PEER_RECORD_HEAD_BYTES)) {
+        const struct peer_message *decoded = &shard->peers->decoded;
+        if (decoded->message.kind == RAFT_MESSAGE_APPEND) {
+            ASSERT(incoming->ring == NULL);
+            incoming->ring = ring;
+            incoming->entries = decoded->payload;
+            incoming->entries_end =
+                decoded->payload == NULL ? NULL : decoded->payload + decoded->payload_bytes;
+            message_step(shard);
+            (void)incoming_run(shard); /* gives the record back, now or later */
+            return true;
+        }
+        message_step(shard);
+    }
+    record_ring_consume(ring);
+    return true;
+}
+
+uint32_t replicate_receive(struct replicate_shard *shard, uint32_t budget) {
+    uint32_t count = 0;
+    if (shard->links == NULL) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < PEERS_MAX && shard->links->links[i].node_id != 0; i++) {
+        struct peer_link *link = &shard->links->links[i];
+        while (count < budget && !shard->failed && record_take(shard, link, PEER_CONTROL)) {
+            count++;
+        }
+    }
+    if (!incoming_run(shard)) {
+        return count;
+    }
+    uint32_t links = 0;
+    while (links < PEERS_MAX && shard->links->links[links].node_id != 0) {
+        links++;
+    }
+    for (uint32_t idle = 0; idle < links && count < budget && !shard->failed;) {
+        struct peer_link *link = &shard->links->links[shard->peers->next % links];
+        shard->peers->next = (shard->peers->next + 1) % links;
+        if (record_take(shard, link, PEER_DATA)) {
+            count++;
+            idle = 0;
+            /* A vote that this message brought holds up what the next ones would do. */
+            if (shard->peers->incoming.ring != NULL || replicate_vote_pending(shard)) {
+                break;
+            }
+        } else {
+            idle++;
+        }
+    }
+    if (count > 0) {
+        uint32_t note = 0;
+        (void)ring_u32_enqueue(shard->to_parse, &note, 1); /* there may be room again */
+    }
+    return count;
+}

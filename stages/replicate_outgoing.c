@@ -1,0 +1,237 @@
+/*
+ * What this node says to other members: messages of the core become records of their rings.
+ *
+ * Happy path: a SEND is laid out in the receiver's ring at once, its entries copied from the log's
+ * memory, and write is told.
+ *
+ * Failure modes: a vote is on its way to the disk: the message is held (obligation 2).  The ring is
+ * full, or too many are held: the message is lost, as it might be on the way.  Its first entries
+ * are no longer in memory: they are read back from disk, the message then has as many as were read,
+ * the core is told (SHORTENED), and what it puts out meanwhile for the same member is dropped
+ * (obligation 11).
+ */
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "stages/replicate_internal.h"
+
+/* Bytes of `count` entries from `first` on, as far as they are in memory; *known are so many. */
+static uint64_t entries_in_memory(const struct replicate_shard *shard, uint64_t first,
+                                  uint32_t count, uint32_t *known) {
+    uint64_t bytes = 0;
+    for (*known = 0; *known < count; (*known)++) {
+        const uint8_t *entry = log_entry(shard->log, first + *known);
+        if (entry == NULL) {
+            break;
+        }
+        bytes += entry_stride_bytes(entry_header_read(entry).length_bytes);
+    }
+    return bytes;
+}
+
+/* The record's place in the ring, its head written; NULL if there is no room. */
+static uint8_t *record_begin(struct record_ring *ring, enum peer_record kind, uint64_t bytes) {
+    if (bytes + PEER_RECORD_HEAD_BYTES > record_ring_record_bytes_max(ring)) {
+        return NULL;
+    }
+    uint8_t *record = record_ring_reserve(ring, (uint32_t)(bytes + PEER_RECORD_HEAD_BYTES));
+    if (record != NULL) {
+        bytes_put_u32(record, kind);
+        bytes_put_u32(record + sizeof(uint32_t), 0);
+        record += PEER_RECORD_HEAD_BYTES;
+    }
+    return record;
+}
+
+static void record_end(struct replicate_shard *shard, struct record_ring *ring, uint64_t bytes) {
+    record_ring_commit(ring, (uint32_t)(bytes + PEER_RECORD_HEAD_BYTES));
+    uint32_t note = 0;
+    (void)ring_u32_enqueue(shard->to_write, &note, 1); /* one that does not fit is not missed */
+}
+
+static struct record_ring *ring_to(struct replicate_shard *shard,
+                                   const struct raft_message *message) {
+    struct peer_link *link = peers_row(shard->links, message->to);
+    if (link == NULL) {
+        return NULL;
+    }
+    return link->out[raft_message_is_control(message->kind) ? PEER_CONTROL : PEER_DATA];
+}
+
+/* `previous`: of an APPEND.  `entries`: `entry_bytes` bytes in one piece; NULL: in the log. */
+static void message_put(struct replicate_shard *shard, const struct raft_message *message,
+                        const struct entry_tail *previous, const uint8_t *entries,
+                        uint64_t entry_bytes) {
+    struct record_ring *ring = ring_to(shard, message);
+    uint8_t head[PEER_MESSAGE_HEAD_BYTES_MAX];
+    uint32_t head_bytes = peer_message_encode(head, message, previous);
+    uint64_t bytes = head_bytes + entry_bytes;
+    uint8_t *record = ring == NULL ? NULL : record_begin(ring, PEER_RECORD_MESSAGE, bytes);
+    if (record == NULL) {
+        shard->peers->dropped++;
+        return;
+    }
+    memcpy(record, head, head_bytes);
+    uint8_t *position = record + head_bytes;
+    if (entries != NULL) {
+        memcpy(position, entries, entry_bytes);
+        position += entry_bytes;
+    } else {
+        for (uint32_t i = 0; i < message->entry_count; i++) {
+            const uint8_t *entry = log_entry(shard->log, message->previous_index + 1 + i);
+            uint32_t stride = entry_stride_bytes(entry_header_read(entry).length_bytes);
+            memcpy(position, entry, stride);
+            position += stride;
+        }
+    }
+    ASSERT(position == record + bytes);
+    record_end(shard, ring, bytes);
+}
+
+/* ---- entries that are only on disk --------------------------------------------------------- */
+
+static bool still_meant(const struct replicate_shard *shard, const struct raft_message *message) {
+    return raft_role(shard->raft) == RAFT_LEADER && raft_term(shard->raft) == message->term &&
+           message->previous_index + message->entry_count <= log_last_index(shard->log);
+}
+
+/* What was read, from the entry before the message's first on; returns the last index sent. */
+static uint64_t send_read(struct replicate_shard *shard, struct raft_message *message,
+                          uint64_t first_index, uint32_t count, size_t length_bytes) {
+    const uint8_t *entries = shard->peers->buffer;
+    struct entry_tail previous;
+    if (log_tail_at(shard->log, message->previous_index, &previous)) {
+        ASSERT(first_index == message->previous_index + 1);
+    } else {
+        struct entry_header header = entry_header_read(entries);
+        ASSERT(first_index == message->previous_index && header.index == first_index);
+        previous = (struct entry_tail){.index = header.index,
+                                       .term = header.term,
+                                       .log_time_ms = header.log_time_ms,
+                                       .chain = header.chain};
+        entries += entry_stride_bytes(header.length_bytes);
+        count--;
+    }
+    if (count < message->entry_count) {
+        message->entry_count = count;
+    }
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < message->entry_count; i++) {
+        bytes += entry_stride_bytes(entry_header_read(entries + bytes).length_bytes);
+    }
+    ASSERT(bytes <= length_bytes && previous.term == message->previous_term);
+    message_put(shard, message, &previous, entries, bytes);
+    return message->previous_index + message->entry_count;
+}
+
+/* Where the disk is to be read from: the entry before is needed for its chain. */
+static uint64_t read_from(const struct replicate_shard *shard, const struct raft_message *message) {
+    struct entry_tail previous;
+    return log_tail_at(shard->log, message->previous_index, &previous) ? message->previous_index + 1
+                                                                       : message->previous_index;
+}
+
+uint32_t replicate_send_from_disk(struct replicate_shard *shard) {
+    struct replicate_peers *peers = shard->peers;
+    if (peers == NULL || !peers->reading_wanted) {
+        return 0;
+    }
+    struct raft_message *message = &peers->reading;
+    if (shard->reader == READER_NOBODY && !shard->failed) {
+        if (!still_meant(shard, message)) {
+            peers->reading_wanted = false;
+            return 0;
+        }
+        shard->reader = READER_PEER;
+        peers->read_from = read_from(shard, message);
+        log_read(shard->log, peers->read_from, peers->buffer, peers->buffer_bytes);
+    }
+    uint64_t first_index;
+    uint32_t count;
+    size_t length_bytes;
+    int error;
+    if (shard->reader != READER_PEER ||
+        !log_read_result(shard->log, &first_index, &count, &length_bytes, &error)) {
+        return 0;
+    }
+    shard->reader = READER_NOBODY;
+    peers->reading_wanted = false;
+    if (!still_meant(shard, message) || count == 0 ||
+        peers->read_from != read_from(shard, message)) {
+        return 0; /* lost, as it might be on the way; the core will ask again */
+    }
+    uint32_t asked = message->entry_count;
+    uint64_t last_index = send_read(shard, message, first_index, count, length_bytes);
+    if (message->entry_count < asked) {
+        struct raft_event event = {
+            .kind = RAFT_EVENT_SHORTENED, .node_id = message->to, .index = last_index};
+        replicate_step(shard, &event);
+    }
+    return 1;
+}
+
+/* ---- sending ------------------------------------------------------------------------------- */
+
+static void append_send(struct replicate_shard *shard, const struct raft_message *message) {
+    struct replicate_peers *peers = shard->peers;
+    if (peers->reading_wanted && peers->reading.to == message->to) {
+        return; /* it comes behind what is being read back */
+    }
+    struct entry_tail previous;
+    uint32_t known;
+    uint64_t bytes =
+        entries_in_memory(shard, message->previous_index + 1, message->entry_count, &known);
+    if (known == message->entry_count &&
+        log_tail_at(shard->log, message->previous_index, &previous)) {
+        message_put(shard, message, &previous, NULL, bytes);
+    } else if (!peers->reading_wanted) {
+        peers->reading = *message;
+        peers->reading_wanted = true;
+    } else {
+        peers->dropped++; /* somebody else's is being read back: the core will ask again */
+    }
+}
+
+void replicate_send(struct replicate_shard *shard, const struct raft_message *message) {
+    struct replicate_peers *peers = shard->peers;
+    ASSERT(peers != NULL && message->to != shard->node->options->identity.node_id);
+    if (replicate_vote_pending(shard)) {
+        if (peers->held_count < REPLICATE_HELD_MAX) {
+            peers->held[peers->held_count++] = *message;
+        } else {
+            peers->dropped++;
+        }
+    } else if (message->kind == RAFT_MESSAGE_APPEND) {
+        append_send(shard, message);
+    } else if (message->kind == RAFT_MESSAGE_SNAPSHOT) {
+        log_warn_limited("snapshot_not_sent",
+                         "peer=%lu what=\"it needs entries that this log no "
+                         "longer has, and snapshots are not sent yet\"",
+                         message->to);
+    } else {
+        message_put(shard, message, NULL, NULL, 0);
+    }
+}
+
+void replicate_send_held(struct replicate_shard *shard) {
+    if (shard->peers == NULL) {
+        return;
+    }
+    uint32_t count = shard->peers->held_count;
+    shard->peers->held_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct raft_message message = shard->peers->held[i];
+        replicate_send(shard, &message);
+    }
+}
+
+void replicate_reopen(struct replicate_shard *shard, uint64_t node_id) {
+    struct peer_link *link = peers_find(shard->links, node_id);
+    if (link == NULL) {
+        return;
+    }
+    log_warn("peer_reopened", "peer=%lu what=\"entries do not get through\"", node_id);
+    if (record_begin(link->out[PEER_CONTROL], PEER_RECORD_REOPEN, 0) != NULL) {
+        record_end(shard, link->out[PEER_CONTROL], 0);
+    }
+}

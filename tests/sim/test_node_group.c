@@ -1,0 +1,133 @@
+/*
+ * Clusters of whole nodes: they elect, replicate and apply; nothing acknowledged is lost, nothing
+ * old is read, whatever of messages is lost, and whoever loses power.
+ *
+ * WEIR_SIM_SEEDS multiplies the number of seeds, WEIR_SIM_SEED runs one.
+ */
+
+#include "tests/sim/node_group.h"
+
+#include <stdio.h>
+
+#define SECOND_NS UINT64_C(1000000000)
+
+static struct group group[1];
+
+static void begin(uint64_t seed, uint32_t nodes, const char *map) {
+    group_init(group, seed, nodes, map);
+    for (uint32_t i = 0; i < nodes; i++) {
+        group_start(group, i);
+    }
+}
+
+static const char *const maps[] = {"fused", "pair", "split"};
+
+static void a_cluster_elects_serves_and_replicates(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(6); seed++) {
+        begin(seed, 3 + 2 * (uint32_t)(seed % 2), maps[seed % 3]);
+        group_run(group, 3 * SECOND_NS);
+        group->load_on = false;
+        group_expect(group, group_settle(group, 5 * SECOND_NS), "all have applied everything");
+        group_expect(group, group->counts.incr_acked > 200, "many were acknowledged");
+        group_expect(group, group->counts.gets > 200, "many were read");
+        group_free(group);
+    }
+}
+
+static void the_loss_of_a_leader_loses_nothing_acknowledged(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(6); seed++) {
+        begin(100 + seed, 3, maps[seed % 3]);
+        for (uint32_t round = 0; round < 5; round++) {
+            group_run(group, SECOND_NS);
+            uint32_t leader = group_leader(group);
+            group_expect(group, leader != UINT32_MAX, "somebody leads");
+            group_crash(group, leader);
+            group_run(group, SECOND_NS);
+            group_start(group, leader);
+        }
+        group_run(group, SECOND_NS);
+        group->load_on = false;
+        group_expect(group, group_settle(group, 5 * SECOND_NS), "all have applied everything");
+        group_expect(group, group->counts.incr_acked > 300, "many were acknowledged");
+        group_free(group);
+    }
+}
+
+static void all_of_them_can_lose_power_at_once(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(6); seed++) {
+        begin(200 + seed, 3, maps[seed % 3]);
+        for (uint32_t round = 0; round < 4; round++) {
+            group_run(group, SECOND_NS + random_below(&group->random, SECOND_NS));
+            for (uint32_t i = 0; i < 3; i++) {
+                group_crash(group, i);
+            }
+            for (uint32_t i = 0; i < 3; i++) {
+                group_start(group, i);
+            }
+        }
+        group_run(group, 2 * SECOND_NS);
+        group->load_on = false;
+        group_expect(group, group_settle(group, 5 * SECOND_NS), "all have applied everything");
+        group_expect(group, group->counts.incr_acked > 200, "many were acknowledged");
+        group_free(group);
+    }
+}
+
+static void lost_late_and_repeated_messages_change_nothing(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(6); seed++) {
+        begin(300 + seed, 3 + 2 * (uint32_t)(seed % 2), maps[seed % 3]);
+        group->loss_per_mille = 50;
+        group->twice_per_mille = 50;
+        group->delay_ns_max = 20 * 1000 * 1000;
+        group_run(group, 6 * SECOND_NS);
+        group->load_on = false;
+        group->loss_per_mille = 0;
+        group_expect(group, group_settle(group, 10 * SECOND_NS), "all have applied everything");
+        group_expect(group, group->counts.incr_acked > 50, "some were acknowledged");
+        group_expect(group, group->counts.lost > 50, "messages were lost");
+        group_free(group);
+    }
+}
+
+/* Cuts one node off, and heals; in the meantime the others go on, and it serves nobody. */
+static void who_is_cut_off_serves_nobody_and_catches_up(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(6); seed++) {
+        begin(400 + seed, 3, maps[seed % 3]);
+        for (uint32_t round = 0; round < 4; round++) {
+            group_run(group, SECOND_NS);
+            uint32_t alone = random_below(&group->random, 2) == 0
+                                 ? group_leader(group)
+                                 : (uint32_t)random_below(&group->random, 3);
+            for (uint32_t i = 0; alone < 3 && i < 3; i++) {
+                group->cut[alone][i] = true;
+                group->cut[i][alone] = random_below(&group->random, 3) != 0; /* or one-way */
+            }
+            group_run(group, 2 * SECOND_NS);
+            for (uint32_t i = 0; alone < 3 && i < 3; i++) {
+                group->cut[alone][i] = false;
+                group->cut[i][alone] = false;
+            }
+        }
+        group_run(group, SECOND_NS);
+        group->load_on = false;
+        group_expect(group, group_settle(group, 10 * SECOND_NS), "all have applied everything");
+        group_expect(group, group->counts.incr_acked > 200, "many were acknowledged");
+        group_free(group);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_cluster_elects_serves_and_replicates),
+        cmocka_unit_test(the_loss_of_a_leader_loses_nothing_acknowledged),
+        cmocka_unit_test(all_of_them_can_lose_power_at_once),
+        cmocka_unit_test(lost_late_and_repeated_messages_change_nothing),
+        cmocka_unit_test(who_is_cut_off_serves_nobody_and_catches_up),
+    };
+    return cmocka_run_group_tests_name("sim_node_group", tests, NULL, NULL);
+}
