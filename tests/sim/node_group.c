@@ -36,6 +36,8 @@ void group_init(struct group *group, uint64_t seed, uint32_t node_count, const c
     random_seed(&group->random, seed);
     struct world_options options = world_options_calm();
     options.clock_drift_ppm_max = 200;
+    options.disk_delay_ns_min = 50 * 1000; /* slower than the network, so that much is not synced */
+    options.disk_delay_ns_max = 6 * 1000 * 1000;
     group->world = world_create(seed, &options);
     for (uint32_t i = 0; i < node_count; i++) {
         group->nodes[i].host = world_node_add(group->world);
