@@ -167,6 +167,17 @@ static void an_unknown_write_may_happen_late_or_never(void **state) {
     RIGHT(late);
 }
 
+static void an_unknown_write_is_not_held_up_by_its_twin(void **state) {
+    (void)state;
+    /* The first INCR stands behind the SET of its connection; the second need not. */
+    const struct row rows[] = {{1, 10, 100, "SET n 5", "+OK"},
+                               {1, 11, N, "INCR n", "?"},
+                               {2, 12, N, "INCR n", "?"},
+                               {3, 20, 30, "GET n", "$1"},
+                               {3, 110, 120, "GET n", "$5"}};
+    RIGHT(rows);
+}
+
 static void unanswered_and_stale_reads_say_nothing(void **state) {
     (void)state;
     struct by_hand made;
@@ -387,6 +398,7 @@ int main(void) {
         cmocka_unit_test(a_reply_of_another_type_or_form_fits_nothing),
         cmocka_unit_test(a_read_during_a_write_may_see_either_value),
         cmocka_unit_test(an_unknown_write_may_happen_late_or_never),
+        cmocka_unit_test(an_unknown_write_is_not_held_up_by_its_twin),
         cmocka_unit_test(unanswered_and_stale_reads_say_nothing),
         cmocka_unit_test(every_command_has_the_reply_of_its_place),
         cmocka_unit_test(a_key_with_a_deadline_is_not_judged_and_that_is_said),
