@@ -19,7 +19,8 @@
  *
  *   - Operations of one connection keep their order, also where they overlap.
  *   - A write whose outcome is unknown has no return, and may be left out. It is tried after all
- *     others, only where it changes the value, and never before an identical one invoked earlier.
+ *     others, only where it changes the value, never before an identical one invoked earlier, and
+ *     never right before a write that covers it.
  *   - Refused operations, reads that were not answered, and reads that may be old are left out.
  *
  * What it can see: stale reads, lost updates, values out of nowhere or back from the dead, unknown

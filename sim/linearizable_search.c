@@ -66,7 +66,8 @@ struct search_stuck {
     uint32_t candidates[SHOWN_CANDIDATES];
 };
 
-#define NONE UINT32_MAX
+#define NONE            UINT32_MAX
+#define LAST_IS_UNKNOWN UINT64_C(0x5851f42d4c957f2d) /* a mark like those of operations */
 
 struct search {
     struct linearizable_options options;
@@ -366,6 +367,22 @@ static bool node_has_twin(const struct search *search, uint32_t node) {
     return false;
 }
 
+/* True if the operation writes the same value, and what it replies tells nothing, whatever the
+ * key held before. */
+static bool is_blind(const struct search_operation *operation) {
+    const struct key_step *step = &operation->step;
+    const bool is_any = operation->reply.kind == KEY_REPLY_ANY;
+    if (step->verb == KEY_SET)
+        return !step->if_absent && !step->if_present && (is_any || !step->give_old);
+    return step->verb == KEY_DEL && is_any;
+}
+
+/* True if the last operation of the order is an open-ended one. */
+static bool last_is_unknown(const struct search *search) {
+    return search->depth > 0 &&
+           search->operations[search->frames[search->depth - 1].node].is_unknown;
+}
+
 /* Takes call and return out of their list. */
 static void node_lift(struct search *search, uint32_t node) {
     if (search->operations[node].is_unknown) {
@@ -406,6 +423,10 @@ static bool node_place(struct search *search, uint32_t node) {
     ASSERT_HOT(!search->nodes[node].is_placed);
     if (!node_is_due(search, node) || (operation->is_unknown && node_has_twin(search, node)))
         return false;
+    /* What an open-ended write left, and a blind one covers, nobody saw: without it all is the
+       same. */
+    if (last_is_unknown(search) && is_blind(operation))
+        return false;
     if (++search->steps > search->options.steps_max) {
         search_bound(search, "steps");
         return false;
@@ -424,7 +445,9 @@ static bool node_place(struct search *search, uint32_t node) {
     const uint32_t number = next.data == value.data ? search->value : value_number(search, &next);
     if (number == NONE || (operation->is_unknown && number == search->value))
         return false;
-    const uint64_t set[2] = {search->set[0] ^ search->nodes[node].mark[0],
+    /* What may be next depends on the set, the value, and whether the last one is open-ended. */
+    const uint64_t set[2] = {search->set[0] ^ search->nodes[node].mark[0] ^
+                                 (operation->is_unknown ? LAST_IS_UNKNOWN : 0),
                              search->set[1] ^ search->nodes[node].mark[1]};
     if (!memory_enter(search, set, number))
         return false;
