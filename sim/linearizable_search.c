@@ -66,8 +66,7 @@ struct search_stuck {
     uint32_t candidates[SHOWN_CANDIDATES];
 };
 
-#define NONE            UINT32_MAX
-#define LAST_IS_UNKNOWN UINT64_C(0x5851f42d4c957f2d) /* a mark like those of operations */
+#define NONE UINT32_MAX
 
 struct search {
     struct linearizable_options options;
@@ -424,7 +423,8 @@ static bool node_place(struct search *search, uint32_t node) {
     if (!node_is_due(search, node) || (operation->is_unknown && node_has_twin(search, node)))
         return false;
     /* What an open-ended write left, and a blind one covers, nobody saw: without it all is the
-       same. */
+       same. So what is reached in two ways, with an open-ended write last in one of them, need not
+       be told apart in memory: where a blind one is not tried behind it, it was without it. */
     if (last_is_unknown(search) && is_blind(operation))
         return false;
     if (++search->steps > search->options.steps_max) {
@@ -445,9 +445,7 @@ static bool node_place(struct search *search, uint32_t node) {
     const uint32_t number = next.data == value.data ? search->value : value_number(search, &next);
     if (number == NONE || (operation->is_unknown && number == search->value))
         return false;
-    /* What may be next depends on the set, the value, and whether the last one is open-ended. */
-    const uint64_t set[2] = {search->set[0] ^ search->nodes[node].mark[0] ^
-                                 (operation->is_unknown ? LAST_IS_UNKNOWN : 0),
+    const uint64_t set[2] = {search->set[0] ^ search->nodes[node].mark[0],
                              search->set[1] ^ search->nodes[node].mark[1]};
     if (!memory_enter(search, set, number))
         return false;
