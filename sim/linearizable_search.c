@@ -560,12 +560,6 @@ enum history_verdict search_run(struct search *search, const struct search_opera
 
 /* ---- Explaining ------------------------------------------------------------------------------ */
 
-static void explain_operation(const struct search *search, const struct history *history,
-                              struct kv_model_text *out, uint32_t node) {
-    history_print(out, "    ");
-    history_print_operation(out, history, search->operations[node].number);
-}
-
 void search_explain(const struct search *search, const struct history *history,
                     struct kv_model_text *out) {
     const struct search_stuck *stuck = &search->stuck;
@@ -577,7 +571,8 @@ void search_explain(const struct search *search, const struct history *history,
     history_print(out, "  the longest order found has %" PRIu32 " of %" PRIu32 " operations%s\n",
                   stuck->placed, search->count, stuck->before_count > 0 ? ", and ends with" : "");
     for (uint32_t i = 0; i < stuck->before_count; i++) {
-        explain_operation(search, history, out, stuck->before[i]);
+        history_print(out, "    ");
+        history_print_operation(out, history, search->operations[stuck->before[i]].number);
         history_print(out, "\n");
     }
     const struct kv_model_word value = value_word(search, stuck->value);
@@ -590,7 +585,8 @@ void search_explain(const struct search *search, const struct history *history,
         const struct search_operation *operation = &search->operations[stuck->candidates[i]];
         struct kv_model_word next;
         struct key_reply reply;
-        explain_operation(search, history, out, stuck->candidates[i]);
+        history_print(out, "    ");
+        history_print_operation(out, history, operation->number);
         if (key_step_take(&operation->step, search->options.value_bytes_max, &value,
                           search->bytes + search->bytes_used,
                           search->options.value_bytes - search->bytes_used, &next, &reply)) {
