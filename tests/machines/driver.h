@@ -10,7 +10,7 @@
 
 #include "base/random.h"
 #include "machines/machine.h"
-#include "tests/support/kv_model.h"
+#include "sim/kv_model.h"
 
 struct driver {
     const struct machine_operations *operations;

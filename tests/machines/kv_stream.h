@@ -7,7 +7,7 @@
  */
 
 #include "base/random.h"
-#include "tests/support/kv_model.h"
+#include "sim/kv_model.h"
 
 enum {
     KV_STREAM_WORDS_MAX = 24,

@@ -20,7 +20,7 @@
 
 #include <hiredis/hiredis.h>
 
-#include "tests/support/kv_model.h"
+#include "sim/kv_model.h"
 #include "tests/support/resp3_decode.h"
 
 /* Each replaces *out. */

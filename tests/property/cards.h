@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #include "base/random.h"
-#include "tests/support/kv_model.h"
+#include "sim/kv_model.h"
 
 /* Which cards are in a deck. */
 enum deck_kind {

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tests/support/kv_model.h"
+#include "sim/kv_model.h"
 
 struct operation {
     uint32_t card;         /* what the generator meant: an index into the cards */

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tests/support/kv_model.h"
+#include "sim/kv_model.h"
 
 struct session {
     uint32_t resp_version;

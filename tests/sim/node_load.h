@@ -23,8 +23,8 @@
  */
 
 #include "base/random.h"
+#include "sim/kv_model.h"
 #include "sim/node.h"
-#include "tests/support/kv_model.h"
 
 enum {
     LOAD_CLIENTS_MAX = 8,

@@ -1,6 +1,6 @@
 /* Nothing here can fail but an allocation, and a test ends then. */
 
-#include "tests/support/kv_model_text.h"
+#include "sim/kv_model_text.h"
 
 #include "base/assert.h"
 

@@ -3,10 +3,10 @@
  * is removed. Nothing here is fast, and nothing is shared with the machine.
  */
 
-#include "tests/support/kv_model.h"
+#include "sim/kv_model.h"
 
 #include "base/assert.h"
-#include "tests/support/kv_model_text.h"
+#include "sim/kv_model_text.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

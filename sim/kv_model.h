@@ -1,5 +1,5 @@
-#ifndef WEIR_TESTS_SUPPORT_KV_MODEL_H
-#define WEIR_TESTS_SUPPORT_KV_MODEL_H
+#ifndef WEIR_SIM_KV_MODEL_H
+#define WEIR_SIM_KV_MODEL_H
 
 /*
  * A deliberately dumb twin of the kv machine: an array of keys, searched from the front.
@@ -33,8 +33,10 @@ struct kv_model_text {
     size_t capacity;
 };
 
-/* An empty store. value_bytes_max: the longest string that APPEND may build. */
+/* An empty store. value_bytes_max: the longest string that APPEND may build. Owned by the caller.
+ * It, and whatever grows below, aborts if there is no memory. */
 struct kv_model *kv_model_new(size_t value_bytes_max);
+/* Ends a store. */
 void kv_model_free(struct kv_model *model);
 
 /*
@@ -48,7 +50,9 @@ void kv_model_execute(struct kv_model *model, const struct kv_model_word *words,
 /* How many keys are there at that log time. */
 size_t kv_model_size(struct kv_model *model, uint64_t log_time_ms);
 
+/* Adds bytes at the end of a text; `data` may be NULL if there are none. */
 void kv_model_text_append(struct kv_model_text *text, const void *data, size_t length);
+/* Frees its memory and leaves it empty. */
 void kv_model_text_free(struct kv_model_text *text);
 
 /* Sorts the elements of a RESP 2 array of bulk strings, or those of the second element of SCAN's

@@ -1,9 +1,9 @@
-#ifndef WEIR_TESTS_SUPPORT_KV_MODEL_TEXT_H
-#define WEIR_TESTS_SUPPORT_KV_MODEL_TEXT_H
+#ifndef WEIR_SIM_KV_MODEL_TEXT_H
+#define WEIR_SIM_KV_MODEL_TEXT_H
 
 /* What the twin of the kv machine needs of texts, written anew: it shares nothing with that. */
 
-#include "tests/support/kv_model.h"
+#include "sim/kv_model.h"
 
 /* As memcmp, the shorter first where one begins with the other. */
 int kv_model_text_compare(const char *a, size_t a_length, const char *b, size_t b_length);

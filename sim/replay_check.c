@@ -1,0 +1,297 @@
+/*
+ * Happy path: kinds_find, then walk: for each command of the log, place the reads that fit before
+ * it, execute it, and give its operation its place. At the end everything has one.
+ *
+ * Each way in which that can end early has a sentence here; with a choice behind it the verdict is
+ * "undecided".
+ */
+
+#include "sim/replay_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+
+/* ---- Saying what is wrong -------------------------------------------------------------------- */
+
+static void say_operation(struct replay *replay, const char *what, uint32_t number) {
+    history_print(&replay->report->text, "%s\n    ", what);
+    history_print_operation(&replay->report->text, replay->history, number);
+    history_print(&replay->report->text, "\n");
+}
+
+static void say_model(struct replay *replay, const char *where) {
+    enum { SHOWN_BYTES_MAX = 300 };
+    const bool is_cut = replay->reply.length > SHOWN_BYTES_MAX;
+    history_print(&replay->report->text, "    the model's reply %s: ", where);
+    history_print_bytes(&replay->report->text, replay->reply.data,
+                        is_cut ? SHOWN_BYTES_MAX : replay->reply.length, false);
+    history_print(&replay->report->text, is_cut ? "...\n" : "\n");
+}
+
+static void say_command(struct replay *replay, const struct replay_command *command) {
+    history_print(&replay->report->text, "    the log, entry %" PRIu64 ":", command->entry_index);
+    for (uint32_t i = 0; i < command->word_count; i++) {
+        history_print(&replay->report->text, " ");
+        history_print_bytes(&replay->report->text, command->words[i].data, command->words[i].length,
+                            true);
+    }
+    history_print(&replay->report->text, "\n");
+}
+
+static void execute(struct replay *replay, const struct kv_model_word *words, uint32_t count) {
+    kv_model_execute(replay->model, words, count, replay->log_time_ms, replay->log_time_ms,
+                     &replay->reply);
+}
+
+/* Says of an operation without a place, which another's place needs, why it has none. */
+static void say_hindered(struct replay *replay, uint32_t number) {
+    struct kv_model_word words[HISTORY_WORDS_MAX];
+    if (replay->kinds[number] == REPLAY_READ) {
+        const uint32_t count = history_words(replay->history, number, words);
+        say_operation(replay,
+                      "a read fits nowhere: its reply was not right at any place it could have",
+                      number);
+        execute(replay, words, count);
+        say_model(replay, "at the last such place");
+    } else {
+        say_operation(replay, "an acknowledged write is not in the log, or too late", number);
+    }
+}
+
+/* ---- Reads ----------------------------------------------------------------------------------- */
+
+/* Gives the lane's next operation its place here, if it is a read that can stand here. */
+static bool place_read(struct replay *replay, struct replay_lane *lane) {
+    struct kv_model_word words[HISTORY_WORDS_MAX];
+    const uint32_t number = replay_lane_next(replay, lane);
+    if (number == REPLAY_NONE || replay->kinds[number] != REPLAY_READ ||
+        !replay_is_due(replay, number))
+        return false;
+    const uint32_t count = history_words(replay->history, number, words);
+    const struct kv_model_word reply = history_reply(replay->history, number);
+    const bool is_free = replay_reply_is_free(words, count, &reply);
+    if (!is_free) {
+        execute(replay, words, count);
+        if (!replay_reply_fits(replay, words, &reply))
+            return false;
+    }
+    replay->report->reads += !is_free;
+    replay->report->not_judged += is_free;
+    replay_lane_advance(replay, lane);
+    return true;
+}
+
+/* Places every read that can stand between the last command and the next one. */
+static void place_reads(struct replay *replay) {
+    bool progress = true;
+    while (progress) {
+        progress = false;
+        for (uint32_t i = 0; i < replay->active_count; i++)
+            progress = place_read(replay, &replay->lanes[replay->active[i]]) || progress;
+    }
+}
+
+/* ---- Writes ---------------------------------------------------------------------------------- */
+
+/* Says why the operation cannot stand here, if it cannot; its reply is not looked at. */
+static bool can_stand(struct replay *replay, const struct replay_command *command,
+                      uint32_t number) {
+    const struct history_operation *operations = replay->history->operations;
+    const uint32_t lane_index = replay->lane_of[number];
+    const uint32_t next = lane_index == REPLAY_NONE
+                              ? REPLAY_NONE
+                              : replay_lane_next(replay, &replay->lanes[lane_index]);
+    const uint8_t kind = replay->kinds[number];
+    if (kind == REPLAY_REFUSED) {
+        say_operation(replay, "a refused write is in the log", number);
+    } else if (kind == REPLAY_IGNORED || kind == REPLAY_READ) {
+        say_operation(replay, "what goes through no log is in the log", number);
+    } else if (replay->report->applied[number] != 0) {
+        say_operation(replay, "a write is in the log twice", number);
+    } else if (next != REPLAY_NONE && next != number &&
+               operations[next].sequence < operations[number].sequence) {
+        say_hindered(replay, replay_is_due(replay, next) ? next : replay->returned_min);
+        say_operation(replay, "  before it, the log has a later one of its connection", number);
+    } else if (!replay_is_due(replay, number)) {
+        say_hindered(replay, replay->returned_min);
+        say_operation(replay, "  before it, the log has one that was invoked after its return",
+                      number);
+    } else {
+        return true;
+    }
+    say_command(replay, command);
+    return false;
+}
+
+/* Gives the operation its place here. */
+static bool place_write(struct replay *replay, const struct replay_command *command,
+                        uint32_t number) {
+    if (!can_stand(replay, command, number))
+        return false;
+    replay->report->applied[number] = 1;
+    if (replay->kinds[number] == REPLAY_OPEN) {
+        replay->report->unknown_applied++;
+        return true;
+    }
+    const struct kv_model_word reply = history_reply(replay->history, number);
+    if (!replay_reply_fits(replay, command->words, &reply)) {
+        say_operation(replay, "a write's reply is not that of its place in the log", number);
+        say_model(replay, "there");
+        say_command(replay, command);
+        return false;
+    }
+    replay->report->writes++;
+    struct replay_lane *lane = &replay->lanes[replay->lane_of[number]];
+    ASSERT(replay_lane_next(replay, lane) == number);
+    replay_lane_advance(replay, lane);
+    return true;
+}
+
+static bool replay_one(struct replay *replay, const struct replay_command *command) {
+    if (command->log_time_ms < replay->log_time_ms) {
+        history_print(&replay->report->text, "log time went back\n");
+        say_command(replay, command);
+        return false;
+    }
+    replay->log_time_ms = command->log_time_ms;
+    if (command->word_count == 0)
+        return true;
+    execute(replay, command->words, command->word_count);
+    uint32_t number = command->operation;
+    if (number == REPLAY_OPERATION_UNSAID)
+        number = replay_find(replay, command->words, command->word_count);
+    if (number == REPLAY_NONE) {
+        history_print(&replay->report->text, "the log has a command that nobody asked for\n");
+        say_command(replay, command);
+        return false;
+    }
+    if (!replay_words_equal(replay, number, command->words, command->word_count)) {
+        say_operation(replay, "the log has other words than the operation", number);
+        say_command(replay, command);
+        return false;
+    }
+    return place_write(replay, command, number);
+}
+
+/* ---- The walk -------------------------------------------------------------------------------- */
+
+static bool walk(struct replay *replay, const struct replay_command *commands, size_t count) {
+    if (!replay_lanes_in_order(replay))
+        return false;
+    replay_lanes_look(replay);
+    place_reads(replay);
+    for (size_t i = 0; i < count; i++) {
+        if (!replay_one(replay, &commands[i]))
+            return false;
+        place_reads(replay);
+    }
+    if (replay->returned_min != REPLAY_NONE) {
+        say_hindered(replay, replay->returned_min);
+        history_print(&replay->report->text, "    the log is through\n");
+        return false;
+    }
+    ASSERT(replay->active_count == 0 && replay->lanes_begun == replay->lane_count);
+    return true;
+}
+
+/* True if a write of this form is answered with an error whatever the state is, and so without the
+ * log. */
+static bool is_wrong_form(struct replay *replay, const struct kv_model_word *words, uint32_t count,
+                          uint64_t value_bytes_max) {
+    struct kv_model *empty = kv_model_new(value_bytes_max);
+    kv_model_execute(empty, words, count, 1, 1, &replay->reply);
+    kv_model_free(empty);
+    ASSERT(replay->reply.length > 0);
+    return replay->reply.data[0] == '-';
+}
+
+/* What each operation is to the walk. */
+static void kinds_find(struct replay *replay, uint64_t value_bytes_max) {
+    struct kv_model_word words[HISTORY_WORDS_MAX];
+    for (uint32_t i = 0; i < replay->history->operation_count; i++) {
+        const struct history_operation *operation = &replay->history->operations[i];
+        const struct kv_model_word reply = history_reply(replay->history, i);
+        const uint32_t count = history_words(replay->history, i, words);
+        const bool is_ok = operation->outcome == HISTORY_OK;
+        uint8_t kind = is_ok && !operation->stale ? REPLAY_READ : REPLAY_IGNORED;
+        if (replay_name_is_write(&words[0])) {
+            kind = operation->outcome == HISTORY_REFUSED ? REPLAY_REFUSED : REPLAY_OPEN;
+            if (is_ok)
+                kind = REPLAY_WRITE;
+            if (is_ok && *reply.data == '-' && is_wrong_form(replay, words, count, value_bytes_max))
+                kind = REPLAY_READ;
+        }
+        replay->kinds[i] = kind;
+        replay->report->not_judged += kind == REPLAY_IGNORED || kind == REPLAY_REFUSED;
+    }
+}
+
+static int replay_begin(struct replay *replay, uint64_t value_bytes_max) {
+    const size_t room = (size_t)replay->history->operation_count + 1;
+    replay->kinds = calloc(room, sizeof(*replay->kinds));
+    replay->report->applied = calloc(room, sizeof(*replay->report->applied));
+    replay->report->never_applied = calloc(room, sizeof(*replay->report->never_applied));
+    if (replay->kinds == NULL || replay->report->applied == NULL ||
+        replay->report->never_applied == NULL)
+        return WEIR_ENOMEM;
+    replay->model = kv_model_new(value_bytes_max);
+    kinds_find(replay, value_bytes_max);
+    const int error = replay_lanes_create(replay);
+    return error != 0 ? error : replay_find_create(replay);
+}
+
+static void replay_end(struct replay *replay) {
+    if (replay->model != NULL)
+        kv_model_free(replay->model);
+    kv_model_text_free(&replay->reply);
+    kv_model_text_free(&replay->sorted);
+    free(replay->kinds);
+    free(replay->ordered);
+    free(replay->lanes);
+    free(replay->lane_of);
+    free(replay->active);
+    free(replay->words);
+}
+
+static void unknown_count(struct replay *replay) {
+    for (uint32_t i = 0; i < replay->history->operation_count; i++) {
+        const bool is_absent = replay->kinds[i] == REPLAY_OPEN && replay->report->applied[i] == 0;
+        replay->report->never_applied[i] = is_absent;
+        replay->report->unknown_absent += is_absent;
+    }
+}
+
+int replay_check(const struct history *history, const struct replay_command *commands, size_t count,
+                 uint64_t value_bytes_max, struct replay_report *report) {
+    *report = (struct replay_report){.verdict = HISTORY_RIGHT};
+    for (size_t i = 0; i < count; i++)
+        if (commands[i].word_count > HISTORY_WORDS_MAX ||
+            (commands[i].operation != REPLAY_OPERATION_UNSAID &&
+             commands[i].operation >= history->operation_count))
+            return WEIR_EINVAL;
+    struct replay replay = {.history = history, .report = report};
+    const int error = replay_begin(&replay, value_bytes_max);
+    if (error == 0) {
+        if (!walk(&replay, commands, count))
+            report->verdict = report->choices > 0 ? HISTORY_UNDECIDED : HISTORY_WRONG;
+        if (report->verdict == HISTORY_UNDECIDED)
+            history_print(&report->text,
+                          "undecided: %" PRIu64 " commands of the log might have been another "
+                          "operation's, with the same words\n",
+                          report->choices);
+        unknown_count(&replay);
+    } else {
+        replay_free(report);
+    }
+    replay_end(&replay);
+    return error;
+}
+
+void replay_free(struct replay_report *report) {
+    free(report->applied);
+    free(report->never_applied);
+    kv_model_text_free(&report->text);
+    *report = (struct replay_report){0};
+}
