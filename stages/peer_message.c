@@ -343,12 +343,10 @@ static enum peer_message_fault snapshot_decode(const uint8_t *body, uint32_t bod
         return fault;
     bytes += configuration_bytes;
     left_bytes -= configuration_bytes;
-    if (message->length_bytes > left_bytes ||
-        peer_frame_padding_bytes(message->length_bytes) > left_bytes - message->length_bytes)
-        return PEER_MESSAGE_FAULT_CHUNK;
     const uint32_t padding_bytes = peer_frame_padding_bytes(message->length_bytes);
-    if (left_bytes != message->length_bytes + padding_bytes)
-        return PEER_MESSAGE_FAULT_TRAILING;
+    const uint64_t chunk_bytes = (uint64_t)message->length_bytes + padding_bytes;
+    if (chunk_bytes != left_bytes)
+        return chunk_bytes > left_bytes ? PEER_MESSAGE_FAULT_CHUNK : PEER_MESSAGE_FAULT_TRAILING;
     if (!bytes_are_zero(bytes + message->length_bytes, padding_bytes))
         return PEER_MESSAGE_FAULT_RESERVED;
     out->payload = bytes;

@@ -289,8 +289,12 @@ static void a_snapshots_chunk_is_refused_by_name(void **state) {
     const uint32_t configuration_bytes = bytes_get_u32(made.body + 76);
     bytes_put_u32(made.body + 72, UINT32_MAX);
     assert_int_equal(judge(&made), PEER_MESSAGE_FAULT_CHUNK);
-    bytes_put_u32(made.body + 72, length + 6); /* its padding would be beyond the end */
+    bytes_put_u32(made.body + 72, length + 6); /* one byte more than there is */
     assert_int_equal(judge(&made), PEER_MESSAGE_FAULT_CHUNK);
+    made = whole;
+    made.body_bytes--; /* of its padding */
+    assert_int_equal(judge(&made), PEER_MESSAGE_FAULT_CHUNK);
+    made.body_bytes++;
     bytes_put_u32(made.body + 72, length - 3);
     assert_int_equal(judge(&made), PEER_MESSAGE_FAULT_TRAILING);
     made = whole;

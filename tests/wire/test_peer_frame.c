@@ -235,6 +235,15 @@ static void a_frame_of_another_connection_is_refused(void **state) {
     assert_int_equal(frame.fault, PEER_FRAME_FAULT_CHECKSUM);
 }
 
+static void the_seed_is_of_both_handshake_frames_in_their_order(void **state) {
+    (void)state;
+    const uint64_t seed = peer_frame_seed(1, 2);
+    assert_true(seed == peer_frame_seed(1, 2) && seed != PEER_FRAME_SEED_HANDSHAKE);
+    assert_true(seed != peer_frame_seed(1, 3));
+    assert_true(seed != peer_frame_seed(3, 2));
+    assert_true(seed != peer_frame_seed(2, 1));
+}
+
 static void a_repeated_frame_is_refused(void **state) {
     (void)state;
     struct random random;
@@ -497,6 +506,7 @@ int main(void) {
         cmocka_unit_test(a_fault_is_for_ever),
         cmocka_unit_test(every_flipped_bit_is_refused),
         cmocka_unit_test(a_frame_of_another_connection_is_refused),
+        cmocka_unit_test(the_seed_is_of_both_handshake_frames_in_their_order),
         cmocka_unit_test(a_repeated_frame_is_refused),
         cmocka_unit_test(nothing_but_the_handshake_is_taken_first_and_only_once),
         cmocka_unit_test(the_bytes_are_the_documented_ones),
