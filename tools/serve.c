@@ -167,6 +167,14 @@ static int configure(struct config *config, int argc, char **argv, struct error_
     return 0;
 }
 
+/* The map configured, or the one for this machine's CPUs. */
+static int choose_map(struct serve *serve, struct error_text *error) {
+    struct map_cpus cpus;
+    map_cpus_available(&cpus);
+    return map_parse(&serve->map, serve->config.map[0] == '\0' ? NULL : serve->config.map, &cpus,
+                     error);
+}
+
 static bool asks_for_help(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
@@ -267,7 +275,6 @@ static int create_pipeline(struct serve *serve, struct error_text *error) {
 /* Everything before the pipeline's threads.  On error what was made is left to tear_down.  The
  * starter; blocks. */
 static int set_up(struct serve *serve, struct error_text *error) {
-    struct map_cpus cpus;
     struct identity identity;
     struct io_options io_options = {.submissions_max = 64,
                                     .completions_max = 128,
@@ -283,11 +290,6 @@ static int set_up(struct serve *serve, struct error_text *error) {
     status = io_create(&serve->io, &io_options, error);
     if (status == 0) {
         status = serve_host_address(serve->io, &serve->config, error);
-    }
-    map_cpus_available(&cpus);
-    if (status == 0) {
-        status = map_parse(&serve->map, serve->config.map[0] == '\0' ? NULL : serve->config.map,
-                           &cpus, error);
     }
     if (status == 0) {
         (void)pthread_mutex_lock(&serve->directory_whole);
@@ -472,6 +474,9 @@ int serve_main(int argc, char **argv) {
     int status = configure(&serve.config, argc, argv, &error);
     if (status == 0) {
         status = serve_host_exposure(&serve.config, &error);
+    }
+    if (status == 0) {
+        status = choose_map(&serve, &error);
     }
     if (status != 0) {
         (void)fprintf(stderr, "weir serve: %s\n", error.text);

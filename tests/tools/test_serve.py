@@ -180,8 +180,9 @@ class Usage(Scratch):
         self.refused(2, "--machine: machine", "--machine", "x.so")
 
     def test_a_wrong_map_is_refused_at_its_column(self):
-        self.refused(1, 'column 3, "reed": expected a stage', "--map", "0:reed", "--listen",
-                     "127.0.0.1:0")
+        self.refused(2, 'column 3, "reed": expected a stage', "--map", "0:reed")
+        self.refused(2, "CPU 99999 is not among those that this process may use", "--map",
+                     "99999:read")
 
 
 class Configuration(Scratch):
