@@ -177,6 +177,7 @@ class Usage(Scratch):
         self.refused(2, '--durability: durability "always" is not possible; expected fsync, write',
                      "--durability=always")
         self.refused(2, "--listen: listen", "--listen", "7379")
+        self.refused(2, "expected an address or a name before the port", "--listen", "300.1.1.1:0")
         self.refused(2, "--machine: machine", "--machine", "x.so")
 
     def test_a_wrong_map_is_refused_at_its_column(self):
