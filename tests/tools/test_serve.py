@@ -151,6 +151,10 @@ class Usage(Scratch):
     def test_help_and_version_are_answers(self):
         for arguments, words in ((["--help"], "serve      runs a node"), (["-h"], "Exit status"),
                                  (["serve", "--help"], "--durability MODE"),
+                                 (["bench", "-h"], "usage: weir bench"),
+                                 (["top", "-h"], "usage: weir top"),
+                                 (["init", "-h"], "usage: weir init"),
+                                 (["inspect", "-h"], "usage: weir inspect"),
                                  (["serve", "--data", "x", "-h"], "usage: weir serve")):
             done = run(*arguments)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
