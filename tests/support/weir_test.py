@@ -13,6 +13,7 @@ weir runs on.
 
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -24,7 +25,9 @@ import time
 
 WEIR = os.environ.get("WEIR", "weir")
 MAPS = ("fused", "pair", "split")
-LIMIT_S = 30.0 * float(os.environ.get("WEIR_TIMEOUT_FACTOR", "1"))
+SLOWNESS = float(os.environ.get("WEIR_TIMEOUT_FACTOR", "1"))  # of sanitizers, say
+LIMIT_S = 30.0 * SLOWNESS
+IDLE_SHARE = 0.002 * SLOWNESS  # of a core, for a node that is asked nothing
 SKIPPED = 77
 ON_FLOOR = os.environ.get("WEIR_TEST_IO_FEATURES") == "none"
 
@@ -316,6 +319,25 @@ class Node:
         with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
             fields = file.read().rsplit(") ", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def run_ns(self):
+        """How long each thread has run, the kernel's for its io too."""
+        tasks = f"/proc/{self.process.pid}/task"
+        found = {}
+        for task in os.listdir(tasks):
+            try:
+                with open(f"{tasks}/{task}/schedstat", encoding="ascii") as file:
+                    found[task] = int(file.read().split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # a worker of the kernel's that has just ended
+        return found
+
+    def share_while_silent(self, client, seconds):
+        """The share of a core that it uses while nothing comes to `client` for so long."""
+        before_ns, begin = self.run_ns(), time.monotonic()
+        assert not select.select([client.socket], [], [], seconds)[0], "something came"
+        used_ns = sum(ns - before_ns.get(task, 0) for task, ns in self.run_ns().items())
+        return used_ns / 1e9 / (time.monotonic() - begin)
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
