@@ -11,6 +11,7 @@ With WEIR_TEST_IO_FEATURES=none every node does without what is newer than the o
 weir runs on.
 """
 
+import json
 import os
 import re
 import select
@@ -306,8 +307,22 @@ class Node:
 
     def stop(self):
         """SIGTERM; returns the exit status."""
+        if SLOWNESS == 1 and self.running():
+            self.tell_of_long_polls()
         self.process.send_signal(signal.SIGTERM)
         return self.wait()
+
+    def tell_of_long_polls(self):
+        """A line if a poll was longer than the bound of every poll. It fails nothing: what a
+        hypervisor takes and the first touch of a huge page count, see docs/architecture.md."""
+        shown = weir("top", "--once", "--json", "--pid", str(self.process.pid))
+        if shown.returncode != 0:
+            return  # it has ended meanwhile
+        figures = json.loads(shown.stdout)
+        if figures["polls_over_limit"] > 0:
+            longest = max(figures["stages"], key=lambda row: row["longest_poll_ns"])
+            print(f"{figures['polls_over_limit']} polls of more than 1 ms, the longest one "
+                  f"{longest['longest_poll_ns'] / 1e6:.2f} ms, of {longest['stage']}", flush=True)
 
     def status_kb(self, name):
         """A size from /proc/PID/status: VmHWM (highest resident), VmRSS, RssAnon."""
