@@ -272,7 +272,7 @@ static const struct load_option *find_option(const char *argument, size_t name_b
 /* Reads the option at argv[*index] with its value, and moves *index to the last argument used. */
 static int parse_option(struct load_options *options, int argc, char **argv, int *index,
                         struct error_text *error) {
-    const char *argument = argv[*index];
+    const char *argument = strcmp(argv[*index], "-h") == 0 ? "--help" : argv[*index];
     size_t name_bytes = strcspn(argument, "=");
     const struct load_option *option = find_option(argument, name_bytes);
     if (!option) {

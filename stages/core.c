@@ -374,19 +374,6 @@ enum pipeline_step pipeline_step(struct pipeline *pipeline, uint32_t core_index,
     return core->asleep ? PIPELINE_ASLEEP : PIPELINE_WORKED;
 }
 
-/* This core has started: waits for the verdict; true if it is to run. */
-static bool gate_pass(struct pipeline *pipeline) {
-    pthread_mutex_lock(&pipeline->gate_lock);
-    pipeline->gate_arrived++;
-    pthread_cond_broadcast(&pipeline->gate_changed);
-    while (pipeline->gate == GATE_CLOSED) {
-        pthread_cond_wait(&pipeline->gate_changed, &pipeline->gate_lock);
-    }
-    bool run = pipeline->gate == GATE_RUN;
-    pthread_mutex_unlock(&pipeline->gate_lock);
-    return run;
-}
-
 void *core_main(void *argument) {
     struct core *core = argument;
     char name[16]; /* the kernel's limit for a thread's name */
@@ -395,7 +382,7 @@ void *core_main(void *argument) {
     core_pin(core);
     core_share_cpu(core);
     core_start(core);
-    if (gate_pass(core->pipeline)) {
+    if (pipeline_gate_pass(core->pipeline)) {
         core_charge(core, core->shards[0], GAUGE_HOUSEKEEPING); /* the start is nobody's poll */
         core_look(core);
         core_loop(core);

@@ -16,7 +16,7 @@
  * Apply calls it in the middle of its work: a take is a few loads, and once in 2 MiB of memory a
  * system call, whose cost is that of the page faults which follow anyway.
  *
- * Owner: apply's thread (made and freed by the main thread).
+ * Owner: apply's thread (made by the starting thread, freed by the main one).
  */
 
 #include <stdbool.h>

@@ -1,8 +1,9 @@
 /*
  * The pipeline: batches, rings, gauges, shards and cores, made from the one wiring table.
  *
- * Happy path: pipeline_create lays everything out and makes the shards, pipeline_start lets the
- * threads run, pipeline_stop drains, pipeline_join waits, pipeline_destroy undoes.
+ * Happy path: pipeline_create lays everything out and makes the shards, pipeline_start starts them
+ * on their threads, pipeline_run lets these make rounds, pipeline_stop drains, pipeline_join waits,
+ * pipeline_destroy undoes.
  *
  * Failure modes: whatever is missing (memory, a port, a corrupt log) fails pipeline_create, which
  * then undoes what it did in reverse order; a shard whose start fails makes pipeline_start stop all
@@ -382,25 +383,6 @@ fail:
     return result;
 }
 
-/* Waits until `count` cores have started; lets them run if `result` and all of them are well. */
-static int gate_judge(struct pipeline *pipeline, uint32_t count, int result,
-                      struct error_text *error) {
-    pthread_mutex_lock(&pipeline->gate_lock);
-    while (pipeline->gate_arrived < count) {
-        pthread_cond_wait(&pipeline->gate_changed, &pipeline->gate_lock);
-    }
-    for (uint32_t i = 0; i < count && result == WEIR_OK; i++) {
-        result = pipeline->cores[i].start_error;
-        if (result != WEIR_OK && error != NULL) {
-            *error = pipeline->cores[i].start_text;
-        }
-    }
-    pipeline->gate = result == WEIR_OK ? GATE_RUN : GATE_END;
-    pthread_cond_broadcast(&pipeline->gate_changed);
-    pthread_mutex_unlock(&pipeline->gate_lock);
-    return result;
-}
-
 static void threads_join(struct pipeline *pipeline) {
     for (uint32_t i = 0; i < pipeline->core_count; i++) {
         if (pipeline->cores[i].has_thread) {
@@ -425,14 +407,21 @@ int pipeline_start(struct pipeline *pipeline, struct error_text *error) {
             count++;
         }
     }
-    result = gate_judge(pipeline, count, result, error);
-    if (result != WEIR_OK) {
-        threads_join(pipeline); /* none of them has made a round */
-        return result;
+    if (result == WEIR_OK) {
+        result = pipeline_gate_wait(pipeline, count, error);
     }
+    if (result != WEIR_OK) {
+        pipeline_gate_open(pipeline, GATE_END);
+        threads_join(pipeline); /* none of them has made a round */
+    }
+    return result;
+}
+
+void pipeline_run(struct pipeline *pipeline) {
+    ASSERT(!pipeline->running && !pipeline->stepped);
     pipeline->running = true;
     gauge_state_set(&pipeline->gauges, GAUGE_RUNNING);
-    return WEIR_OK;
+    pipeline_gate_open(pipeline, GATE_RUN);
 }
 
 int pipeline_start_stepped(struct pipeline *pipeline, struct error_text *error) {

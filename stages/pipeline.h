@@ -67,13 +67,22 @@ struct pipeline_options {
     const char *gauge_path; /* shared-memory file to create; NULL: anonymous memory */
 };
 
-/* Makes batches, rings, cores and shards.  Main thread; blocks and allocates.
+/* Makes batches, rings, cores and shards.  The starting thread; blocks and allocates.
  * On error nothing is left, and the text says what and what to do. */
 int pipeline_create(struct pipeline **out, const struct pipeline_options *options,
                     struct error_text *error);
 
-/* Starts the cores' threads.  Errors: WEIR_ENOMEM, or what a shard's start said. */
+/*
+ * Starts the cores' threads and on each its shards, and returns when all have started.  Nobody is
+ * served yet, so the process may still end at any moment as if it had not been started.  The
+ * starting thread; blocks, for as long as the log is long.
+ * Errors: WEIR_ENOMEM, or what a shard's start said; the threads have ended then.
+ */
 int pipeline_start(struct pipeline *pipeline, struct error_text *error);
+
+/* Lets the threads make rounds, once, after pipeline_start.  From here on only pipeline_stop ends
+ * them.  Any thread. */
+void pipeline_run(struct pipeline *pipeline);
 
 /* Asks for a clean stop: drains in the pipeline's order.  Returns at once. */
 void pipeline_stop(struct pipeline *pipeline);
@@ -81,7 +90,7 @@ void pipeline_stop(struct pipeline *pipeline);
 /* Waits until every core has ended (after pipeline_stop or a failure).  0, or the failure. */
 int pipeline_join(struct pipeline *pipeline, struct error_text *error);
 
-/* Frees it, whether or not it was ever started; its threads have ended. */
+/* Frees it, whether or not it was ever started; its threads have ended.  Any thread. */
 void pipeline_destroy(struct pipeline *pipeline);
 
 /* ---- stepped ------------------------------------------------------------------------------- */

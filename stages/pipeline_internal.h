@@ -2,9 +2,10 @@
 #define WEIR_STAGES_PIPELINE_INTERNAL_H
 
 /*
- * What pipeline.c (memory and wiring) and core.c (threads) share.  Stages do not include it.
+ * What pipeline.c (memory and wiring), core.c (threads) and pipeline_gate.c (their start) share.
+ * Stages do not include it.
  *
- * Threads: everything here is made by the main thread before the cores start, and constant from
+ * Threads: everything here is made by one thread before the cores start, and constant from
  * then on, but for the fields that name their writer.
  */
 
@@ -115,6 +116,16 @@ struct pipeline {
 /* Maps the batches' memory and lays it out.  WEIR_ENOMEM: pipeline_destroy gives back what is
  * there. */
 int pipeline_batches_create(struct pipeline *pipeline);
+
+/* The gate (pipeline_gate.c).  A core that has started passes it: waits for the verdict; true if it
+ * is to run. */
+bool pipeline_gate_pass(struct pipeline *pipeline);
+
+/* Waits until `count` cores have started; the first one's error, if any.  Starting thread. */
+int pipeline_gate_wait(struct pipeline *pipeline, uint32_t count, struct error_text *error);
+
+/* Gives the verdict, once, to those that wait and those still to come.  Any thread. */
+void pipeline_gate_open(struct pipeline *pipeline, enum pipeline_gate verdict);
 
 /* Where a core's thread begins; the argument is its struct core. */
 void *core_main(void *argument);

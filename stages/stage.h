@@ -88,7 +88,8 @@ struct stage {
     enum stage_id id;
     const char *name;
 
-    /* Makes a shard.  Main thread; may block and allocate.  On error *error says what and why. */
+    /* Makes a shard.  The starting thread; may block and allocate.  On error *error says what and
+     * why. */
     int (*init)(void **shard, const struct stage_environment *environment,
                 struct error_text *error);
 

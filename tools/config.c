@@ -94,15 +94,33 @@ static void show_number(uint64_t number, char *out, size_t capacity) {
 
 /* ---- keys ---------------------------------------------------------------------------------- */
 
+/* Whether a resolver would at least be asked for it: an address, with or without a zone, or a name,
+ * which does not look like one. */
+static bool host_is_possible(const char *host) {
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (strchr(host, ':') != NULL) {
+        char address[CONFIG_HOST_BYTES_MAX + 1];
+        (void)snprintf(address, sizeof(address), "%.*s", (int)strcspn(host, "%"), host);
+        return inet_pton(AF_INET6, address, &v6) == 1;
+    }
+    bool numeric = host[strspn(host, "0123456789.")] == '\0';
+    return !numeric || inet_pton(AF_INET, host, &v4) == 1;
+}
+
 static const char *take_bind(struct config *config, const char *value) {
+    static const char expected[] = "one address, such as 127.0.0.1, 0.0.0.0 or ::1, or a name";
     size_t length = strlen(value);
     bool bracketed = length >= 2 && value[0] == '[' && value[length - 1] == ']';
     if (length == 0 || strpbrk(value, " \t,") != NULL || length > CONFIG_HOST_BYTES_MAX) {
-        return "one address, such as 127.0.0.1, 0.0.0.0 or ::1";
+        return expected;
     }
     char host[CONFIG_HOST_BYTES_MAX + 1];
     (void)snprintf(host, sizeof(host), "%.*s", (int)(bracketed ? length - 2 : length),
                    bracketed ? value + 1 : value);
+    if (!host_is_possible(host)) {
+        return expected;
+    }
     (void)take_text(config->host, sizeof(config->host), host);
     return TAKEN;
 }
@@ -135,9 +153,11 @@ static const char *take_listen(struct config *config, const char *value) {
     /* Without brackets, a second colon leaves open where the address ends. */
     bool ambiguous = host[0] != '[' && strchr(host, ':') != NULL;
     struct config changed = *config;
-    if (ambiguous || take_bind(&changed, host) != TAKEN ||
-        take_port(&changed, colon + 1) != TAKEN) {
+    if (ambiguous || take_port(&changed, colon + 1) != TAKEN) {
         return expected;
+    }
+    if (take_bind(&changed, host) != TAKEN) {
+        return "an address or a name before the port, such as 127.0.0.1:7379 or [::1]:7379";
     }
     *config = changed;
     return TAKEN;
@@ -440,6 +460,11 @@ bool config_host_is_loopback(const char *host) {
     }
     /* Of names only this one: what another stands for may change. */
     return strcasecmp(host, "localhost") == 0;
+}
+
+bool config_host_is_name(const char *host) {
+    struct in_addr v4;
+    return strchr(host, ':') == NULL && inet_pton(AF_INET, host, &v4) != 1;
 }
 
 void config_address(const struct config *config, char out[CONFIG_HOST_BYTES_MAX + 16]) {

@@ -84,6 +84,9 @@ const char *config_key(uint32_t index);
 /* Whether the host is one that only this machine can reach. */
 bool config_host_is_loopback(const char *host);
 
+/* Whether the host is a name, which may stand for any address. */
+bool config_host_is_name(const char *host);
+
 /* "host:port", with brackets around a v6 address. */
 void config_address(const struct config *config, char out[CONFIG_HOST_BYTES_MAX + 16]);
 

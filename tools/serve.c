@@ -1,14 +1,17 @@
 /*
  * The node's life, on the main thread.
  *
- * Happy path: configuration, checks of the host, the data directory, the pipeline; then the main
- * thread sleeps until a signal, a SHUTDOWN or a failure wakes it; then it stops the pipeline, which
+ * Happy path: configuration; then a thread, the starter, checks the host, opens the data directory
+ * and starts the pipeline, while the main thread sleeps; the main thread lets the pipeline run, and
+ * sleeps until a signal, a SHUTDOWN or a failure wakes it; then it stops the pipeline, which
  * drains, and waits for its threads.
  *
- * Failure modes: before the pipeline runs, each is a sentence and an exit status.  While it runs, a
- * stage that cannot go on publishes why (node_signals.failed); the main thread then stops the rest
- * in the same way, says the sentence and exits with 1.  A second SIGTERM or SIGINT during the drain
- * ends the process at once: what was acknowledged is stored already.
+ * Failure modes: before the pipeline runs, each is a sentence and an exit status.  SIGTERM or
+ * SIGINT before that ends the process at once, with 0: nobody was served, and a data directory that
+ * is whole may be left at any moment.  While it runs, a stage that cannot go on publishes why
+ * (node_signals.failed); the main thread then stops the rest in the same way, says the sentence and
+ * exits with 1.  A second SIGTERM or SIGINT during the drain ends the process at once: what was
+ * acknowledged is stored already.
  *
  * Signals are blocked in all threads and waited for, so that nothing ever runs in a handler.
  * SIGUSR1 is the process's own bell: threads ring it to wake the main thread.
@@ -45,11 +48,12 @@
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-/* What the command holds, from start to end. */
+/* What the command holds, from start to end: the starter's until it has set `started`, then the
+ * main thread's. */
 struct serve {
     struct config config;
     struct map map;
-    struct io *io; /* the main thread's, for the data directory */
+    struct io *io; /* for the data directory */
     int32_t data_directory;
     struct node_options options;
     struct node *node;
@@ -65,10 +69,14 @@ struct serve {
     struct replicate_options replicate_options;
     struct apply_options apply_options;
 
+    /* Held by the starter while it makes the data directory, and by who leaves meanwhile: a half
+       made one is refused by the next start. */
+    pthread_mutex_t directory_whole;
     pthread_t main_thread;
     uint32_t serving_port; /* port + 1.  Writer: read's thread (release); reader: main (acquire) */
+    uint32_t gauges_named; /* gauge_path is set.  Writer: the starter (release); reader: main */
     uint32_t started;      /* writer: the starter (release); reader: main (acquire) */
-    int start_status;      /* of pipeline_start; valid once `started` */
+    int start_status;      /* valid once `started` */
     struct error_text start_error;
 };
 
@@ -159,6 +167,14 @@ static int configure(struct config *config, int argc, char **argv, struct error_
     return 0;
 }
 
+/* The map configured, or the one for this machine's CPUs. */
+static int choose_map(struct serve *serve, struct error_text *error) {
+    struct map_cpus cpus;
+    map_cpus_available(&cpus);
+    return map_parse(&serve->map, serve->config.map[0] == '\0' ? NULL : serve->config.map, &cpus,
+                     error);
+}
+
 static bool asks_for_help(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
@@ -243,6 +259,7 @@ static const char *choose_gauge_path(struct serve *serve) {
                    GAUGE_DIRECTORY "/weir-%016llx-%llu-%ld",
                    (unsigned long long)serve->options.identity.cluster_id,
                    (unsigned long long)serve->options.identity.node_id, (long)getpid());
+    atomic_store_release_u32(&serve->gauges_named, 1); /* partner: the acquire in leave */
     return serve->gauge_path;
 }
 
@@ -255,9 +272,9 @@ static int create_pipeline(struct serve *serve, struct error_text *error) {
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-/* Everything before the pipeline's threads.  On error what was made is left to tear_down. */
+/* Everything before the pipeline's threads.  On error what was made is left to tear_down.  The
+ * starter; blocks. */
 static int set_up(struct serve *serve, struct error_text *error) {
-    struct map_cpus cpus;
     struct identity identity;
     struct io_options io_options = {.submissions_max = 64,
                                     .completions_max = 128,
@@ -274,14 +291,11 @@ static int set_up(struct serve *serve, struct error_text *error) {
     if (status == 0) {
         status = serve_host_address(serve->io, &serve->config, error);
     }
-    map_cpus_available(&cpus);
     if (status == 0) {
-        status = map_parse(&serve->map, serve->config.map[0] == '\0' ? NULL : serve->config.map,
-                           &cpus, error);
-    }
-    if (status == 0) {
+        (void)pthread_mutex_lock(&serve->directory_whole);
         status = serve_node_directory(serve->io, &serve->config, &serve->data_directory, &identity,
                                       error);
+        (void)pthread_mutex_unlock(&serve->directory_whole);
     }
     if (status == 0) {
         status = serve_node_options(&serve->options, &serve->config, &identity, &serve->map, error);
@@ -348,6 +362,11 @@ static void log_ready(const struct serve *serve, bool *announced) {
     *announced = true;
 }
 
+static const char *signal_text(int number) {
+    ASSERT(number == SIGTERM || number == SIGINT);
+    return number == SIGTERM ? "SIGTERM" : "SIGINT";
+}
+
 /* Sleeps until there is a reason to stop, and names it. */
 static const char *wait_for_end(const struct serve *serve, const sigset_t *signals) {
     bool announced = false;
@@ -364,34 +383,52 @@ static const char *wait_for_end(const struct serve *serve, const sigset_t *signa
         if (sigwait(signals, &number) != 0) {
             return "sigwait";
         }
-        if (number == SIGTERM || number == SIGINT) {
-            return number == SIGTERM ? "SIGTERM" : "SIGINT";
+        if (number != SIGUSR1) {
+            return signal_text(number);
         }
     }
 }
 
-/* Starting takes as long as the log is long, and the main thread has to hear SIGTERM meanwhile. */
-static void *start_pipeline(void *context) {
+/* The starter's life. */
+static void *starter_main(void *context) {
     struct serve *serve = context;
-    serve->start_status = pipeline_start(serve->pipeline, &serve->start_error);
+    int status = set_up(serve, &serve->start_error);
+    if (status == 0) {
+        log_start(serve);
+        status = pipeline_start(serve->pipeline, &serve->start_error);
+    }
+    serve->start_status = status;
     atomic_store_release_u32(&serve->started, 1); /* partner: the acquire in wait_for_start */
     wake_main(serve);
     return NULL;
 }
 
-/* Waits until the pipeline runs or could not be started; or ends the process on a signal. */
+/* Ends the process while the starter is still at work. */
+static _Noreturn void leave(struct serve *serve, int signal_number) {
+    (void)pthread_mutex_lock(&serve->directory_whole);
+    if (atomic_load_acquire_u32(&serve->gauges_named) != 0) {
+        /* If the starter makes the file only now, this node's next life removes it. */
+        (void)unlink(serve->gauge_path);
+    }
+    log_info("stopped", "reason=\"%s while starting\"", signal_text(signal_number));
+    _exit(0);
+}
+
+/*
+ * Starts the node on a thread of its own: that takes as long as the log is long or a name server is
+ * slow, and the main thread has to hear SIGTERM meanwhile.  Returns when all is ready to run, or
+ * could not be started.
+ */
 static int wait_for_start(struct serve *serve, const sigset_t *signals, struct error_text *error) {
     pthread_t starter;
-    if (pthread_create(&starter, NULL, start_pipeline, serve) != 0) {
+    if (pthread_create(&starter, NULL, starter_main, serve) != 0) {
         error_text_set(error, "cannot start a thread: raise the limit of processes (ulimit -u)");
         return WEIR_ENOMEM;
     }
     while (atomic_load_acquire_u32(&serve->started) == 0) {
         int number = 0;
         if (sigwait(signals, &number) == 0 && number != SIGUSR1) {
-            /* Nothing was accepted, and a data directory may be left at any moment. */
-            log_info("stopped", "reason=\"signal %d while starting\"", number);
-            _exit(0);
+            leave(serve, number);
         }
     }
     (void)pthread_join(starter, NULL);
@@ -399,40 +436,37 @@ static int wait_for_start(struct serve *serve, const sigset_t *signals, struct e
     return serve->start_status;
 }
 
-/* Runs the pipeline until its end; 0 or the error that ended it. */
-static int run(struct serve *serve, struct error_text *error) {
-    sigset_t terminating;
-    (void)sigemptyset(&terminating);
-    (void)sigaddset(&terminating, SIGTERM);
-    (void)sigaddset(&terminating, SIGINT);
-    /* Before the threads are made: they inherit it. */
-    (void)pthread_sigmask(SIG_BLOCK, &terminating, NULL);
-    sigset_t signals = terminating;
-    (void)sigaddset(&signals, SIGUSR1);
-    log_start(serve);
-    int status = wait_for_start(serve, &signals, error);
-    if (status == 0) {
-        const char *reason = wait_for_end(serve, &signals);
-        log_info("stopping", "reason=%s", reason);
+/* From the start to the end; 0 or the error that ended it.  What was made is left to tear_down. */
+static int run(struct serve *serve, const sigset_t *signals, struct error_text *error) {
+    int status = wait_for_start(serve, signals, error);
+    if (status != 0) {
+        return status;
     }
+    /* A signal that came until now waits for wait_for_end. */
+    pipeline_run(serve->pipeline);
+    log_info("stopping", "reason=%s", wait_for_end(serve, signals));
     pipeline_stop(serve->pipeline);
-    /* From here on a second signal is taken at its word. */
+    /* From here on a second signal is taken at its word; a bell may still ring. */
+    sigset_t terminating = *signals;
+    (void)sigdelset(&terminating, SIGUSR1);
     (void)pthread_sigmask(SIG_UNBLOCK, &terminating, NULL);
-    int joined = pipeline_join(serve->pipeline, status == 0 ? error : NULL);
-    return status != 0 ? status : joined;
+    return pipeline_join(serve->pipeline, error);
 }
 
-/* Whoever rings before the main thread listens must not end the process. */
-static void block_own_bell(void) {
-    sigset_t bell;
-    (void)sigemptyset(&bell);
-    (void)sigaddset(&bell, SIGUSR1);
-    (void)pthread_sigmask(SIG_BLOCK, &bell, NULL);
+/* Before any thread is made, since they inherit it: who rings or asks for the end before the main
+ * thread listens is heard when it does. */
+static void block_signals(sigset_t *signals) {
+    (void)sigemptyset(signals);
+    (void)sigaddset(signals, SIGTERM);
+    (void)sigaddset(signals, SIGINT);
+    (void)sigaddset(signals, SIGUSR1);
+    (void)pthread_sigmask(SIG_BLOCK, signals, NULL);
 }
 
 int serve_main(int argc, char **argv) {
     static struct serve serve; /* one node a process; too large for a stack */
     struct error_text error = {.text = ""};
+    sigset_t signals;
     if (asks_for_help(argc, argv)) {
         (void)fputs(usage, stdout);
         return 0;
@@ -441,21 +475,22 @@ int serve_main(int argc, char **argv) {
     if (status == 0) {
         status = serve_host_exposure(&serve.config, &error);
     }
+    if (status == 0) {
+        status = choose_map(&serve, &error);
+    }
     if (status != 0) {
         (void)fprintf(stderr, "weir serve: %s\n", error.text);
         return EXIT_USAGE;
     }
+    (void)pthread_mutex_init(&serve.directory_whole, NULL);
     serve.data_directory = -1;
     serve.main_thread = pthread_self();
     serve.shows_progress = isatty(STDERR_FILENO) == 1;
     config_address(&serve.config, serve.address);
     log_level_set(serve.config.log_level);
+    block_signals(&signals);
     (void)signal(SIGPIPE, SIG_IGN);
-    block_own_bell();
-    status = set_up(&serve, &error);
-    if (status == 0) {
-        status = run(&serve, &error);
-    }
+    status = run(&serve, &signals, &error);
     tear_down(&serve);
     if (status != 0) {
         (void)fprintf(stderr, "weir serve: %s\n", error.text);

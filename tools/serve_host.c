@@ -115,9 +115,12 @@ int serve_host_exposure(const struct config *config, struct error_text *error) {
         return 0;
     }
     error_text_set(error,
-                   "the address %s can be reached from other machines, and there is no password: "
-                   "put requirepass into the configuration file (--config), or listen on 127.0.0.1",
-                   config->host);
+                   "%s %s, and there is no password: put requirepass into the configuration file "
+                   "(--config), or listen on 127.0.0.1",
+                   config->host,
+                   config_host_is_name(config->host)
+                       ? "is a name that may stand for an address which other machines can reach"
+                       : "is an address that other machines can reach");
     return WEIR_EDENIED;
 }
 

@@ -61,6 +61,7 @@ struct top_reading {
     uint64_t parks;
     uint64_t switches;
     uint64_t cpu_ns;
+    uint64_t polls_over_limit; /* since the start, as longest_poll_ns */
 };
 
 static void print_usage(FILE *stream) {
@@ -171,6 +172,7 @@ static void take_reading(const struct gauge_view *view, struct top_reading *read
         reading->switches +=
             gauge_read(&core->switches_chosen) + gauge_read(&core->switches_forced);
         reading->cpu_ns += gauge_read(&core->cpu_ns);
+        reading->polls_over_limit += gauge_read(&core->polls_over_limit);
     }
 }
 
@@ -218,9 +220,10 @@ static void print_table(const struct gauge_view *view, const struct top_reading 
 
 static void print_json(const struct gauge_view *view, const struct top_reading *reading) {
     (void)printf("{\"cores\":%u,\"wall_ns\":%lu,\"idle_ns\":%lu,\"parks\":%lu,"
-                 "\"context_switches\":%lu,\"cpu_ns\":%lu,\"stages\":[",
+                 "\"context_switches\":%lu,\"cpu_ns\":%lu,\"polls_over_limit\":%lu,"
+                 "\"stages\":[",
                  view->counts.cores, reading->wall_ns, reading->idle_ns, reading->parks,
-                 reading->switches, reading->cpu_ns);
+                 reading->switches, reading->cpu_ns, reading->polls_over_limit);
     for (uint32_t i = 0; i < reading->row_count; i++) {
         const struct top_row *row = &reading->rows[i];
         (void)printf("%s{\"stage\":\"%s\",\"shard\":%u,\"core\":%u,\"cpu\":%u,\"items\":%lu,"

@@ -142,6 +142,40 @@ class Script(unittest.TestCase):
         self.assertIn("status 3", done.stderr)
         self.assertIn("broken", done.stderr)
 
+    def test_a_server_that_ends_is_said_with_what_it_wrote(self):
+        done = self.ab("--server-a", "sh -c 'echo no such luck; exit 3'", "--server-b", "true",
+                       "--", "true")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("ended with status 3\nthe server said:\nno such luck", done.stderr)
+        done = self.ab("--server-a", "/nonexistent", "--server-b", "true", "--", "true")
+        self.assertIn("server '/nonexistent' cannot be run: No such file", done.stderr)
+        self.assertEqual(os.listdir(self.directory.name), ["fake.py"])  # there was no run to keep
+
+    def test_a_client_that_fails_is_said_with_what_its_server_wrote(self):
+        server = os.path.join(self.directory.name, "server.py")
+        with open(server, "w", encoding="utf-8") as file:
+            file.write("import socket, sys\n"
+                       "print('too many of them', flush=True)\n"
+                       "with socket.create_server(('127.0.0.1', int(sys.argv[1]))) as s:\n"
+                       "    while True:\n"
+                       "        s.accept()\n")
+        command = f"{sys.executable} {server} {{port}}"
+        done = self.ab("--server-a", command, "--server-b", command, "--", "false")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("'false' ended with status 1", done.stderr)
+        self.assertIn("the server said:\ntoo many of them", done.stderr)
+
+    def test_the_runs_before_a_failure_are_kept(self):
+        command = ["sh", "-c", "echo x >>count; test $(wc -l <count) -lt 5"]
+        done = self.ab("--pairs", "10", "--warmups", "0", "--output", "runs.json", "--", *command,
+                       "--", *command)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("the 4 runs before that: runs.json", done.stderr)
+        with open(os.path.join(self.directory.name, "runs.json"), encoding="utf-8") as file:
+            kept = json.load(file)
+        self.assertIsNone(kept["summary"])
+        self.assertEqual([run["side"] for run in kept["runs"]], ["A", "B", "A", "B"])
+
     def test_an_output_without_the_figure_is_said(self):
         for metric in (".rate", r"rate (\d+)", ".results[7].rate", ".name"):
             done = self.ab("--pairs", "1", "--metric", metric, "--", *self.side("a", 1), "--",

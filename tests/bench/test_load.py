@@ -155,10 +155,11 @@ class Usage(unittest.TestCase):
             self.assertEqual(done.stdout, "")
 
     def test_help_names_every_option_and_is_status_zero(self):
-        done = bench(1, "--help")
-        self.assertEqual(done.returncode, 0)
-        for option in ("--rate", "--json", "--mix", "--distribution", "--password"):
-            self.assertIn(option, done.stdout)
+        for asked in ("--help", "-h"):
+            done = bench(1, asked)
+            self.assertEqual(done.returncode, 0)
+            for option in ("--rate", "--json", "--mix", "--distribution", "--password"):
+                self.assertIn(option, done.stdout)
 
     def test_a_server_that_is_not_there_is_status_one_and_said(self):
         port = free_port()

@@ -11,8 +11,10 @@ With WEIR_TEST_IO_FEATURES=none every node does without what is newer than the o
 weir runs on.
 """
 
+import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -24,7 +26,9 @@ import time
 
 WEIR = os.environ.get("WEIR", "weir")
 MAPS = ("fused", "pair", "split")
-LIMIT_S = 30.0 * float(os.environ.get("WEIR_TIMEOUT_FACTOR", "1"))
+SLOWNESS = float(os.environ.get("WEIR_TIMEOUT_FACTOR", "1"))  # of sanitizers, say
+LIMIT_S = 30.0 * SLOWNESS
+IDLE_SHARE = 0.002 * SLOWNESS  # of a core, for a node that is asked nothing
 SKIPPED = 77
 ON_FLOOR = os.environ.get("WEIR_TEST_IO_FEATURES") == "none"
 
@@ -303,8 +307,22 @@ class Node:
 
     def stop(self):
         """SIGTERM; returns the exit status."""
+        if SLOWNESS == 1 and self.running():
+            self.tell_of_long_polls()
         self.process.send_signal(signal.SIGTERM)
         return self.wait()
+
+    def tell_of_long_polls(self):
+        """A line if a poll was longer than the bound of every poll. It fails nothing: what a
+        hypervisor takes and the first touch of a huge page count, see docs/architecture.md."""
+        shown = weir("top", "--once", "--json", "--pid", str(self.process.pid))
+        if shown.returncode != 0:
+            return  # it has ended meanwhile
+        figures = json.loads(shown.stdout)
+        if figures["polls_over_limit"] > 0:
+            longest = max(figures["stages"], key=lambda row: row["longest_poll_ns"])
+            print(f"{figures['polls_over_limit']} polls of more than 1 ms, the longest one "
+                  f"{longest['longest_poll_ns'] / 1e6:.2f} ms, of {longest['stage']}", flush=True)
 
     def status_kb(self, name):
         """A size from /proc/PID/status: VmHWM (highest resident), VmRSS, RssAnon."""
@@ -316,6 +334,25 @@ class Node:
         with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
             fields = file.read().rsplit(") ", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def run_ns(self):
+        """How long each thread has run, the kernel's for its io too."""
+        tasks = f"/proc/{self.process.pid}/task"
+        found = {}
+        for task in os.listdir(tasks):
+            try:
+                with open(f"{tasks}/{task}/schedstat", encoding="ascii") as file:
+                    found[task] = int(file.read().split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # a worker of the kernel's that has just ended
+        return found
+
+    def share_while_silent(self, client, seconds):
+        """The share of a core that it uses while nothing comes to `client` for so long."""
+        before_ns, begin = self.run_ns(), time.monotonic()
+        assert not select.select([client.socket], [], [], seconds)[0], "something came"
+        used_ns = sum(ns - before_ns.get(task, 0) for task, ns in self.run_ns().items())
+        return used_ns / 1e9 / (time.monotonic() - begin)
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))

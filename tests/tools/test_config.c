@@ -72,7 +72,12 @@ static void a_value_out_of_range_names_the_range(void **state) {
     refused("listen", ":7379", WEIR_EINVAL, "HOST:PORT");
     refused("listen", "::1:7379", WEIR_EINVAL, "HOST:PORT");
     refused("listen", "127.0.0.1:http", WEIR_EINVAL, "HOST:PORT");
+    refused("listen", "300.1.1.1:0", WEIR_EINVAL, "an address or a name before the port");
+    refused("listen", "[::g]:0", WEIR_EINVAL, "an address or a name before the port");
+    refused("listen", "[]:0", WEIR_EINVAL, "an address or a name before the port");
     refused("bind", "127.0.0.1 ::1", WEIR_EINVAL, "one address");
+    refused("bind", "127.0.0", WEIR_EINVAL, "one address");
+    refused("bind", "::1::", WEIR_EINVAL, "one address");
     refused("dir", "", WEIR_EINVAL, "a path");
     refused("map", "", WEIR_EINVAL, "fused, pair, split");
 }

@@ -151,6 +151,10 @@ class Usage(Scratch):
     def test_help_and_version_are_answers(self):
         for arguments, words in ((["--help"], "serve      runs a node"), (["-h"], "Exit status"),
                                  (["serve", "--help"], "--durability MODE"),
+                                 (["bench", "-h"], "usage: weir bench"),
+                                 (["top", "-h"], "usage: weir top"),
+                                 (["init", "-h"], "usage: weir init"),
+                                 (["inspect", "-h"], "usage: weir inspect"),
                                  (["serve", "--data", "x", "-h"], "usage: weir serve")):
             done = run(*arguments)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
@@ -177,11 +181,13 @@ class Usage(Scratch):
         self.refused(2, '--durability: durability "always" is not possible; expected fsync, write',
                      "--durability=always")
         self.refused(2, "--listen: listen", "--listen", "7379")
+        self.refused(2, "expected an address or a name before the port", "--listen", "300.1.1.1:0")
         self.refused(2, "--machine: machine", "--machine", "x.so")
 
     def test_a_wrong_map_is_refused_at_its_column(self):
-        self.refused(1, 'column 3, "reed": expected a stage', "--map", "0:reed", "--listen",
-                     "127.0.0.1:0")
+        self.refused(2, 'column 3, "reed": expected a stage', "--map", "0:reed")
+        self.refused(2, "CPU 99999 is not among those that this process may use", "--map",
+                     "99999:read")
 
 
 class Configuration(Scratch):
@@ -422,6 +428,93 @@ class Life(Scratch):
         for line in node.log:
             self.assertRegex(line, r"^ts=\S+Z level=(info|warn|error) event=[a-z0-9_]+"
                                    r"( [a-z_]+=(\"[^\"]*\"|\S*))*\n$")
+
+
+class Interrupted(Scratch):
+    """SIGTERM or SIGINT at any moment of a start, from when the command has its thread for it."""
+
+    def spawn(self, directory):
+        """Starts the command, and returns when it hears signals; its log is a file."""
+        self.log = os.path.join(self.scratch, "log")
+        with open(self.log, "wb") as log:
+            process = subprocess.Popen([WEIR, "serve", "--data", directory, "--listen",
+                                        "127.0.0.1:0"], stdin=subprocess.DEVNULL, stderr=log)
+        self.addCleanup(lambda: (process.kill(), process.wait()))
+        # It ignores SIGPIPE right behind: what comes before that, ends it as any process.
+        self.wait_until(process, lambda: self.ignored(process) >> (signal.SIGPIPE - 1) & 1)
+        return process
+
+    def wait_until(self, process, condition):
+        while not condition():
+            self.assertIsNone(process.poll(), self.text())
+            os.sched_yield()
+
+    @staticmethod
+    def ignored(process):
+        with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+            return int(re.search(r"^SigIgn:\s*(\w+)", file.read(), re.M).group(1), 16)
+
+    def text(self):
+        with open(self.log, encoding="utf-8") as log:
+            return log.read()
+
+    def interrupted(self, process, number):
+        process.send_signal(number)
+        self.assertEqual(process.wait(timeout=PATIENCE_S), 0, self.text())
+        self.assertIn("event=stopped", self.text().splitlines()[-1])
+
+    def moments(self, process, directory):
+        def files(folder, pattern):
+            return os.path.isdir(folder) and any(re.fullmatch(pattern, name)
+                                                 for name in os.listdir(folder))
+        return {
+            "signals are heard": lambda: True,
+            "two threads": lambda: len(os.listdir(f"/proc/{process.pid}/task")) > 1,
+            "a directory": lambda: os.path.isdir(directory),
+            "an identity": lambda: files(directory, "identity"),
+            "a line of the log": lambda: self.text() != "",
+            "a file of gauges": lambda: files("/dev/shm", f"weir-.*-{process.pid}"),
+            "started": lambda: "event=starting" in self.text(),
+            "a segment": lambda: files(directory, "log-.*"),
+            "ready": lambda: "event=ready" in self.text(),
+        }
+
+    def works(self, directory):
+        node = self.start(directory=directory)
+        client = self.client(node)
+        self.assertEqual(client.call("INCR", "starts"), 1)
+        self.assertEqual(node.stop(), 0)
+
+    def test_a_first_start_may_be_left_at_any_moment(self):
+        for i, name in enumerate(self.moments(None, None)):
+            with self.subTest(name):
+                directory = os.path.join(self.scratch, str(i))
+                process = self.spawn(directory)
+                self.wait_until(process, self.moments(process, directory)[name])
+                self.interrupted(process, (signal.SIGTERM, signal.SIGINT)[i % 2])
+                if name == "signals are heard":
+                    self.assertIn('reason="SIGTERM while starting"', self.text())
+                self.works(directory)
+
+    def test_a_start_with_data_may_be_left_at_any_moment(self):
+        node = self.start()
+        client = self.client(node)
+        for i in range(100):
+            self.assertEqual(client.call("SET", f"key{i}", f"value{i}"), "+OK")
+        self.assertEqual(node.stop(), 0)
+        left, looks = [], 0
+        while left.count("running") < 3:  # each a little later
+            process = self.spawn(self.data)
+            for _ in range(looks):
+                self.ignored(process)
+            self.interrupted(process, signal.SIGTERM)
+            left.append("starting" if "while starting" in self.text() else "running")
+            looks += 20 + looks // 8
+        print(f"left {left.count('starting')} times while starting")
+        self.assertEqual(left[0], "starting")
+        client = self.client(self.start())
+        self.assertEqual(client.call("DBSIZE"), 100)
+        self.assertEqual(client.call("GET", "key42"), b"value42")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,12 @@ static void without_a_password_only_this_machine_is_served(void **state) {
     assert_int_equal(serve_host_exposure(&config, &error), 0);
     assert_int_equal(config_set(&config, "bind", "0.0.0.0", "here", &error), 0);
     assert_int_equal(serve_host_exposure(&config, &error), WEIR_EDENIED);
+    assert_non_null(
+        strstr(error.text, "0.0.0.0 is an address that other machines can reach, and "));
     assert_non_null(strstr(error.text, "put requirepass into the configuration file"));
+    assert_int_equal(config_set(&config, "bind", "my-host", "here", &error), 0);
+    assert_int_equal(serve_host_exposure(&config, &error), WEIR_EDENIED);
+    assert_non_null(strstr(error.text, "my-host is a name that may stand for an address which "));
     assert_int_equal(config_set(&config, "requirepass", "x", "here", &error), 0);
     assert_int_equal(serve_host_exposure(&config, &error), 0);
 }
