@@ -10,7 +10,7 @@
 #include "base/assert.h"
 #include "base/decimal.h"
 #include "tests/property/history.h"
-#include "tests/support/kv_model_text.h"
+#include "sim/kv_model_text.h"
 
 #define ANY_INTEGER "\x01:"
 #define ANY_BULK    "\x01$"
