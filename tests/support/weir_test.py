@@ -11,6 +11,7 @@ With WEIR_TEST_IO_FEATURES=none every node does without what is newer than the o
 weir runs on.
 """
 
+import glob
 import json
 import os
 import re
@@ -295,6 +296,22 @@ class Node:
         self.process.kill()
         self.process.wait()
         self.reader.join(LIMIT_S)
+
+    def pause(self):
+        """SIGSTOP, and waits until no thread runs, nor one of the kernel's that works for it."""
+        def states():
+            for path in glob.glob(f"/proc/{self.process.pid}/task/*/stat"):
+                try:
+                    with open(path, encoding="ascii") as file:
+                        yield file.read().rsplit(") ", 1)[1][0]
+                except (FileNotFoundError, ProcessLookupError):
+                    continue  # a thread of the kernel's has ended meanwhile
+        self.process.send_signal(signal.SIGSTOP)
+        until(lambda: not {"R", "D"} & set(states()), "the node does not come to a stop")
+
+    def resume(self):
+        """SIGCONT."""
+        self.process.send_signal(signal.SIGCONT)
 
     def wait(self):
         """The exit status; a hang is killed and fails the test."""
