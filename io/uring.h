@@ -37,7 +37,6 @@ enum {
     URING_PORT_SYNC = 128,           /* added to a port: the sync linked behind a write of its */
     URING_SLOTS_MAX = 1 << 24,       /* operations of one port: bits in the name of a slot */
     URING_DESCRIPTORS_MAX = 1 << 20, /* the table's length, if the process may open as many */
-    URING_BUFFER_GROUP = 0,          /* the one group of receive buffers */
     URING_PORT_INTERNAL = 255,       /* "port" of what the door starts for itself */
 };
 
@@ -70,6 +69,7 @@ struct uring_operation {
     int32_t handle;     /* socket, file, or the directory of a name */
     uint8_t kind;       /* enum io_kind */
     bool busy;
+    uint8_t buffer_group; /* of a receive */
     union {
         struct msghdr message;          /* IO_SEND of several pieces */
         struct uring_transfer transfer; /* IO_FILE_READ, IO_FILE_WRITE */
@@ -103,6 +103,15 @@ struct uring_descriptor {
     bool direct; /* opened past the page cache */
 };
 
+/* A group of receive buffers, and the ring in which the kernel is offered them. */
+struct uring_buffers {
+    struct io_uring_buf_ring *ring; /* NULL: not registered */
+    uint8_t *memory;
+    uint32_t buffer_bytes;
+    uint32_t count;
+    uint32_t offered; /* of them at first, and again in a new ring */
+};
+
 struct io {
     struct io_uring ring;
     struct io_options options;
@@ -123,12 +132,7 @@ struct io {
     struct uring_descriptor *descriptors;
     uint32_t descriptors_max;
 
-    struct io_uring_buf_ring *buffer_ring; /* NULL: none registered */
-    size_t buffer_ring_bytes;
-    uint8_t *buffer_memory;
-    uint32_t buffer_bytes;
-    uint32_t buffer_count;
-    uint32_t buffers_offered; /* of them at first, and again in a new ring */
+    struct uring_buffers buffers[IO_BUFFER_GROUPS];
 };
 
 /* What the kernel is given as user_data, and hands back with each completion. */
@@ -141,8 +145,11 @@ static inline uint64_t uring_name(uint32_t generation, uint32_t port, uint32_t s
 /* Lets the calling thread submit; arms the wake descriptor.  Called before the first submission. */
 void uring_enable(struct io *io);
 
-/* Hands the registered buffer memory to a (new) ring.  Returns 0 or a positive errno. */
+/* Hands the buffers of every registered group to a new ring.  Returns 0 or a positive errno. */
 int uring_buffers_attach(struct io *io);
+
+/* Frees what registering took; the ring is gone. */
+void uring_buffers_free(struct io *io);
 
 /* ---- uring_loop.c ---- */
 

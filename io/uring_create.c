@@ -264,7 +264,7 @@ void io_adopt(struct io *io) {
         io_uring_queue_exit(&io->ring);
         io->enabled = false;
         int number = ring_create(io);
-        if (number == 0 && io->buffer_ring != NULL)
+        if (number == 0)
             number = uring_buffers_attach(io);
         if (number != 0)
             UNREACHABLE("the kernel refused a ring in place of one that it had just taken back");
@@ -276,8 +276,7 @@ void io_destroy(struct io *io) {
     for (uint32_t i = 0; i < io->ports_high; i++)
         ASSERT(io->ports[i] == NULL);
     io_uring_queue_exit(&io->ring);
-    if (io->buffer_ring != NULL)
-        munmap(io->buffer_ring, io->buffer_ring_bytes);
+    uring_buffers_free(io);
     close(io->wake_descriptor);
     free(io->descriptors);
     free(io);

@@ -161,8 +161,10 @@ void door_free(struct io *io) {
         if (io->ports[i] != NULL)
             port_free(io->ports[i]);
     free(io->queue);
-    free(io->buffers_free);
-    free(io->buffer_taken);
+    for (uint32_t group = 0; group < IO_BUFFER_GROUPS; group++) {
+        free(io->buffers[group].free);
+        free(io->buffers[group].taken);
+    }
     free(io);
 }
 

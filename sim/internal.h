@@ -247,11 +247,12 @@ struct sim_operation {
     uint64_t id;
     uint64_t user;
     int32_t handle;
-    uint8_t kind;      /* enum io_kind; 0: a stop */
-    bool scheduled;    /* an event refers to it */
-    bool dead;         /* its door died: the event frees it */
-    bool held;         /* its event came while the disk was stalled */
-    uint8_t send_mode; /* enum io_send_mode */
+    uint8_t kind;         /* enum io_kind; 0: a stop */
+    bool scheduled;       /* an event refers to it */
+    bool dead;            /* its door died: the event frees it */
+    bool held;            /* its event came while the disk was stalled */
+    uint8_t send_mode;    /* enum io_send_mode */
+    uint8_t buffer_group; /* of a receive */
 
     const struct iovec *pieces;
     struct iovec single;
@@ -290,6 +291,17 @@ struct queued_completion {
     struct io_completion completion;
 };
 
+/* A group of receive buffers of a door. */
+struct sim_buffers {
+    uint8_t *memory; /* NULL: not registered */
+    uint32_t buffer_bytes;
+    uint32_t count;
+    uint32_t *free; /* oldest first */
+    uint32_t free_head;
+    uint32_t free_count;
+    bool *taken;
+};
+
 /* A door, as io.h has it. */
 struct io {
     struct node *node;
@@ -305,13 +317,7 @@ struct io {
     uint32_t queue_head;
     uint32_t queue_count;
     uint32_t queue_capacity;
-    uint8_t *buffer_memory;
-    uint32_t buffer_bytes;
-    uint32_t buffer_count;
-    uint32_t *buffers_free; /* oldest first */
-    bool *buffer_taken;
-    uint32_t buffers_free_head;
-    uint32_t buffers_free_count;
+    struct sim_buffers buffers[IO_BUFFER_GROUPS];
 };
 
 /* Everything; the one source of chance. */
@@ -427,8 +433,8 @@ void connection_free(struct connection *connection);
 /* An operation of a socket, or a stop, takes effect. */
 void socket_submit(struct sim_operation *operation);
 
-/* The oldest free receive buffer of a door; false: none. */
-bool io_buffer_take(struct io *io, uint32_t *index);
+/* The oldest free receive buffer of a group of a door; false: none. */
+bool io_buffer_take(struct io *io, uint32_t group, uint32_t *index);
 
 /* Completes the armed receive, or the waiting send, with what there is now. */
 void side_receive_run(struct connection *connection, uint32_t reader);

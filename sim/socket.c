@@ -22,43 +22,45 @@
 
 enum { BUFFER_POISON = 0xdd }; /* what a buffer holds after it went home */
 
-int io_buffers_register(struct io *io, uint8_t *memory, uint32_t buffer_bytes, uint32_t count,
-                        uint32_t offered, struct error_text *error) {
+int io_buffers_register(struct io *io, uint32_t group, uint8_t *memory, uint32_t buffer_bytes,
+                        uint32_t count, uint32_t offered, struct error_text *error) {
     (void)error;
-    ASSERT(io->buffer_memory == NULL && memory != NULL);
+    ASSERT(group < IO_BUFFER_GROUPS && io->buffers[group].memory == NULL && memory != NULL);
     ASSERT(offered <= count);
     ASSERT(IS_POWER_OF_TWO(count) && count <= 32768 && buffer_bytes > 0);
-    io->buffer_memory = memory;
-    io->buffer_bytes = buffer_bytes;
-    io->buffer_count = count;
-    io->buffers_free = world_allocate(count, sizeof(*io->buffers_free));
-    io->buffer_taken = world_allocate(count, sizeof(*io->buffer_taken));
+    struct sim_buffers *buffers = &io->buffers[group];
+    *buffers = (struct sim_buffers){
+        .memory = memory, .buffer_bytes = buffer_bytes, .count = count, .free_count = offered};
+    buffers->free = world_allocate(count, sizeof(*buffers->free));
+    buffers->taken = world_allocate(count, sizeof(*buffers->taken));
     for (uint32_t i = 0; i < count; i++) {
-        io->buffers_free[i] = i;
-        io->buffer_taken[i] = i >= offered;
+        buffers->free[i] = i;
+        buffers->taken[i] = i >= offered;
     }
-    io->buffers_free_count = offered;
     return 0;
 }
 
-void io_buffer_return(struct io *io, uint32_t index) {
+void io_buffer_return(struct io *io, uint32_t group, uint32_t index) {
     if (io->dead)
         return;
-    ASSERT(index < io->buffer_count && io->buffer_taken[index]);
-    io->buffer_taken[index] = false;
-    memset(io->buffer_memory + (size_t)index * io->buffer_bytes, BUFFER_POISON, io->buffer_bytes);
-    uint32_t at = (io->buffers_free_head + io->buffers_free_count++) % io->buffer_count;
-    io->buffers_free[at] = index;
+    ASSERT(group < IO_BUFFER_GROUPS);
+    struct sim_buffers *buffers = &io->buffers[group];
+    ASSERT(index < buffers->count && buffers->taken[index]);
+    buffers->taken[index] = false;
+    memset(buffers->memory + (size_t)index * buffers->buffer_bytes, BUFFER_POISON,
+           buffers->buffer_bytes);
+    buffers->free[(buffers->free_head + buffers->free_count++) % buffers->count] = index;
 }
 
-bool io_buffer_take(struct io *io, uint32_t *index) {
-    ASSERT(io->buffer_memory != NULL);
-    if (io->buffers_free_count == 0)
+bool io_buffer_take(struct io *io, uint32_t group, uint32_t *index) {
+    struct sim_buffers *buffers = &io->buffers[group];
+    ASSERT(buffers->memory != NULL);
+    if (buffers->free_count == 0)
         return false;
-    *index = io->buffers_free[io->buffers_free_head];
-    io->buffers_free_head = (io->buffers_free_head + 1) % io->buffer_count;
-    io->buffers_free_count--;
-    io->buffer_taken[*index] = true;
+    *index = buffers->free[buffers->free_head];
+    buffers->free_head = (buffers->free_head + 1) % buffers->count;
+    buffers->free_count--;
+    buffers->taken[*index] = true;
     return true;
 }
 
@@ -146,12 +148,12 @@ void io_accept_stop(struct io_port *port, int32_t listener) {
 
 /* ---- receiving --------------------------------------------------------------------------- */
 
-void io_receive_start(struct io_port *port, int32_t socket, uint64_t user) {
+void io_receive_start(struct io_port *port, int32_t socket, uint32_t group, uint64_t user) {
     if (port->io->dead)
         return;
-    ASSERT(port->io->buffer_memory != NULL);
+    ASSERT(group < IO_BUFFER_GROUPS && port->io->buffers[group].memory != NULL);
     handle_get(port->io->node, socket, HANDLE_SOCKET);
-    operation_start(port, IO_RECEIVE, socket, user);
+    operation_start(port, IO_RECEIVE, socket, user)->buffer_group = (uint8_t)group;
 }
 
 void io_receive_stop(struct io_port *port, int32_t socket, uint64_t user) {
@@ -184,16 +186,18 @@ void side_receive_run(struct connection *connection, uint32_t reader) {
         return;
     }
     struct io *io = receive->port->io;
+    const struct sim_buffers *buffers = &io->buffers[receive->buffer_group];
     uint32_t buffer;
-    if (world_chance(world, world->options.no_buffers_chance) || !io_buffer_take(io, &buffer)) {
+    if (world_chance(world, world->options.no_buffers_chance) ||
+        !io_buffer_take(io, receive->buffer_group, &buffer)) {
         receive_end(side, IO_RECEIVE_NO_BUFFERS);
         return;
     }
-    uint32_t most = io->buffer_bytes;
+    uint32_t most = buffers->buffer_bytes;
     if (world_chance(world, 300))
         most = (uint32_t)world_random_between(world, 1, most);
     uint32_t length_bytes = byte_queue_get(
-        &stream->arrived, io->buffer_memory + (size_t)buffer * io->buffer_bytes, most);
+        &stream->arrived, buffers->memory + (size_t)buffer * buffers->buffer_bytes, most);
     uint8_t flags = IO_HAS_BUFFER | IO_MORE;
     if (world_chance(world, world->options.receive_end_chance)) {
         flags = IO_HAS_BUFFER;

@@ -195,9 +195,9 @@ static void *adopt_and_receive(void *context) {
     struct adopted *adopted = context;
     struct door_fixture *fixture = adopted->fixture;
     io_adopt(fixture->io);
-    io_receive_start(fixture->port, adopted->socket, 7);
+    io_receive_start(fixture->port, adopted->socket, 0, 7);
     struct io_completion received = io_wait(fixture->port);
-    io_buffer_return(fixture->io, received.buffer);
+    io_buffer_return(fixture->io, 0, received.buffer);
     while (received.flags & IO_MORE) {
         io_receive_stop(fixture->port, adopted->socket, 7);
         received = io_wait(fixture->port);
