@@ -53,6 +53,7 @@ struct io_port;
 
 enum io_kind {
     IO_ACCEPT = 1, /* result: handle of the new socket */
+    IO_CONNECT,    /* result: handle of the connected socket; see io_connect_start */
     IO_RECEIVE,    /* result: bytes in `buffer`; see enum io_receive_end */
     IO_SEND,       /* result: bytes sent, possibly fewer than asked for */
     IO_TIMER,      /* result: 0 when due, -ECANCELED when replaced or stopped */
@@ -216,6 +217,27 @@ uint16_t io_listen_port(struct io *io, int32_t listener);
  */
 void io_accept_start(struct io_port *port, int32_t listener, uint64_t user);
 void io_accept_stop(struct io_port *port, int32_t listener);
+
+/*
+ * Opens a TCP connection to "address:port" or "[v6-address]:port": numbers only, nothing is looked
+ * up.  One IO_CONNECT follows: the handle of a connected socket with TCP_NODELAY set, which is the
+ * taker's to close, or a negative errno, and then nothing is left open:
+ *   -EINVAL         not such an address, or port 0
+ *   -ECONNREFUSED   nothing listens there, or what answered was this very socket
+ *   -ETIMEDOUT      no answer in the time that the host allows (two minutes); who has less sets a
+ *                   timer and stops the attempt
+ *   -ECANCELED      io_connect_stop
+ *   -EMFILE, -ENFILE, -ENETUNREACH, -EHOSTUNREACH ...: as the host says
+ * `address` is borrowed until the completion.  The attempt itself does not block.
+ */
+void io_connect_start(struct io_port *port, const char *address, uint64_t user);
+
+/*
+ * Asks the attempt of this port with this `user` to end; its one completion follows, whatever it
+ * says: also a handle, if it had succeeded.  Nothing if that is in the mailbox already.  Of the
+ * attempts in progress on a port at most one has this `user`.
+ */
+void io_connect_stop(struct io_port *port, uint64_t user);
 
 /*
  * Receives until stopped: an IO_RECEIVE with IO_HAS_BUFFER for each piece of the stream, in a

@@ -207,6 +207,7 @@ void uring_socket_completed(struct io_port *port, struct uring_operation *operat
     uint8_t flags = entry_flags & IORING_CQE_F_MORE ? IO_MORE : 0;
     switch (operation->kind) {
     case IO_ACCEPT: accept_completed(port, operation, result, flags); break;
+    case IO_CONNECT: uring_connect_completed(port, operation, result); break;
     case IO_RECEIVE: receive_completed(port, operation, result, flags, entry_flags); break;
     case IO_SEND: uring_deliver(port, operation, result, 0, 0); break;
     default: UNREACHABLE("not an operation of a socket");

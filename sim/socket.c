@@ -12,7 +12,6 @@
 #include "sim/internal.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +73,10 @@ int io_listen(struct io *io, const char *address, uint32_t backlog, int32_t *han
         error_text_set(error, "'%s' is not an address", address);
         return WEIR_EINVAL;
     }
+    if (!address_is_own(io->node, host)) {
+        error_text_set(error, "%s is not an address of this host", address);
+        return WEIR_EINVAL;
+    }
     ASSERT(!io->dead);
     struct node *node = io->node;
     if (port_number == 0)
@@ -131,19 +134,26 @@ void io_accept_start(struct io_port *port, int32_t listener, uint64_t user) {
     operation_start(port, IO_ACCEPT, listener, user);
 }
 
-/* Starts a stop of the port's live operation on a handle; nothing if it has ended already. */
-static void stop_start(struct io_port *port, enum io_kind kind, int32_t handle) {
+void stop_start(const struct sim_operation *operation) {
+    struct sim_operation *stop =
+        operation_start(operation->port, 0, operation->handle, operation->user);
+    stop->stops = operation->id;
+    stop->stops_kind = operation->kind;
+}
+
+/* Stops the port's live operation on a handle; nothing if it has ended already. */
+static void stop_on_handle(struct io_port *port, enum io_kind kind, int32_t handle) {
     if (port->io->dead)
         return;
     const struct sim_operation *each = port->operations;
     while (each != NULL && (each->kind != kind || each->handle != handle))
         each = each->next;
     if (each != NULL)
-        operation_start(port, 0, handle, each->user)->stops = each->id;
+        stop_start(each);
 }
 
 void io_accept_stop(struct io_port *port, int32_t listener) {
-    stop_start(port, IO_ACCEPT, listener);
+    stop_on_handle(port, IO_ACCEPT, listener);
 }
 
 /* ---- receiving --------------------------------------------------------------------------- */
@@ -159,7 +169,7 @@ void io_receive_start(struct io_port *port, int32_t socket, uint32_t group, uint
 void io_receive_stop(struct io_port *port, int32_t socket, uint64_t user) {
     for (const struct sim_operation *each = port->operations; each != NULL; each = each->next)
         ASSERT(each->kind != IO_RECEIVE || each->handle != socket || each->user == user);
-    stop_start(port, IO_RECEIVE, socket);
+    stop_on_handle(port, IO_RECEIVE, socket);
 }
 
 /* Completes the armed receive for the last time. */
@@ -179,7 +189,7 @@ void side_receive_run(struct connection *connection, uint32_t reader) {
     if (stream->arrived.length == 0) {
         if (side->broken && !side->told) {
             side->told = true;
-            receive_end(side, -ECONNRESET);
+            receive_end(side, side->error);
         } else if (side->broken || stream->end_arrived || side->shut) {
             receive_end(side, IO_RECEIVE_EOF);
         }
@@ -233,7 +243,7 @@ static int32_t send_try(struct connection *connection, uint32_t writer,
     struct byte_queue *sent = &connection->streams[writer].sent;
     if (side->broken && !side->told) {
         side->told = true;
-        return -ECONNRESET;
+        return side->error;
     }
     if (side->broken || side->shut)
         return -EPIPE;
@@ -292,6 +302,12 @@ static void receive_stop_submit(const struct sim_operation *stop, const struct h
 
 static void stop_submit(struct sim_operation *stop) {
     const struct node *node = stop->port->io->node;
+    if (stop->stops_kind == IO_CONNECT) {
+        /* Its handle, if it has one, is not its user's yet. */
+        connect_stop_submit(node->world, stop->stops);
+        operation_free(stop);
+        return;
+    }
     const struct handle *handle = &node->handles[stop->handle];
     if (handle->sort == HANDLE_SOCKET) {
         receive_stop_submit(stop, handle);
@@ -308,6 +324,10 @@ static void stop_submit(struct sim_operation *stop) {
 void socket_submit(struct sim_operation *operation) {
     if (operation->kind == 0) {
         stop_submit(operation);
+        return;
+    }
+    if (operation->kind == IO_CONNECT) {
+        connect_submit(operation);
         return;
     }
     struct node *node = operation->port->io->node;
@@ -351,7 +371,8 @@ void io_peer_name(struct io *io, int32_t socket, char out[64]) {
         return;
     const struct handle *handle = handle_get(io->node, socket, HANDLE_SOCKET);
     const struct connection *connection = handle->connection;
+    uint32_t other = 1 - (uint32_t)handle->side;
     if (!connection->sides[handle->side].broken)
-        snprintf(out, 64, "10.0.0.%u:%u", connection->sides[1 - handle->side].host,
-                 connection->client_port_number);
+        world_address(out, connection->sides[other].host,
+                      other == 0 ? connection->client_port_number : connection->port_number);
 }

@@ -158,6 +158,7 @@ int door_contract_run(const struct door_kind *kind) {
     door_kind = kind;
     count = add(all, count, door_socket_tests);
     count = add(all, count, door_buffer_tests);
+    count = add(all, count, door_connect_tests);
     count = add(all, count, door_file_tests);
     count = add(all, count, door_loop_tests);
     return _cmocka_run_group_tests(kind->name, all, count, NULL, NULL);
