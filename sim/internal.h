@@ -420,7 +420,7 @@ void door_free(struct io *io);
 
 /* ---- network.c ---- */
 
-/* A connection that side 0 opens; it is on its way after connection_schedule(connection_arrives). */
+/* A connection that side 0 opens; it is on its way once connection_arrives is scheduled. */
 struct connection *connection_create(struct world *world, uint32_t from, uint32_t node,
                                      uint16_t port_number);
 void connection_arrives(struct world *world, void *object, uint64_t argument);
@@ -447,7 +447,7 @@ void byte_queue_clear(struct byte_queue *queue);
 /* Moves up to so many bytes of a writer to the other side, if there is room; returns how many. */
 uint32_t stream_carry(struct connection *connection, uint32_t writer, uint64_t most);
 
-/* What a side had coming and what it was sending is over, now, with this negative errno. */
+/* A side is broken now: this negative errno is what its user is told. */
 void side_break(struct connection *connection, uint32_t victim, int32_t error);
 
 /* Schedules the reset that is on its way to a side, if nothing is in its way. */
@@ -499,7 +499,8 @@ void connect_stop_submit(struct world *world, uint64_t id);
 /* What the other host says to an attempt has arrived. */
 void connect_answered(struct world *world, void *object, uint64_t argument);
 
-/* The attempt is over: its operation completes, and its handle is free.  May free the connection. */
+/* The attempt is over: its operation completes, and its handle is free.  May free the
+ * connection. */
 void connect_fail(struct connection *connection, int32_t error);
 
 /* The side that was connecting is gone: whoever has the other one gets a reset. */

@@ -10,8 +10,8 @@
  *   - the reader does not read: `arrived` is full, nothing is scheduled, `sent` fills, the writer
  *     is refused.  Reading schedules again.
  *   - the link is clogged: nothing is scheduled; opening it looks at every connection.
- *   - the link is cut: what moves is lost, and sent again after a time that doubles.  A reset is not
- *     sent again.  Who has sent again for too long gives up.
+ *   - the link is cut: what moves is lost, and sent again after a time that doubles.  A reset is
+ *     not sent again.  Who has sent again for too long gives up.
  *   - bytes arrive at a side that is closed: the writer gets a reset.  A side closed with bytes
  *     unread resets the other, as Linux does.
  *   - nobody listens when a connection arrives: a reset, or a refusal (connect.c).

@@ -108,7 +108,8 @@ uint32_t world_node_add(struct world *world);
 /* A door on a node, as if a thread of its had called io_create. */
 struct io *world_io(struct world *world, uint32_t node);
 
-/* The address of a port of a node, as io_connect_start takes it; of WORLD_OUTSIDE, as it is shown. */
+/* The address of a port of a node, as io_connect_start takes it; of WORLD_OUTSIDE, as io_peer_name
+ * shows it. */
 void world_address(char out[WORLD_ADDRESS_BYTES], uint32_t node, uint16_t port_number);
 
 /* From now on io_create makes doors on this node.  NULL: on none. */
