@@ -60,11 +60,11 @@ static socklen_t address_write(struct uring_operation *operation,
     return sizeof(operation->address.v4);
 }
 
-void io_connect_start(struct io_port *port, const char *text, uint64_t user) {
-    struct io_address address = {.is_v6 = false};
+void io_connect_start(struct io_port *port, const char *address, uint64_t user) {
+    struct io_address where = {.is_v6 = false};
     int descriptor = -EINVAL;
-    if (io_address_read(text, &address))
-        descriptor = socket_open(port->io, address.is_v6 ? AF_INET6 : AF_INET);
+    if (io_address_read(address, &where))
+        descriptor = socket_open(port->io, where.is_v6 ? AF_INET6 : AF_INET);
     struct uring_operation *operation =
         uring_start(port, IO_CONNECT, descriptor < 0 ? 0 : descriptor, user);
     if (descriptor < 0) {
@@ -74,7 +74,7 @@ void io_connect_start(struct io_port *port, const char *text, uint64_t user) {
     }
     operation->next_free = port->first_connect;
     port->first_connect = (uint32_t)(operation - port->operations);
-    socklen_t length = address_write(operation, &address);
+    socklen_t length = address_write(operation, &where);
     struct io_uring_sqe *entry = uring_entry(port->io);
     io_uring_prep_connect(entry, descriptor, &operation->address.any, length);
     uring_entry_name(entry, port, operation);

@@ -487,7 +487,7 @@ void connection_free(struct connection *connection);
 /* ---- connect.c ---- */
 
 /* The node that an address means to one of its hosts: a negative errno if it means none. */
-int32_t address_node(const struct node *node, const char *address, uint16_t *port_number);
+int32_t address_node(const struct node *node, const char *text, uint16_t *port_number);
 
 /* Whether a listener of the node may have this address. */
 bool address_is_own(const struct node *node, const char *host);
