@@ -223,8 +223,8 @@ static int open_doors(struct server *server, const char *address, const char *lo
         }
     }
     struct io *io = server->cores[server->core_of[STEP_READ]].io;
-    int status =
-        io_buffers_register(io, server->buffers, BUFFER_BYTES, BUFFER_COUNT, BUFFER_COUNT, error);
+    int status = io_buffers_register(io, 0, server->buffers, BUFFER_BYTES, BUFFER_COUNT,
+                                     BUFFER_COUNT, error);
     if (status == WEIR_OK) {
         status = io_listen(io, address, LISTEN_BACKLOG, &server->listener, error);
     }

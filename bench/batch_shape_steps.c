@@ -29,7 +29,7 @@ static void pass_on(struct server *server, enum step step, const uint32_t *ids, 
 
 static void receive_arm(struct server *server, uint32_t slot) {
     server->connections[slot].armed = true;
-    io_receive_start(server->ports[STEP_READ], server->connections[slot].socket, slot);
+    io_receive_start(server->ports[STEP_READ], server->connections[slot].socket, 0, slot);
 }
 
 static void close_if_done(struct server *server, uint32_t slot) {
@@ -66,7 +66,7 @@ static uint32_t come_home(struct server *server) {
         const struct batch *batch = &server->batches[ids[i]];
         for (uint32_t s = 0; s < batch->span_count; s++) {
             uint32_t slot = batch->spans[s].connection;
-            io_buffer_return(io, batch->spans[s].buffer);
+            io_buffer_return(io, 0, batch->spans[s].buffer);
             server->connections[slot].in_flight--;
             close_if_done(server, slot);
         }

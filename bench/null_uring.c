@@ -73,7 +73,7 @@ static void on_accept(struct server *server, const struct io_completion *complet
         memset(client, 0, offsetof(struct client, requests.tail)); /* the tail is not read */
         client->socket = completion->result;
         client->receiving = true;
-        io_receive_start(server->port, client->socket, i);
+        io_receive_start(server->port, client->socket, 0, i);
         return;
     }
     io_close(server->io, completion->result);
@@ -86,7 +86,7 @@ static void on_receive(struct server *server, struct client *client,
         const uint8_t *bytes = server->buffers + (size_t)completion->buffer * BUFFER_BYTES;
         ASSERT(completion->result >= 0);
         count = null_requests_count(&client->requests, bytes, (size_t)completion->result);
-        io_buffer_return(server->io, completion->buffer);
+        io_buffer_return(server->io, 0, completion->buffer);
     }
     if (count == NULL_REQUESTS_TOO_LONG) {
         client->ending = true;
@@ -98,7 +98,7 @@ static void on_receive(struct server *server, struct client *client,
         bool again = completion->result > 0 || completion->result == IO_RECEIVE_NO_BUFFERS;
         client->receiving = again && !client->ending;
         if (client->receiving)
-            io_receive_start(server->port, client->socket, (uint64_t)(client - server->clients));
+            io_receive_start(server->port, client->socket, 0, (uint64_t)(client - server->clients));
         else
             client->ending = true;
     }
@@ -177,7 +177,7 @@ static int start(struct server *server, const char *address, int32_t *listener,
     if (status == 0)
         status = io_port_create(server->io, &server->port, OPERATIONS_MAX);
     if (status == 0)
-        status = io_buffers_register(server->io, server->buffers, BUFFER_BYTES, BUFFER_COUNT,
+        status = io_buffers_register(server->io, 0, server->buffers, BUFFER_BYTES, BUFFER_COUNT,
                                      BUFFER_COUNT, error);
     if (status == 0)
         status = io_listen(server->io, address, LISTEN_BACKLOG, listener, error);

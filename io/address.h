@@ -1,8 +1,10 @@
 #ifndef WEIR_IO_ADDRESS_H
 #define WEIR_IO_ADDRESS_H
 
-/* What io_listen takes for an address, the same in both doors.  Internal to them. */
+/* What io_listen and io_connect_start take for an address, the same in both doors.  Internal to
+ * them. */
 
+#include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -37,6 +39,26 @@ static inline bool io_address_split(const char *address, char host[IO_ADDRESS_HO
     memcpy(host, begin, host_length);
     host[host_length] = '\0';
     *port_number = (uint16_t)port;
+    return true;
+}
+
+/* An address as a number, in the order of the network: 4 or 16 bytes. */
+struct io_address {
+    uint8_t bytes[16];
+    uint16_t port_number;
+    bool is_v6;
+};
+
+/* Reads what a connection can be made to.  False, and nothing written, if it is a name, has no
+ * port, or port 0. */
+static inline bool io_address_read(const char *text, struct io_address *out) {
+    char host[IO_ADDRESS_HOST_BYTES];
+    struct io_address address = {.is_v6 = text[0] == '['};
+    if (!io_address_split(text, host, &address.port_number) || address.port_number == 0)
+        return false;
+    if (inet_pton(address.is_v6 ? AF_INET6 : AF_INET, host, address.bytes) != 1)
+        return false;
+    *out = address;
     return true;
 }
 

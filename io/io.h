@@ -53,6 +53,7 @@ struct io_port;
 
 enum io_kind {
     IO_ACCEPT = 1, /* result: handle of the new socket */
+    IO_CONNECT,    /* result: handle of the connected socket; see io_connect_start */
     IO_RECEIVE,    /* result: bytes in `buffer`; see enum io_receive_end */
     IO_SEND,       /* result: bytes sent, possibly fewer than asked for */
     IO_TIMER,      /* result: 0 when due, -ECANCELED when replaced or stopped */
@@ -81,7 +82,7 @@ enum io_receive_end {
 struct io_completion {
     uint64_t user;
     int32_t result;
-    uint32_t buffer; /* valid with IO_HAS_BUFFER: its index in the core's buffer group */
+    uint32_t buffer; /* valid with IO_HAS_BUFFER: its index in the group of the receive */
     uint8_t kind;    /* enum io_kind */
     uint8_t flags;   /* enum io_completion_flags */
 };
@@ -124,7 +125,7 @@ uint32_t io_features(const struct io *io);
 
 /*
  * Creates a port for at most operations_max outstanding operations; a receive counts as one plus
- * one for each buffer of the group that may wait in the mailbox, so give
+ * one for each buffer of its group that may wait in the mailbox, so give
  * connections + buffers + sends + ... as a commented sum.  Allocates.
  * At most 128 ports a door.  Errors: WEIR_ENOMEM.
  */
@@ -179,18 +180,26 @@ void io_entropy(struct io *io, void *memory, size_t length_bytes);
 /* ---- sockets ----------------------------------------------------------------------------- */
 
 /*
- * Gives the core its receive buffers: `count` buffers (power of two, <= 32768) of buffer_bytes
- * each at `memory`, which stays borrowed until io_destroy.  At most one group a core.  The first
- * `offered` of them are handed to the kernel at once, the others are the caller's until it returns
- * them: the kernel takes those that it has first in, first out, so fewer are warmer.  Start-up
- * only.  Errors: WEIR_ENOMEM, WEIR_EUNSUPPORTED.
+ * Groups of receive buffers of a core, numbered from 0.  Each receive draws from the one group that
+ * it was started with, and from no other: a group that has run out does not hinder the receives of
+ * another.  So what must go on for others to be answered (the members of a cluster) has a group
+ * that clients cannot use up.
  */
-int io_buffers_register(struct io *io, uint8_t *memory, uint32_t buffer_bytes, uint32_t count,
-                        uint32_t offered, struct error_text *error);
+enum { IO_BUFFER_GROUPS = 2 };
 
-/* Gives buffer `index`, taken with a completion or never offered before, for receiving.  O(1), no
- * system call. */
-void io_buffer_return(struct io *io, uint32_t index);
+/*
+ * Gives the core the receive buffers of a group (< IO_BUFFER_GROUPS), once: `count` buffers (power
+ * of two, <= 32768) of buffer_bytes each at `memory`, which stays borrowed until io_destroy.  The
+ * first `offered` of them are handed to the kernel at once, the others are the caller's until it
+ * returns them: the kernel takes those that it has first in, first out, so fewer are warmer.
+ * Start-up only.  Errors: WEIR_ENOMEM, WEIR_EUNSUPPORTED; the group is then not registered.
+ */
+int io_buffers_register(struct io *io, uint32_t group, uint8_t *memory, uint32_t buffer_bytes,
+                        uint32_t count, uint32_t offered, struct error_text *error);
+
+/* Gives buffer `index` of a group, taken with a completion or never offered before, for receiving.
+ * O(1), no system call. */
+void io_buffer_return(struct io *io, uint32_t group, uint32_t index);
 
 /* Binds and listens on "host:port", "[v6]:port".  Start-up only.
  * Errors: WEIR_EINVAL (not an address, or not of this host), WEIR_EADDRINUSE, WEIR_EDENIED (a
@@ -210,11 +219,33 @@ void io_accept_start(struct io_port *port, int32_t listener, uint64_t user);
 void io_accept_stop(struct io_port *port, int32_t listener);
 
 /*
- * Receives until stopped: an IO_RECEIVE with IO_HAS_BUFFER for each piece of the stream.  A
- * buffer belongs to the taker until io_buffer_return.  The final completion (no IO_MORE) says why
- * it ended and may itself carry a last buffer with result > 0; then arm again.
+ * Opens a TCP connection to "address:port" or "[v6-address]:port": numbers only, nothing is looked
+ * up.  One IO_CONNECT follows: the handle of a connected socket with TCP_NODELAY set, which is the
+ * taker's to close, or a negative errno, and then nothing is left open:
+ *   -EINVAL         not such an address, or port 0
+ *   -ECONNREFUSED   nothing listens there, or what answered was this very socket
+ *   -ETIMEDOUT      no answer in the time that the host allows (two minutes); who has less sets a
+ *                   timer and stops the attempt
+ *   -ECANCELED      io_connect_stop
+ *   -EMFILE, -ENFILE, -ENETUNREACH, -EHOSTUNREACH ...: as the host says
+ * `address` is borrowed until the completion.  The attempt itself does not block.
  */
-void io_receive_start(struct io_port *port, int32_t socket, uint64_t user);
+void io_connect_start(struct io_port *port, const char *address, uint64_t user);
+
+/*
+ * Asks the attempt of this port with this `user` to end; its one completion follows, whatever it
+ * says: also a handle, if it had succeeded.  Nothing if that is in the mailbox already.  Of the
+ * attempts in progress on a port at most one has this `user`.
+ */
+void io_connect_stop(struct io_port *port, uint64_t user);
+
+/*
+ * Receives until stopped: an IO_RECEIVE with IO_HAS_BUFFER for each piece of the stream, in a
+ * buffer of this registered group.  The buffer belongs to the taker until io_buffer_return.  The
+ * final completion (no IO_MORE) says why it ended and may itself carry a last buffer with
+ * result > 0; then arm again, with the same group or another.
+ */
+void io_receive_start(struct io_port *port, int32_t socket, uint32_t group, uint64_t user);
 
 /*
  * Asks an armed receive to end; its one final completion follows, whatever it says.  When that is

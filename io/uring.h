@@ -7,6 +7,7 @@
  *   uring_create.c   the ring: probing, creating, adopting, closing; sentences for refusals
  *   uring_loop.c     submitting, reaping, parking, waking; ports, timers
  *   uring_socket.c   receive buffers, accept, receive, send
+ *   uring_connect.c  connecting
  *   uring_file.c     file and directory operations
  *   host.c           what is a plain system call: time, entropy, addresses, directories
  *
@@ -26,6 +27,7 @@
  */
 
 #include <liburing.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -37,7 +39,6 @@ enum {
     URING_PORT_SYNC = 128,           /* added to a port: the sync linked behind a write of its */
     URING_SLOTS_MAX = 1 << 24,       /* operations of one port: bits in the name of a slot */
     URING_DESCRIPTORS_MAX = 1 << 20, /* the table's length, if the process may open as many */
-    URING_BUFFER_GROUP = 0,          /* the one group of receive buffers */
     URING_PORT_INTERNAL = 255,       /* "port" of what the door starts for itself */
 };
 
@@ -66,12 +67,18 @@ struct uring_transfer {
 struct uring_operation {
     uint64_t user;
     uint32_t generation;
-    uint32_t next_free; /* slot; UINT32_MAX ends the list */
+    uint32_t next_free; /* slot, also of the next attempt to connect; UINT32_MAX ends the list */
     int32_t handle;     /* socket, file, or the directory of a name */
     uint8_t kind;       /* enum io_kind */
     bool busy;
+    uint8_t buffer_group; /* of a receive */
     union {
-        struct msghdr message;          /* IO_SEND of several pieces */
+        struct msghdr message; /* IO_SEND of several pieces */
+        union {
+            struct sockaddr any;
+            struct sockaddr_in v4;
+            struct sockaddr_in6 v6;
+        } address;                      /* IO_CONNECT */
         struct uring_transfer transfer; /* IO_FILE_READ, IO_FILE_WRITE */
         uint64_t length_bytes;          /* IO_FILE_ALLOCATE */
         uint32_t open_flags;            /* IO_FILE_OPEN: enum io_open_flags */
@@ -87,9 +94,10 @@ struct io_port {
     struct io_mailbox mailbox;
     struct uring_operation *operations;
     uint32_t operations_max;
-    uint32_t first_free;  /* slot; UINT32_MAX: none */
-    uint32_t outstanding; /* started and not finally taken */
-    uint32_t index;       /* in io->ports */
+    uint32_t first_free;    /* slot; UINT32_MAX: none */
+    uint32_t first_connect; /* slot of an attempt in progress; UINT32_MAX: none */
+    uint32_t outstanding;   /* started and not finally taken */
+    uint32_t index;         /* in io->ports */
     uint64_t timer_deadline_ns;
     uint64_t timer_user;
     bool timer_set;
@@ -101,6 +109,15 @@ struct uring_descriptor {
     uint16_t alignment_bytes;
     uint8_t armed_port;
     bool direct; /* opened past the page cache */
+};
+
+/* A group of receive buffers, and the ring in which the kernel is offered them. */
+struct uring_buffers {
+    struct io_uring_buf_ring *ring; /* NULL: not registered */
+    uint8_t *memory;
+    uint32_t buffer_bytes;
+    uint32_t count;
+    uint32_t offered; /* of them at first, and again in a new ring */
 };
 
 struct io {
@@ -123,12 +140,7 @@ struct io {
     struct uring_descriptor *descriptors;
     uint32_t descriptors_max;
 
-    struct io_uring_buf_ring *buffer_ring; /* NULL: none registered */
-    size_t buffer_ring_bytes;
-    uint8_t *buffer_memory;
-    uint32_t buffer_bytes;
-    uint32_t buffer_count;
-    uint32_t buffers_offered; /* of them at first, and again in a new ring */
+    struct uring_buffers buffers[IO_BUFFER_GROUPS];
 };
 
 /* What the kernel is given as user_data, and hands back with each completion. */
@@ -141,8 +153,11 @@ static inline uint64_t uring_name(uint32_t generation, uint32_t port, uint32_t s
 /* Lets the calling thread submit; arms the wake descriptor.  Called before the first submission. */
 void uring_enable(struct io *io);
 
-/* Hands the registered buffer memory to a (new) ring.  Returns 0 or a positive errno. */
+/* Hands the buffers of every registered group to a new ring.  Returns 0 or a positive errno. */
 int uring_buffers_attach(struct io *io);
+
+/* Frees what registering took; the ring is gone. */
+void uring_buffers_free(struct io *io);
 
 /* ---- uring_loop.c ---- */
 
@@ -173,17 +188,22 @@ void uring_entry_name(struct io_uring_sqe *entry, const struct io_port *port,
 void uring_deliver(struct io_port *port, struct uring_operation *operation, int32_t result,
                    uint8_t flags, uint32_t buffer);
 
+/* Asks the kernel to cancel what this slot has started. */
+void uring_cancel(const struct io_port *port, uint32_t slot);
+
 /* Cancels the operation armed on a handle of this door; nothing if there is none. */
 void uring_cancel_armed(struct io *io, int32_t handle);
 
 /* The door's knowledge of a handle. */
 struct uring_descriptor *uring_descriptor(struct io *io, int32_t handle);
 
-/* ---- uring_socket.c, uring_file.c ---- */
+/* ---- uring_socket.c, uring_connect.c, uring_file.c ---- */
 
 /* A completion from the kernel for a busy slot, of a socket's operation; of a file's. */
 void uring_socket_completed(struct io_port *port, struct uring_operation *operation, int32_t result,
                             uint32_t entry_flags);
+void uring_connect_completed(struct io_port *port, struct uring_operation *operation,
+                             int32_t result);
 void uring_file_completed(struct io_port *port, struct uring_operation *operation, int32_t result,
                           bool of_sync);
 

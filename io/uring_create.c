@@ -113,7 +113,7 @@ static const uint8_t OPERATIONS_NEEDED[] = {
     IORING_OP_ACCEPT,   IORING_OP_RECV,         IORING_OP_SEND,     IORING_OP_SENDMSG,
     IORING_OP_OPENAT,   IORING_OP_READ,         IORING_OP_WRITE,    IORING_OP_WRITEV,
     IORING_OP_FSYNC,    IORING_OP_FALLOCATE,    IORING_OP_RENAMEAT, IORING_OP_UNLINKAT,
-    IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_SEND_ZC,
+    IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_CONNECT,  IORING_OP_SEND_ZC,
 };
 
 /* IORING_FEAT_MIN_TIMEOUT, newer than the headers of the floor. */
@@ -264,7 +264,7 @@ void io_adopt(struct io *io) {
         io_uring_queue_exit(&io->ring);
         io->enabled = false;
         int number = ring_create(io);
-        if (number == 0 && io->buffer_ring != NULL)
+        if (number == 0)
             number = uring_buffers_attach(io);
         if (number != 0)
             UNREACHABLE("the kernel refused a ring in place of one that it had just taken back");
@@ -276,8 +276,7 @@ void io_destroy(struct io *io) {
     for (uint32_t i = 0; i < io->ports_high; i++)
         ASSERT(io->ports[i] == NULL);
     io_uring_queue_exit(&io->ring);
-    if (io->buffer_ring != NULL)
-        munmap(io->buffer_ring, io->buffer_ring_bytes);
+    uring_buffers_free(io);
     close(io->wake_descriptor);
     free(io->descriptors);
     free(io);

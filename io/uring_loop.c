@@ -49,6 +49,7 @@ int io_port_create(struct io *io, struct io_port **out, uint32_t operations_max)
         goto fail_operations;
     for (uint32_t slot = 0; slot < operations_max; slot++)
         port->operations[slot].next_free = slot + 1 < operations_max ? slot + 1 : UINT32_MAX;
+    port->first_connect = UINT32_MAX;
     port->io = io;
     port->operations_max = operations_max;
     port->index = index;
@@ -131,6 +132,15 @@ struct uring_descriptor *uring_descriptor(struct io *io, int32_t handle) {
     return &io->descriptors[handle];
 }
 
+void uring_cancel(const struct io_port *port, uint32_t slot) {
+    ASSERT(slot < port->operations_max && port->operations[slot].busy);
+    struct io_uring_sqe *entry = uring_entry(port->io);
+    io_uring_prep_cancel64(entry, uring_name(port->operations[slot].generation, port->index, slot),
+                           0);
+    io_uring_sqe_set_flags(entry, IOSQE_CQE_SKIP_SUCCESS);
+    io_uring_sqe_set_data64(entry, uring_name(0, URING_PORT_INTERNAL, URING_CANCEL));
+}
+
 void uring_cancel_armed(struct io *io, int32_t handle) {
     const struct uring_descriptor *descriptor = uring_descriptor(io, handle);
     if (descriptor->armed_slot == 0)
@@ -139,11 +149,7 @@ void uring_cancel_armed(struct io *io, int32_t handle) {
     const struct io_port *port = io->ports[descriptor->armed_port];
     ASSERT(port != NULL && port->operations[slot].busy);
     ASSERT(port->operations[slot].handle == handle);
-    struct io_uring_sqe *entry = uring_entry(io);
-    io_uring_prep_cancel64(entry, uring_name(port->operations[slot].generation, port->index, slot),
-                           0);
-    io_uring_sqe_set_flags(entry, IOSQE_CQE_SKIP_SUCCESS);
-    io_uring_sqe_set_data64(entry, uring_name(0, URING_PORT_INTERNAL, URING_CANCEL));
+    uring_cancel(port, slot);
 }
 
 /* ---- submitting and reaping -------------------------------------------------------------- */

@@ -24,62 +24,83 @@
 
 /* ---- receive buffers --------------------------------------------------------------------- */
 
-static void buffer_offer(struct io *io, uint32_t index, uint32_t position) {
-    io_uring_buf_ring_add(io->buffer_ring, io->buffer_memory + (size_t)index * io->buffer_bytes,
-                          io->buffer_bytes, (unsigned short)index,
-                          io_uring_buf_ring_mask(io->buffer_count), (int)position);
+static void buffer_offer(struct uring_buffers *buffers, uint32_t index, uint32_t position) {
+    io_uring_buf_ring_add(buffers->ring, buffers->memory + (size_t)index * buffers->buffer_bytes,
+                          buffers->buffer_bytes, (unsigned short)index,
+                          io_uring_buf_ring_mask(buffers->count), (int)position);
 }
 
-int uring_buffers_attach(struct io *io) {
+static size_t buffer_ring_bytes(const struct uring_buffers *buffers) {
+    return (size_t)buffers->count * sizeof(struct io_uring_buf);
+}
+
+/* Registers the group and offers its first buffers.  Returns 0 or a positive errno. */
+static int group_attach(struct io *io, uint32_t group) {
+    struct uring_buffers *buffers = &io->buffers[group];
     struct io_uring_buf_reg registration = {
-        .ring_addr = (uint64_t)(uintptr_t)io->buffer_ring,
-        .ring_entries = io->buffer_count,
-        .bgid = URING_BUFFER_GROUP,
+        .ring_addr = (uint64_t)(uintptr_t)buffers->ring,
+        .ring_entries = buffers->count,
+        .bgid = (uint16_t)group,
     };
     int result = io_uring_register_buf_ring(&io->ring, &registration, 0);
     if (result != 0)
         return -result;
-    io_uring_buf_ring_init(io->buffer_ring);
-    for (uint32_t i = 0; i < io->buffers_offered; i++)
-        buffer_offer(io, i, i);
-    io_uring_buf_ring_advance(io->buffer_ring, (int)io->buffers_offered);
+    io_uring_buf_ring_init(buffers->ring);
+    for (uint32_t i = 0; i < buffers->offered; i++)
+        buffer_offer(buffers, i, i);
+    io_uring_buf_ring_advance(buffers->ring, (int)buffers->offered);
     return 0;
 }
 
-int io_buffers_register(struct io *io, uint8_t *memory, uint32_t buffer_bytes, uint32_t count,
-                        uint32_t offered, struct error_text *error) {
-    ASSERT(io->buffer_ring == NULL && offered <= count);
-    ASSERT(IS_POWER_OF_TWO(count) && count <= 32768);
+int uring_buffers_attach(struct io *io) {
+    for (uint32_t group = 0; group < IO_BUFFER_GROUPS; group++) {
+        int number = io->buffers[group].ring != NULL ? group_attach(io, group) : 0;
+        if (number != 0)
+            return number;
+    }
+    return 0;
+}
+
+void uring_buffers_free(struct io *io) {
+    for (uint32_t group = 0; group < IO_BUFFER_GROUPS; group++)
+        if (io->buffers[group].ring != NULL)
+            munmap(io->buffers[group].ring, buffer_ring_bytes(&io->buffers[group]));
+}
+
+int io_buffers_register(struct io *io, uint32_t group, uint8_t *memory, uint32_t buffer_bytes,
+                        uint32_t count, uint32_t offered, struct error_text *error) {
+    ASSERT(group < IO_BUFFER_GROUPS && io->buffers[group].ring == NULL);
+    ASSERT(IS_POWER_OF_TWO(count) && count <= 32768 && offered <= count);
     ASSERT(buffer_bytes > 0 && memory != NULL);
 
-    size_t ring_bytes = (size_t)count * sizeof(struct io_uring_buf);
-    void *ring = mmap(NULL, ring_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct uring_buffers *buffers = &io->buffers[group];
+    *buffers = (struct uring_buffers){
+        .memory = memory, .buffer_bytes = buffer_bytes, .count = count, .offered = offered};
+    void *ring = mmap(NULL, buffer_ring_bytes(buffers), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (ring == MAP_FAILED) {
         error_text_set(error, "no memory for a ring of %u receive buffers", count);
         return WEIR_ENOMEM;
     }
-    io->buffer_ring = ring;
-    io->buffer_ring_bytes = ring_bytes;
-    io->buffer_memory = memory;
-    io->buffer_bytes = buffer_bytes;
-    io->buffer_count = count;
-    io->buffers_offered = offered;
-    int number = uring_buffers_attach(io);
+    buffers->ring = ring;
+    int number = group_attach(io, group);
     if (number == 0)
         return 0;
 
-    io->buffer_ring = NULL;
-    munmap(ring, ring_bytes);
+    munmap(ring, buffer_ring_bytes(buffers));
+    *buffers = (struct uring_buffers){0};
     error_text_set(error, "the kernel refused a ring of %u receive buffers: %s%s", count,
                    strerror(number),
                    number == ENOMEM ? "; raise the limit of locked memory ('ulimit -l')" : "");
     return number == ENOMEM ? WEIR_ENOMEM : WEIR_EUNSUPPORTED;
 }
 
-void io_buffer_return(struct io *io, uint32_t index) {
-    ASSERT_HOT(io->buffer_ring != NULL && index < io->buffer_count);
-    buffer_offer(io, index, 0);
-    io_uring_buf_ring_advance(io->buffer_ring, 1);
+void io_buffer_return(struct io *io, uint32_t group, uint32_t index) {
+    ASSERT_HOT(group < IO_BUFFER_GROUPS);
+    struct uring_buffers *buffers = &io->buffers[group];
+    ASSERT_HOT(index < buffers->count); /* 0 in a group that is not registered */
+    buffer_offer(buffers, index, 0);
+    io_uring_buf_ring_advance(buffers->ring, 1);
 }
 
 /* ---- accept and receive ------------------------------------------------------------------ */
@@ -110,14 +131,15 @@ void io_accept_stop(struct io_port *port, int32_t listener) {
     uring_cancel_armed(port->io, listener);
 }
 
-void io_receive_start(struct io_port *port, int32_t socket, uint64_t user) {
-    ASSERT(port->io->buffer_ring != NULL);
+void io_receive_start(struct io_port *port, int32_t socket, uint32_t group, uint64_t user) {
+    ASSERT(group < IO_BUFFER_GROUPS && port->io->buffers[group].ring != NULL);
     struct uring_operation *operation = uring_start(port, IO_RECEIVE, socket, user);
+    operation->buffer_group = (uint8_t)group;
     armed_set(port, operation);
     struct io_uring_sqe *entry = uring_entry(port->io);
     io_uring_prep_recv_multishot(entry, socket, NULL, 0, 0);
     io_uring_sqe_set_flags(entry, IOSQE_BUFFER_SELECT);
-    entry->buf_group = URING_BUFFER_GROUP;
+    entry->buf_group = (uint16_t)group;
     uring_entry_name(entry, port, operation);
 }
 
@@ -171,7 +193,7 @@ static void receive_completed(struct io_port *port, struct uring_operation *oper
             flags |= IO_HAS_BUFFER;
             port->io->received++;
         } else {
-            io_buffer_return(port->io, buffer);
+            io_buffer_return(port->io, operation->buffer_group, buffer);
         }
     }
     ASSERT_HOT(result <= 0 || (flags & IO_HAS_BUFFER));
@@ -185,6 +207,7 @@ void uring_socket_completed(struct io_port *port, struct uring_operation *operat
     uint8_t flags = entry_flags & IORING_CQE_F_MORE ? IO_MORE : 0;
     switch (operation->kind) {
     case IO_ACCEPT: accept_completed(port, operation, result, flags); break;
+    case IO_CONNECT: uring_connect_completed(port, operation, result); break;
     case IO_RECEIVE: receive_completed(port, operation, result, flags, entry_flags); break;
     case IO_SEND: uring_deliver(port, operation, result, 0, 0); break;
     default: UNREACHABLE("not an operation of a socket");

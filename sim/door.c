@@ -137,6 +137,8 @@ int io_port_create(struct io *io, struct io_port **out, uint32_t operations_max)
     port->index = index;
     port->operations_max = operations_max;
     io->ports[index] = port;
+    if (io->ports_high <= index)
+        io->ports_high = index + 1;
     *out = port;
     return 0;
 }
@@ -161,8 +163,10 @@ void door_free(struct io *io) {
         if (io->ports[i] != NULL)
             port_free(io->ports[i]);
     free(io->queue);
-    free(io->buffers_free);
-    free(io->buffer_taken);
+    for (uint32_t group = 0; group < IO_BUFFER_GROUPS; group++) {
+        free(io->buffers[group].free);
+        free(io->buffers[group].taken);
+    }
     free(io);
 }
 
@@ -319,7 +323,7 @@ static bool timer_due(const struct io_port *port) {
 /* ---- the loop ---------------------------------------------------------------------------- */
 
 uint32_t io_take(struct io_port *port, struct io_completion *completions, uint32_t max) {
-    if (port->io->dead)
+    if (port->io->dead || port->io->node->paused)
         return 0;
     return io_mailbox_take(&port->mailbox, completions, max, &port->outstanding);
 }
@@ -334,10 +338,10 @@ static bool queue_moves(const struct io *io) {
 }
 
 uint32_t io_poll(struct io *io) {
-    if (io->dead)
+    if (io->dead || io->node->paused)
         return 0;
     submit_all(io);
-    for (uint32_t i = 0; i < WORLD_PORTS_MAX; i++)
+    for (uint32_t i = 0; i < io->ports_high; i++)
         if (timer_due(io->ports[i]))
             timer_complete(io->ports[i], 0);
     while (queue_moves(io)) {
@@ -352,10 +356,10 @@ uint32_t io_poll(struct io *io) {
 }
 
 bool world_io_ready(const struct io *io) {
-    if (io->dead)
+    if (io->dead || io->node->paused)
         return false;
     bool due = false;
-    for (uint32_t i = 0; i < WORLD_PORTS_MAX; i++)
+    for (uint32_t i = 0; i < io->ports_high; i++)
         due = due || timer_due(io->ports[i]);
     return due || io->posted > 0 || io->submit_first != NULL || io->woken || queue_moves(io);
 }

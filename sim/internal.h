@@ -6,7 +6,10 @@
  *
  *   world.c       time, events, chance, clocks, trace, death
  *   door.c        io_create to io_wait: ports, submission, delivery, timers
- *   network.c     connections, listeners, clients: how bytes move
+ *   network.c     connections, listeners: how bytes move
+ *   client.c      clients: connections that a test holds
+ *   connect.c     connections that nodes open; addresses of hosts
+ *   link.c        what befalls the links between hosts
  *   socket.c      io.h's socket functions: accept, receive, send
  *   disk.c        files, sectors, directories: what is durable, what a power cut leaves
  *   file.c        io.h's file functions: delays, parts, faults
@@ -55,13 +58,16 @@ struct stream {
     struct byte_queue arrived; /* at the side that reads */
     bool end_sent;
     bool end_arrived;
-    bool moving; /* an event that moves bytes is pending */
+    bool moving;      /* an event that moves bytes is pending */
+    bool aborted;     /* the writer has reset, or is broken: nothing of it comes any more */
+    uint32_t resends; /* of what comes next: it was lost so often */
 };
 
 /* Who has one end of a connection. */
 enum side_state {
-    SIDE_WAITING,  /* to be accepted */
-    SIDE_ATTACHED, /* a handle or a client holds it */
+    SIDE_WAITING,    /* to be accepted */
+    SIDE_CONNECTING, /* a handle holds it, which nobody has been given */
+    SIDE_ATTACHED,   /* a handle or a client holds it */
     SIDE_CLOSED,
 };
 
@@ -77,6 +83,8 @@ struct side {
     bool receiving;                /* an event that completes a receive is pending */
     struct sim_operation *receive; /* armed and submitted */
     struct sim_operation *send;    /* waits for room */
+    struct sim_operation *connect; /* of a connecting side */
+    int32_t error;                 /* why it is broken: a negative errno */
 };
 
 /* Side 0 connected, side 1 accepted; streams[i] is written by side i. */
@@ -87,7 +95,11 @@ struct connection {
     uint64_t id;
     uint16_t port_number; /* of the listener */
     uint16_t client_port_number;
-    uint32_t events;  /* pending ones that refer to this */
+    uint32_t events; /* pending ones that refer to this */
+    bool attempt;    /* a node has opened it, not a client */
+    bool refused;    /* nothing listens: the answer is on its way */
+    uint32_t tries;  /* of opening it, that were lost */
+    uint64_t begun_ns;
     bool established; /* a listener has it, or had */
     bool offered;     /* it is in a listener's backlog */
     struct side sides[2];
@@ -227,6 +239,7 @@ struct node {
     struct handle *handles;
     uint32_t handles_count;
     uint16_t next_port_number;
+    bool paused;
     struct disk disk;
     /* monotonic = clock_base + (now - clock_anchor) * (1 + rate) */
     uint64_t clock_anchor_ns;
@@ -247,11 +260,12 @@ struct sim_operation {
     uint64_t id;
     uint64_t user;
     int32_t handle;
-    uint8_t kind;      /* enum io_kind; 0: a stop */
-    bool scheduled;    /* an event refers to it */
-    bool dead;         /* its door died: the event frees it */
-    bool held;         /* its event came while the disk was stalled */
-    uint8_t send_mode; /* enum io_send_mode */
+    uint8_t kind;         /* enum io_kind; 0: a stop */
+    bool scheduled;       /* an event refers to it */
+    bool dead;            /* its door died: the event frees it */
+    bool held;            /* its event came while the disk was stalled */
+    uint8_t send_mode;    /* enum io_send_mode */
+    uint8_t buffer_group; /* of a receive */
 
     const struct iovec *pieces;
     struct iovec single;
@@ -262,6 +276,7 @@ struct sim_operation {
     uint64_t sequence;   /* of a sync: changes up to here; of a write: its last own change */
     uint64_t size_bytes; /* of a sync: the file's size when it began */
     uint64_t stops;      /* of a stop: the operation's id */
+    uint8_t stops_kind;  /* and its kind */
     uint32_t open_flags;
     int error; /* decided at submission; 0: none */
     bool sync;
@@ -290,6 +305,17 @@ struct queued_completion {
     struct io_completion completion;
 };
 
+/* A group of receive buffers of a door. */
+struct sim_buffers {
+    uint8_t *memory; /* NULL: not registered */
+    uint32_t buffer_bytes;
+    uint32_t count;
+    uint32_t *free; /* oldest first */
+    uint32_t free_head;
+    uint32_t free_count;
+    bool *taken;
+};
+
 /* A door, as io.h has it. */
 struct io {
     struct node *node;
@@ -299,19 +325,23 @@ struct io {
     bool woken;
     uint32_t posted;
     struct io_port *ports[WORLD_PORTS_MAX];
+    uint32_t ports_high; /* one more than the highest index in use */
     struct sim_operation *submit_first;
     struct sim_operation **submit_last;
     struct queued_completion *queue; /* completed, not delivered: the completion ring */
     uint32_t queue_head;
     uint32_t queue_count;
     uint32_t queue_capacity;
-    uint8_t *buffer_memory;
-    uint32_t buffer_bytes;
-    uint32_t buffer_count;
-    uint32_t *buffers_free; /* oldest first */
-    bool *buffer_taken;
-    uint32_t buffers_free_head;
-    uint32_t buffers_free_count;
+    struct sim_buffers buffers[IO_BUFFER_GROUPS];
+};
+
+/* The way from one host to another. */
+struct link {
+    bool clogged;
+    bool cut;
+    uint32_t flip_chance;
+    uint64_t delay_ns_min;
+    uint64_t delay_ns_max;
 };
 
 /* Everything; the one source of chance. */
@@ -328,8 +358,8 @@ struct world {
     uint32_t nodes_count;
     struct connection *connections;
     struct world_client *clients;
-    bool clogged[WORLD_NODES_MAX + 1][WORLD_NODES_MAX + 1];
-    struct io *dead_doors[WORLD_NODES_MAX * WORLD_DOORS_MAX]; /* not destroyed yet */
+    struct link links[WORLD_NODES_MAX + 1][WORLD_NODES_MAX + 1]; /* from, to */
+    struct io *dead_doors[WORLD_NODES_MAX * WORLD_DOORS_MAX];    /* not destroyed yet */
     uint32_t dead_doors_count;
     uint64_t trace_hash;
     void (*trace)(void *context, const char *line);
@@ -343,10 +373,9 @@ void world_schedule(struct world *world, uint64_t delay_ns,
                     void (*run)(struct world *world, void *object, uint64_t argument), void *object,
                     uint64_t argument);
 
-/* Chance: uniform over [min, max]; true so often in a thousand; a delay of the network. */
+/* Chance: uniform over [min, max]; true so often in a thousand. */
 uint64_t world_random_between(struct world *world, uint64_t min, uint64_t max);
 bool world_chance(struct world *world, uint32_t in_a_thousand);
-uint64_t world_network_delay_ns(struct world *world);
 
 /* Adds to the trace: what happened, to what, with which size or result. */
 void world_note(struct world *world, const char *what, uint64_t a, uint64_t b, int64_t c);
@@ -391,6 +420,39 @@ void door_free(struct io *io);
 
 /* ---- network.c ---- */
 
+/* A connection that side 0 opens; it is on its way once connection_arrives is scheduled. */
+struct connection *connection_create(struct world *world, uint32_t from, uint32_t node,
+                                     uint16_t port_number);
+void connection_arrives(struct world *world, void *object, uint64_t argument);
+
+/* Lets `run` happen after a delay; the connection is not freed before. */
+void connection_schedule(struct connection *connection, uint64_t delay_ns,
+                         void (*run)(struct world *world, void *object, uint64_t argument),
+                         uint64_t argument);
+
+/* The link that leads away from a side; and a delay of it. */
+struct link *side_link(const struct connection *connection, uint32_t side);
+uint64_t side_delay_ns(const struct connection *connection, uint32_t side);
+
+/* What moves it is tried again later: the link is clogged, or the backlog full; or the link is cut
+ * and has lost it.  Or it has been tried for too long, and fails. */
+void connection_wait(struct connection *connection, uint32_t side,
+                     void (*run)(struct world *world, void *object, uint64_t argument));
+void connection_lost(struct connection *connection,
+                     void (*run)(struct world *world, void *object, uint64_t argument));
+
+/* Forgets what is in a queue. */
+void byte_queue_clear(struct byte_queue *queue);
+
+/* Moves up to so many bytes of a writer to the other side, if there is room; returns how many. */
+uint32_t stream_carry(struct connection *connection, uint32_t writer, uint64_t most);
+
+/* A side is broken now: this negative errno is what its user is told. */
+void side_break(struct connection *connection, uint32_t victim, int32_t error);
+
+/* Schedules the reset that is on its way to a side, if nothing is in its way. */
+void break_pump(struct connection *connection, uint32_t victim);
+
 /* Room for more; puts or gets as much as there is room for or there is, and returns how much. */
 uint32_t byte_queue_room(const struct byte_queue *queue);
 uint32_t byte_queue_put(struct byte_queue *queue, const void *bytes, size_t length_bytes);
@@ -422,13 +484,38 @@ void connection_break(struct connection *connection, uint32_t victim);
 void connection_release(struct connection *connection);
 void connection_free(struct connection *connection);
 
+/* ---- connect.c ---- */
+
+/* The node that an address means to one of its hosts: a negative errno if it means none. */
+int32_t address_node(const struct node *node, const char *text, uint16_t *port_number);
+
+/* Whether a listener of the node may have this address. */
+bool address_is_own(const struct node *node, const char *host);
+
+/* An attempt to connect is submitted; and one is to be stopped. */
+void connect_submit(struct sim_operation *connect);
+void connect_stop_submit(struct world *world, uint64_t id);
+
+/* What the other host says to an attempt has arrived. */
+void connect_answered(struct world *world, void *object, uint64_t argument);
+
+/* The attempt is over: its operation completes, and its handle is free.  May free the
+ * connection. */
+void connect_fail(struct connection *connection, int32_t error);
+
+/* The side that was connecting is gone: whoever has the other one gets a reset. */
+void connect_abandon(struct connection *connection);
+
 /* ---- socket.c ---- */
+
+/* Starts a stop of this operation. */
+void stop_start(const struct sim_operation *operation);
 
 /* An operation of a socket, or a stop, takes effect. */
 void socket_submit(struct sim_operation *operation);
 
-/* The oldest free receive buffer of a door; false: none. */
-bool io_buffer_take(struct io *io, uint32_t *index);
+/* The oldest free receive buffer of a group of a door; false: none. */
+bool io_buffer_take(struct io *io, uint32_t group, uint32_t *index);
 
 /* Completes the armed receive, or the waiting send, with what there is now. */
 void side_receive_run(struct connection *connection, uint32_t reader);

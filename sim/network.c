@@ -1,5 +1,5 @@
 /*
- * How bytes move: connections, listeners, clients, links.
+ * How bytes move: connections, listeners.
  *
  * The happy path of a stream: the writer puts bytes into `sent` (socket.c, or a client); an event
  * moves a random piece to `arrived` of the other side, after a random delay, and another event is
@@ -10,15 +10,18 @@
  *   - the reader does not read: `arrived` is full, nothing is scheduled, `sent` fills, the writer
  *     is refused.  Reading schedules again.
  *   - the link is clogged: nothing is scheduled; opening it looks at every connection.
+ *   - the link is cut: what moves is lost, and sent again after a time that doubles.  A reset is
+ *     not sent again.  Who has sent again for too long gives up.
  *   - bytes arrive at a side that is closed: the writer gets a reset.  A side closed with bytes
  *     unread resets the other, as Linux does.
- *   - nobody listens any more when a connection arrives: a reset.
+ *   - nobody listens when a connection arrives: a reset, or a refusal (connect.c).
  *
  * A connection is freed when both sides are closed and no event refers to it.
  */
 
 #include "sim/internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,20 +61,21 @@ uint32_t byte_queue_get(struct byte_queue *queue, void *bytes, size_t length_byt
     return count;
 }
 
-static void byte_queue_clear(struct byte_queue *queue) {
+void byte_queue_clear(struct byte_queue *queue) {
     queue->length = 0;
 }
 
 /* ---- connections ------------------------------------------------------------------------- */
 
-static struct connection *connection_create(struct world *world, uint32_t node,
-                                            uint16_t port_number) {
+struct connection *connection_create(struct world *world, uint32_t from, uint32_t node,
+                                     uint16_t port_number) {
     struct connection *connection = world_allocate(1, sizeof(*connection));
     connection->world = world;
     connection->id = world->next_id++;
     connection->port_number = port_number;
+    connection->begun_ns = world->now_ns;
     connection->client_port_number = (uint16_t)world_random_between(world, 32768, 60999);
-    connection->sides[0] = (struct side){.host = WORLD_OUTSIDE, .state = SIDE_ATTACHED};
+    connection->sides[0] = (struct side){.host = from, .state = SIDE_ATTACHED};
     connection->sides[1] = (struct side){.host = node, .state = SIDE_WAITING};
     for (int i = 0; i < 2; i++) {
         byte_queue_create(&connection->streams[i].sent, world->options.socket_send_bytes);
@@ -102,47 +106,67 @@ void connection_release(struct connection *connection) {
         connection_free(connection);
 }
 
-static void connection_schedule(struct connection *connection, uint64_t delay_ns,
-                                void (*run)(struct world *world, void *object, uint64_t argument),
-                                uint32_t side) {
+void connection_schedule(struct connection *connection, uint64_t delay_ns,
+                         void (*run)(struct world *world, void *object, uint64_t argument),
+                         uint64_t argument) {
     connection->events++;
-    world_schedule(connection->world, delay_ns, run, connection, side);
+    world_schedule(connection->world, delay_ns, run, connection, argument);
 }
 
-/* Whether nothing passes from this side to the other. */
+struct link *side_link(const struct connection *connection, uint32_t side) {
+    ASSERT(side < 2);
+    return &connection->world
+                ->links[connection->sides[side].host][connection->sides[1 - side].host];
+}
+
+uint64_t side_delay_ns(const struct connection *connection, uint32_t side) {
+    const struct link *link = side_link(connection, side);
+    return world_random_between(connection->world, link->delay_ns_min, link->delay_ns_max);
+}
+
+/* Whether nothing passes from this side to the other, and waits. */
 static bool clogged_from(const struct connection *connection, uint32_t side) {
-    return connection->world
-        ->clogged[connection->sides[side].host][connection->sides[1 - side].host];
+    return side_link(connection, side)->clogged;
 }
 
 /* ---- resets ------------------------------------------------------------------------------ */
+
+void side_break(struct connection *connection, uint32_t victim, int32_t error) {
+    struct side *side = &connection->sides[victim];
+    ASSERT(!side->broken && error < 0);
+    world_note(connection->world, "reset", connection->id, victim, error);
+    side->breaking = false;
+    side->broken = true;
+    side->error = error;
+    connection->streams[victim].aborted = true;
+    byte_queue_clear(&connection->streams[victim].sent);
+    /* What has arrived before the reset may still be read, or not. */
+    if (world_chance(connection->world, 500))
+        byte_queue_clear(&connection->streams[1 - victim].arrived);
+    side_receive_pump(connection, victim);
+    side_send_pump(connection, victim);
+}
 
 static void break_arrives(struct world *world, void *object, uint64_t victim) {
     struct connection *connection = object;
     struct side *side = &connection->sides[victim];
     connection->events--;
     side->break_due = false;
-    if (side->breaking && !clogged_from(connection, 1 - (uint32_t)victim)) {
-        world_note(world, "reset", connection->id, victim, 0);
-        side->breaking = false;
-        side->broken = true;
-        byte_queue_clear(&connection->streams[victim].sent);
-        /* What has arrived before the reset may still be read, or not. */
-        if (world_chance(world, 500))
-            byte_queue_clear(&connection->streams[1 - victim].arrived);
-        side_receive_pump(connection, (uint32_t)victim);
-        side_send_pump(connection, (uint32_t)victim);
+    if (side->breaking && side_link(connection, 1 - (uint32_t)victim)->cut) {
+        world_note(world, "reset lost", connection->id, victim, 0);
+        side->breaking = false; /* nobody sends a reset twice */
+    } else if (side->breaking && !clogged_from(connection, 1 - (uint32_t)victim)) {
+        side_break(connection, (uint32_t)victim, -ECONNRESET);
     }
     connection_release(connection);
 }
 
-static void break_pump(struct connection *connection, uint32_t victim) {
+void break_pump(struct connection *connection, uint32_t victim) {
     struct side *side = &connection->sides[victim];
     if (!side->breaking || side->break_due || clogged_from(connection, 1 - victim))
         return;
     side->break_due = true;
-    connection_schedule(connection, world_network_delay_ns(connection->world), break_arrives,
-                        victim);
+    connection_schedule(connection, side_delay_ns(connection, 1 - victim), break_arrives, victim);
 }
 
 void connection_break(struct connection *connection, uint32_t victim) {
@@ -151,39 +175,98 @@ void connection_break(struct connection *connection, uint32_t victim) {
         return;
     /* What the other side had sent is lost, and so is its end. */
     byte_queue_clear(&connection->streams[1 - victim].sent);
+    connection->streams[1 - victim].aborted = true;
     side->breaking = true;
     break_pump(connection, victim);
 }
 
 /* ---- streams ----------------------------------------------------------------------------- */
 
+static void stream_moves(struct world *world, void *object, uint64_t argument);
+
+/* Flips bits of one of the bytes that have just arrived. */
+static void stream_flip(struct connection *connection, uint32_t writer, uint32_t moved) {
+    struct world *world = connection->world;
+    struct byte_queue *arrived = &connection->streams[writer].arrived;
+    ASSERT(moved > 0 && moved <= arrived->length);
+    uint32_t back = (uint32_t)world_random_between(world, 1, moved);
+    uint32_t at = (arrived->head + arrived->length - back) % arrived->capacity;
+    arrived->bytes[at] ^= (uint8_t)world_random_between(world, 1, UINT8_MAX);
+    world_note(world, "flip", connection->id, writer, back);
+}
+
+uint32_t stream_carry(struct connection *connection, uint32_t writer, uint64_t most) {
+    struct stream *stream = &connection->streams[writer];
+    uint8_t piece[4096];
+    uint32_t moved = 0;
+    while (most > moved && stream->sent.length > 0 && byte_queue_room(&stream->arrived) > 0) {
+        size_t some = most - moved < sizeof(piece) ? most - moved : sizeof(piece);
+        if (some > byte_queue_room(&stream->arrived))
+            some = byte_queue_room(&stream->arrived);
+        some = byte_queue_get(&stream->sent, piece, some);
+        moved += byte_queue_put(&stream->arrived, piece, some);
+    }
+    return moved;
+}
+
+/* What moved was lost: it is sent again later, or given up.  True if it is sent again. */
+static bool stream_lost(struct connection *connection, uint32_t writer) {
+    /* As Linux: 200 ms, doubling to 120 s, 15 times: a quarter of an hour. */
+    enum { RESENDS_MAX = 15, RESEND_MS = 200, RESEND_MS_MAX = 120000 };
+    struct stream *stream = &connection->streams[writer];
+    world_note(connection->world, "lost", connection->id, writer, stream->resends);
+    if (stream->resends < RESENDS_MAX) {
+        uint64_t wait_ms = (uint64_t)RESEND_MS << stream->resends++;
+        wait_ms = wait_ms < RESEND_MS_MAX ? wait_ms : RESEND_MS_MAX;
+        stream->moving = true;
+        connection_schedule(connection, wait_ms * 1000000, stream_moves, writer);
+        return true;
+    }
+    byte_queue_clear(&stream->sent);
+    stream->aborted = true;
+    if (connection->sides[writer].state != SIDE_CLOSED && !connection->sides[writer].broken)
+        side_break(connection, writer, -ETIMEDOUT);
+    return false;
+}
+
+/* Whether the reader is there no longer, and the writer is, to be told. */
+static bool reader_gone(const struct connection *connection, uint32_t writer) {
+    const struct side *to = &connection->sides[1 - writer];
+    const struct side *from = &connection->sides[writer];
+    return to->state == SIDE_CLOSED ||
+           (to->broken && from->state == SIDE_ATTACHED && !from->broken);
+}
+
+/* Whether nothing of the writer's comes any more. */
+static bool stream_over(const struct connection *connection, uint32_t writer) {
+    return connection->streams[writer].aborted ||
+           (connection->sides[1 - writer].broken && !reader_gone(connection, writer));
+}
+
 static void stream_moves(struct world *world, void *object, uint64_t argument) {
     struct connection *connection = object;
     uint32_t writer = (uint32_t)argument;
     uint32_t reader = 1 - writer;
     struct stream *stream = &connection->streams[writer];
+    const struct link *link = side_link(connection, writer);
     connection->events--;
     stream->moving = false;
-    if (clogged_from(connection, writer) || connection->sides[reader].broken) {
+    if (link->clogged || stream_over(connection, writer) ||
+        (link->cut && stream_lost(connection, writer))) {
         connection_release(connection);
         return;
     }
-    if (connection->sides[reader].state == SIDE_CLOSED) {
+    stream->resends = 0;
+    if (reader_gone(connection, writer)) {
         if (stream->sent.length > 0)
             connection_break(connection, writer);
         byte_queue_clear(&stream->sent);
         stream->end_arrived = stream->end_sent;
     } else if (stream->sent.length > 0) {
         uint64_t most = world_random_between(world, 1, world->options.network_piece_bytes_max);
-        uint8_t piece[4096];
-        while (most > 0 && stream->sent.length > 0 && byte_queue_room(&stream->arrived) > 0) {
-            size_t some = most < sizeof(piece) ? most : sizeof(piece);
-            if (some > byte_queue_room(&stream->arrived))
-                some = byte_queue_room(&stream->arrived);
-            some = byte_queue_get(&stream->sent, piece, some);
-            byte_queue_put(&stream->arrived, piece, some);
-            most -= some;
-        }
+        uint32_t moved = stream_carry(connection, writer, most);
+        if (moved > 0 && link->flip_chance > 0 && world_chance(world, link->flip_chance))
+            stream_flip(connection, writer, moved);
         world_note(world, "move", connection->id, writer, stream->arrived.length);
     } else if (stream->end_sent) {
         world_note(world, "end", connection->id, writer, 0);
@@ -200,16 +283,15 @@ void stream_pump(struct connection *connection, uint32_t writer) {
     const struct side *reader = &connection->sides[1 - writer];
     if (stream->moving || !connection->established || clogged_from(connection, writer))
         return;
-    if (reader->broken || reader->breaking || stream->end_arrived)
+    if (stream_over(connection, writer) || reader->breaking || stream->end_arrived)
         return;
     bool bytes = stream->sent.length > 0 &&
-                 (reader->state == SIDE_CLOSED || byte_queue_room(&stream->arrived) > 0);
+                 (reader_gone(connection, writer) || byte_queue_room(&stream->arrived) > 0);
     bool end = stream->sent.length == 0 && stream->end_sent;
     if (!bytes && !end)
         return;
     stream->moving = true;
-    connection_schedule(connection, world_network_delay_ns(connection->world), stream_moves,
-                        writer);
+    connection_schedule(connection, side_delay_ns(connection, writer), stream_moves, writer);
 }
 
 /* ---- sides ------------------------------------------------------------------------------- */
@@ -244,6 +326,12 @@ void side_send_pump(struct connection *connection, uint32_t writer) {
 void side_close(struct connection *connection, uint32_t closing) {
     struct side *side = &connection->sides[closing];
     ASSERT(side->state != SIDE_CLOSED);
+    if (side->state == SIDE_CONNECTING) {
+        side->connect = NULL; /* of a dead door */
+        connect_abandon(connection);
+        connection_release(connection);
+        return;
+    }
     side->state = SIDE_CLOSED;
     side->receive = NULL; /* of a dead door */
     side->send = NULL;
@@ -262,8 +350,10 @@ void side_close(struct connection *connection, uint32_t closing) {
 void side_vanish(struct connection *connection, uint32_t vanishing) {
     struct side *side = &connection->sides[vanishing];
     side->state = SIDE_CLOSED;
+    side->connect = NULL;
     side->receive = NULL;
     side->send = NULL;
+    connection->streams[vanishing].aborted = true;
     byte_queue_clear(&connection->streams[1 - vanishing].arrived);
     byte_queue_clear(&connection->streams[vanishing].sent);
     /* The other side learns of it at once, or when it sends, or never. */
@@ -298,108 +388,84 @@ void listener_close(struct listener *listener) {
     free(listener);
 }
 
-static void connection_arrives(struct world *world, void *object, uint64_t argument) {
+/* The time for which opening a connection is tried, as Linux has it: 1 s, doubled 7 times. */
+enum { CONNECT_TRIES_MAX = 7 };
+static const uint64_t CONNECT_NS = UINT64_C(127) * 1000 * 1000 * 1000;
+
+static void connection_give_up(struct connection *connection) {
+    if (!connection->established)
+        connection->sides[1].state = SIDE_CLOSED;
+    if (connection->sides[0].state == SIDE_CONNECTING) {
+        connect_fail(connection, -ETIMEDOUT);
+        return;
+    }
+    if (!connection->sides[0].broken && connection->sides[0].state != SIDE_CLOSED)
+        side_break(connection, 0, -ETIMEDOUT);
+    connection_release(connection);
+}
+
+void connection_wait(struct connection *connection, uint32_t side,
+                     void (*run)(struct world *world, void *object, uint64_t argument)) {
+    if (connection->attempt && connection->world->now_ns - connection->begun_ns >= CONNECT_NS)
+        connection_give_up(connection);
+    else
+        connection_schedule(connection, 20 * (1 + side_delay_ns(connection, side)), run, 0);
+}
+
+void connection_lost(struct connection *connection,
+                     void (*run)(struct world *world, void *object, uint64_t argument)) {
+    const uint64_t second_ns = 1000 * 1000 * 1000;
+    world_note(connection->world, "connect lost", connection->id, connection->tries, 0);
+    if (connection->tries == CONNECT_TRIES_MAX)
+        connection_give_up(connection);
+    else
+        connection_schedule(connection, second_ns << connection->tries++, run, 0);
+}
+
+/* Nothing listens where the connection has arrived. */
+static void connection_unheard(struct connection *connection) {
+    if (connection->attempt) {
+        connection->refused = true;
+        connection->sides[1].state = SIDE_CLOSED;
+        connection_schedule(connection, side_delay_ns(connection, 1), connect_answered, 0);
+    } else {
+        connection_refuse(connection);
+    }
+}
+
+void connection_arrives(struct world *world, void *object, uint64_t argument) {
     (void)argument;
     struct connection *connection = object;
     connection->events--;
+    if (connection->attempt && connection->sides[0].state == SIDE_CLOSED) {
+        connection->sides[1].state = SIDE_CLOSED; /* it was given up before it arrived */
+        connection_release(connection);
+        return;
+    }
+    if (clogged_from(connection, 0) && !world->ending) {
+        connection_wait(connection, 0, connection_arrives);
+        return;
+    }
+    if (side_link(connection, 0)->cut) {
+        connection_lost(connection, connection_arrives);
+        return;
+    }
     struct node *node = world_node(world, connection->sides[1].host);
     struct listener *listener = node_listener(node, connection->port_number);
     world_note(world, "connect", connection->id, node->number, connection->port_number);
     if (listener == NULL) {
-        connection_refuse(connection);
+        connection_unheard(connection);
         return;
     }
-    if (listener->backlog_count == listener->backlog_max || clogged_from(connection, 0)) {
-        /* It is tried again, later: the backlog may have been taken, the link opened. */
-        const uint64_t again_ns = 20 * (1 + world_network_delay_ns(world));
-        connection_schedule(connection, again_ns, connection_arrives, 0);
+    if (listener->backlog_count == listener->backlog_max) {
+        connection_wait(connection, 0, connection_arrives);
         return;
     }
     connection->established = true;
     connection->offered = true;
     listener->backlog[listener->backlog_count++] = connection;
+    if (connection->attempt)
+        connection_schedule(connection, side_delay_ns(connection, 1), connect_answered, 0);
     stream_pump(connection, 0);
     listener_pump(listener);
-}
-
-/* ---- clients ----------------------------------------------------------------------------- */
-
-struct world_client *world_client_connect(struct world *world, uint32_t node,
-                                          uint16_t port_number) {
-    if (node_listener(world_node(world, node), port_number) == NULL)
-        return NULL;
-    struct world_client *client = world_allocate(1, sizeof(*client));
-    client->connection = connection_create(world, node, port_number);
-    client->link = &world->clients;
-    client->next = world->clients;
-    if (client->next != NULL)
-        client->next->link = &client->next;
-    world->clients = client;
-    connection_schedule(client->connection, world_network_delay_ns(world), connection_arrives, 0);
-    return client;
-}
-
-size_t world_client_send(struct world_client *client, const void *bytes, size_t length_bytes) {
-    struct stream *stream = &client->connection->streams[0];
-    if (client->connection->sides[0].broken || stream->end_sent)
-        return 0;
-    uint32_t count = byte_queue_put(&stream->sent, bytes, length_bytes);
-    stream_pump(client->connection, 0);
-    return count;
-}
-
-size_t world_client_receive(struct world_client *client, void *bytes, size_t length_bytes) {
-    uint32_t count = byte_queue_get(&client->connection->streams[1].arrived, bytes, length_bytes);
-    stream_pump(client->connection, 1);
-    return count;
-}
-
-enum world_client_state world_client_state(const struct world_client *client) {
-    const struct connection *connection = client->connection;
-    if (connection->streams[1].arrived.length > 0)
-        return WORLD_CLIENT_OPEN;
-    if (connection->sides[0].broken)
-        return WORLD_CLIENT_RESET;
-    return connection->streams[1].end_arrived ? WORLD_CLIENT_EOF : WORLD_CLIENT_OPEN;
-}
-
-void world_client_half_close(struct world_client *client) {
-    client->connection->streams[0].end_sent = true;
-    stream_pump(client->connection, 0);
-}
-
-/* Frees the client; its connection lives on until the other side is closed too. */
-static struct connection *client_detach(struct world_client *client) {
-    struct connection *connection = client->connection;
-    *client->link = client->next;
-    if (client->next != NULL)
-        client->next->link = client->link;
-    free(client);
-    return connection;
-}
-
-void world_client_reset(struct world_client *client) {
-    struct connection *connection = client_detach(client);
-    byte_queue_clear(&connection->streams[1].arrived);
-    connection_break(connection, 1);
-    side_close(connection, 0);
-}
-
-void world_client_close(struct world_client *client) {
-    side_close(client_detach(client), 0);
-}
-
-/* ---- links ------------------------------------------------------------------------------- */
-
-void world_link_clog(struct world *world, uint32_t from, uint32_t to, bool clogged) {
-    ASSERT(from <= WORLD_OUTSIDE && to <= WORLD_OUTSIDE);
-    world_note(world, clogged ? "clog" : "unclog", from, to, 0);
-    world->clogged[from][to] = clogged;
-    for (struct connection *each = world->connections; each != NULL && !clogged;
-         each = each->next) {
-        for (uint32_t side = 0; side < 2; side++) {
-            stream_pump(each, side);
-            break_pump(each, side);
-        }
-    }
 }

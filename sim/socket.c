@@ -12,7 +12,6 @@
 #include "sim/internal.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,43 +21,45 @@
 
 enum { BUFFER_POISON = 0xdd }; /* what a buffer holds after it went home */
 
-int io_buffers_register(struct io *io, uint8_t *memory, uint32_t buffer_bytes, uint32_t count,
-                        uint32_t offered, struct error_text *error) {
+int io_buffers_register(struct io *io, uint32_t group, uint8_t *memory, uint32_t buffer_bytes,
+                        uint32_t count, uint32_t offered, struct error_text *error) {
     (void)error;
-    ASSERT(io->buffer_memory == NULL && memory != NULL);
+    ASSERT(group < IO_BUFFER_GROUPS && io->buffers[group].memory == NULL && memory != NULL);
     ASSERT(offered <= count);
     ASSERT(IS_POWER_OF_TWO(count) && count <= 32768 && buffer_bytes > 0);
-    io->buffer_memory = memory;
-    io->buffer_bytes = buffer_bytes;
-    io->buffer_count = count;
-    io->buffers_free = world_allocate(count, sizeof(*io->buffers_free));
-    io->buffer_taken = world_allocate(count, sizeof(*io->buffer_taken));
+    struct sim_buffers *buffers = &io->buffers[group];
+    *buffers = (struct sim_buffers){
+        .memory = memory, .buffer_bytes = buffer_bytes, .count = count, .free_count = offered};
+    buffers->free = world_allocate(count, sizeof(*buffers->free));
+    buffers->taken = world_allocate(count, sizeof(*buffers->taken));
     for (uint32_t i = 0; i < count; i++) {
-        io->buffers_free[i] = i;
-        io->buffer_taken[i] = i >= offered;
+        buffers->free[i] = i;
+        buffers->taken[i] = i >= offered;
     }
-    io->buffers_free_count = offered;
     return 0;
 }
 
-void io_buffer_return(struct io *io, uint32_t index) {
+void io_buffer_return(struct io *io, uint32_t group, uint32_t index) {
     if (io->dead)
         return;
-    ASSERT(index < io->buffer_count && io->buffer_taken[index]);
-    io->buffer_taken[index] = false;
-    memset(io->buffer_memory + (size_t)index * io->buffer_bytes, BUFFER_POISON, io->buffer_bytes);
-    uint32_t at = (io->buffers_free_head + io->buffers_free_count++) % io->buffer_count;
-    io->buffers_free[at] = index;
+    ASSERT(group < IO_BUFFER_GROUPS);
+    struct sim_buffers *buffers = &io->buffers[group];
+    ASSERT(index < buffers->count && buffers->taken[index]);
+    buffers->taken[index] = false;
+    memset(buffers->memory + (size_t)index * buffers->buffer_bytes, BUFFER_POISON,
+           buffers->buffer_bytes);
+    buffers->free[(buffers->free_head + buffers->free_count++) % buffers->count] = index;
 }
 
-bool io_buffer_take(struct io *io, uint32_t *index) {
-    ASSERT(io->buffer_memory != NULL);
-    if (io->buffers_free_count == 0)
+bool io_buffer_take(struct io *io, uint32_t group, uint32_t *index) {
+    struct sim_buffers *buffers = &io->buffers[group];
+    ASSERT(buffers->memory != NULL);
+    if (buffers->free_count == 0)
         return false;
-    *index = io->buffers_free[io->buffers_free_head];
-    io->buffers_free_head = (io->buffers_free_head + 1) % io->buffer_count;
-    io->buffers_free_count--;
-    io->buffer_taken[*index] = true;
+    *index = buffers->free[buffers->free_head];
+    buffers->free_head = (buffers->free_head + 1) % buffers->count;
+    buffers->free_count--;
+    buffers->taken[*index] = true;
     return true;
 }
 
@@ -70,6 +71,10 @@ int io_listen(struct io *io, const char *address, uint32_t backlog, int32_t *han
     uint16_t port_number;
     if (!io_address_split(address, host, &port_number)) {
         error_text_set(error, "'%s' is not an address", address);
+        return WEIR_EINVAL;
+    }
+    if (!address_is_own(io->node, host)) {
+        error_text_set(error, "%s is not an address of this host", address);
         return WEIR_EINVAL;
     }
     ASSERT(!io->dead);
@@ -129,35 +134,42 @@ void io_accept_start(struct io_port *port, int32_t listener, uint64_t user) {
     operation_start(port, IO_ACCEPT, listener, user);
 }
 
-/* Starts a stop of the port's live operation on a handle; nothing if it has ended already. */
-static void stop_start(struct io_port *port, enum io_kind kind, int32_t handle) {
+void stop_start(const struct sim_operation *operation) {
+    struct sim_operation *stop =
+        operation_start(operation->port, 0, operation->handle, operation->user);
+    stop->stops = operation->id;
+    stop->stops_kind = operation->kind;
+}
+
+/* Stops the port's live operation on a handle; nothing if it has ended already. */
+static void stop_on_handle(struct io_port *port, enum io_kind kind, int32_t handle) {
     if (port->io->dead)
         return;
     const struct sim_operation *each = port->operations;
     while (each != NULL && (each->kind != kind || each->handle != handle))
         each = each->next;
     if (each != NULL)
-        operation_start(port, 0, handle, each->user)->stops = each->id;
+        stop_start(each);
 }
 
 void io_accept_stop(struct io_port *port, int32_t listener) {
-    stop_start(port, IO_ACCEPT, listener);
+    stop_on_handle(port, IO_ACCEPT, listener);
 }
 
 /* ---- receiving --------------------------------------------------------------------------- */
 
-void io_receive_start(struct io_port *port, int32_t socket, uint64_t user) {
+void io_receive_start(struct io_port *port, int32_t socket, uint32_t group, uint64_t user) {
     if (port->io->dead)
         return;
-    ASSERT(port->io->buffer_memory != NULL);
+    ASSERT(group < IO_BUFFER_GROUPS && port->io->buffers[group].memory != NULL);
     handle_get(port->io->node, socket, HANDLE_SOCKET);
-    operation_start(port, IO_RECEIVE, socket, user);
+    operation_start(port, IO_RECEIVE, socket, user)->buffer_group = (uint8_t)group;
 }
 
 void io_receive_stop(struct io_port *port, int32_t socket, uint64_t user) {
     for (const struct sim_operation *each = port->operations; each != NULL; each = each->next)
         ASSERT(each->kind != IO_RECEIVE || each->handle != socket || each->user == user);
-    stop_start(port, IO_RECEIVE, socket);
+    stop_on_handle(port, IO_RECEIVE, socket);
 }
 
 /* Completes the armed receive for the last time. */
@@ -177,23 +189,25 @@ void side_receive_run(struct connection *connection, uint32_t reader) {
     if (stream->arrived.length == 0) {
         if (side->broken && !side->told) {
             side->told = true;
-            receive_end(side, -ECONNRESET);
+            receive_end(side, side->error);
         } else if (side->broken || stream->end_arrived || side->shut) {
             receive_end(side, IO_RECEIVE_EOF);
         }
         return;
     }
     struct io *io = receive->port->io;
+    const struct sim_buffers *buffers = &io->buffers[receive->buffer_group];
     uint32_t buffer;
-    if (world_chance(world, world->options.no_buffers_chance) || !io_buffer_take(io, &buffer)) {
+    if (world_chance(world, world->options.no_buffers_chance) ||
+        !io_buffer_take(io, receive->buffer_group, &buffer)) {
         receive_end(side, IO_RECEIVE_NO_BUFFERS);
         return;
     }
-    uint32_t most = io->buffer_bytes;
+    uint32_t most = buffers->buffer_bytes;
     if (world_chance(world, 300))
         most = (uint32_t)world_random_between(world, 1, most);
     uint32_t length_bytes = byte_queue_get(
-        &stream->arrived, io->buffer_memory + (size_t)buffer * io->buffer_bytes, most);
+        &stream->arrived, buffers->memory + (size_t)buffer * buffers->buffer_bytes, most);
     uint8_t flags = IO_HAS_BUFFER | IO_MORE;
     if (world_chance(world, world->options.receive_end_chance)) {
         flags = IO_HAS_BUFFER;
@@ -229,7 +243,7 @@ static int32_t send_try(struct connection *connection, uint32_t writer,
     struct byte_queue *sent = &connection->streams[writer].sent;
     if (side->broken && !side->told) {
         side->told = true;
-        return -ECONNRESET;
+        return side->error;
     }
     if (side->broken || side->shut)
         return -EPIPE;
@@ -288,6 +302,12 @@ static void receive_stop_submit(const struct sim_operation *stop, const struct h
 
 static void stop_submit(struct sim_operation *stop) {
     const struct node *node = stop->port->io->node;
+    if (stop->stops_kind == IO_CONNECT) {
+        /* Its handle, if it has one, is not its user's yet. */
+        connect_stop_submit(node->world, stop->stops);
+        operation_free(stop);
+        return;
+    }
     const struct handle *handle = &node->handles[stop->handle];
     if (handle->sort == HANDLE_SOCKET) {
         receive_stop_submit(stop, handle);
@@ -304,6 +324,10 @@ static void stop_submit(struct sim_operation *stop) {
 void socket_submit(struct sim_operation *operation) {
     if (operation->kind == 0) {
         stop_submit(operation);
+        return;
+    }
+    if (operation->kind == IO_CONNECT) {
+        connect_submit(operation);
         return;
     }
     struct node *node = operation->port->io->node;
@@ -347,7 +371,8 @@ void io_peer_name(struct io *io, int32_t socket, char out[64]) {
         return;
     const struct handle *handle = handle_get(io->node, socket, HANDLE_SOCKET);
     const struct connection *connection = handle->connection;
+    uint32_t other = 1 - (uint32_t)handle->side;
     if (!connection->sides[handle->side].broken)
-        snprintf(out, 64, "10.0.0.%u:%u", connection->sides[1 - handle->side].host,
-                 connection->client_port_number);
+        world_address(out, connection->sides[other].host,
+                      other == 0 ? connection->client_port_number : connection->port_number);
 }

@@ -83,11 +83,6 @@ bool world_chance(struct world *world, uint32_t in_a_thousand) {
     return random_chance(&world->random, in_a_thousand, 1000);
 }
 
-uint64_t world_network_delay_ns(struct world *world) {
-    return world_random_between(world, world->options.network_delay_ns_min,
-                                world->options.network_delay_ns_max);
-}
-
 void world_note(struct world *world, const char *what, uint64_t a, uint64_t b, int64_t c) {
     uint64_t fields[4] = {world->now_ns, a, b, (uint64_t)c};
     world->trace_hash = checksum_64(what, strlen(what), world->trace_hash);
@@ -291,11 +286,20 @@ struct world *world_create(uint64_t seed, const struct world_options *options) {
     ASSERT(options->socket_send_bytes > 0 && options->socket_receive_bytes > 0);
     ASSERT(IS_POWER_OF_TWO(options->disk_alignment_bytes));
     ASSERT(options->disk_alignment_bytes >= 512 && options->disk_alignment_bytes <= 4096);
-    ASSERT(options->clock_drift_ppm_max <= 100000);
+    ASSERT(options->clock_drift_ppm_max <= 100000 && options->network_flip_chance <= 1000);
     struct world *world = world_allocate(1, sizeof(*world));
     world->options = *options;
     world->now_ns = 1000 * MS_NS;
     random_seed(&world->random, seed);
+    for (uint32_t from = 0; from <= WORLD_OUTSIDE; from++) {
+        for (uint32_t to = 0; to <= WORLD_OUTSIDE; to++) {
+            bool inside = from != WORLD_OUTSIDE && to != WORLD_OUTSIDE;
+            world->links[from][to] =
+                (struct link){.delay_ns_min = options->network_delay_ns_min,
+                              .delay_ns_max = options->network_delay_ns_max,
+                              .flip_chance = inside ? options->network_flip_chance : 0};
+        }
+    }
     world_note(world, "seed", seed, 0, 0);
     return world;
 }
@@ -332,8 +336,18 @@ void world_destroy(struct world *world) {
 
 /* ---- death ------------------------------------------------------------------------------- */
 
+/* A process of this side has ended.  Between nodes now and then by a reset, as if bytes had been
+ * left unread: clients have tests that count on the end. */
+static void socket_end(struct connection *connection, uint32_t side) {
+    bool inside = connection->sides[0].host != WORLD_OUTSIDE;
+    if (inside && connection->established && world_chance(connection->world, 250))
+        connection_break(connection, 1 - side);
+    side_close(connection, side);
+}
+
 /* The processes of a node are gone: doors, then what their handles held. */
 static void node_end(struct node *node, bool power_cut) {
+    node->paused = false;
     file_in_flight_end(node, power_cut);
     for (uint32_t i = 0; i < WORLD_DOORS_MAX; i++) {
         if (node->doors[i] == NULL)
@@ -352,7 +366,7 @@ static void node_end(struct node *node, bool power_cut) {
             if (power_cut)
                 side_vanish(handle->connection, handle->side);
             else
-                side_close(handle->connection, handle->side);
+                socket_end(handle->connection, handle->side);
             break;
         case HANDLE_FILE: file_release(handle->file, true); break;
         case HANDLE_DIRECTORY:
@@ -362,6 +376,15 @@ static void node_end(struct node *node, bool power_cut) {
         }
         *handle = (struct handle){0};
     }
+}
+
+void world_pause(struct world *world, uint32_t node, bool paused) {
+    world_note(world, paused ? "pause" : "resume", node, 0, 0);
+    world_node(world, node)->paused = paused;
+}
+
+bool world_paused(const struct world *world, uint32_t node) {
+    return world_node(world, node)->paused;
 }
 
 void world_kill(struct world *world, uint32_t node) {

@@ -23,6 +23,18 @@
  * sending half (the other reads the end after the last byte), close, or reset at any byte; a link
  * can be clogged, in one direction too: then nothing moves until it is opened, and nothing is lost.
  *
+ * Nodes connect to nodes: node n has the address 10.0.0.<n+1>, and is to itself 127.0.0.1, ::1 and
+ * 0.0.0.0 as well.  A port of a node is one listener, whichever of these it was bound to, and is
+ * reached from everywhere.  Opening a connection is refused if nothing listens, and waits while the
+ * link is clogged or cut, either way, or the backlog is full, for 127 s: then it has timed out.
+ *
+ * A link that is cut loses what it is given, in that direction.  What is lost is sent again, as TCP
+ * does: after 200 ms, and then after twice as long each time, up to two minutes; so a connection
+ * goes on by itself after the link was mended, though not at once, and gives up (-ETIMEDOUT) after
+ * 15 times, which are a quarter of an hour.  Opening is tried again after 1 s, 2 s and so on.  A
+ * reset that is lost is not sent again: the other end then learns of it when it sends, or never.
+ * Acknowledgements do not exist: the other direction is not hindered.
+ *
  * What the disk does.  Files consist of sectors of WORLD_SECTOR_BYTES.  A completed write is seen
  * by every later read, but only a sync makes it durable.  A power cut keeps what was synced, and of
  * the rest any combination: each unsynced sector has, independently, one of the contents that were
@@ -33,7 +45,10 @@
  * cut, and no later sync makes it durable, as ext4 does.
  *
  * Death.  world_kill ends the node's processes: their doors are dead, the disk keeps everything
- * that was written.  world_crash cuts the power.  A dead door accepts every call and does nothing;
+ * that was written.  world_crash cuts the power.  The far ends of connections of a killed node see
+ * the end, or, if something was unread, and between nodes now and then without a reason, a reset;
+ * those of one that lost power a reset, or nothing until they send.  A host that stays away is one
+ * whose links are cut as well.  A dead door accepts every call and does nothing;
  * its ports and the door itself are still to be destroyed by whoever made them, or are freed with
  * the world.  A node starts again by making new doors.
  *
@@ -53,6 +68,7 @@ enum {
     WORLD_SECTOR_BYTES = 512,
     WORLD_NODES_MAX = 16,
     WORLD_OUTSIDE = WORLD_NODES_MAX, /* where clients are, as an end of a link */
+    WORLD_ADDRESS_BYTES = 64,
 };
 
 /* Chances are in a thousand.  Delays are drawn uniformly from [min, max]. */
@@ -66,6 +82,7 @@ struct world_options {
     uint32_t no_buffers_chance;       /* a receive ends with -ENOBUFS although there are some */
     uint32_t receive_end_chance;      /* a piece is the last of its receive */
     uint32_t accept_error_chance;     /* a connection is aborted as it is accepted */
+    uint32_t network_flip_chance; /* a piece between nodes has one wrong byte; world_link_flip */
 
     uint64_t disk_delay_ns_min; /* of each operation, and of each part of a write */
     uint64_t disk_delay_ns_max;
@@ -91,6 +108,10 @@ uint32_t world_node_add(struct world *world);
 /* A door on a node, as if a thread of its had called io_create. */
 struct io *world_io(struct world *world, uint32_t node);
 
+/* The address of a port of a node, as io_connect_start takes it; of WORLD_OUTSIDE, as io_peer_name
+ * shows it. */
+void world_address(char out[WORLD_ADDRESS_BYTES], uint32_t node, uint16_t port_number);
+
 /* From now on io_create makes doors on this node.  NULL: on none. */
 void world_enter(struct world *world, uint32_t node);
 
@@ -108,7 +129,8 @@ uint64_t world_next_ns(const struct world *world);
 /* The time of the world, which no node shows. */
 uint64_t world_now_ns(const struct world *world);
 
-/* Whether io_poll on this door would do or deliver something now: a scheduler asks before. */
+/* Whether io_poll on this door would do or deliver something now: a scheduler asks before.  False
+ * for a paused node, and a dead door. */
 bool world_io_ready(const struct io *io);
 
 /* The wall clock of a node jumps, either way. */
@@ -134,6 +156,14 @@ enum world_power_cut {
     WORLD_KEEP_NOTHING,
     WORLD_KEEP_ALL,
 };
+
+/*
+ * The node's processes stop, as by SIGSTOP, or go on: while they are stopped their doors submit
+ * nothing, deliver nothing and have nothing to take.  Time, clocks and what was submitted go on;
+ * connections are put into backlogs.  A process that dies is no longer paused.
+ */
+void world_pause(struct world *world, uint32_t node, bool paused);
+bool world_paused(const struct world *world, uint32_t node);
 
 /* The node's processes end, as by SIGKILL. */
 void world_kill(struct world *world, uint32_t node);
@@ -231,7 +261,26 @@ void world_client_reset(struct world_client *client);
 /* Closes: as half-close, and what still arrives is answered by a reset.  Frees the client. */
 void world_client_close(struct world_client *client);
 
-/* Opens or clogs the link from one host (or WORLD_OUTSIDE) to another, in this direction. */
+/* Opens or clogs the link from one host (or WORLD_OUTSIDE) to another, in this direction: what is
+ * given to a clogged one waits, and goes on at once when it is opened. */
 void world_link_clog(struct world *world, uint32_t from, uint32_t to, bool clogged);
+
+/* Cuts or mends the link, in this direction: what is given to a cut one is lost. */
+void world_link_cut(struct world *world, uint32_t from, uint32_t to, bool cut);
+
+/* Delays of this link from now on: of each piece, so that they also bound how much it carries. */
+void world_link_delay(struct world *world, uint32_t from, uint32_t to, uint64_t ns_min,
+                      uint64_t ns_max);
+
+/* How many of a thousand pieces over this link have a byte flipped from now on.  At first this is
+ * network_flip_chance between nodes, and 0 to and from outside. */
+void world_link_flip(struct world *world, uint32_t from, uint32_t to, uint32_t chance);
+
+/*
+ * Resets all connections between two hosts, now, as a box between them may: both ends see it at
+ * once, also if the link is clogged or cut, and of the bytes on their way any first part has
+ * arrived.  Connections in a backlog are reset too; attempts to connect are refused.
+ */
+void world_link_reset(struct world *world, uint32_t a, uint32_t b);
 
 #endif

@@ -247,7 +247,7 @@ static void receive_arm(struct read_shard *shard, uint32_t slot) {
     connection->armed = true;
     connection->stopping = false;
     connection->paused = false;
-    io_receive_start(shard->port, connection->socket,
+    io_receive_start(shard->port, connection->socket, READ_BUFFER_GROUP,
                      user_of(slot, connection->generation, READ_USER_RECEIVE));
 }
 

@@ -23,7 +23,8 @@ int read_buffers_register(struct read_buffers *buffers, struct io *io, uint8_t *
                           uint32_t buffer_bytes, struct error_text *error) {
     uint32_t count = buffers->count;
     uint32_t first = count < READ_OFFER_FIRST ? count : READ_OFFER_FIRST;
-    int result = io_buffers_register(io, memory, buffer_bytes, count, first, error);
+    int result =
+        io_buffers_register(io, READ_BUFFER_GROUP, memory, buffer_bytes, count, first, error);
     if (result != WEIR_OK) {
         return result;
     }
@@ -60,7 +61,7 @@ void read_buffers_offer(struct read_buffers *buffers) {
     }
     buffers->missed = false;
     while (buffers->offered < buffers->goal && buffers->spare_count > 0) {
-        io_buffer_return(buffers->io, buffers->spare[--buffers->spare_count]);
+        io_buffer_return(buffers->io, READ_BUFFER_GROUP, buffers->spare[--buffers->spare_count]);
         buffers->offered++;
     }
 }

@@ -22,6 +22,9 @@
 #include "base/error.h"
 #include "io/io.h"
 
+/* The group at the door that clients' connections receive into; members have another. */
+enum { READ_BUFFER_GROUP = 0 };
+
 struct read_buffers {
     struct io *io;
     uint32_t *spare; /* last in first out */

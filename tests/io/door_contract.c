@@ -18,12 +18,12 @@ int door_fixture_setup(void **state) {
     fixture->buffers = calloc(DOOR_BUFFER_COUNT, DOOR_BUFFER_BYTES);
     assert_non_null(fixture->buffers);
     struct error_text error = {0};
-    assert_int_equal(io_buffers_register(fixture->io, fixture->buffers, DOOR_BUFFER_BYTES,
+    assert_int_equal(io_buffers_register(fixture->io, 0, fixture->buffers, DOOR_BUFFER_BYTES,
                                          DOOR_BUFFER_COUNT, DOOR_BUFFER_COUNT / 2, &error),
                      0);
     /* The others come into use as those that come home do: the tests below need them all. */
     for (uint32_t i = DOOR_BUFFER_COUNT / 2; i < DOOR_BUFFER_COUNT; i++)
-        io_buffer_return(fixture->io, i);
+        io_buffer_return(fixture->io, 0, i);
     assert_int_equal(io_listen(fixture->io, "127.0.0.1:0", 128, &fixture->listener, &error), 0);
     *state = fixture;
     return 0;
@@ -157,6 +157,8 @@ int door_contract_run(const struct door_kind *kind) {
     size_t count = 0;
     door_kind = kind;
     count = add(all, count, door_socket_tests);
+    count = add(all, count, door_buffer_tests);
+    count = add(all, count, door_connect_tests);
     count = add(all, count, door_file_tests);
     count = add(all, count, door_loop_tests);
     return _cmocka_run_group_tests(kind->name, all, count, NULL, NULL);

@@ -36,6 +36,11 @@ struct door_kind {
     void (*close)(struct io *io);
     const char *(*path)(void);
 
+    /* Another door, of another process: close it before the first one.  And the address under which
+     * it is reached, without a port. */
+    struct io *(*open_peer)(void);
+    const char *peer_host;
+
     /* Lets time pass until the door may have something, and delivers it; bounded. */
     void (*pump)(struct io *io);
 

@@ -68,6 +68,8 @@ int32_t door_file_open(struct door_fixture *fixture, int32_t directory, const ch
 
 /* The tests of each part: arrays that end with a name of NULL. */
 extern const struct CMUnitTest door_socket_tests[];
+extern const struct CMUnitTest door_buffer_tests[];
+extern const struct CMUnitTest door_connect_tests[];
 extern const struct CMUnitTest door_file_tests[];
 extern const struct CMUnitTest door_loop_tests[];
 

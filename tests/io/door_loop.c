@@ -64,11 +64,11 @@ static uint32_t take_received(struct door_fixture *fixture) {
     while (io_take(fixture->port, &completion, 1) == 1) {
         assert_int_equal(completion.kind, IO_RECEIVE);
         if (completion.flags & IO_HAS_BUFFER) {
-            io_buffer_return(fixture->io, completion.buffer);
+            io_buffer_return(fixture->io, 0, completion.buffer);
             count++;
         }
         if (!(completion.flags & IO_MORE))
-            io_receive_start(fixture->port, (int32_t)completion.user, completion.user);
+            io_receive_start(fixture->port, (int32_t)completion.user, 0, completion.user);
     }
     return count;
 }
@@ -82,7 +82,7 @@ static void gathering_ends_though_fewer_come_than_before(void **state) {
     int32_t sockets[CLIENTS];
     for (int i = 0; i < CLIENTS; i++) {
         sockets[i] = door_connect(fixture, &clients[i]);
-        io_receive_start(fixture->port, sockets[i], (uint64_t)sockets[i]);
+        io_receive_start(fixture->port, sockets[i], 0, (uint64_t)sockets[i]);
     }
     for (int round = 0; round < 2 * ROUNDS; round++) {
         uint32_t senders = round < ROUNDS ? CLIENTS : 1;

@@ -79,7 +79,7 @@ static void stream_arrives_whole_and_in_order(void **state) {
     struct random random;
     random_seed(&random, 5);
 
-    io_receive_start(fixture->port, socket, USER_A);
+    io_receive_start(fixture->port, socket, 0, USER_A);
     size_t sent = 0;
     size_t received = 0;
     bool armed = true;
@@ -91,7 +91,7 @@ static void stream_arrives_whole_and_in_order(void **state) {
         if (some > 0)
             sent += fixture->kind->client_send(client, bytes + sent, some);
         if (!armed) {
-            io_receive_start(fixture->port, socket, USER_A);
+            io_receive_start(fixture->port, socket, 0, USER_A);
             armed = true;
         }
         struct io_completion completion;
@@ -107,7 +107,7 @@ static void stream_arrives_whole_and_in_order(void **state) {
             const uint8_t *piece = door_buffer(fixture, completion.buffer);
             assert_memory_equal(piece, bytes + received, (size_t)completion.result);
             received += (size_t)completion.result;
-            io_buffer_return(fixture->io, completion.buffer);
+            io_buffer_return(fixture->io, 0, completion.buffer);
         }
     }
     assert_int_equal(sent, TOTAL);
@@ -155,23 +155,23 @@ static void receive_ends_without_buffers_and_goes_on_when_armed_again(void **sta
     uint32_t kept_count = 0;
     for (int rounds = 0; kept_count < DOOR_BUFFER_COUNT; rounds++) {
         assert_true(rounds < 1000);
-        io_receive_start(fixture->port, socket, USER_A);
+        io_receive_start(fixture->port, socket, 0, USER_A);
         struct io_completion last = drain(fixture, USER_A, kept, &kept_count, &received);
         assert_true(last.result > 0 || last.result == IO_RECEIVE_NO_BUFFERS);
     }
     assert_true(received < TOTAL);
-    io_receive_start(fixture->port, socket, USER_A);
+    io_receive_start(fixture->port, socket, 0, USER_A);
     struct io_completion none = door_expect(fixture, IO_RECEIVE, USER_A);
     assert_int_equal(none.result, IO_RECEIVE_NO_BUFFERS);
     assert_int_equal(none.flags, 0);
     for (uint32_t i = 0; i < kept_count; i++)
-        io_buffer_return(fixture->io, kept[i]);
+        io_buffer_return(fixture->io, 0, kept[i]);
 
     /* With buffers again, everything that is left arrives, from the very next byte. */
     bool armed = false;
     while (received < TOTAL) {
         if (!armed)
-            io_receive_start(fixture->port, socket, USER_A);
+            io_receive_start(fixture->port, socket, 0, USER_A);
         struct io_completion completion = door_expect(fixture, IO_RECEIVE, USER_A);
         armed = completion.flags & IO_MORE;
         if (completion.flags & IO_HAS_BUFFER) {
@@ -179,7 +179,7 @@ static void receive_ends_without_buffers_and_goes_on_when_armed_again(void **sta
                 assert_int_equal(door_buffer(fixture, completion.buffer)[i],
                                  door_pattern(received + (size_t)i));
             received += (size_t)completion.result;
-            io_buffer_return(fixture->io, completion.buffer);
+            io_buffer_return(fixture->io, 0, completion.buffer);
         }
     }
     if (armed) {
@@ -197,7 +197,7 @@ static void stop_always_yields_one_final_completion(void **state) {
     struct random random;
     random_seed(&random, 11);
     for (uint64_t round = 0; round < 100; round++) {
-        io_receive_start(fixture->port, socket, round);
+        io_receive_start(fixture->port, socket, 0, round);
         if (random_chance(&random, 1, 2))
             io_poll(fixture->io);
         uint8_t byte = (uint8_t)round;
@@ -210,7 +210,7 @@ static void stop_always_yields_one_final_completion(void **state) {
         while (!ended) {
             struct io_completion completion = door_expect(fixture, IO_RECEIVE, round);
             if (completion.flags & IO_HAS_BUFFER)
-                io_buffer_return(fixture->io, completion.buffer);
+                io_buffer_return(fixture->io, 0, completion.buffer);
             ended = !(completion.flags & IO_MORE);
             if (ended && completion.result <= 0) /* or it ended by itself, just before */
                 assert_true(completion.result == -ECANCELED ||
@@ -250,10 +250,10 @@ static void half_close_is_eof_and_sending_goes_on(void **state) {
     do {
         uint32_t kept[DOOR_BUFFER_COUNT];
         uint32_t kept_count = 0;
-        io_receive_start(fixture->port, socket, USER_A);
+        io_receive_start(fixture->port, socket, 0, USER_A);
         last = drain(fixture, USER_A, kept, &kept_count, &received);
         for (uint32_t i = 0; i < kept_count; i++)
-            io_buffer_return(fixture->io, kept[i]);
+            io_buffer_return(fixture->io, 0, kept[i]);
     } while (last.result > 0 || last.result == IO_RECEIVE_NO_BUFFERS);
     assert_int_equal(last.result, IO_RECEIVE_EOF);
     assert_int_equal(received, sizeof(bytes));
@@ -271,7 +271,7 @@ static void reset_ends_receive_and_send_with_an_error(void **state) {
     struct door_fixture *fixture = *state;
     struct door_client *client;
     int32_t socket = door_connect(fixture, &client);
-    io_receive_start(fixture->port, socket, USER_A);
+    io_receive_start(fixture->port, socket, 0, USER_A);
     fixture->kind->pump(fixture->io);
     fixture->kind->client_reset(client);
     struct io_completion ended = door_expect(fixture, IO_RECEIVE, USER_A);
@@ -381,7 +381,7 @@ static void shutdown_ends_receives_and_waiting_sends(void **state) {
     size_t sent = fill(fixture, socket, bytes, 4096);
     struct iovec piece = {bytes, 4096};
     io_send(fixture->port, socket, &piece, 1, IO_SEND_WAIT, USER_A);
-    io_receive_start(fixture->port, socket, USER_B);
+    io_receive_start(fixture->port, socket, 0, USER_B);
     door_expect_silence(fixture);
     io_shutdown(fixture->io, socket);
     for (int i = 0; i < 2; i++) {
@@ -408,7 +408,7 @@ static void full_mailbox_holds_back_and_loses_nothing(void **state) {
     int32_t socket = door_connect(fixture, &client);
     struct io_port *small;
     assert_int_equal(io_port_create(fixture->io, &small, 2), 0);
-    io_receive_start(small, socket, USER_A);
+    io_receive_start(small, socket, 0, USER_A);
     fixture->kind->pump(fixture->io);
     /* Each byte is a piece of its own: it is delivered before the next is sent. */
     size_t received = 0;
@@ -433,12 +433,12 @@ static void full_mailbox_holds_back_and_loses_nothing(void **state) {
                     assert_int_equal(door_buffer(fixture, completions[i].buffer)[j],
                                      door_pattern(received + (size_t)j));
                 received += (size_t)completions[i].result;
-                io_buffer_return(fixture->io, completions[i].buffer);
+                io_buffer_return(fixture->io, 0, completions[i].buffer);
             }
             armed = completions[i].flags & IO_MORE;
         }
         if (!armed) {
-            io_receive_start(small, socket, USER_A);
+            io_receive_start(small, socket, 0, USER_A);
             armed = true;
         }
     }

@@ -137,6 +137,8 @@ static const struct door_kind URING = {
     .name = "contract of the io_uring door",
     .open = uring_open,
     .close = io_destroy,
+    .open_peer = uring_open,
+    .peer_host = "127.0.0.1",
     .path = uring_path,
     .pump = uring_pump,
     .client_connect = uring_client_connect,
@@ -195,9 +197,9 @@ static void *adopt_and_receive(void *context) {
     struct adopted *adopted = context;
     struct door_fixture *fixture = adopted->fixture;
     io_adopt(fixture->io);
-    io_receive_start(fixture->port, adopted->socket, 7);
+    io_receive_start(fixture->port, adopted->socket, 0, 7);
     struct io_completion received = io_wait(fixture->port);
-    io_buffer_return(fixture->io, received.buffer);
+    io_buffer_return(fixture->io, 0, received.buffer);
     while (received.flags & IO_MORE) {
         io_receive_stop(fixture->port, adopted->socket, 7);
         received = io_wait(fixture->port);

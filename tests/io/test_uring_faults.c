@@ -12,36 +12,20 @@
 #include "tests/io/door_fixture.h"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/random.h"
-#include "io/uring.h"
 #include "tests/death.h"
+#include "tests/io/uring_hindered.h"
 
 /* ---- a host that refuses ----------------------------------------------------------------- */
-
-/* From now on this process gets `action` for one system call. */
-static bool filter_call(uint32_t number, uint32_t action) {
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, action),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {.len = ARRAY_COUNT(code), .filter = code};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
 
 struct refusal {
     uint32_t call;
@@ -121,16 +105,6 @@ static void polling_without_work_makes_no_system_call(void **state) {
 }
 
 /* ---- a kernel that does less ------------------------------------------------------------- */
-
-/* The entries that are queued and not submitted. */
-static uint32_t queued(struct io *io, struct io_uring_sqe *entries[64]) {
-    uint32_t count = 0;
-    const struct io_uring_sq *sq = &io->ring.sq;
-    for (unsigned at = sq->sqe_head; at != sq->sqe_tail; at++)
-        entries[count++] = &sq->sqes[at & sq->ring_mask];
-    assert_true(count < 64);
-    return count;
-}
 
 /* Makes every queued transfer shorter, to a multiple of `unit`, but not empty. */
 static int shorten(struct io *io, struct random *random, uint32_t unit) {

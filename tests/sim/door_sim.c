@@ -1,4 +1,4 @@
-/* Each door is the only one of the only node of a world of its own. */
+/* Each door is on the first node of a world of its own, its peer on the second. */
 
 #include "tests/sim/door_sim.h"
 
@@ -11,6 +11,11 @@ static struct {
     struct world_options options;
     struct world *world;
 } configured;
+
+/* A door on another host of the same world. */
+static struct io *sim_open_peer(void) {
+    return world_io(configured.world, world_node_add(configured.world));
+}
 
 static struct io *sim_open(void) {
     configured.world = world_create(configured.seed++, &configured.options);
@@ -99,6 +104,8 @@ static void sim_obstruct(const char *directory, const char *name, enum door_obst
 struct door_kind door_sim = {
     .open = sim_open,
     .close = sim_close,
+    .open_peer = sim_open_peer,
+    .peer_host = "10.0.0.2",
     .path = sim_path,
     .pump = sim_pump,
     .client_connect = sim_client_connect,

@@ -29,8 +29,8 @@ static inline void host_start(struct host *host, struct world *world, uint32_t n
     host->node = node;
     host->io = world_io(world, node);
     assert_int_equal(io_port_create(host->io, &host->port, 32), 0);
-    assert_int_equal(io_buffers_register(host->io, host->buffers, HOST_BUFFER_BYTES, HOST_BUFFERS,
-                                         HOST_BUFFERS, &error),
+    assert_int_equal(io_buffers_register(host->io, 0, host->buffers, HOST_BUFFER_BYTES,
+                                         HOST_BUFFERS, HOST_BUFFERS, &error),
                      0);
     assert_int_equal(io_directory_open(host->io, "data", true, &host->directory, &error), 0);
 }

@@ -57,7 +57,7 @@ static void every_outcome_of_a_receive_occurs(void **state) {
         else
             world_client_half_close(client);
         if (!armed)
-            io_receive_start(host.port, socket, RECEIVE);
+            io_receive_start(host.port, socket, 0, RECEIVE);
         else if (sent % 10 == 0)
             io_receive_stop(host.port, socket, RECEIVE);
         struct io_completion completion = io_wait(host.port);
@@ -68,7 +68,7 @@ static void every_outcome_of_a_receive_occurs(void **state) {
             ends_with_bytes += !armed;
             uint8_t *buffer = host.buffers + completion.buffer * HOST_BUFFER_BYTES;
             assert_int_equal(buffer[0], 'x');
-            io_buffer_return(host.io, completion.buffer);
+            io_buffer_return(host.io, 0, completion.buffer);
             assert_int_not_equal(buffer[0], 'x'); /* whoever reads it now is found out */
             continue;
         }
@@ -165,7 +165,7 @@ static void a_clogged_link_holds_one_direction_and_loses_nothing(void **state) {
     int32_t socket = host_accept(&host, &client);
     world_link_clog(host.world, WORLD_OUTSIDE, 0, true);
     assert_int_equal(world_client_send(client, "to", 2), 2);
-    io_receive_start(host.port, socket, RECEIVE);
+    io_receive_start(host.port, socket, 0, RECEIVE);
     struct iovec piece = {(void *)(uintptr_t) "from", 4};
     io_send(host.port, socket, &piece, 1, IO_SEND_TRY, SEND);
     struct io_completion sent = io_wait(host.port);
@@ -187,7 +187,7 @@ static void a_reset_waits_at_a_clogged_link_too(void **state) {
     host_boot(&host, 5, &options);
     struct world_client *client;
     int32_t socket = host_accept(&host, &client);
-    io_receive_start(host.port, socket, RECEIVE);
+    io_receive_start(host.port, socket, 0, RECEIVE);
     world_link_clog(host.world, WORLD_OUTSIDE, 0, true);
     world_client_reset(client);
     assert_int_equal(io_park(host.io, UINT64_C(1000000000)), 0);
@@ -266,7 +266,7 @@ static void two_doors_of_a_node_share_a_socket(void **state) {
     host_start(&writer, reader.world, reader.node);
     struct world_client *client;
     int32_t socket = host_accept(&reader, &client);
-    io_receive_start(reader.port, socket, RECEIVE);
+    io_receive_start(reader.port, socket, 0, RECEIVE);
     struct iovec piece = {(void *)(uintptr_t) "ok", 2};
     io_send(writer.port, socket, &piece, 1, IO_SEND_WAIT, SEND);
     assert_int_equal(io_wait(writer.port).result, 2);

@@ -24,7 +24,7 @@ static uint64_t history(uint64_t seed, void (*each)(void *context, const char *l
     io_accept_start(host.port, listener, 1);
     int32_t socket = io_wait(host.port).result;
     int32_t file = host_create(&host, "a");
-    io_receive_start(host.port, socket, 2);
+    io_receive_start(host.port, socket, 0, 2);
     io_timer_set(host.port, io_monotonic_ns(host.io) + 100 * MS_NS, 3);
     bool timed_out = false;
     while (!timed_out) {
@@ -34,9 +34,9 @@ static uint64_t history(uint64_t seed, void (*each)(void *context, const char *l
             timed_out = true;
         } else if (completion.kind == IO_RECEIVE) {
             if (completion.flags & IO_HAS_BUFFER)
-                io_buffer_return(host.io, completion.buffer);
+                io_buffer_return(host.io, 0, completion.buffer);
             if (!(completion.flags & IO_MORE))
-                io_receive_start(host.port, socket, 2);
+                io_receive_start(host.port, socket, 0, 2);
         }
     }
     uint8_t bytes[WORLD_SECTOR_BYTES * 4] = {0};
