@@ -2,15 +2,15 @@
  * ONCE on a whole node in the simulated world: sessions expire by log time, over restarts too; and
  * whatever a power cut leaves, what is repeated after it has been applied exactly once.
  *
- * A run is first made without a cut, to learn how often it changes the disk; then with the disk dead
- * from each WEIR_SIM_STRIDEth of these steps on (default 12).  WEIR_SIM_SEED runs one seed.
+ * A run is first made without a cut, to learn how often it changes the disk; then with the disk
+ * dead from each WEIR_SIM_STRIDEth of these steps on (default 12).  WEIR_SIM_SEED runs one seed.
  */
 
+#include "base/decimal.h"
 #include "sim/node.h"
 #include "tests/sim/node_world.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -66,7 +66,9 @@ static const char *say(struct node_world *test, const char *line) {
 
 static uint64_t number(const char *reply) {
     assert_int_equal(reply[0], ':');
-    return strtoull(reply + 1, NULL, 10);
+    uint64_t value = 0;
+    assert_int_equal(decimal_parse_u64(reply + 1, strlen(reply + 1), &value), 0);
+    return value;
 }
 
 static uint64_t open_session(struct node_world *test, const char *line) {
