@@ -117,21 +117,37 @@ uint32_t entry_command_write_session(uint8_t *out, uint16_t id, uint64_t session
                           ENTRY_COMMAND_SESSION, arguments, argument_count, key_hashes, key_count);
 }
 
-void entry_command_begin(struct entry_command_writer *writer, uint8_t *out, uint16_t id,
-                         uint32_t argument_count, uint32_t key_count) {
+/* Begins a record whose key hashes are at `hash`. */
+static void command_begin(struct entry_command_writer *writer, uint8_t *out, uint8_t *hash,
+                          uint16_t id, uint8_t flags, uint32_t argument_count, uint32_t key_count) {
     ASSERT_HOT((uintptr_t)out % ENTRY_ALIGN_BYTES == 0);
     ASSERT_HOT(id != 0);
     bytes_put_u16(out + COMMAND_ID, id);
-    out[COMMAND_FLAGS] = 0;
+    out[COMMAND_FLAGS] = flags;
     out[COMMAND_RESERVED] = 0;
     bytes_put_u32(out + COMMAND_ARGUMENT_COUNT, argument_count);
     bytes_put_u32(out + COMMAND_KEY_COUNT, key_count);
     writer->out = out;
-    writer->hash = out + ENTRY_COMMAND_HEADER_BYTES;
+    writer->hash = hash;
     writer->table = writer->hash + (size_t)8 * key_count;
     writer->length = writer->table;
     writer->data = writer->table + (size_t)4 * argument_count;
     writer->bytes = writer->data;
+}
+
+void entry_command_begin(struct entry_command_writer *writer, uint8_t *out, uint16_t id,
+                         uint32_t argument_count, uint32_t key_count) {
+    command_begin(writer, out, out + ENTRY_COMMAND_HEADER_BYTES, id, 0, argument_count, key_count);
+}
+
+void entry_command_begin_session(struct entry_command_writer *writer, uint8_t *out, uint16_t id,
+                                 uint64_t session, uint64_t sequence, uint32_t argument_count,
+                                 uint32_t key_count) {
+    uint8_t *position = out + ENTRY_COMMAND_HEADER_BYTES;
+    bytes_put_u64(position, session);
+    bytes_put_u64(position + 8, sequence);
+    command_begin(writer, out, position + ENTRY_COMMAND_SESSION_BYTES, id, ENTRY_COMMAND_SESSION,
+                  argument_count, key_count);
 }
 
 void entry_command_key(struct entry_command_writer *writer, uint64_t key_hash) {
@@ -241,6 +257,18 @@ struct entry_header entry_header_read(const uint8_t *entry) {
     };
 }
 
+/* Whether a record, whose fixed part and session are there, may have its id and session. */
+static bool command_owner_is_valid(const uint8_t *record, uint8_t flags) {
+    const bool has_session = (flags & ENTRY_COMMAND_SESSION) != 0;
+    const bool of_session_0 =
+        has_session && bytes_get_u64(record + ENTRY_COMMAND_HEADER_BYTES) == 0;
+    if (bytes_get_u16(record + COMMAND_ID) < ENTRY_COMMAND_ID_HOST)
+        return !of_session_0;
+    return bytes_get_u16(record + COMMAND_ID) == ENTRY_COMMAND_ID_OPEN && of_session_0 &&
+           bytes_get_u32(record + COMMAND_ARGUMENT_COUNT) == 0 &&
+           bytes_get_u32(record + COMMAND_KEY_COUNT) == 0;
+}
+
 /* Bytes of the valid command record at `record`, or 0 if the bytes there are not one. */
 static uint32_t command_check(const uint8_t *record, size_t available_bytes) {
     if (available_bytes < ENTRY_COMMAND_HEADER_BYTES)
@@ -262,6 +290,8 @@ static uint32_t command_check(const uint8_t *record, size_t available_bytes) {
     uint64_t end = lengths_offset + UINT64_C(4) * argument_count;
     if (end > record_bytes)
         return 0; /* before the lengths are read: they may not be there */
+    if (!command_owner_is_valid(record, flags))
+        return 0;
     const uint8_t *length = record + lengths_offset;
     for (uint32_t i = 0; i < argument_count; i++) {
         end += bytes_get_u32(length);
@@ -278,13 +308,15 @@ static uint32_t command_check(const uint8_t *record, size_t available_bytes) {
 
 static bool commands_are_valid(const uint8_t *body, size_t body_bytes, uint32_t command_count) {
     size_t position = 0;
+    uint32_t opens = 0;
     for (uint32_t i = 0; i < command_count; i++) {
         const uint32_t record_bytes = command_check(body + position, body_bytes - position);
         if (record_bytes == 0)
             return false;
+        opens += bytes_get_u16(body + position + COMMAND_ID) == ENTRY_COMMAND_ID_OPEN;
         position += record_bytes;
     }
-    return command_count > 0 && position == body_bytes;
+    return command_count > 0 && position == body_bytes && opens <= 1;
 }
 
 static bool genesis_is_valid(const uint8_t *body, size_t body_bytes) {
@@ -406,6 +438,11 @@ bool entry_cursor_next(struct entry_cursor *cursor, struct entry_command *comman
     cursor->position = record + record_bytes;
     cursor->commands_left--;
     return true;
+}
+
+bool entry_cursor_at_session(const struct entry_cursor *cursor) {
+    return cursor->commands_left > 0 &&
+           (cursor->position[COMMAND_FLAGS] & ENTRY_COMMAND_SESSION) != 0;
 }
 
 void entry_genesis_write(uint8_t *body, const struct entry_genesis *genesis) {

@@ -39,16 +39,22 @@
  * Body of ENTRY_COMMANDS: command records, each at a multiple of 8:
  *
  *   offset  size  field
- *        0     2  command id      of the machine's command table; stable for ever
+ *        0     2  command id      of the machine's command table, or, from
+ *                                 ENTRY_COMMAND_ID_HOST on, of the host's; stable for ever
  *        2     1  flags           ENTRY_COMMAND_SESSION: session and sequence follow
  *        3     1  reserved        0
  *        4     4  argument count  arguments without the command's name
  *        8     4  key count       how many key hashes follow
  *       12     4  record length   bytes of this record up to the next one (a multiple of 8)
- *       16   8+8  session, sequence       only with ENTRY_COMMAND_SESSION
+ *       16   8+8  session, sequence       only with ENTRY_COMMAND_SESSION; session 0 only in
+ *                                         ENTRY_COMMAND_ID_OPEN
  *        -   8*k  key hashes, in the order of the keys among the arguments
  *        -   4*a  argument lengths
  *        -     -  the arguments' bytes, one after the other; then zeros to a multiple of 8
+ *
+ * ENTRY_COMMAND_ID_OPEN opens a client session, whose id is the index of the entry; there is at
+ * most one in an entry.  It has ENTRY_COMMAND_SESSION with session 0, and as sequence the
+ * milliseconds without use after which the session expires; no arguments and no keys.
  *
  * Body of ENTRY_GENESIS: u64 hash seed, u32 partition count, u32 reserved (0).
  * Body of ENTRY_CONFIGURATION: see entry/configuration.h.
@@ -84,12 +90,19 @@ enum entry_kind {
     ENTRY_GENESIS = 4,
     ENTRY_TIME = 5,
     ENTRY_DIGEST = 6,  /* reserved: written once there are several replicas */
-    ENTRY_SESSION = 7, /* reserved: written once there are client sessions */
+    ENTRY_SESSION = 7, /* reserved: a session is opened by a command record, so that it keeps its
+                          place among the other writes of its batch */
 };
 
 /* Flags of a command record. */
 enum entry_command_flags {
     ENTRY_COMMAND_SESSION = 1,
+};
+
+/* Command ids that no machine has: what the host of the machine does itself. */
+enum {
+    ENTRY_COMMAND_ID_HOST = 0xff00, /* the first of them */
+    ENTRY_COMMAND_ID_OPEN = 0xff00,
 };
 
 /* The header of an entry, decoded. */
@@ -193,6 +206,9 @@ struct entry_command_writer {
 };
 void entry_command_begin(struct entry_command_writer *writer, uint8_t *out, uint16_t id,
                          uint32_t argument_count, uint32_t key_count);
+void entry_command_begin_session(struct entry_command_writer *writer, uint8_t *out, uint16_t id,
+                                 uint64_t session, uint64_t sequence, uint32_t argument_count,
+                                 uint32_t key_count);
 void entry_command_key(struct entry_command_writer *writer, uint64_t key_hash);
 void entry_command_argument(struct entry_command_writer *writer, uint32_t length_bytes);
 void entry_command_data(struct entry_command_writer *writer, const uint8_t *data,
@@ -247,6 +263,9 @@ void entry_cursor_begin(struct entry_cursor *cursor, const uint8_t *entry);
  * this node, since it was written or received): this hot path asserts, it does not judge.
  */
 bool entry_cursor_next(struct entry_cursor *cursor, struct entry_command *command);
+
+/* Whether the next command is one of a session; false after the last. */
+bool entry_cursor_at_session(const struct entry_cursor *cursor);
 
 /* Genesis record: the hash seed of keys and the number of partitions, the same on every node. */
 struct entry_genesis {

@@ -96,7 +96,7 @@ struct machine_command {
     const char *arguments; /* as a person writes them: "key value [NX | XX] ..." */
     const char *group;     /* "string", "generic", ... */
     const char *since;     /* Redis's version of first appearance, or this machine's */
-    uint16_t id;           /* not 0; in the log for ever: never reused, never renumbered */
+    uint16_t id;           /* 1 to 0xfeff; in the log for ever: never reused, never renumbered */
     int16_t arity;         /* with the name; negative: at least that many (as Redis has it) */
     uint32_t flags;        /* enum machine_command_flags */
     int16_t first_key;     /* 1 is the first argument after the name; 0: no keys */

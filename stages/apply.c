@@ -1,6 +1,7 @@
 /*
  * The apply stage: the work on one item, and the turn of a poll.  Reply room is in apply_replies.c,
- * snapshots are in apply_snapshot.c.
+ * snapshots are in apply_snapshot.c, commands of client sessions in apply_once.c, and the shard is
+ * made in apply_start.c.
  *
  * Happy path: an item is cut into runs, a run being consecutive machine commands of one batch, or
  * of one entry; the machine executes a run in one call.  When an item is finished its batch goes to
@@ -12,9 +13,6 @@
  */
 
 #include "stages/apply.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -63,22 +61,27 @@ static bool run_fill(struct apply_shard *shard, uint32_t *units) {
     return true;
 }
 
-/* Adds the next write of the open entry, but for its arguments. */
-static void run_add_write(struct apply_shard *shard) {
+/* Adds a command of the open entry, but for its arguments. */
+static void run_add_command(struct apply_shard *shard, const struct entry_command *command) {
     struct apply_work *work = &shard->work;
-    struct entry_command command;
-    bool there = entry_cursor_next(&work->cursor, &command);
-    ASSERT(there);
-    int32_t row = machine_id_find(shard->operations, command.id);
+    int32_t row = machine_id_find(shard->operations, command->id);
     ASSERT(row >= 0); /* ids stay for ever; another machine's log is refused at start */
     struct machine_operation *operation = run_add(shard, (uint16_t)row);
-    operation->argument_count = command.argument_count;
-    operation->key_count = command.key_count;
-    operation->key_hashes = (const uint64_t *)(const void *)command.key_hashes;
+    operation->argument_count = command->argument_count;
+    operation->key_count = command->key_count;
+    operation->key_hashes = (const uint64_t *)(const void *)command->key_hashes;
     work->fill_next = 0;
     work->fill_command = NULL;
-    work->fill_lengths = command.argument_lengths;
-    work->fill_data = command.arguments;
+    work->fill_lengths = command->argument_lengths;
+    work->fill_data = command->arguments;
+}
+
+/* Adds the next write of the open entry, but for its arguments. */
+static void run_add_write(struct apply_shard *shard) {
+    struct entry_command command;
+    bool there = entry_cursor_next(&shard->work.cursor, &command);
+    ASSERT(there);
+    run_add_command(shard, &command);
 }
 
 /* Adds a read of the batch, but for its arguments. */
@@ -99,6 +102,13 @@ static void run_begin(struct apply_shard *shard) {
     shard->argument_count = 0;
 }
 
+void apply_run_once(struct apply_shard *shard) {
+    struct apply_work *work = &shard->work;
+    run_begin(shard);
+    work->run_first -= work->batch != NULL; /* apply_once_begin has passed it */
+    run_add_command(shard, &shard->once.command);
+}
+
 /* A batch with an entry has its moment as a whole: a run without writes in it, cut off by a command
  * that the machine never sees, is no earlier than the runs before it. */
 static void run_start(struct apply_shard *shard) {
@@ -114,7 +124,9 @@ static void run_start(struct apply_shard *shard) {
     }
     moment->clock_ms =
         moment->log_time_ms > shard->clock_ms ? moment->log_time_ms : shard->clock_ms;
-    work->run.reply = work->batch == NULL ? NULL : &work->batch->reply;
+    work->run.reply = shard->once.step != APPLY_ONCE_NONE ? &shard->once.writer
+                      : work->batch == NULL               ? NULL
+                                                          : &work->batch->reply;
     work->collecting = false;
     work->running = true;
 }
@@ -134,6 +146,10 @@ static bool batch_next(struct apply_shard *shard, uint32_t *units) {
         work->command++;
         return true;
     }
+    if (command->fate == FATE_WRITE && command->once != BATCH_ONCE_NONE) {
+        apply_once_begin(shard);
+        return true;
+    }
     run_begin(shard);
     return true;
 }
@@ -143,6 +159,10 @@ static bool entry_next(struct apply_shard *shard) {
     if (shard->work.cursor.commands_left == 0) {
         return false;
     }
+    if (entry_cursor_at_session(&shard->work.cursor)) {
+        apply_once_begin(shard);
+        return true;
+    }
     run_begin(shard);
     return true;
 }
@@ -151,8 +171,12 @@ static bool entry_next(struct apply_shard *shard) {
 static bool run_extend(struct apply_shard *shard) {
     struct apply_work *work = &shard->work;
     const struct machine_run *run = &work->run;
+    if (shard->once.step != APPLY_ONCE_NONE) {
+        return false;
+    }
     if (work->batch == NULL) {
         if (work->cursor.commands_left == 0 || run->count == BATCH_COMMANDS_MAX ||
+            entry_cursor_at_session(&work->cursor) ||
             (run->count > 0 &&
              shard->argument_count + BATCH_ARGUMENTS_MAX >= shard->arguments_capacity)) {
             return false;
@@ -164,6 +188,9 @@ static bool run_extend(struct apply_shard *shard) {
         return false;
     }
     const struct batch_command *command = &work->batch->commands[work->command];
+    if (command->once != BATCH_ONCE_NONE) {
+        return false;
+    }
     if (command->fate == FATE_WRITE) {
         run_add_write(shard);
     } else if (command->fate == FATE_READ) {
@@ -212,6 +239,9 @@ static void run_replies(struct apply_shard *shard, uint32_t done) {
  * not guess. */
 static void run_reply_full(struct apply_shard *shard) {
     struct apply_work *work = &shard->work;
+    if (apply_once_reply_full(shard)) {
+        return;
+    }
     struct batch *batch = work->batch;
     struct reply_writer *writer = &batch->reply;
     uint64_t need = writer->overflow_bytes;
@@ -258,8 +288,12 @@ static bool run_continue(struct apply_shard *shard, uint32_t *units) {
     switch (progress) {
     case MACHINE_DONE:
         ASSERT(work->run.next == work->run.count);
-        run_replies(shard, work->run.count);
         work->running = false;
+        if (shard->once.step != APPLY_ONCE_NONE) {
+            apply_once_executed(shard);
+            return true;
+        }
+        run_replies(shard, work->run.count);
         return true;
     case MACHINE_MORE: *units = 0; return false;
     case MACHINE_REPLY_FULL: run_reply_full(shard); return true;
@@ -268,17 +302,6 @@ static bool run_continue(struct apply_shard *shard, uint32_t *units) {
 }
 
 /* ---- entries ------------------------------------------------------------------------------- */
-
-static bool machine_make(struct apply_shard *shard, const struct entry_genesis *genesis) {
-    struct machine_options options = shard->node->options->machine_options;
-    options.hash_seed = genesis->hash_seed;
-    options.partition_bits = (uint32_t)__builtin_ctz(genesis->partition_count);
-    if (options.partition_bits > shard->operations->partition_bits_max) {
-        options.partition_bits = shard->operations->partition_bits_max;
-    }
-    shard->genesis = *genesis;
-    return shard->operations->create(&shard->machine, &shard->host, &options) == WEIR_OK;
-}
 
 /* Begins the next entry of the item. */
 static void entry_begin(struct apply_shard *shard) {
@@ -295,7 +318,7 @@ static void entry_begin(struct apply_shard *shard) {
     case ENTRY_GENESIS: {
         ASSERT(shard->machine == NULL);
         struct entry_genesis genesis = entry_genesis_read(work->entry + ENTRY_HEADER_BYTES);
-        if (!machine_make(shard, &genesis)) {
+        if (apply_machine_make(shard, &genesis) != WEIR_OK) {
             node_fail(shard->node, "no memory for the machine");
         }
         break;
@@ -327,6 +350,10 @@ static bool item_continue(struct apply_shard *shard, uint32_t *units) {
             }
         } else if (work->collecting) {
             if (!run_collect(shard, units)) {
+                return false;
+            }
+        } else if (shard->once.step != APPLY_ONCE_NONE) {
+            if (!apply_once_on(shard, units)) {
                 return false;
             }
         } else if (work->entries_left > 0 && !work->entry_open) {
@@ -376,8 +403,7 @@ static void note_send(struct apply_shard *shard) {
     (void)ring_u32_enqueue(shard->to_replicate, &note, 1); /* full: it is awake anyway */
 }
 
-/* Tells everybody how far we are. */
-static void publish(struct apply_shard *shard) {
+void apply_publish(struct apply_shard *shard) {
     struct node_apply_figures *figures = &shard->node->apply;
     struct node_signals *signals = &shard->node->signals;
     if (shard->machine != NULL) {
@@ -393,6 +419,7 @@ static void publish(struct apply_shard *shard) {
         }
         shard->deadline_told_ms = deadline_ms;
     }
+    node_figure_set(&figures->sessions, sessions_count(shard->sessions));
     node_figure_set(&figures->applied_index, shard->tail.index);
     node_figure_set(&figures->applied_chain, shard->tail.chain);
     node_figure_set(&figures->log_time_ms, shard->tail.log_time_ms);
@@ -467,12 +494,13 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
     bool worked = result.work > 0;
     shard->maintaining |= worked;
     worked |= maintain_turn(shard, &units);
+    worked |= apply_sessions_turn(shard);
     if (units > 0 && machine_host_trim(shard->pages)) {
         units -= units < APPLY_TRIM_UNITS ? units : APPLY_TRIM_UNITS;
         worked = true; /* there is more */
     }
     if (worked) {
-        publish(shard);
+        apply_publish(shard);
     }
     worked |= apply_snapshot_turn(shard, moment->monotonic_ns);
     if (worked && result.work == 0) {
@@ -492,102 +520,6 @@ static bool apply_drain(void *state, const struct stage_moment *moment) {
     return !shard->work.active && shard->intake_next == shard->intake_count &&
            ring_ready(shard->from_replicate, 1) == 0 && ring_ready(shard->from_write, 1) == 0 &&
            apply_snapshot_rest(shard, moment->monotonic_ns);
-}
-
-/* ---- making the shard ---------------------------------------------------------------------- */
-
-static void apply_fini(void *state) {
-    struct apply_shard *shard = state;
-    if (shard->machine != NULL) {
-        while (shard->operations->destroy(shard->machine, UINT32_MAX) == MACHINE_MORE) {
-        }
-    }
-    if (shard->pages != NULL) {
-        machine_host_destroy(shard->pages);
-    }
-    if (shard->snapshot.writer != NULL) {
-        snapshot_writer_destroy(shard->snapshot.writer);
-    }
-    if (shard->directory_handle >= 0) {
-        io_close(shard->io, shard->directory_handle);
-    }
-    if (shard->port != NULL) {
-        io_port_destroy(shard->port);
-    }
-    if (shard->arena != NULL) {
-        arena_destroy(shard->arena);
-    }
-    free(shard->run_operations);
-    free(shard->arguments);
-    free(shard->reply_held_bytes);
-    free(shard);
-}
-
-static int apply_init(void **out, const struct stage_environment *environment,
-                      struct error_text *error) {
-    const struct apply_options *options = environment->options;
-    struct apply_shard *shard = calloc(1, sizeof(*shard));
-    if (shard == NULL) {
-        error_text_set(error, "no memory for the apply stage");
-        return WEIR_ENOMEM;
-    }
-    struct pipeline *pipeline = environment->pipeline;
-    shard->pipeline = pipeline;
-    shard->node = pipeline_node(pipeline);
-    shard->io = environment->io;
-    shard->directory = options->directory;
-    shard->directory_handle = -1;
-    shard->from_replicate = pipeline_ring(pipeline, STAGE_REPLICATE, 0, STAGE_APPLY, 0);
-    shard->to_replicate = pipeline_ring(pipeline, STAGE_APPLY, 0, STAGE_REPLICATE, 0);
-    shard->to_serialize = pipeline_ring(pipeline, STAGE_APPLY, 0, STAGE_SERIALIZE, 0);
-    shard->from_write = pipeline_ring(pipeline, STAGE_WRITE, 0, STAGE_APPLY, 0);
-    shard->operations = shard->node->options->machine;
-    shard->deadline_told_ms = UINT64_MAX;
-    node_figure_set(&shard->node->apply.next_deadline_ms, UINT64_MAX);
-    /* A run's arguments: those of a batch, or of one command as large as allowed. */
-    shard->arguments_capacity =
-        shard->node->options->resp_limits.argument_count_max + 2 * BATCH_ARGUMENTS_MAX;
-    shard->run_operations = calloc(BATCH_COMMANDS_MAX, sizeof(*shard->run_operations));
-    shard->arguments = calloc(shard->arguments_capacity, sizeof(*shard->arguments));
-    shard->reply_held_bytes =
-        calloc(shard->node->options->connections_max, sizeof(*shard->reply_held_bytes));
-    int result = WEIR_ENOMEM;
-    if (shard->run_operations == NULL || shard->arguments == NULL ||
-        shard->reply_held_bytes == NULL || machine_host_create(&shard->pages) != WEIR_OK ||
-        arena_create(&shard->arena, shard->node->options->reply_bytes_max) != WEIR_OK) {
-        error_text_set(error, "no memory for the apply stage");
-        goto fail;
-    }
-    shard->host = machine_host_of(shard->pages);
-    result = apply_restore(shard, options, error);
-    if (result != WEIR_OK) {
-        goto fail;
-    }
-    publish(shard);
-    *out = shard;
-    return WEIR_OK;
-
-fail:
-    apply_fini(shard);
-    return result;
-}
-
-static int apply_start(void *state, struct error_text *error) {
-    struct apply_shard *shard = state;
-    int result = io_port_create(shard->io, &shard->port, SNAPSHOT_OPERATIONS_MAX + 4);
-    if (result == WEIR_OK) {
-        result = io_directory_open(shard->io, shard->node->options->data_directory, false,
-                                   &shard->directory_handle, error);
-    }
-    if (result == WEIR_OK) {
-        result =
-            snapshot_writer_create(&shard->snapshot.writer, shard->io, shard->port,
-                                   shard->directory_handle, &shard->node->options->identity, 0);
-    }
-    if (result == WEIR_ENOMEM) {
-        error_text_set(error, "no memory for the snapshots of the apply stage");
-    }
-    return result;
 }
 
 const struct stage stage_apply = {.id = STAGE_APPLY,

@@ -8,6 +8,7 @@
 #include "stages/arena.h"
 #include "stages/machine_host.h"
 #include "stages/pipeline.h"
+#include "stages/sessions.h"
 #include "storage/snapshot.h"
 
 enum {
@@ -30,6 +31,9 @@ enum {
     /* While half of the arena is free, a connection takes what it needs.  The other half is for
        those who hold less than such a part of it each. */
     APPLY_REPLY_SHARE = 16,
+    /* Where a reply under ONCE is written first: what is longer is not kept anyway. */
+    APPLY_ONCE_ROOM_BYTES = 4096,
+    APPLY_SWEEP_SLOTS = 8, /* sessions looked at, whether they have expired, in a poll */
 };
 _Static_assert((APPLY_POLL_UNITS + APPLY_EMIT_UNITS + 500) * APPLY_STAGE_UNITS <=
                    STAGE_POLL_UNITS_MAX,
@@ -63,6 +67,31 @@ struct apply_work {
     const struct batch_command *fill_command; /* a read's; NULL: a write, out of the entry */
     const uint8_t *fill_lengths;
     const uint8_t *fill_data;
+};
+
+/* See the picture in apply_once.c. */
+enum apply_once_step {
+    APPLY_ONCE_NONE = 0,
+    APPLY_ONCE_HASH,
+    APPLY_ONCE_JUDGE,
+    APPLY_ONCE_RUN,
+    APPLY_ONCE_STORE,
+    APPLY_ONCE_OPEN,
+};
+
+/* The command of a session under way. */
+struct apply_once {
+    enum apply_once_step step;
+    bool kept;                     /* its reply is, or will be, in `room` */
+    struct batch_command *waiting; /* who waits for it; NULL: nobody */
+    struct entry_command command;
+    const uint8_t *hash_next;
+    size_t hash_left_bytes;
+    uint64_t hash;
+    uint32_t slot; /* of the session, from JUDGE on */
+    struct checksum_state checksum;
+    struct reply_writer writer; /* in `room` */
+    uint8_t room[APPLY_ONCE_ROOM_BYTES];
 };
 
 /* The snapshot under way. */
@@ -109,7 +138,43 @@ struct apply_shard {
     uint64_t deadline_told_ms;
     struct apply_snapshot snapshot;
     int32_t directory_handle;
+    struct sessions *sessions;
+    struct apply_once once;
 };
+
+/* ---- apply_start.c: of struct stage ---------------------------------------------------------- */
+
+/* stage.init: also restores the newest snapshot. */
+int apply_init(void **out, const struct stage_environment *environment, struct error_text *error);
+/* stage.start: opens what snapshots are written through. */
+int apply_start(void *state, struct error_text *error);
+/* stage.fini; also of a shard that init did not complete. */
+void apply_fini(void *state);
+
+/* ---- apply.c -------------------------------------------------------------------------------- */
+
+/* Tells everybody how far we are. */
+void apply_publish(struct apply_shard *shard);
+
+/* Begins a run of once.command alone, whose reply goes to once.writer. */
+void apply_run_once(struct apply_shard *shard);
+
+/* ---- apply_once.c --------------------------------------------------------------------------- */
+
+/* Takes the next command, which is one of a session, from the open entry. */
+void apply_once_begin(struct apply_shard *shard);
+
+/* One step of it, not RUN; false if it must wait, for a snapshot: then *units is 0. */
+bool apply_once_on(struct apply_shard *shard, uint32_t *units);
+
+/* Its reply does not fit: whether it was in the shard's own room.  It goes to the batch then. */
+bool apply_once_reply_full(struct apply_shard *shard);
+
+/* RUN: the machine has executed it. */
+void apply_once_executed(struct apply_shard *shard);
+
+/* Between items: removes one that has expired, if it finds one; whether it did. */
+bool apply_sessions_turn(struct apply_shard *shard);
 
 /* ---- apply_replies.c ------------------------------------------------------------------------ */
 
@@ -128,6 +193,13 @@ void apply_reply_canned(struct apply_shard *shard, struct batch *batch,
                         struct batch_command *command);
 
 /* ---- apply_snapshot.c ------------------------------------------------------------------------ */
+
+/* Makes the machine of a genesis.  Errors: WEIR_ENOMEM. */
+int apply_machine_make(struct apply_shard *shard, const struct entry_genesis *genesis);
+
+/* Lets a session change: a snapshot that still needs it gets it first.  False if that has no room
+ * now. */
+bool apply_session_release(struct apply_shard *shard, uint32_t slot);
 
 /* Restores the newest snapshot, if there is one, into a new machine and node->recovery.
  * Start-up; blocks.  Errors: those of snapshot_open and the machine's restore. */

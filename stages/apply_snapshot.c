@@ -31,6 +31,20 @@ static void sink_commit(void *context, uint32_t length_bytes) {
     snapshot_commit(context, length_bytes);
 }
 
+static struct machine_sink sink_of(struct apply_shard *shard) {
+    return (struct machine_sink){
+        .context = shard->snapshot.writer, .reserve = sink_reserve, .commit = sink_commit};
+}
+
+bool apply_session_release(struct apply_shard *shard, uint32_t slot) {
+    if (!sessions_needs_emit(shard->sessions, slot)) {
+        return true;
+    }
+    ASSERT(shard->snapshot.emitting);
+    struct machine_sink sink = sink_of(shard);
+    return sessions_emit(shard->sessions, slot, &sink);
+}
+
 static void snapshot_start(struct apply_shard *shard) {
     struct apply_snapshot *snapshot = &shard->snapshot;
     struct machine_moment moment = {.index = shard->tail.index,
@@ -47,7 +61,9 @@ static void snapshot_start(struct apply_shard *shard) {
                                  .configuration = options->identity.members,
                                  .genesis = shard->genesis,
                                  .machine_version = shard->operations->version,
-                                 .digest_count = shard->genesis.partition_count};
+                                 .digest_count = shard->genesis.partition_count,
+                                 .session_bytes = sessions_snapshot_begin(shard->sessions)};
+    meta.session_version = meta.session_bytes > 0 ? SESSION_SNAPSHOT_VERSION : 0;
     snprintf(meta.machine_name, sizeof(meta.machine_name), "%s", shard->operations->name);
     uint32_t partitions = UINT32_C(1) << shard->operations->partition_bits_max;
     for (uint32_t i = 0; i < meta.digest_count && i < partitions; i++) {
@@ -65,6 +81,7 @@ static void snapshot_over(struct apply_shard *shard, bool complete) {
     if (snapshot->emitting) {
         shard->operations->snapshot_end(shard->machine);
     }
+    sessions_snapshot_end(shard->sessions);
     snapshot->emitting = false;
     snapshot->sealing = false;
     node_figure_set(&shard->node->apply.snapshot_running, 0);
@@ -109,8 +126,11 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
         return true;
     }
     if (snapshot->emitting && state == SNAPSHOT_WRITING) {
-        struct machine_sink sink = {
-            .context = snapshot->writer, .reserve = sink_reserve, .commit = sink_commit};
+        struct machine_sink sink = sink_of(shard);
+        /* The sessions come first: what their section holds is over before the machine's begins. */
+        if (sessions_emit_on(shard->sessions, &sink) == MACHINE_MORE) {
+            return true;
+        }
         enum machine_progress progress =
             shard->operations->snapshot_emit(shard->machine, &sink, APPLY_EMIT_UNITS);
         if (progress == MACHINE_DONE) {
@@ -135,20 +155,49 @@ bool apply_snapshot_rest(struct apply_shard *shard, uint64_t now_ns) {
 
 /* ---- restoring ----------------------------------------------------------------------------- */
 
-static int restore_machine(struct apply_shard *shard, struct snapshot_reader *reader,
-                           const struct snapshot_meta *meta, const struct apply_options *options,
-                           struct error_text *error) {
-    struct machine_options machine_options = shard->node->options->machine_options;
-    machine_options.hash_seed = meta->genesis.hash_seed;
-    machine_options.partition_bits = (uint32_t)__builtin_ctz(meta->genesis.partition_count);
-    if (machine_options.partition_bits > shard->operations->partition_bits_max) {
-        machine_options.partition_bits = shard->operations->partition_bits_max;
+int apply_machine_make(struct apply_shard *shard, const struct entry_genesis *genesis) {
+    struct machine_options options = shard->node->options->machine_options;
+    options.hash_seed = genesis->hash_seed;
+    options.partition_bits = (uint32_t)__builtin_ctz(genesis->partition_count);
+    if (options.partition_bits > shard->operations->partition_bits_max) {
+        options.partition_bits = shard->operations->partition_bits_max;
     }
-    shard->genesis = meta->genesis;
-    if (shard->operations->create(&shard->machine, &shard->host, &machine_options) != WEIR_OK) {
+    shard->genesis = *genesis;
+    return shard->operations->create(&shard->machine, &shard->host, &options);
+}
+
+/* Restores what of a block is the sessions', of which *left bytes are to come; moves behind it. */
+static int restore_sessions(struct apply_shard *shard, const struct snapshot_meta *meta,
+                            uint64_t *left, const uint8_t **bytes, size_t *length,
+                            struct error_text *error) {
+    size_t taken = *left < *length ? (size_t)*left : *length;
+    if (taken == 0) {
+        return WEIR_OK;
+    }
+    int result = meta->session_version == SESSION_SNAPSHOT_VERSION
+                     ? sessions_restore(shard->sessions, *bytes, taken)
+                     : WEIR_EVERSION;
+    if (result != WEIR_OK) {
+        error_text_set(error,
+                       "the client sessions in the snapshot at index %lu cannot be restored (%s): "
+                       "run 'weir inspect'",
+                       meta->tail.index, error_name(result));
+    }
+    *left -= taken;
+    *bytes += taken;
+    *length -= taken;
+    return result;
+}
+
+/* The sessions' bytes, then the machine's. */
+static int restore_state(struct apply_shard *shard, struct snapshot_reader *reader,
+                         const struct snapshot_meta *meta, const struct apply_options *options,
+                         struct error_text *error) {
+    if (apply_machine_make(shard, &meta->genesis) != WEIR_OK) {
         error_text_set(error, "no memory for the machine");
         return WEIR_ENOMEM;
     }
+    uint64_t session_left = meta->session_bytes;
     uint64_t done = 0;
     for (;;) {
         const uint8_t *bytes;
@@ -159,6 +208,11 @@ static int restore_machine(struct apply_shard *shard, struct snapshot_reader *re
         }
         if (length == 0) {
             break;
+        }
+        done += session_left < length ? session_left : length;
+        result = restore_sessions(shard, meta, &session_left, &bytes, &length, error);
+        if (result != WEIR_OK) {
+            return result;
         }
         while (length > 0) {
             size_t consumed = 0;
@@ -222,7 +276,7 @@ int apply_restore(struct apply_shard *shard, const struct apply_options *options
                            shard->operations->name, meta.machine_name);
             result = WEIR_EINVAL;
         } else {
-            result = restore_machine(shard, reader, &meta, options, error);
+            result = restore_state(shard, reader, &meta, options, error);
         }
         shard->tail = meta.tail;
         node->recovery = (struct node_recovery){.tail = meta.tail,

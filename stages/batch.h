@@ -112,13 +112,24 @@ enum batch_refusal {
     REFUSAL_REPLY_SIZE,  /* the reply exceeds the reply memory */
     REFUSAL_NOT_LEADER,
     REFUSAL_STOPPING,
-    REFUSAL_PROTOCOL, /* not RESP: `row` is the resp_error, `detail` the byte found */
-    REFUSAL_CARRY,    /* no memory left for unfinished commands; the connection closes */
+    REFUSAL_PROTOCOL,      /* not RESP: `row` is the resp_error, `detail` the byte found */
+    REFUSAL_CARRY,         /* no memory left for unfinished commands; the connection closes */
+    REFUSAL_ONCE_COMMAND,  /* ONCE with what is no write of the machine */
+    REFUSAL_ONCE_NUMBER,   /* session or sequence */
+    REFUSAL_ONCE_SYNTAX,   /* ONCE.OPEN */
+    REFUSAL_ONCE_LIFETIME, /* ONCE.OPEN */
     REFUSAL_COUNT,
 };
 
 /* Where a command is to be found: in the machine's table, among ours, or nowhere. */
 enum batch_table { TABLE_NONE = 0, TABLE_MACHINE, TABLE_CONNECTION };
+
+/* What a command has to do with client sessions; see stages/once.h. */
+enum batch_once {
+    BATCH_ONCE_NONE = 0,
+    BATCH_ONCE,      /* set by parse: the inner command of an ONCE */
+    BATCH_ONCE_OPEN, /* set by validate: an ONCE.OPEN, accepted */
+};
 
 /* One command.  Offsets of arguments count from `base`. */
 struct batch_command {
@@ -136,7 +147,9 @@ struct batch_command {
     uint8_t resp_version; /* 2 or 3: stamped by validate, valid for this command's reply */
     uint8_t is_inline;
     uint8_t detail; /* more about the refusal, or validate's note to itself */
+    uint8_t once;   /* enum batch_once */
 };
+_Static_assert(sizeof(struct batch_command) == 48, "three to two cache lines");
 
 /* A connection: the slot in everybody's tables, and which life of the slot. */
 struct batch_connection {

@@ -32,6 +32,8 @@ enum connection_flags {
     CONNECTION_FAST = 1 << 1,            /* O(1): shown by COMMAND */
     CONNECTION_ADMIN = 1 << 2,           /* steers the server: shown by COMMAND */
     CONNECTION_CONTAINER = 1 << 3,       /* has subcommands */
+    CONNECTION_LOGGED = 1 << 4,          /* goes through the log: shown by COMMAND as "write" */
+    CONNECTION_KEYS_INSIDE = 1 << 5, /* its keys are those of the command in it: "movablekeys" */
 };
 
 /* A row; as the machine's rows (machines/machine.h), but run by validate. */
@@ -56,6 +58,8 @@ enum connection_row {
     CONNECTION_ECHO,
     CONNECTION_HELLO,
     CONNECTION_INFO,
+    CONNECTION_ONCE,
+    CONNECTION_ONCE_OPEN,
     CONNECTION_PING,
     CONNECTION_QUIT,
     CONNECTION_RESET,

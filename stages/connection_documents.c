@@ -122,7 +122,9 @@ static void info_flags_write(const struct document *document, struct reply_write
         bool set;
         const char *name;
     } flags[] = {
-        {(document->machine_flags & MACHINE_WRITE) != 0, "write"},
+        {(document->machine_flags & MACHINE_WRITE) != 0 ||
+             (document->connection_flags & CONNECTION_LOGGED) != 0,
+         "write"},
         {(document->machine_flags & MACHINE_READ) != 0, "readonly"},
         {(document->machine_flags & MACHINE_GROWS) != 0, "denyoom"},
         {(document->connection_flags & CONNECTION_ADMIN) != 0, "admin"},
@@ -130,6 +132,7 @@ static void info_flags_write(const struct document *document, struct reply_write
              (document->connection_flags & CONNECTION_FAST) != 0,
          "fast"},
         {(document->connection_flags & CONNECTION_UNAUTHENTICATED) != 0, "no_auth"},
+        {(document->connection_flags & CONNECTION_KEYS_INSIDE) != 0, "movablekeys"},
     };
     size_t count = 0;
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {

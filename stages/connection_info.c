@@ -15,14 +15,14 @@
 #include "stages/map.h"
 
 enum {
-    /* Lines that do not depend on the map: about 90 of at most 100 bytes, and the longest texts
+    /* Lines that do not depend on the map: about 100 of at most 100 bytes, and the longest texts
        (map, data directory, cluster name). */
-    INFO_BYTES = 12 * 1024,
+    INFO_BYTES = 14 * 1024,
     INFO_TEXT_BYTES_MAX = 1024, /* of an option's text that is shown; longer ones are cut */
     /* A line for each ring, shard and core. */
     INFO_GAUGE_LINE_BYTES = 512,
 };
-_Static_assert(INFO_BYTES >= 90 * 100 + 3 * INFO_TEXT_BYTES_MAX, "the sum above");
+_Static_assert(INFO_BYTES >= 100 * 100 + 3 * INFO_TEXT_BYTES_MAX, "the sum above");
 
 /* What %llu wants. */
 #define info_number unsigned long long
@@ -159,6 +159,19 @@ static void info_stats(struct connection_run *run) {
                         info_figure(&node->write.slow_cut), info_figure(&node->write.hog_cut),
                         info_figure(&node->apply.reply_bytes),
                         info_figure(&node->apply.reply_refused));
+    connection_text_add(
+        &run->text,
+        "sessions:%llu\r\n"
+        "sessions_opened:%llu\r\n"
+        "sessions_expired:%llu\r\n"
+        "sessions_evicted:%llu\r\n"
+        "session_unknown:%llu\r\n"
+        "session_repeats:%llu\r\n"
+        "session_replies_not_kept:%llu\r\n",
+        info_figure(&node->apply.sessions), info_figure(&node->apply.sessions_opened),
+        info_figure(&node->apply.sessions_expired), info_figure(&node->apply.sessions_evicted),
+        info_figure(&node->apply.session_unknown), info_figure(&node->apply.session_repeats),
+        info_figure(&node->apply.session_not_kept));
 }
 
 static void info_replication(struct connection_run *run) {

@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "entry/entry.h"
 #include "stages/connection_commands.h"
 
 enum {
@@ -157,6 +158,11 @@ static int directory_judge(const struct machine_operations *machine, uint16_t ro
                        "this version; describe its keys by first, last and step",
                        machine->name, command->name);
         return WEIR_EUNSUPPORTED;
+    }
+    if (command->id >= ENTRY_COMMAND_ID_HOST) {
+        error_text_set(error, "machine \"%s\": command \"%s\": id %u; expected 1 to %d",
+                       machine->name, command->name, command->id, ENTRY_COMMAND_ID_HOST - 1);
+        return WEIR_EINVAL;
     }
     if (command->arity == 0 || command->first_key < 0 ||
         (command->first_key > 0 && command->key_step <= 0)) {

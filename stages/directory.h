@@ -19,8 +19,9 @@ struct directory;
  * Allocates; start-up.  `machine` is borrowed for the directory's life.  Errors, *out unchanged:
  *   WEIR_ENOMEM
  *   WEIR_EEXISTS       the machine has a command whose name is one of ours, or one name twice
- *   WEIR_EINVAL        a name is empty, too long or not lower case, or a row has no keys where its
- *                      key_step says that there are some
+ *   WEIR_EINVAL        a name is empty, too long or not lower case, an id is one of the host's
+ *                      (ENTRY_COMMAND_ID_HOST), or a row has no keys where its key_step says that
+ *                      there are some
  *   WEIR_EUNSUPPORTED  a command has MACHINE_ODD_KEYS: key positions that no table says
  */
 int directory_create(struct directory **out, const struct machine_operations *machine,

@@ -120,6 +120,13 @@ struct node_apply_figures {
     uint64_t snapshot_running;
     uint64_t reply_bytes;   /* memory of long replies in use */
     uint64_t reply_refused; /* reads refused since there was none left for them */
+    uint64_t sessions;      /* of clients, in the table */
+    uint64_t sessions_opened;
+    uint64_t sessions_expired; /* removed */
+    uint64_t sessions_evicted; /* removed for another one, before they expired */
+    uint64_t session_unknown;  /* commands under a session that there is not */
+    uint64_t session_repeats;  /* answered with the reply that was remembered */
+    uint64_t session_not_kept; /* replies */
 };
 
 /* What write publishes. */

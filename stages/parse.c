@@ -13,9 +13,10 @@
  * Failure modes: not RESP: the batch ends with a refusal, and the connection is closed after its
  * replies.  The arena is full: the connection with the largest unfinished command is refused, so
  * that the others can finish theirs.  More commands than a batch holds, or an AUTH or HELLO before
- * authentication (whose outcome decides the limits of what follows): the rest goes to the carry and
- * the batch comes round again (BATCH_CONTINUE).  What arrives before it does is kept in the carry
- * unparsed, in batches that come round as well, so that no more of them can follow.
+ * authentication (whose outcome decides the limits of what follows), or an ONCE.OPEN: the rest goes
+ * to the carry and the batch comes round again (BATCH_CONTINUE).  What arrives before it does is
+ * kept in the carry unparsed, in batches that come round as well, so that no more of them can
+ * follow.
  *
  * Nothing long in one poll: a large carry is moved, and the keys of a command with very many are
  * hashed, in slices; the batch stays the shard's present work, and those behind it wait.
@@ -29,6 +30,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "stages/once.h"
 #include "stages/parse_internal.h"
 
 enum {
@@ -101,6 +103,9 @@ static struct batch_command *command_add(struct parse_shard *shard, struct batch
     uint32_t length_bytes;
     const uint8_t *name = batch_argument(batch, command, 0, &length_bytes);
     directory_find(shard->directory, name, length_bytes, &command->table, &command->row);
+    if (command->table == TABLE_CONNECTION && once_is(command)) {
+        shard->work.ends = once_unwrap(batch, command, shard->directory);
+    }
     if (command->table == TABLE_MACHINE) {
         keys_begin(shard, batch, command);
     }
@@ -321,7 +326,7 @@ static bool parse_region_commands(struct parse_shard *shard, struct parse_connec
         }
         struct resp_command parsed;
         uint32_t room = argument_room(connection, batch);
-        if (batch->command_count == BATCH_COMMANDS_MAX - 1 || room == 0) {
+        if (batch->command_count == BATCH_COMMANDS_MAX - 1 || room == 0 || shard->work.ends) {
             if (region->length_bytes > 0) {
                 come_again(connection, batch);
             }

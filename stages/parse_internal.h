@@ -56,6 +56,7 @@ struct parse_work {
     struct batch *batch; /* NULL: none */
     bool growing;        /* the carry is being moved to `grown`, ... */
     bool parsing;        /* `region` is valid */
+    bool ends;           /* the batch ends with its last command, whatever is behind that */
     struct parse_carry grown;
     uint32_t grown_bytes; /* ... of which so many bytes, and then arguments, are there */
     uint32_t grown_arguments;

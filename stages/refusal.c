@@ -31,6 +31,9 @@ static const char *const constant_words[REFUSAL_COUNT] = {
     [REFUSAL_STOPPING] = "CLUSTERDOWN this node is stopping: nothing was done",
     [REFUSAL_CARRY] = "TRYAGAIN no memory left for unfinished commands: nothing was done, the "
                       "connection closes",
+    [REFUSAL_ONCE_NUMBER] = "ERR session and sequence must be integers from 1 to 2^63-1",
+    [REFUSAL_ONCE_SYNTAX] = "ERR syntax error",
+    [REFUSAL_ONCE_LIFETIME] = "ERR a session's lifetime must be from 1 ms to 30 days",
 };
 
 /* The first bytes of an argument, at most `bytes_max`, as printf's precision wants them. */
@@ -105,6 +108,10 @@ void refusal_write(struct reply_writer *writer, const struct batch *batch,
         reply_error_format(writer, "ERR key too long: the limit is %u bytes",
                            directory_machine(directory)->key_bytes_max);
         return;
+    case REFUSAL_ONCE_COMMAND:
+        reply_error_format(writer, "ERR ONCE takes a command that writes, and '%s' is none",
+                           directory_name(directory, command->table, command->row));
+        return;
     case REFUSAL_PROTOCOL: write_protocol(writer, command); return;
     case REFUSAL_NO_AUTH:
     case REFUSAL_MEMORY:
@@ -114,7 +121,10 @@ void refusal_write(struct reply_writer *writer, const struct batch *batch,
     case REFUSAL_REPLY_SIZE:
     case REFUSAL_NOT_LEADER:
     case REFUSAL_STOPPING:
-    case REFUSAL_CARRY: {
+    case REFUSAL_CARRY:
+    case REFUSAL_ONCE_NUMBER:
+    case REFUSAL_ONCE_SYNTAX:
+    case REFUSAL_ONCE_LIFETIME: {
         const char *words = constant_words[command->refusal];
         reply_error(writer, words, strlen(words));
         return;

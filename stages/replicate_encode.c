@@ -11,6 +11,7 @@
  */
 
 #include "base/assert.h"
+#include "stages/once.h"
 #include "stages/replicate_internal.h"
 
 enum {
@@ -61,23 +62,37 @@ static bool encode_argument(struct replicate_shard *shard, const struct batch_co
     return encode->argument_bytes == length_bytes;
 }
 
+/* Begins a write's record. */
+static void encode_open(struct replicate_shard *shard, const struct batch_command *command) {
+    struct replicate_encode *encode = &shard->encode;
+    const struct machine_operations *machine = shard->node->options->machine;
+    ASSERT(!encode->open);
+    encode->open = true;
+    encode->key = 0;
+    encode->argument = 0;
+    encode->argument_bytes = 0;
+    if (command->once == BATCH_ONCE_NONE) {
+        encode->argument_count = command->argument_count - 1;
+        entry_command_begin(&encode->writer, encode->position, machine->commands[command->row].id,
+                            encode->argument_count, command->key_count);
+        return;
+    }
+    struct once_record record = once_record(encode->batch, command, machine);
+    encode->argument_count = record.argument_count;
+    entry_command_begin_session(&encode->writer, encode->position, record.id, record.session,
+                                record.sequence, record.argument_count, command->key_count);
+}
+
 /* One step at a write; true when its record is complete. */
 static bool encode_command(struct replicate_shard *shard, const struct batch_command *command) {
     struct replicate_encode *encode = &shard->encode;
-    uint32_t argument_count = command->argument_count - 1;
     if (!encode->open) {
-        encode->open = true;
-        encode->key = 0;
-        encode->argument = 0;
-        encode->argument_bytes = 0;
-        const struct machine_operations *machine = shard->node->options->machine;
-        entry_command_begin(&encode->writer, encode->position, machine->commands[command->row].id,
-                            argument_count, command->key_count);
+        encode_open(shard, command);
     }
     if (encode->key < command->key_count && !encode_keys(shard, command)) {
         return false;
     }
-    if (encode->argument < argument_count) {
+    if (encode->argument < encode->argument_count) {
         if (encode_argument(shard, command)) {
             encode->argument++;
             encode->argument_bytes = 0;

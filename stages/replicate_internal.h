@@ -38,6 +38,7 @@ struct replicate_encode {
     uint32_t command; /* the next of the batch */
     bool open;        /* its record is begun: */
     struct entry_command_writer writer;
+    uint32_t argument_count;
     uint32_t key;            /* the next to be written, */
     uint32_t argument;       /* likewise, */
     uint32_t argument_bytes; /* and how much of that is there */

@@ -10,6 +10,7 @@
  */
 
 #include "base/assert.h"
+#include "stages/once.h"
 #include "stages/replicate_internal.h"
 
 /* A short entry's bytes cost less than other copies: the log's memory is warm. */
@@ -84,8 +85,15 @@ static uint32_t command_encode(struct replicate_shard *shard, const struct batch
         shard->arguments[i].data =
             batch_argument(batch, command, i + 1, &shard->arguments[i].length_bytes);
     }
+    const uint64_t *hashes = batch->key_hashes + command->key_first;
+    if (command->once != BATCH_ONCE_NONE) {
+        struct once_record record = once_record(batch, command, machine);
+        return entry_command_write_session(out, record.id, record.session, record.sequence,
+                                           shard->arguments, record.argument_count, hashes,
+                                           command->key_count);
+    }
     return entry_command_write(out, machine->commands[command->row].id, shard->arguments, count,
-                               batch->key_hashes + command->key_first, command->key_count);
+                               hashes, command->key_count);
 }
 
 enum propose_result { PROPOSED, PROPOSE_STALLED, PROPOSE_REFUSED, PROPOSE_ENCODING };

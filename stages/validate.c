@@ -185,6 +185,20 @@ static bool memory_is_full(const struct validate_shard *shard) {
     return limit != 0 && node_figure(&shard->node->apply.memory_bytes) >= limit;
 }
 
+/* Makes the command a write whose record is so long, if the entry may become so long. */
+static void judge_record(struct validate_shard *shard, struct batch_command *command,
+                         uint32_t record_bytes) {
+    struct batch *batch = shard->work.batch;
+    if (record_bytes == 0 ||
+        record_bytes > shard->entry_body_bytes_max - batch->write_entry_bytes) {
+        validate_refuse(shard, command, REFUSAL_ENTRY_SIZE);
+        return;
+    }
+    command->fate = FATE_WRITE;
+    batch->write_count++;
+    batch->write_entry_bytes += record_bytes;
+}
+
 /* Judges a command of the machine's by its arguments, of so many bytes. */
 static void judge_arguments(struct validate_shard *shard, struct batch_command *command,
                             const struct machine_argument *arguments, uint64_t argument_bytes) {
@@ -197,16 +211,9 @@ static void judge_arguments(struct validate_shard *shard, struct batch_command *
         batch->read_count++;
         return;
     }
-    uint32_t record_bytes =
-        entry_command_bytes(command->argument_count - 1, command->key_count, argument_bytes, false);
-    if (record_bytes == 0 ||
-        record_bytes > shard->entry_body_bytes_max - batch->write_entry_bytes) {
-        validate_refuse(shard, command, REFUSAL_ENTRY_SIZE);
-        return;
-    }
-    command->fate = FATE_WRITE;
-    batch->write_count++;
-    batch->write_entry_bytes += record_bytes;
+    uint32_t record_bytes = entry_command_bytes(command->argument_count - 1, command->key_count,
+                                                argument_bytes, command->once != BATCH_ONCE_NONE);
+    judge_record(shard, command, record_bytes);
 }
 
 /* Notes on the arguments of a command with many, and judges it; false if the units are spent
@@ -295,6 +302,10 @@ static void judge_connection(struct validate_shard *shard, struct connection *co
     } else if (connection->state == CONNECTION_LOCKED &&
                (connection_commands[command->row].flags & CONNECTION_UNAUTHENTICATED) == 0) {
         validate_refuse(shard, command, REFUSAL_NO_AUTH);
+    } else if (command->row == CONNECTION_ONCE_OPEN) {
+        if (validate_open_suits(shard, command)) {
+            judge_record(shard, command, entry_command_bytes(0, 0, 0, true));
+        }
     } else if (command->argument_count > CONNECTION_ARGUMENTS_MAX) {
         command->fate = FATE_LOCAL;
         command->detail = CONNECTION_REPLY_ARGUMENTS;
@@ -310,6 +321,9 @@ static void judge(struct validate_shard *shard, struct connection *connection,
         node_figure_add(&shard->node->validate.refused, 1); /* by parse */
     } else if (command->table == TABLE_NONE) {
         validate_refuse(shard, command, REFUSAL_UNKNOWN_COMMAND);
+    } else if (command->once != BATCH_ONCE_NONE &&
+               !validate_once_suits(shard, connection, command)) {
+        /* refused */
     } else if (command->table == TABLE_CONNECTION) {
         judge_connection(shard, connection, command, moment);
     } else if (!arity_suits(shard, command)) {

@@ -138,6 +138,15 @@ bool validate_stand_in_line(struct validate_shard *shard, const struct batch *ba
 /* The batch is judged: who stands in line behind it, to be judged next, or NULL. */
 struct batch *validate_next_in_line(struct validate_shard *shard, const struct batch *batch);
 
+/* ---- validate_once.c ------------------------------------------------------------------------ */
+
+/* Whether an ONCE.OPEN is well-formed, and marks it; if not, it is refused. */
+bool validate_open_suits(struct validate_shard *shard, struct batch_command *command);
+
+/* Whether the command, which is in a table, may stand under ONCE; if not, it is refused. */
+bool validate_once_suits(struct validate_shard *shard, const struct connection *connection,
+                         struct batch_command *command);
+
 /* ---- validate_local.c: replies made here ---------------------------------------------------- */
 
 /* Begins a local block with room for `need_bytes`; what was written stays in those before it.

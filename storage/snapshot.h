@@ -9,7 +9,7 @@
  * restored only after its checksums were verified from the first byte to the last.  The file says
  * whose it is (cluster, node, incarnation), the last index it covers with term, chain and log
  * time, the configuration, the genesis, the machine's name and version, and its digests; the
- * machine's bytes follow in checksummed blocks (docs/formats.md).
+ * client sessions' bytes and then the machine's follow in checksummed blocks (docs/formats.md).
  *
  * At start the newest complete snapshot is used; a damaged one is corruption unless an older one
  * is there from which the log still continues.  Temporary files are removed.
@@ -36,7 +36,9 @@ struct snapshot_meta {
     uint32_t machine_version;
     uint32_t digest_count; /* partitions */
     uint64_t digests[ENTRY_PARTITIONS_MAX];
-    uint64_t machine_bytes; /* filled in by the writer */
+    uint32_t session_version; /* of the format of the client sessions; 0 without any */
+    uint64_t session_bytes;   /* so many of the bytes, the first ones, are the client sessions' */
+    uint64_t machine_bytes;   /* all bytes, the sessions' too; filled in by the writer */
 };
 
 /* ---- writing: the shard that owns it, on its own port ------------------------------------- */
@@ -105,7 +107,8 @@ int snapshot_open(struct snapshot_reader **out, struct io *io, struct io_port *p
                   int32_t directory, const struct identity *identity, struct snapshot_meta *meta,
                   struct error_text *error);
 
-/* The next bytes of the machine's state, borrowed until the next call; 0 bytes at the end. */
+/* The next bytes of the sessions' and then the machine's state, borrowed until the next call; 0
+ * bytes at the end. */
 int snapshot_read(struct snapshot_reader *reader, const uint8_t **bytes, size_t *length_bytes,
                   struct error_text *error);
 

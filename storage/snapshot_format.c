@@ -28,12 +28,14 @@ enum {
     HEADER_MACHINE_VERSION = 120,      /* u32 */
     HEADER_CONFIGURATION_LENGTH = 124, /* u32 */
     HEADER_CONFIGURATION = 128,
-    HEADER_DIGESTS = 648, /* u64 each */
+    HEADER_DIGESTS = 648,          /* u64 each */
+    HEADER_SESSION_BYTES = 2696,   /* u64 */
+    HEADER_SESSION_VERSION = 2704, /* u32 */
     HEADER_CHECKSUM = SNAPSHOT_HEADER_BYTES - 8,
 };
 _Static_assert(HEADER_CONFIGURATION + (int)CONFIGURATION_BYTES_MAX == HEADER_DIGESTS,
                "the largest configuration fits");
-_Static_assert(HEADER_DIGESTS + 8 * (int)ENTRY_PARTITIONS_MAX <= HEADER_CHECKSUM,
+_Static_assert(HEADER_DIGESTS + 8 * (int)ENTRY_PARTITIONS_MAX == HEADER_SESSION_BYTES,
                "all digests fit");
 
 /* Offsets in a block's header. */
@@ -50,6 +52,7 @@ uint64_t snapshot_header_write(uint8_t out[SNAPSHOT_HEADER_BYTES], const struct 
                                const struct snapshot_meta *meta) {
     ASSERT(meta->digest_count <= ENTRY_PARTITIONS_MAX);
     ASSERT(meta->tail.index > 0);
+    ASSERT((meta->session_bytes > 0) == (meta->session_version > 0));
     memset(out, 0, SNAPSHOT_HEADER_BYTES);
     bytes_put_u64(out + HEADER_MAGIC, SNAPSHOT_MAGIC);
     bytes_put_u32(out + HEADER_VERSION, SNAPSHOT_FORMAT_VERSION);
@@ -67,6 +70,8 @@ uint64_t snapshot_header_write(uint8_t out[SNAPSHOT_HEADER_BYTES], const struct 
                   configuration_write(out + HEADER_CONFIGURATION, &meta->configuration));
     for (uint32_t i = 0; i < meta->digest_count; i++)
         bytes_put_u64(out + HEADER_DIGESTS + (size_t)8 * i, meta->digests[i]);
+    bytes_put_u64(out + HEADER_SESSION_BYTES, meta->session_bytes);
+    bytes_put_u32(out + HEADER_SESSION_VERSION, meta->session_version);
     const uint64_t checksum = checksum_64(out, HEADER_CHECKSUM, 0);
     bytes_put_u64(out + HEADER_CHECKSUM, checksum);
     return checksum;
@@ -84,6 +89,8 @@ static const char *header_fields_read(const uint8_t *image, uint64_t index,
                     .partition_count = bytes_get_u32(image + HEADER_PARTITION_COUNT)},
         .machine_version = bytes_get_u32(image + HEADER_MACHINE_VERSION),
         .digest_count = bytes_get_u32(image + HEADER_DIGEST_COUNT),
+        .session_bytes = bytes_get_u64(image + HEADER_SESSION_BYTES),
+        .session_version = bytes_get_u32(image + HEADER_SESSION_VERSION),
     };
     memcpy(meta->machine_name, image + HEADER_MACHINE_NAME, SNAPSHOT_MACHINE_NAME_BYTES_MAX);
     const uint32_t configuration_length = bytes_get_u32(image + HEADER_CONFIGURATION_LENGTH);
@@ -93,6 +100,8 @@ static const char *header_fields_read(const uint8_t *image, uint64_t index,
         configuration_length > CONFIGURATION_BYTES_MAX ||
         meta->genesis.partition_count > ENTRY_PARTITIONS_MAX)
         return "a count is out of range";
+    if ((meta->session_bytes > 0) != (meta->session_version > 0))
+        return "the sessions' version and length do not fit each other";
     if (meta->machine_name[SNAPSHOT_MACHINE_NAME_BYTES_MAX - 1] != '\0')
         return "the machine's name is not terminated";
     if (configuration_read(image + HEADER_CONFIGURATION, configuration_length,
@@ -113,7 +122,8 @@ int snapshot_header_read(const uint8_t *image, uint64_t available_bytes, const s
     *seed = bytes_get_u64(image + HEADER_CHECKSUM);
     if (*seed != checksum_64(image, HEADER_CHECKSUM, 0))
         return format_refuse(fault, WEIR_ECORRUPT, 0, "the header's checksum does not match");
-    if (bytes_get_u32(image + HEADER_VERSION) != SNAPSHOT_FORMAT_VERSION)
+    const uint32_t version = bytes_get_u32(image + HEADER_VERSION);
+    if (version < SNAPSHOT_FORMAT_VERSION_MIN || version > SNAPSHOT_FORMAT_VERSION)
         return format_refuse(fault, WEIR_EVERSION, HEADER_VERSION,
                              "written by a version of weir that this one cannot read");
     const struct owner found = owner_get(image + HEADER_OWNER);
@@ -190,5 +200,8 @@ int snapshot_verify(const uint8_t *image, uint64_t length_bytes, const struct ow
     if (error == 0 && offset != length_bytes)
         return format_refuse(fault, WEIR_ECORRUPT, offset,
                              "the file goes on behind its last block");
+    if (error == 0 && meta->session_bytes > meta->machine_bytes)
+        return format_refuse(fault, WEIR_ECORRUPT, HEADER_SESSION_BYTES,
+                             "it holds fewer bytes than its header says for the sessions");
     return error;
 }

@@ -6,10 +6,10 @@
  *
  *     | header, 4096 bytes | block | block | ... | block with the LAST flag |  end of file
  *
- * A block is 32 bytes of header, up to SNAPSHOT_PAYLOAD_BYTES_MAX of the machine's bytes, and zeros
- * to the next multiple of 4096.  Its checksum is seeded with the one before it (the first one's
- * with the header's): a block that is missing, repeated, moved, or of another snapshot does not
- * fit, and neither does a header that was replaced.
+ * A block is 32 bytes of header, up to SNAPSHOT_PAYLOAD_BYTES_MAX of the sessions' and the
+ * machine's bytes, and zeros to the next multiple of 4096.  Its checksum is seeded with the one
+ * before it (the first one's with the header's): a block that is missing, repeated, moved, or of
+ * another snapshot does not fit, and neither does a header that was replaced.
  *
  * Pure; see format.h.
  */
@@ -18,7 +18,9 @@
 #include "storage/snapshot.h"
 
 enum {
-    SNAPSHOT_FORMAT_VERSION = 1,
+    SNAPSHOT_FORMAT_VERSION = 2,
+    /* The oldest that is read: as 2, with zeros where 2 tells of client sessions. */
+    SNAPSHOT_FORMAT_VERSION_MIN = 1,
     SNAPSHOT_HEADER_BYTES = 4096,
     SNAPSHOT_ALIGN_BYTES = 4096, /* of each block in the file: no disk has larger blocks */
     SNAPSHOT_BLOCK_HEADER_BYTES = 32,

@@ -186,6 +186,12 @@ static int reader_verify(struct snapshot_reader *reader, const struct owner *own
     if (result == 0)
         result = reader_rewind(reader, owner, meta, error);
     meta->machine_bytes = machine_bytes;
+    if (result == 0 && meta->session_bytes > machine_bytes) {
+        struct format_fault fault;
+        format_refuse(&fault, WEIR_ECORRUPT, 0,
+                      "it holds fewer bytes than its header says for the sessions");
+        return reader_refuse(reader, &fault, error);
+    }
     return result;
 }
 

@@ -299,3 +299,24 @@ struct reply_record reply_record_read(const uint8_t *at, size_t available) {
     ASSERT_HOT(record.length_bytes == 0 || reply_shapes[kind].has_payload);
     return record;
 }
+
+bool reply_stream_check(const uint8_t *bytes, size_t length) {
+    size_t position = 0;
+    while (position < length) {
+        if (length - position < REPLY_HEADER_BYTES)
+            return false;
+        const uint8_t *at = bytes + position;
+        const uint32_t kind = bytes_get_u32(at + REPLY_AT_KIND);
+        if (kind >= REPLY_KINDS || !reply_shapes[kind].valid)
+            return false;
+        const uint32_t payload_bytes = bytes_get_u32(at + REPLY_AT_LENGTH);
+        const uint64_t record_bytes =
+            (uint64_t)REPLY_HEADER_BYTES + payload_bytes + reply_shapes[kind].slack_bytes;
+        if ((payload_bytes > 0 && !reply_shapes[kind].has_payload) ||
+            record_bytes > length - position)
+            return false;
+        position += record_bytes;
+    }
+    ASSERT(position == length);
+    return length > 0;
+}

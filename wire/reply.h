@@ -16,7 +16,9 @@
  *                8   u64  value      integer, double (its bits), boolean, or element count
  *               16   payload, then the kind's slack (content undefined until encoded)
  *
- *            Little-endian. It never leaves the process and is not a format to be kept.
+ *            Little-endian. It leaves the process in one place: remembered replies of client
+ *            sessions are kept in snapshots, in a section whose version must rise when this changes
+ *            (stages/sessions.h).
  *
  *   slack    What makes encoding in place possible: for every kind, length and protocol the RESP
  *            encoding is never longer than the record, and its header never longer than the
@@ -189,6 +191,10 @@ void reply_push(struct reply_writer *writer, size_t element_count);
  * then end it with the mark that begin gave and their count. Harmless after an overflow. */
 struct reply_mark reply_array_begin(struct reply_writer *writer);
 void reply_array_end(struct reply_writer *writer, struct reply_mark mark, size_t element_count);
+
+/* Whether the bytes are whole records, one behind the other, and at least one: for a stream that
+ * was kept. What is in an aggregate is not counted. */
+bool reply_stream_check(const uint8_t *bytes, size_t length);
 
 /* Read the record at `at`, of which `available` bytes are there. Asserts that it is whole. */
 struct reply_record reply_record_read(const uint8_t *at, size_t available);

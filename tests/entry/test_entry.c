@@ -134,6 +134,7 @@ static void an_ill_formed_body_is_refused_although_its_chain_is_right(void **sta
         {40, 0},    /* command id 0x0a00 is allowed; with the next line it is 0 */
         {42, 2},    /* unknown flag */
         {42, 1},    /* session: its 16 bytes are not there */
+        {41, 0xff}, /* the host's command 0xff01: there is none */
         {43, 1},    /* reserved */
         {44, 3},    /* more arguments than lengths */
         {47, 0xff}, /* far more */
@@ -160,6 +161,69 @@ static void an_ill_formed_body_is_refused_although_its_chain_is_right(void **sta
     }
     chain_again(memory, &origin);
     assert_int_equal(judge(memory, length, &origin), ENTRY_VALID);
+}
+
+/* An entry of so many records that open a session, and then maybe a command of session `session`.
+ * */
+static uint32_t session_entry(uint16_t opens, uint64_t session, bool has_command) {
+    struct entry_tail tail = entry_tail_origin();
+    const uint64_t key = 7;
+    const struct entry_argument argument = {.data = (const uint8_t *)"k", .length_bytes = 1};
+    uint32_t body = 0;
+    for (uint16_t i = 0; i < opens; i++)
+        body += entry_command_write_session(memory + ENTRY_HEADER_BYTES + body,
+                                            ENTRY_COMMAND_ID_OPEN, 0, 1000, NULL, 0, NULL, 0);
+    if (has_command)
+        body += entry_command_write_session(memory + ENTRY_HEADER_BYTES + body, 1, session, 5,
+                                            &argument, 1, &key, 1);
+    struct entry_header header = commands_header(body, (uint16_t)(opens + has_command));
+    header.term = 1;
+    entry_seal(memory, &header, &tail);
+    return header.length_bytes;
+}
+
+static void at_most_one_session_is_opened_in_an_entry_and_none_is_0(void **state) {
+    (void)state;
+    const struct entry_tail origin = entry_tail_origin();
+    assert_int_equal(judge(memory, session_entry(2, 0, false), &origin), ENTRY_FAULT_BODY);
+    assert_int_equal(judge(memory, session_entry(0, 0, true), &origin), ENTRY_FAULT_BODY);
+    const uint32_t length = session_entry(1, 9, true);
+    assert_int_equal(judge(memory, length, &origin), ENTRY_VALID);
+    struct entry_cursor cursor;
+    struct entry_command command;
+    entry_cursor_begin(&cursor, memory);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_true(entry_cursor_at_session(&cursor));
+        assert_true(entry_cursor_next(&cursor, &command));
+    }
+    assert_false(entry_cursor_at_session(&cursor));
+    assert_true(command.session == 9 && command.sequence == 5 && command.key_count == 1);
+    /* Opening has no session, no arguments, no keys, and has the flag. */
+    static const uint32_t offsets[] = {42, 44, 48, 56};
+    for (size_t i = 0; i < ARRAY_COUNT(offsets); i++) {
+        assert_int_equal(session_entry(1, 0, false), ENTRY_HEADER_BYTES + 32);
+        memory[offsets[i]] ^= 1;
+        chain_again(memory, &origin);
+        assert_int_equal(judge(memory, ENTRY_HEADER_BYTES + 32, &origin), ENTRY_FAULT_BODY);
+    }
+}
+
+static void a_session_command_written_bit_by_bit_is_the_same(void **state) {
+    (void)state;
+    const uint64_t key = 77;
+    const struct entry_argument arguments[] = {{(const uint8_t *)"key", 3}, {NULL, 0}};
+    _Alignas(8) uint8_t whole[128];
+    _Alignas(8) uint8_t bits[128];
+    const uint32_t length = entry_command_write_session(whole, 3, 11, 12, arguments, 2, &key, 1);
+    struct entry_command_writer writer;
+    entry_command_begin_session(&writer, bits, 3, 11, 12, 2, 1);
+    entry_command_key(&writer, key);
+    entry_command_argument(&writer, 3);
+    entry_command_data(&writer, (const uint8_t *)"ke", 2);
+    entry_command_data(&writer, (const uint8_t *)"y", 1);
+    entry_command_argument(&writer, 0);
+    assert_int_equal(entry_command_end(&writer), length);
+    assert_memory_equal(whole, bits, length);
 }
 
 static void each_kind_has_its_body(void **state) {
@@ -242,9 +306,9 @@ static uint8_t noise[65536];
 
 static struct random_command random_command(struct random *random) {
     struct random_command command = {
-        .id = (uint16_t)(1 + random_below(random, UINT16_MAX)),
+        .id = (uint16_t)(1 + random_below(random, ENTRY_COMMAND_ID_HOST - 1)),
         .has_session = random_chance(random, 1, 3),
-        .session = random_u64(random),
+        .session = random_u64(random) | 1,
         .sequence = random_u64(random),
         .argument_count = (uint32_t)random_below(random, ARGUMENTS_MAX + 1),
         .key_count = (uint32_t)random_below(random, KEYS_MAX + 1),
@@ -358,6 +422,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_fault_is_named),
         cmocka_unit_test(an_ill_formed_body_is_refused_although_its_chain_is_right),
+        cmocka_unit_test(at_most_one_session_is_opened_in_an_entry_and_none_is_0),
+        cmocka_unit_test(a_session_command_written_bit_by_bit_is_the_same),
         cmocka_unit_test(each_kind_has_its_body),
         cmocka_unit_test(sizes_that_cannot_be_are_0),
         cmocka_unit_test(its_bytes_are_the_documented_ones),

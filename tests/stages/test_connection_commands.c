@@ -174,7 +174,7 @@ static void time_is_the_moment(void **state) {
 static void command_describes_both_tables(void **state) {
     (void)state;
     char expected[32];
-    (void)snprintf(expected, sizeof(expected), ":%u\r\n", 13 + rig.options.machine->command_count);
+    (void)snprintf(expected, sizeof(expected), ":%u\r\n", 15 + rig.options.machine->command_count);
     rig_expect(&rig, 0, "command count", expected);
     rig_expect(&rig, 0, "command info get nosuch",
                "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n*0"
@@ -185,6 +185,9 @@ static void command_describes_both_tables(void **state) {
     rig_expect(&rig, 0, "command info CLIENT|id get|x |",
                "*3\r\n*10\r\n$9\r\nclient|id\r\n:2\r\n*1\r\n+fast\r\n:0\r\n:0\r\n:0\r\n*0\r\n*0"
                "\r\n*0\r\n*0\r\n*-1\r\n*-1\r\n");
+    rig_expect(&rig, 0, "command info once",
+               "*1\r\n*10\r\n$4\r\nonce\r\n:-4\r\n*2\r\n+write\r\n+movablekeys\r\n:0\r\n:0\r\n:0"
+               "\r\n*0\r\n*0\r\n*0\r\n*0\r\n");
     rig_expect(&rig, 0, "command docs nosuch", "*0\r\n");
     rig_expect(&rig, 0, "command list filterby pattern p?ng", "*1\r\n$4\r\nping\r\n");
     rig_expect(&rig, 0, "command list filterby module m", "*0\r\n");

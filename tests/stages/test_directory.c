@@ -1,5 +1,6 @@
 /* Names are found in any case, keys where the table says; what is ambiguous is refused at start. */
 
+#include "entry/entry.h"
 #include "stages/connection_commands.h"
 #include "stages/directory.h"
 
@@ -79,6 +80,21 @@ static void names_are_found_in_any_case(void **state) {
     directory_destroy(directory);
 }
 
+static void a_machine_does_not_have_the_ids_of_the_host(void **state) {
+    (void)state;
+    static const uint16_t ids[] = {ENTRY_COMMAND_ID_HOST, UINT16_MAX};
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        const struct machine_command command = {.name = "get", .id = ids[i], .arity = 2};
+        struct machine_operations own = machine;
+        own.commands = &command;
+        own.command_count = 1;
+        struct directory *directory = NULL;
+        struct error_text error;
+        assert_int_equal(directory_create(&directory, &own, &error), WEIR_EINVAL);
+        assert_non_null(strstr(error.text, "expected 1 to 65279"));
+    }
+}
+
 static void what_is_no_command_is_not_found(void **state) {
     (void)state;
     struct directory *directory = directory_of(&machine);
@@ -138,6 +154,7 @@ static void the_table_of_ours_is_well_formed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_machine_that_makes_no_sense_is_refused),
+        cmocka_unit_test(a_machine_does_not_have_the_ids_of_the_host),
         cmocka_unit_test(names_are_found_in_any_case),
         cmocka_unit_test(what_is_no_command_is_not_found),
         cmocka_unit_test(the_table_of_ours_is_well_formed),

@@ -51,6 +51,10 @@ static struct snapshot_meta meta_at(uint64_t index) {
         .digest_count = 4,
         .digests = {1, 2, 3, 4},
     };
+    if (index >= 20) {
+        meta.session_bytes = 500;
+        meta.session_version = 6;
+    }
     return meta;
 }
 
@@ -120,6 +124,8 @@ static int64_t snapshot_found(struct snapshot_test *test) {
     assert_memory_equal(&meta.tail, &expected.tail, sizeof(meta.tail));
     assert_string_equal(meta.machine_name, "test");
     assert_true(meta.machine_version == 9 && meta.digest_count == 4 && meta.digests[3] == 4);
+    assert_true(meta.session_bytes == expected.session_bytes &&
+                meta.session_version == expected.session_version);
     assert_true(meta.genesis.hash_seed == 42 && meta.genesis.partition_count == 4);
     uint64_t place = 0;
     for (;;) {
@@ -135,6 +141,18 @@ static int64_t snapshot_found(struct snapshot_test *test) {
     assert_true(place == meta.machine_bytes);
     snapshot_close(reader);
     return (int64_t)meta.tail.index;
+}
+
+static void one_with_fewer_bytes_than_its_sessions_have_is_refused(void **state) {
+    (void)state;
+    struct snapshot_test test;
+    test_begin(&test, 5);
+    assert_int_equal(snapshot_take(&test, 20, 499, 0, NULL), SNAPSHOT_COMPLETE);
+    assert_int_equal(snapshot_found(&test), WEIR_ECORRUPT);
+    assert_non_null(strstr(test.fixture.error.text, "fewer bytes than its header says"));
+    assert_int_equal(snapshot_take(&test, 21, 500, 0, NULL), SNAPSHOT_COMPLETE);
+    assert_int_equal(snapshot_found(&test), 21);
+    test_end(&test);
 }
 
 static void without_a_snapshot_none_is_found(void **state) {
@@ -338,6 +356,7 @@ static void what_does_not_read_back_is_not_renamed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_snapshot_none_is_found),
+        cmocka_unit_test(one_with_fewer_bytes_than_its_sessions_have_is_refused),
         cmocka_unit_test(what_was_written_is_read_back),
         cmocka_unit_test(the_rate_is_kept),
         cmocka_unit_test(a_power_cut_leaves_the_old_or_the_new_one),

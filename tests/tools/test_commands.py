@@ -53,10 +53,19 @@ SERVER = {
                     (("COMMAND",), lambda reply: len(reply) > 10)),
     "config": does((("CONFIG", "GET", "databases"), [b"databases", b"1"])),
     "info": does((("INFO", "server"), names(b"\r\nserver_name:weir\r\n"))),
+    "once.open": does((("ONCE.OPEN",), within(1, 100)),
+                      (("ONCE.OPEN", "PX", "60000"), within(2, 100))),
     "time": does((("TIME",), lambda reply: int(reply[0]) > 1600000000)),
 }
 
+# The first entry of a client: behind the configuration and the genesis.
+SESSION = "3"
+
 KV = {
+    "once": does((("ONCE.OPEN",), int(SESSION)), (("ONCE", SESSION, "1", "INCR", "n"), 1),
+                 (("ONCE", SESSION, "1", "INCR", "n"), 1), (("GET", "n"), b"1"),
+                 (("ONCE", SESSION, "1", "DECR", "n"), error("SEQUENCE ")),
+                 (("ONCE", "4", "1", "INCR", "n"), error("SESSION ")), (("GET", "n"), b"1")),
     "set": does((("SET", "k", "v"), "OK"), (("GET", "k"), b"v")),
     "get": does((("GET", "none"), None)),
     "del": does((("SET", "k", "v"), "OK"), (("DEL", "k", "none"), 1), (("GET", "k"), None)),
@@ -87,6 +96,9 @@ KV = {
 }
 
 LOG = {
+    "once": does((("ONCE.OPEN",), int(SESSION)),
+                 (("ONCE", SESSION, "1", "LOG.APPEND", "a"), 0),
+                 (("ONCE", SESSION, "1", "LOG.APPEND", "a"), 0), (("LOG.LEN",), 1)),
     "log.append": does((("LOG.APPEND", "a"), 0), (("LOG.LEN",), 1), (("LOG.GET", "0"), b"a")),
     "log.get": does((("LOG.GET", "0"), None), (("LOG.APPEND", "a"), 0), (("LOG.GET", "0"), b"a")),
     "log.range": does((("LOG.APPEND", "a"), 0), (("LOG.APPEND", "b"), 1),

@@ -232,6 +232,33 @@ static void mistakes_of_the_caller_end_the_process(void **state) {
     death_expect_abort(write_status_with_line_end, NULL, "memchr");
 }
 
+static void a_stream_that_was_kept_is_judged_in_bounds(void **state) {
+    (void)state;
+    uint8_t room[256] = {0};
+    struct reply_writer writer;
+    reply_begin(&writer, room, sizeof(room));
+    assert_false(reply_stream_check(room, 0));
+    reply_array(&writer, 2);
+    reply_integer(&writer, 5);
+    reply_bulk(&writer, "bulk", 4);
+    const size_t length = reply_used_bytes(&writer);
+    for (size_t cut = 1; cut < length; cut++) {
+        const bool at_record = cut == 16 || cut == 16 + 24;
+        assert_int_equal(reply_stream_check(room, cut), at_record);
+    }
+    assert_true(reply_stream_check(room, length));
+    room[0] = REPLY_KINDS;
+    assert_false(reply_stream_check(room, length));
+    room[0] = REPLY_INVALID;
+    assert_false(reply_stream_check(room, length));
+    room[0] = REPLY_ARRAY;
+    room[4] = 24; /* a payload where there is none */
+    assert_false(reply_stream_check(room, length));
+    room[4] = 0;
+    room[16 + 24 + 7] = 0x80; /* a bulk of 2 GiB */
+    assert_false(reply_stream_check(room, length));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mistakes_of_the_caller_end_the_process),
@@ -239,6 +266,7 @@ int main(void) {
         cmocka_unit_test(overflow_counts_exactly_what_did_not_fit),
         cmocka_unit_test(a_small_record_behind_one_that_did_not_fit_is_not_written),
         cmocka_unit_test(long_formatted_errors_are_cut),
+        cmocka_unit_test(a_stream_that_was_kept_is_judged_in_bounds),
     };
     return cmocka_run_group_tests_name("reply", tests, NULL, NULL);
 }
