@@ -46,9 +46,6 @@ static const struct link links[] = {
     {STAGE_READ, STAGE_PARSE, "read_parse", sizeof(uint32_t), LENGTH_POOL},
     {STAGE_PARSE, STAGE_VALIDATE, "parse_validate", sizeof(uint32_t), LENGTH_POOL},
     {STAGE_VALIDATE, STAGE_REPLICATE, "validate_replicate", sizeof(uint32_t), LENGTH_POOL},
-    {STAGE_PARSE, STAGE_REPLICATE, "parse_replicate", sizeof(uint32_t), LENGTH_NOTES},
-    {STAGE_REPLICATE, STAGE_PARSE, "replicate_parse", sizeof(uint32_t), LENGTH_NOTES},
-    {STAGE_REPLICATE, STAGE_WRITE, "replicate_write", sizeof(uint32_t), LENGTH_NOTES},
     {STAGE_REPLICATE, STAGE_APPLY, "replicate_apply", sizeof(struct apply_item), LENGTH_APPLY},
     {STAGE_APPLY, STAGE_REPLICATE, "apply_replicate", sizeof(uint32_t), LENGTH_NOTES},
     {STAGE_APPLY, STAGE_SERIALIZE, "apply_serialize", sizeof(uint32_t), LENGTH_POOL},
@@ -57,6 +54,9 @@ static const struct link links[] = {
     {STAGE_WRITE, STAGE_PARSE, "write_parse", sizeof(uint32_t), LENGTH_POOL},
     {STAGE_WRITE, STAGE_VALIDATE, "write_validate", sizeof(uint32_t), LENGTH_POOL},
     {STAGE_WRITE, STAGE_APPLY, "write_apply", sizeof(uint32_t), LENGTH_POOL},
+    {STAGE_PARSE, STAGE_REPLICATE, "parse_replicate", sizeof(uint32_t), LENGTH_NOTES},
+    {STAGE_REPLICATE, STAGE_PARSE, "replicate_parse", sizeof(uint32_t), LENGTH_NOTES},
+    {STAGE_REPLICATE, STAGE_WRITE, "replicate_write", sizeof(uint32_t), LENGTH_NOTES},
 };
 _Static_assert(ARRAY_COUNT(links) <= PIPELINE_LINKS_MAX, "every link has a row of rings");
 

@@ -20,6 +20,9 @@
  *   write_parse          block number         the pool: one carry block a batch
  *   write_validate       block number         the pool: one local block a batch
  *   write_apply          block number         the pool: one reply block a batch
+ *   parse_replicate      a note that wakes    64: a member's record is in its ring (stages/peers.h)
+ *   replicate_parse      a note that wakes    64: ... there is room again
+ *   replicate_write      a note that wakes    64: ... a record for a member is there
  *
  * Rings as long as the pool cannot be full: there are no more batches than that.
  */

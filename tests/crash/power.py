@@ -138,10 +138,11 @@ def main():
     cuts = PowerCuts(arguments)
     with Scratch() as scratch, LoopDisk(scratch, 768) as disk:
         losses = cuts.run(disk, os.path.join(disk.path, "data"))
-    print(f"{len(cuts.acknowledged)} power cuts with durability {arguments.durability}, {cuts.under_way} "
-          f"after acknowledgements (median {statistics.median(cuts.acknowledged):.0f}, "
-          f"{cuts.load.operations} in all) and with operations in flight, {len(losses)} that lost "
-          f"acknowledged writes, longest start {cuts.longest_start_s * 1000:.0f} ms")
+    print(f"{len(cuts.acknowledged)} power cuts with durability {arguments.durability}, "
+          f"{cuts.under_way} after acknowledgements "
+          f"(median {statistics.median(cuts.acknowledged):.0f}, {cuts.load.operations} in all) "
+          f"and with operations in flight, {len(losses)} that lost acknowledged writes, "
+          f"longest start {cuts.longest_start_s * 1000:.0f} ms")
     for complaint in cuts.complaints:
         print(complaint)
     if arguments.expect_loss:
