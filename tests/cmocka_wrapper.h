@@ -13,4 +13,15 @@
 
 #include <cmocka.h>
 
+/* Whether a sanitizer slows the test down several times: then it does less of the same. */
+#ifndef __has_feature
+#define __has_feature(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define WEIR_SANITIZER_BUILD 1
+#else
+#define WEIR_SANITIZER_BUILD 0
+#endif
+
 #endif
