@@ -123,6 +123,27 @@ static void who_is_cut_off_serves_nobody_and_catches_up(void **state) {
     }
 }
 
+/* A leader that stood still, with requests in its sockets, meets a cluster that has gone on. */
+static void a_leader_that_stood_still_serves_nothing_stale(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        begin(500 + seed, 3, maps[seed % 3]);
+        for (uint32_t round = 0; round < 4; round++) {
+            group_run(group, SECOND_NS);
+            uint32_t leader = group_leader(group);
+            group_expect(group, leader != UINT32_MAX, "somebody leads");
+            group->nodes[leader].paused = true;
+            group_run(group, SECOND_NS / 4 + random_below(&group->random, 2 * SECOND_NS));
+            group->nodes[leader].paused = false;
+        }
+        group_run(group, SECOND_NS);
+        group->load_on = false;
+        group_expect(group, group_settle(group, 10 * SECOND_NS), "all have applied everything");
+        group_expect(group, group->counts.incr_acked > 200, "many were acknowledged");
+        group_free(group);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cluster_elects_serves_and_replicates),
@@ -130,6 +151,7 @@ int main(void) {
         cmocka_unit_test(all_of_them_can_lose_power_at_once),
         cmocka_unit_test(lost_late_and_repeated_messages_change_nothing),
         cmocka_unit_test(who_is_cut_off_serves_nobody_and_catches_up),
+        cmocka_unit_test(a_leader_that_stood_still_serves_nothing_stale),
     };
     return cmocka_run_group_tests_name("sim_node_group", tests, NULL, NULL);
 }
