@@ -436,9 +436,12 @@ class Interrupted(Scratch):
     def spawn(self, directory):
         """Starts the command, and returns when it hears signals; its log is a file."""
         self.log = os.path.join(self.scratch, "log")
+        # To the thread sanitizer a thread that is left behind is a leak; here that is the point.
+        options = os.environ.get("TSAN_OPTIONS", "") + " report_thread_leaks=0"
         with open(self.log, "wb") as log:
             process = subprocess.Popen([WEIR, "serve", "--data", directory, "--listen",
-                                        "127.0.0.1:0"], stdin=subprocess.DEVNULL, stderr=log)
+                                        "127.0.0.1:0"], stdin=subprocess.DEVNULL, stderr=log,
+                                       env={**os.environ, "TSAN_OPTIONS": options})
         self.addCleanup(lambda: (process.kill(), process.wait()))
         # It ignores SIGPIPE right behind: what comes before that, ends it as any process.
         self.wait_until(process, lambda: self.ignored(process) >> (signal.SIGPIPE - 1) & 1)
@@ -461,7 +464,7 @@ class Interrupted(Scratch):
     def interrupted(self, process, number):
         process.send_signal(number)
         self.assertEqual(process.wait(timeout=PATIENCE_S), 0, self.text())
-        self.assertIn("event=stopped", self.text().splitlines()[-1])
+        self.assertIn("event=stopped", self.text())
 
     def moments(self, process, directory):
         def files(folder, pattern):
@@ -509,7 +512,7 @@ class Interrupted(Scratch):
                 self.ignored(process)
             self.interrupted(process, signal.SIGTERM)
             left.append("starting" if "while starting" in self.text() else "running")
-            looks += 20 + looks // 8
+            looks += 20 + looks // 5
         print(f"left {left.count('starting')} times while starting")
         self.assertEqual(left[0], "starting")
         client = self.client(self.start())
