@@ -3,7 +3,7 @@ set(seeds 1200)
 set(forgetful_seeds 300)
 if(WEIR_SANITIZER)
     set(seeds 100)
-    set(forgetful_seeds 50)
+    set(forgetful_seeds 80)
 endif()
 weir_test(raft_random SOURCES test_random.c USES raft_cluster TIMEOUT 120
     ENVIRONMENT WEIR_RAFT_SEEDS=${seeds})
