@@ -327,6 +327,17 @@ static bool genesis_is_valid(const uint8_t *body, size_t body_bytes) {
            bytes_get_u32(body + 12) == 0;
 }
 
+static bool digest_is_valid(const struct entry_header *header, const uint8_t *body,
+                            size_t body_bytes) {
+    if (body_bytes < ENTRY_DIGEST_HEADER_BYTES)
+        return false;
+    const uint64_t index = bytes_get_u64(body);
+    const uint32_t count = bytes_get_u32(body + 8);
+    return index > 0 && index < header->index && IS_POWER_OF_TWO(count) &&
+           count <= ENTRY_PARTITIONS_MAX && bytes_get_u32(body + 12) == 0 &&
+           body_bytes == entry_digest_bytes(count);
+}
+
 static bool body_is_valid(const struct entry_header *header, const uint8_t *body) {
     const size_t body_bytes = header->length_bytes - ENTRY_HEADER_BYTES;
     if (header->kind == ENTRY_COMMANDS)
@@ -339,16 +350,16 @@ static bool body_is_valid(const struct entry_header *header, const uint8_t *body
     case ENTRY_GENESIS: return genesis_is_valid(body, body_bytes);
     case ENTRY_NOOP:
     case ENTRY_TIME: return body_bytes == 0;
+    case ENTRY_DIGEST: return digest_is_valid(header, body, body_bytes);
     case ENTRY_COMMANDS:
-    case ENTRY_DIGEST:
     case ENTRY_SESSION: break;
     }
     UNREACHABLE("entry_check lets no other kind through");
 }
 
-/* The kinds that this version writes and understands; the reserved ones are not among them. */
+/* The kinds that this version writes and understands; the reserved one is not among them. */
 static bool kind_is_known(uint8_t kind) {
-    return kind >= ENTRY_COMMANDS && kind <= ENTRY_TIME;
+    return kind >= ENTRY_COMMANDS && kind <= ENTRY_DIGEST;
 }
 
 enum entry_fault entry_check(const uint8_t *entry, size_t available_bytes,
@@ -457,4 +468,23 @@ struct entry_genesis entry_genesis_read(const uint8_t *body) {
     ASSERT(genesis_is_valid(body, ENTRY_GENESIS_BODY_BYTES));
     return (struct entry_genesis){.hash_seed = bytes_get_u64(body),
                                   .partition_count = bytes_get_u32(body + 8)};
+}
+
+void entry_digest_write(uint8_t *body, uint64_t index, const uint64_t *digests, uint32_t count) {
+    ASSERT(index > 0);
+    ASSERT(IS_POWER_OF_TWO(count) && count <= ENTRY_PARTITIONS_MAX);
+    bytes_put_u64(body, index);
+    bytes_put_u32(body + 8, count);
+    bytes_put_u32(body + 12, 0);
+    for (uint32_t i = 0; i < count; i++)
+        bytes_put_u64(body + ENTRY_DIGEST_HEADER_BYTES + 8 * (size_t)i, digests[i]);
+}
+
+struct entry_digest entry_digest_read(const uint8_t *body) {
+    const struct entry_digest digest = {.index = bytes_get_u64(body),
+                                        .count = bytes_get_u32(body + 8),
+                                        .digests = body + ENTRY_DIGEST_HEADER_BYTES};
+    ASSERT(digest.index > 0);
+    ASSERT(IS_POWER_OF_TWO(digest.count) && digest.count <= ENTRY_PARTITIONS_MAX);
+    return digest;
 }

@@ -57,6 +57,12 @@
  * milliseconds without use after which the session expires; no arguments and no keys.
  *
  * Body of ENTRY_GENESIS: u64 hash seed, u32 partition count, u32 reserved (0).
+ *
+ * Body of ENTRY_DIGEST, by which replicas see that they are still alike: u64 index of an entry that
+ * the leader had applied when it wrote this one (so below this one's index, and not 0), u32 number
+ * of partitions (a power of two, at most ENTRY_PARTITIONS_MAX), u32 reserved (0), and for each
+ * partition u64 its digest right after that entry (machines/machine.h).
+ *
  * Body of ENTRY_CONFIGURATION: see entry/configuration.h.
  * ENTRY_NOOP and ENTRY_TIME have no body.
  *
@@ -78,6 +84,7 @@ enum {
     ENTRY_COMMAND_HEADER_BYTES = 16,
     ENTRY_COMMAND_SESSION_BYTES = 16,
     ENTRY_GENESIS_BODY_BYTES = 16,
+    ENTRY_DIGEST_HEADER_BYTES = 16, /* of the body, before the digests */
 };
 
 /* The chain before the first entry ("weirlog1" read as a little-endian number). */
@@ -89,7 +96,7 @@ enum entry_kind {
     ENTRY_NOOP = 3,
     ENTRY_GENESIS = 4,
     ENTRY_TIME = 5,
-    ENTRY_DIGEST = 6,  /* reserved: written once there are several replicas */
+    ENTRY_DIGEST = 6,
     ENTRY_SESSION = 7, /* reserved: a session is opened by a command record, so that it keeps its
                           place among the other writes of its batch */
 };
@@ -281,5 +288,23 @@ void entry_genesis_write(uint8_t *body, const struct entry_genesis *genesis);
 
 /* Reads the body of a valid ENTRY_GENESIS entry. */
 struct entry_genesis entry_genesis_read(const uint8_t *body);
+
+/* Digest record: what each partition of the leader's machine had come to at an index. */
+struct entry_digest {
+    uint64_t index;         /* [1, index of the entry) */
+    uint32_t count;         /* power of two, [1, ENTRY_PARTITIONS_MAX] */
+    const uint8_t *digests; /* count little-endian u64; read with bytes_get_u64 */
+};
+
+/* Bytes of the body of an ENTRY_DIGEST of so many partitions, at most ENTRY_PARTITIONS_MAX. */
+static inline uint32_t entry_digest_bytes(uint32_t count) {
+    return ENTRY_DIGEST_HEADER_BYTES + 8 * count;
+}
+
+/* Writes that body (entry_digest_bytes(count) of room). */
+void entry_digest_write(uint8_t *body, uint64_t index, const uint64_t *digests, uint32_t count);
+
+/* Reads the body of a valid ENTRY_DIGEST entry; the result borrows it. */
+struct entry_digest entry_digest_read(const uint8_t *body);
 
 #endif

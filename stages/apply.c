@@ -1,7 +1,7 @@
 /*
  * The apply stage: the work on one item, and the turn of a poll.  Reply room is in apply_replies.c,
- * snapshots are in apply_snapshot.c, commands of client sessions in apply_once.c, and the shard is
- * made in apply_start.c.
+ * snapshots are in apply_snapshot.c, digests in apply_digest.c, commands of client sessions in
+ * apply_once.c, and the shard is made in apply_start.c.
  *
  * Happy path: an item is cut into runs, a run being consecutive machine commands of one batch, or
  * of one entry; the machine executes a run in one call.  When an item is finished its batch goes to
@@ -303,8 +303,12 @@ static bool run_continue(struct apply_shard *shard, uint32_t *units) {
 
 /* ---- entries ------------------------------------------------------------------------------- */
 
+static void units_spend(uint32_t *units, uint32_t spent) {
+    *units -= *units < spent ? *units : spent;
+}
+
 /* Begins the next entry of the item. */
-static void entry_begin(struct apply_shard *shard) {
+static void entry_begin(struct apply_shard *shard, uint32_t *units) {
     struct apply_work *work = &shard->work;
     work->header = entry_header_read(work->entry);
     ASSERT(work->header.index == shard->tail.index + 1);
@@ -313,7 +317,9 @@ static void entry_begin(struct apply_shard *shard) {
     switch (work->header.kind) {
     case ENTRY_COMMANDS:
         ASSERT(shard->machine != NULL);
-        entry_cursor_begin(&work->cursor, work->entry);
+        if (!shard->digests.diverged) {
+            entry_cursor_begin(&work->cursor, work->entry);
+        }
         break;
     case ENTRY_GENESIS: {
         ASSERT(shard->machine == NULL);
@@ -324,11 +330,12 @@ static void entry_begin(struct apply_shard *shard) {
         break;
     }
     case ENTRY_TIME: shard->maintaining = true; break;
+    case ENTRY_DIGEST: units_spend(units, apply_digest_compare(shard)); break;
     default: break; /* no-op, configuration: the core's business */
     }
 }
 
-static void entry_end(struct apply_shard *shard) {
+static void entry_end(struct apply_shard *shard, uint32_t *units) {
     struct apply_work *work = &shard->work;
     shard->tail = (struct entry_tail){.index = work->header.index,
                                       .term = work->header.term,
@@ -338,6 +345,7 @@ static void entry_end(struct apply_shard *shard) {
     work->entry_open = false;
     work->entries_left--;
     work->entry += entry_stride_bytes(work->header.length_bytes);
+    units_spend(units, apply_digest_note(shard));
 }
 
 /* Goes on with the item; true when it is finished. */
@@ -357,13 +365,13 @@ static bool item_continue(struct apply_shard *shard, uint32_t *units) {
                 return false;
             }
         } else if (work->entries_left > 0 && !work->entry_open) {
-            entry_begin(shard);
+            entry_begin(shard, units);
         } else if (work->batch != NULL && batch_next(shard, units)) {
             /* a canned reply, or a run to be collected */
         } else if (work->batch == NULL && work->entry_open && entry_next(shard)) {
             /* likewise */
         } else if (work->entry_open) {
-            entry_end(shard);
+            entry_end(shard, units);
         } else {
             return true;
         }
@@ -383,6 +391,9 @@ static void item_begin(struct apply_shard *shard, const struct apply_item *item)
         ASSERT(work->batch->owner == STAGE_APPLY);
         ASSERT(item->entry_count <= 1);
         apply_replies_begin(work->batch);
+        if (shard->digests.diverged) {
+            apply_digest_refuse(work->batch);
+        }
     }
 }
 
@@ -398,7 +409,7 @@ static void item_end(struct apply_shard *shard) {
 
 /* ---- the turn ------------------------------------------------------------------------------ */
 
-static void note_send(struct apply_shard *shard) {
+void apply_note_send(struct apply_shard *shard) {
     uint32_t note = 0;
     (void)ring_u32_enqueue(shard->to_replicate, &note, 1); /* full: it is awake anyway */
 }
@@ -415,7 +426,7 @@ void apply_publish(struct apply_shard *shard) {
         if (deadline_ms < shard->deadline_told_ms ||
             (deadline_ms > shard->deadline_told_ms &&
              shard->deadline_told_ms <= shard->tail.log_time_ms)) {
-            note_send(shard);
+            apply_note_send(shard);
         }
         shard->deadline_told_ms = deadline_ms;
     }
@@ -429,7 +440,7 @@ void apply_publish(struct apply_shard *shard) {
     atomic_fence_full(); /* partner: the fence in replicate's want_applied */
     if (atomic_load_relaxed_u32(&signals->applied_wanted) != 0) {
         atomic_store_relaxed_u32(&signals->applied_wanted, 0);
-        note_send(shard);
+        apply_note_send(shard);
     }
 }
 

@@ -34,7 +34,14 @@ enum {
     /* Where a reply under ONCE is written first: what is longer is not kept anyway. */
     APPLY_ONCE_ROOM_BYTES = 4096,
     APPLY_SWEEP_SLOTS = 8, /* sessions looked at, whether they have expired, in a poll */
+    /* Own digests remembered, until the leader's come by in the log: there are no more entries in
+       between than batches under way, 1024, and a few of the leader's own; this is 16 intervals of
+       1024.  Of 2 KiB each. */
+    APPLY_DIGESTS_KEPT = 16,
+    /* Of noting or comparing 256 digests: each some 5 ns. */
+    APPLY_DIGEST_UNITS = 16,
 };
+_Static_assert(IS_POWER_OF_TWO(APPLY_DIGESTS_KEPT), "an index finds its place");
 _Static_assert((APPLY_POLL_UNITS + APPLY_EMIT_UNITS + 500) * APPLY_STAGE_UNITS <=
                    STAGE_POLL_UNITS_MAX,
                "with a machine's overrun");
@@ -103,6 +110,14 @@ struct apply_snapshot {
     uint64_t index;     /* of the one under way */
 };
 
+/* See apply_digest.c. */
+struct apply_digests {
+    struct digest_record kept[APPLY_DIGESTS_KEPT]; /* by index / DIGEST_INTERVAL */
+    uint64_t agreed_index; /* up to here they were those in the log; 0: none compared yet */
+    bool changed;          /* commands were applied since the last record for replicate */
+    bool diverged;         /* final: the machine is not used any more */
+};
+
 struct apply_shard {
     struct pipeline *pipeline;
     struct node *node;
@@ -140,6 +155,7 @@ struct apply_shard {
     int32_t directory_handle;
     struct sessions *sessions;
     struct apply_once once;
+    struct apply_digests digests;
 };
 
 /* ---- apply_start.c: of struct stage ---------------------------------------------------------- */
@@ -156,8 +172,25 @@ void apply_fini(void *state);
 /* Tells everybody how far we are. */
 void apply_publish(struct apply_shard *shard);
 
+/* Wakes replicate. */
+void apply_note_send(struct apply_shard *shard);
+
 /* Begins a run of once.command alone, whose reply goes to once.writer. */
 void apply_run_once(struct apply_shard *shard);
+
+/* ---- apply_digest.c ------------------------------------------------------------------------- */
+
+/* The entry that the tail has just passed is applied: notes the digests if it is time for it.
+ * Returns the units that took. */
+uint32_t apply_digest_note(struct apply_shard *shard);
+
+/* Compares what was noted with the digest entry that is open; a difference fails the node.  Returns
+ * the units that took. */
+uint32_t apply_digest_compare(struct apply_shard *shard);
+
+/* Makes answers of the commands of a batch that the machine was to execute: it is not used any
+ * more. */
+void apply_digest_refuse(struct batch *batch);
 
 /* ---- apply_once.c --------------------------------------------------------------------------- */
 

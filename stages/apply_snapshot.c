@@ -6,7 +6,8 @@
  * room; after the last slice the writer seals the file, and replicate may drop the log before it.
  *
  * Failure modes: the writer fails (disk full): nothing remains, the node goes on, the next one is
- * tried when the log has grown again.  The node stops: the one under way is abandoned.
+ * tried when the log has grown again.  The machine has diverged from the log: none is begun, and
+ * the one under way is given up.
  */
 
 #include <stdio.h>
@@ -107,9 +108,28 @@ static bool take_completions(struct apply_shard *shard) {
     return count > 0;
 }
 
+/* Gives up the one under way: its file is removed at the next start. */
+static void snapshot_forsake(struct apply_shard *shard) {
+    struct apply_snapshot *snapshot = &shard->snapshot;
+    if (snapshot->emitting) {
+        shard->operations->snapshot_end(shard->machine);
+    }
+    if (snapshot->emitting || snapshot->sealing) {
+        sessions_snapshot_end(shard->sessions);
+        snapshot->emitting = false;
+        snapshot->sealing = false;
+        node_figure_set(&shard->node->apply.snapshot_running, 0);
+        log_warn("snapshot_given_up", "index=%lu", snapshot->index);
+    }
+}
+
 bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
     struct apply_snapshot *snapshot = &shard->snapshot;
     bool worked = take_completions(shard);
+    if (shard->digests.diverged) {
+        snapshot_forsake(shard);
+        return worked;
+    }
     if (!snapshot->emitting && !snapshot->sealing) {
         uint64_t trigger = shard->node->options->snapshot_log_bytes;
         if (trigger != 0 && snapshot->log_bytes >= trigger && !shard->work.active &&
@@ -146,7 +166,7 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
 
 bool apply_snapshot_rest(struct apply_shard *shard, uint64_t now_ns) {
     /* One under way is carried through: it is nearly always nearly done, and then it is of use. */
-    if (shard->snapshot.emitting || shard->snapshot.sealing) {
+    if (shard->snapshot.emitting || shard->snapshot.sealing || shard->digests.diverged) {
         apply_snapshot_turn(shard, now_ns);
     }
     return !shard->snapshot.emitting && !shard->snapshot.sealing &&

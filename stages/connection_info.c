@@ -116,6 +116,9 @@ static void info_persistence(struct connection_run *run) {
                         info_figure(&node->apply.snapshot_failures));
     connection_text_add(&run->text, "snapshot_last_index:%llu\r\n",
                         info_figure(&node->apply.snapshot_index));
+    connection_text_add(&run->text, "digests_agreed:%llu\r\ndigest_last_index:%llu\r\n",
+                        info_figure(&node->apply.digests_agreed),
+                        info_figure(&node->apply.digest_index));
     connection_text_add(&run->text, "log_writes:%llu\r\nlog_write_bytes:%llu\r\n",
                         info_figure(&node->replicate.log_writes),
                         info_figure(&node->replicate.log_write_bytes));

@@ -4,7 +4,8 @@
 /*
  * The node: what all shards of one process may read.
  *
- * Three sorts of things, and nothing else, are seen by more than one thread besides rings:
+ * Three sorts of things, and a box (stages/digest.h), and nothing else, are seen by more than one
+ * thread besides rings:
  *
  *   options      set before the first core starts, constant from then on.
  *   figures      what a stage publishes about itself: one writer each, relaxed words, a cache line
@@ -24,6 +25,7 @@
 #include "base/bytes.h"
 #include "machines/machine.h"
 #include "queues/atomic.h"
+#include "stages/digest.h"
 #include "storage/identity.h"
 #include "storage/log.h"
 #include "wire/resp_parse.h"
@@ -127,6 +129,8 @@ struct node_apply_figures {
     uint64_t session_unknown;  /* commands under a session that there is not */
     uint64_t session_repeats;  /* answered with the reply that was remembered */
     uint64_t session_not_kept; /* replies */
+    uint64_t digests_agreed;   /* comparisons with digests in the log that found no difference, */
+    uint64_t digest_index;     /* and the last index compared */
 };
 
 /* What write publishes. */
@@ -207,6 +211,7 @@ struct node {
     const struct node_options *options;
     struct node_recovery recovery; /* written by apply's init, read by replicate's start */
     struct node_signals signals;
+    struct digest_box digests; /* apply to replicate: stages/digest.h */
     CACHE_ALIGNED struct node_read_figures read;
     CACHE_ALIGNED struct node_validate_figures validate;
     CACHE_ALIGNED struct node_replicate_figures replicate;

@@ -91,6 +91,7 @@ static bool append_noop(struct replicate_shard *shard) {
                                   .term = term,
                                   .log_time_ms =
                                       replicate_log_time(shard, io_monotonic_ns(shard->io))};
+    shard->led_from = log_last_index(shard->log) + 1; /* the step may lead to more */
     replicate_append(shard, &header);
     return true;
 }

@@ -145,6 +145,7 @@ struct replicate_shard {
     uint64_t timer_ns; /* what the port's timer is set to; 0: nothing */
     struct entry_genesis genesis;
     bool has_genesis;
+    uint64_t led_from;  /* index of the first entry of the last term led */
     uint64_t noop_term; /* its first entry is still to be appended; 0: none */
     bool serving;
     bool failed;
@@ -260,5 +261,11 @@ uint64_t replicate_log_time(const struct replicate_shard *shard, uint64_t now_ns
 /* Appends a time entry if the machine's earliest deadline has passed and no entry says so; *due_ns
  * is when to look again otherwise (UINT64_MAX: not for its sake).  Returns whether it appended. */
 bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns);
+
+/* ---- replicate_digest.c ---------------------------------------------------------------------- */
+
+/* Appends the digests that apply has put into the box, or drops them if this node does not lead.
+ * *due_ns becomes now_ns if there was no room.  Returns whether it appended. */
+bool replicate_digest_entry(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns);
 
 #endif

@@ -8,6 +8,7 @@
  * reported and the walk goes on with the next one, so that one run shows all there is.
  */
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
@@ -17,6 +18,8 @@
 
 static const char entries_lost[] =
     "entries from here on are not what was written: the node does not start";
+
+enum { DIGEST_DIGITS_MAX = 10 }; /* of a partition's number */
 
 /* What is counted while one segment is walked. */
 struct segment_count {
@@ -51,6 +54,18 @@ static const char *kind_name(uint8_t kind) {
     return "unknown";
 }
 
+/* What a digest entry vouches for. */
+static void print_digest(struct report *report, const uint8_t *entry) {
+    const struct entry_digest digest = entry_digest_read(entry + ENTRY_HEADER_BYTES);
+    report_number(report, "digest_index", digest.index);
+    report_number(report, "partitions", digest.count);
+    for (uint32_t i = 0; i < digest.count; i++) {
+        char name[sizeof("digest_") + DIGEST_DIGITS_MAX];
+        snprintf(name, sizeof(name), "digest_%u", i % ENTRY_PARTITIONS_MAX);
+        report_hex(report, name, bytes_get_u64(digest.digests + 8 * (size_t)i));
+    }
+}
+
 static void note_entry(void *context, const uint8_t *entry, uint64_t offset) {
     struct segment_count *count = context;
     struct inspection *inspection = count->inspection;
@@ -70,6 +85,8 @@ static void note_entry(void *context, const uint8_t *entry, uint64_t offset) {
     report_number(report, "log_time_ms", header.log_time_ms);
     report_hex(report, "chain", header.chain);
     report_number(report, "offset", offset);
+    if (header.kind == ENTRY_DIGEST)
+        print_digest(report, entry);
     report_end(report);
 }
 

@@ -96,10 +96,10 @@ static void every_fault_is_named(void **state) {
         enum entry_fault fault;
     } wrongs[] = {
         {0, 39, ENTRY_FAULT_LENGTH}, {3, 0xff, ENTRY_FAULT_LENGTH}, {0, 81, ENTRY_FAULT_SHORT},
-        {4, 0, ENTRY_FAULT_KIND},    {4, 6, ENTRY_FAULT_KIND},      {4, 7, ENTRY_FAULT_KIND},
-        {4, 8, ENTRY_FAULT_KIND},    {5, 0, ENTRY_FAULT_VERSION},   {5, 2, ENTRY_FAULT_VERSION},
-        {16, 2, ENTRY_FAULT_INDEX},  {16, 0, ENTRY_FAULT_INDEX},    {8, 0, ENTRY_FAULT_TERM},
-        {32, 1, ENTRY_FAULT_CHAIN},  {79, 1, ENTRY_FAULT_CHAIN},
+        {4, 0, ENTRY_FAULT_KIND},    {4, 7, ENTRY_FAULT_KIND},      {4, 8, ENTRY_FAULT_KIND},
+        {5, 0, ENTRY_FAULT_VERSION}, {5, 2, ENTRY_FAULT_VERSION},   {16, 2, ENTRY_FAULT_INDEX},
+        {16, 0, ENTRY_FAULT_INDEX},  {8, 0, ENTRY_FAULT_TERM},      {32, 1, ENTRY_FAULT_CHAIN},
+        {79, 1, ENTRY_FAULT_CHAIN},
     };
     for (size_t i = 0; i < ARRAY_COUNT(wrongs); i++) {
         const uint8_t saved = memory[wrongs[i].offset];
@@ -275,6 +275,64 @@ static void each_kind_has_its_body(void **state) {
     }
 }
 
+/* Seals a digest entry behind entry 8 and judges it. */
+static enum entry_fault digest_judge(uint64_t index, uint32_t count, uint32_t reserved,
+                                     uint32_t body_bytes) {
+    const struct entry_tail before = {.index = 8, .term = 1, .chain = 5};
+    struct entry_tail tail = before;
+    uint8_t *body = memory + ENTRY_HEADER_BYTES;
+    const struct entry_header header = {
+        .length_bytes = ENTRY_HEADER_BYTES + body_bytes, .kind = ENTRY_DIGEST, .term = 1};
+    memset(body, 0x5a, body_bytes);
+    if (body_bytes >= ENTRY_DIGEST_HEADER_BYTES) {
+        bytes_put_u64(body, index);
+        bytes_put_u32(body + 8, count);
+        bytes_put_u32(body + 12, reserved);
+    }
+    entry_seal(memory, &header, &tail);
+    return judge(memory, header.length_bytes, &before);
+}
+
+static void a_digest_of_what_is_not_before_it_or_of_another_size_is_refused(void **state) {
+    (void)state;
+    const uint32_t four = entry_digest_bytes(4);
+    assert_int_equal(digest_judge(0, 4, 0, four), ENTRY_FAULT_BODY);
+    assert_int_equal(digest_judge(9, 4, 0, four), ENTRY_FAULT_BODY); /* its own index */
+    assert_int_equal(digest_judge(10, 4, 0, four), ENTRY_FAULT_BODY);
+    assert_int_equal(digest_judge(UINT64_MAX, 4, 0, four), ENTRY_FAULT_BODY);
+    assert_int_equal(digest_judge(8, 4, 1, four), ENTRY_FAULT_BODY);
+    assert_int_equal(digest_judge(8, 0, 0, entry_digest_bytes(0)), ENTRY_FAULT_BODY);
+    assert_int_equal(digest_judge(8, 3, 0, entry_digest_bytes(3)), ENTRY_FAULT_BODY);
+    assert_int_equal(digest_judge(8, 512, 0, entry_digest_bytes(512)), ENTRY_FAULT_BODY);
+    assert_int_equal(digest_judge(8, UINT32_C(1) << 31, 0, ENTRY_DIGEST_HEADER_BYTES),
+                     ENTRY_FAULT_BODY);
+    for (uint32_t body_bytes = 0; body_bytes < 2 * four; body_bytes++)
+        assert_int_equal(digest_judge(8, 4, 0, body_bytes),
+                         body_bytes == four ? ENTRY_VALID : ENTRY_FAULT_BODY);
+}
+
+static void a_digest_comes_back_as_it_was_written(void **state) {
+    (void)state;
+    uint64_t digests[ENTRY_PARTITIONS_MAX];
+    for (uint32_t i = 0; i < ENTRY_PARTITIONS_MAX; i++)
+        digests[i] = i * UINT64_C(0x9e3779b97f4a7c15);
+    for (uint32_t count = 1; count <= ENTRY_PARTITIONS_MAX; count *= 2) {
+        const struct entry_tail before = {.index = 2048, .term = 3, .chain = 7};
+        struct entry_tail tail = before;
+        const struct entry_header header = {.length_bytes =
+                                                ENTRY_HEADER_BYTES + entry_digest_bytes(count),
+                                            .kind = ENTRY_DIGEST,
+                                            .term = 3};
+        entry_digest_write(memory + ENTRY_HEADER_BYTES, 2048, digests, count);
+        entry_seal(memory, &header, &tail);
+        assert_int_equal(judge(memory, header.length_bytes, &before), ENTRY_VALID);
+        const struct entry_digest back = entry_digest_read(memory + ENTRY_HEADER_BYTES);
+        assert_true(back.index == 2048 && back.count == count);
+        for (uint32_t i = 0; i < count; i++)
+            assert_true(bytes_get_u64(back.digests + 8 * (size_t)i) == digests[i]);
+    }
+}
+
 static void sizes_that_cannot_be_are_0(void **state) {
     (void)state;
     assert_int_equal(entry_command_bytes(0, 0, 0, false), 16);
@@ -424,7 +482,9 @@ int main(void) {
         cmocka_unit_test(an_ill_formed_body_is_refused_although_its_chain_is_right),
         cmocka_unit_test(at_most_one_session_is_opened_in_an_entry_and_none_is_0),
         cmocka_unit_test(a_session_command_written_bit_by_bit_is_the_same),
+        cmocka_unit_test(a_digest_of_what_is_not_before_it_or_of_another_size_is_refused),
         cmocka_unit_test(each_kind_has_its_body),
+        cmocka_unit_test(a_digest_comes_back_as_it_was_written),
         cmocka_unit_test(sizes_that_cannot_be_are_0),
         cmocka_unit_test(its_bytes_are_the_documented_ones),
         cmocka_unit_test(random_entries_come_back_as_they_went),

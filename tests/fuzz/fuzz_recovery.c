@@ -45,7 +45,19 @@ struct valid_log {
 
 /* ---- a valid log -------------------------------------------------------------------------- */
 
-/* Adds one write with `count` entries of one argument each at *offset. */
+/* Of a write's entries this one is a digest, if there are so many. */
+enum { FUZZ_DIGEST_PLACE = 2, FUZZ_PARTITIONS = 8 };
+
+/* Writes the body of a digest behind the tail; its length. */
+static uint32_t digest_make(uint8_t *body, const struct entry_tail *tail) {
+    uint64_t digests[FUZZ_PARTITIONS];
+    for (uint32_t i = 0; i < FUZZ_PARTITIONS; i++)
+        digests[i] = tail->chain + i;
+    entry_digest_write(body, tail->index, digests, FUZZ_PARTITIONS);
+    return entry_digest_bytes(FUZZ_PARTITIONS);
+}
+
+/* Adds one write with `count` entries at *offset: of one argument each, and a digest. */
 static void write_add(struct valid_log *log, uint8_t *image, const struct segment_header *segment,
                       uint64_t *offset, uint32_t count, uint32_t argument_bytes) {
     static uint8_t argument_memory[4096];
@@ -66,11 +78,13 @@ static void write_add(struct valid_log *log, uint8_t *image, const struct segmen
         uint8_t *entry = image + *offset + header.length_bytes;
         const struct entry_argument argument = {argument_memory, argument_bytes};
         const uint64_t key_hash = tail.index;
-        const uint32_t body =
-            entry_command_write(entry + ENTRY_HEADER_BYTES, 7, &argument, 1, &key_hash, 1);
+        const bool is_digest = i == FUZZ_DIGEST_PLACE;
+        const uint32_t body = is_digest ? digest_make(entry + ENTRY_HEADER_BYTES, &tail)
+                                        : entry_command_write(entry + ENTRY_HEADER_BYTES, 7,
+                                                              &argument, 1, &key_hash, 1);
         const struct entry_header sealed = {.length_bytes = ENTRY_HEADER_BYTES + body,
-                                            .kind = ENTRY_COMMANDS,
-                                            .command_count = 1,
+                                            .kind = is_digest ? ENTRY_DIGEST : ENTRY_COMMANDS,
+                                            .command_count = is_digest ? 0 : 1,
                                             .term = segment->generation,
                                             .log_time_ms = tail.index};
         entry_seal(entry, &sealed, &tail);

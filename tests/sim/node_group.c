@@ -361,7 +361,8 @@ static void check_histories(struct group *group) {
 
 static void check_failures(struct group *group) {
     for (uint32_t i = 0; i < group->node_count; i++) {
-        if (group->nodes[i].node != NULL && sim_node_failure(group->nodes[i].node) != NULL) {
+        if (group->nodes[i].node != NULL && !group->nodes[i].may_fail &&
+            sim_node_failure(group->nodes[i].node) != NULL) {
             finding(group, sim_node_failure(group->nodes[i].node), i + 1, 0);
         }
     }

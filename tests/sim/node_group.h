@@ -34,6 +34,7 @@ struct group_node {
     uint64_t starts;
     uint64_t applied_index; /* of the last process: nothing may fall behind */
     bool paused;
+    bool may_fail; /* its failure is no finding */
 };
 
 /* A record on its way. */

@@ -89,6 +89,27 @@ static void log_write(struct fixture *fixture, uint32_t count, uint32_t bytes) {
     io_destroy(io);
 }
 
+/* The same with one entry, a digest of two partitions. */
+static void digest_write(uint64_t index, uint64_t first, uint64_t second) {
+    struct fixture fixture;
+    struct io *io = world_io(world, 0);
+    fixture_open(&fixture, io, "data", false);
+    assert_int_equal(fixture_log_open(&fixture, NULL), 0);
+    const uint64_t digests[] = {first, second};
+    const struct entry_header header = {.length_bytes = ENTRY_HEADER_BYTES + entry_digest_bytes(2),
+                                        .kind = ENTRY_DIGEST,
+                                        .term = fixture.term,
+                                        .log_time_ms = log_tail(fixture.log)->log_time_ms};
+    uint8_t *entry = log_reserve(fixture.log, header.length_bytes, true);
+    assert_non_null(entry);
+    entry_digest_write(entry + ENTRY_HEADER_BYTES, index, digests, 2);
+    (void)log_append(fixture.log, &header);
+    fixture_settle(&fixture);
+    fixture_log_stop(&fixture);
+    fixture_close(&fixture);
+    io_destroy(io);
+}
+
 static void wrong_usage_is_told_apart(void **state) {
     (void)state;
     static const char *const init_lines[] = {
@@ -134,6 +155,18 @@ static void init_creates_and_never_twice(void **state) {
     assert_says("already holds");
     assert_int_equal(inspect("inspect --data data"), 0);
     assert_says("members=1:voter,2:voter,3:voter");
+    assert_says("no damage");
+}
+
+static void a_digest_is_shown_with_its_index_and_every_partition(void **state) {
+    (void)state;
+    struct fixture fixture;
+    assert_int_equal(init("init --data data --cluster blue --id 1 --members 1=a:1"), 0);
+    log_write(&fixture, 3, 100);
+    digest_write(3, 0xfeed, 7);
+    assert_int_equal(inspect("inspect --data data --index 5..5"), 0);
+    assert_says("index=5 term=1 kind=digest commands=0 bytes=72");
+    assert_says("digest_index=3 partitions=2 digest_0=000000000000feed digest_1=0000000000000007");
     assert_says("no damage");
 }
 
@@ -234,6 +267,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(init_creates_and_never_twice, world_make, world_end),
         cmocka_unit_test_setup_teardown(a_directory_that_is_not_there_is_said_so, world_make,
                                         world_end),
+        cmocka_unit_test_setup_teardown(a_digest_is_shown_with_its_index_and_every_partition,
+                                        world_make, world_end),
         cmocka_unit_test_setup_teardown(everything_is_shown, world_make, world_end),
         cmocka_unit_test_setup_teardown(damage_is_named_with_file_offset_and_consequence,
                                         world_make, world_end),
