@@ -232,7 +232,9 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
     result.work += taken;
     if (!shard->failed) {
         result.work += replicate_append_wanted(shard);
-        result.work += replicate_send_from_disk(shard);
+        if (!shard->stop_started) {
+            result.work += replicate_send_from_disk(shard);
+        }
         uint64_t due_ns;
         if (replicate_time_entry(shard, now_ns, &due_ns)) {
             result.work++;

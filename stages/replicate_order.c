@@ -373,7 +373,8 @@ static uint32_t hand_on_from_disk(struct replicate_shard *shard, bool *waiting) 
 
 uint32_t replicate_hand_on(struct replicate_shard *shard, bool *waiting) {
     uint32_t items = hand_on_readers(shard);
-    while (shard->handed < committed_here(shard) && !shard->failed) {
+    /* Stopping in the midst of a replay: the rest is replayed at the next start. */
+    while (shard->handed < committed_here(shard) && !shard->failed && !shard->stop_started) {
         if (reader_due(shard) != NULL) {
             return items; /* it waits for its round, and nothing appended after it may pass */
         }
