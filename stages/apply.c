@@ -17,6 +17,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "stages/apply_internal.h"
+#include "stages/refusal.h"
 
 enum { APPLY_TAKE_MAX = 64 };
 
@@ -141,8 +142,9 @@ static bool batch_next(struct apply_shard *shard, uint32_t *units) {
     }
     struct batch_command *command = &batch->commands[work->command];
     if (command->fate != FATE_READ && command->fate != FATE_WRITE) {
+        uint32_t cost = 1 + refusal_units(batch, command, shard->directory) / APPLY_STAGE_UNITS;
         apply_reply_canned(shard, batch, command);
-        *units -= *units > 0;
+        *units -= *units < cost ? *units : cost;
         work->command++;
         return true;
     }

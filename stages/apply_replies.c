@@ -92,7 +92,7 @@ static void canned_write(struct apply_shard *shard, struct batch *batch,
         reply_error(&batch->reply, text, sizeof(text) - 1);
     } else {
         ASSERT(command->fate == FATE_REFUSED);
-        refusal_write(&batch->reply, batch, command, shard->directory);
+        refusal_write(&batch->reply, batch, command, shard->directory, shard->node);
     }
 }
 

@@ -120,17 +120,17 @@ static uint64_t client_seconds_since(const struct connection_run *run, uint64_t 
 static void client_line_add(struct connection_run *run, const struct node_record *record) {
     uint64_t last_ms =
         record->last_command_ms > record->opened_ms ? record->last_command_ms : record->opened_ms;
-    connection_text_add(&run->text,
-                        "id=%llu addr=%s fd=%d name=%s age=%llu idle=%llu flags=N db=0 sub=0 "
-                        "psub=0 ssub=0 multi=-1 cmd=%s user=default redir=-1 resp=%u lib-name=%s "
-                        "lib-ver=%s tot-cmds=%llu\n",
-                        (unsigned long long)record->client_id, record->address, record->socket,
-                        record->name,
-                        (unsigned long long)client_seconds_since(run, record->opened_ms),
-                        (unsigned long long)client_seconds_since(run, last_ms),
-                        client_command_name(run, record->last_command),
-                        record->resp_version == 0 ? 2u : record->resp_version, record->library_name,
-                        record->library_version, (unsigned long long)record->commands);
+    connection_text_add(
+        &run->text,
+        "id=%llu addr=%s fd=%d name=%s age=%llu idle=%llu flags=%s db=0 sub=0 "
+        "psub=0 ssub=0 multi=-1 cmd=%s user=default redir=-1 resp=%u lib-name=%s "
+        "lib-ver=%s tot-cmds=%llu\n",
+        (unsigned long long)record->client_id, record->address, record->socket, record->name,
+        (unsigned long long)client_seconds_since(run, record->opened_ms),
+        (unsigned long long)client_seconds_since(run, last_ms),
+        record->accepts_replica != 0 ? "r" : "N", client_command_name(run, record->last_command),
+        record->resp_version == 0 ? 2u : record->resp_version, record->library_name,
+        record->library_version, (unsigned long long)record->commands);
 }
 
 size_t connection_client_info_bytes(struct connection_run *run) {

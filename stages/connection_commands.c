@@ -38,6 +38,8 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
                 "Authenticates the connection.", "connection"),
     COMMAND_ROW(CLIENT, "client", -2, CONNECTION_CONTAINER, "2.4.0", "subcommand ...",
                 "A container for commands about connections.", "connection"),
+    COMMAND_ROW(CLUSTER, "cluster", -2, CONNECTION_CONTAINER, "3.0.0", "subcommand ...",
+                "A container for commands about the cluster.", "cluster"),
     COMMAND_ROW(COMMAND, "command", -1, CONNECTION_CONTAINER, "2.8.13", "[subcommand ...]",
                 "Returns information about all commands.", "server"),
     COMMAND_ROW(CONFIG, "config", -2, CONNECTION_CONTAINER | CONNECTION_ADMIN, "2.0.0",
@@ -62,6 +64,10 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
                 "Returns PONG, or the given string: the server lives.", "connection"),
     COMMAND_ROW(QUIT, "quit", -1, BEFORE_AUTH, "1.0.0", "",
                 "Closes the connection, after the replies to what came before.", "connection"),
+    COMMAND_ROW(READONLY, "readonly", 1, CONNECTION_FAST, "3.0.0", "",
+                "Notes that the connection takes what a replica may answer.", "cluster"),
+    COMMAND_ROW(READWRITE, "readwrite", 1, CONNECTION_FAST, "3.0.0", "", "Takes READONLY back.",
+                "cluster"),
     COMMAND_ROW(RESET, "reset", 1, BEFORE_AUTH, "6.2.0", "",
                 "Resets the connection: protocol 2, no name, not authenticated.", "connection"),
     COMMAND_ROW(SELECT, "select", 2, CONNECTION_FAST, "1.0.0", "index",
@@ -87,6 +93,20 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
                    "Tells the client library's name or version.", "connection"),
     SUBCOMMAND_ROW(CLIENT, SETNAME, "client|setname", 3, 0, "2.6.9", "connection-name",
                    "Names the connection.", "connection"),
+    SUBCOMMAND_ROW(CLUSTER, HELP, "cluster|help", 2, 0, "5.0.0", "",
+                   "Returns text about the subcommands.", "cluster"),
+    SUBCOMMAND_ROW(CLUSTER, INFO, "cluster|info", 2, 0, "3.0.0", "",
+                   "Returns the state of the cluster.", "cluster"),
+    SUBCOMMAND_ROW(CLUSTER, KEYSLOT, "cluster|keyslot", 3, 0, "3.0.0", "key",
+                   "Returns the hash slot of a key.", "cluster"),
+    SUBCOMMAND_ROW(CLUSTER, MYID, "cluster|myid", 2, 0, "3.0.0", "", "Returns the id of this node.",
+                   "cluster"),
+    SUBCOMMAND_ROW(CLUSTER, NODES, "cluster|nodes", 2, 0, "3.0.0", "",
+                   "Returns the members, a line each.", "cluster"),
+    SUBCOMMAND_ROW(CLUSTER, SHARDS, "cluster|shards", 2, 0, "7.0.0", "",
+                   "Returns the slots and the members that serve them.", "cluster"),
+    SUBCOMMAND_ROW(CLUSTER, SLOTS, "cluster|slots", 2, 0, "3.0.0", "",
+                   "Returns the slots and where they are served.", "cluster"),
     SUBCOMMAND_ROW(COMMAND, COUNT_OF, "command|count", 2, 0, "2.8.13", "",
                    "Returns the number of commands.", "server"),
     SUBCOMMAND_ROW(COMMAND, DOCS, "command|docs", -2, 0, "7.0.0",
@@ -161,6 +181,7 @@ static const char *const canned_errors[CONNECTION_REPLY_COUNT] = {
     [CONNECTION_REPLY_NO_SHUTDOWN] = "ERR No shutdown in progress.",
     [CONNECTION_REPLY_SHUTDOWN_SAVE] =
         "ERR nothing can be saved: this node runs with durability none",
+    [CONNECTION_REPLY_KEY_LENGTH] = "ERR key too long: the limit is 65536 bytes",
 };
 
 void connection_reply_write(struct reply_writer *writer, const struct batch *batch,
@@ -190,7 +211,8 @@ void connection_reply_write(struct reply_writer *writer, const struct batch *bat
     case CONNECTION_REPLY_CLIENT_ID:
     case CONNECTION_REPLY_ARGUMENTS:
     case CONNECTION_REPLY_NO_SHUTDOWN:
-    case CONNECTION_REPLY_SHUTDOWN_SAVE: {
+    case CONNECTION_REPLY_SHUTDOWN_SAVE:
+    case CONNECTION_REPLY_KEY_LENGTH: {
         const char *words = canned_errors[command->detail];
         reply_error(writer, words, strlen(words));
         return;

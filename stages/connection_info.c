@@ -183,6 +183,13 @@ static void info_replication(struct connection_run *run) {
                         leads ? "master" : "slave");
 }
 
+/* 1: CLUSTER is answered, and -MOVED may be said; a client that is made for a cluster asks here
+ * whether it may work at all.  redis_mode stays "standalone", for from "cluster" clients conclude
+ * that the keys of one command must share a slot. */
+static void info_cluster(struct connection_run *run) {
+    connection_text_add(&run->text, "cluster_enabled:1\r\n");
+}
+
 static void info_cpu(struct connection_run *run) {
     struct gauge_view view;
     if (!info_gauges(run, &view)) {
@@ -304,17 +311,12 @@ static const struct info_section {
     const char *title;
     void (*add)(struct connection_run *run);
 } sections[] = {
-    {"server", "Server", info_server},
-    {"clients", "Clients", info_clients},
-    {"memory", "Memory", info_memory},
-    {"persistence", "Persistence", info_persistence},
-    {"stats", "Stats", info_stats},
-    {"replication", "Replication", info_replication},
-    {"cpu", "CPU", info_cpu},
-    {"weir", "Weir", info_weir},
-    {"raft", "Raft", info_raft},
-    {"stages", "Stages", info_stages},
-    {"keyspace", "Keyspace", info_keyspace},
+    {"server", "Server", info_server}, {"clients", "Clients", info_clients},
+    {"memory", "Memory", info_memory}, {"persistence", "Persistence", info_persistence},
+    {"stats", "Stats", info_stats},    {"replication", "Replication", info_replication},
+    {"cpu", "CPU", info_cpu},          {"cluster", "Cluster", info_cluster},
+    {"weir", "Weir", info_weir},       {"raft", "Raft", info_raft},
+    {"stages", "Stages", info_stages}, {"keyspace", "Keyspace", info_keyspace},
 };
 
 /* ---- the command --------------------------------------------------------------------------- */

@@ -50,6 +50,7 @@ struct connection {
     uint32_t generation;
     uint8_t state;        /* enum connection_state */
     uint8_t resp_version; /* enum resp_version */
+    bool accepts_replica; /* READONLY: it takes what a replica may answer */
     /* The names as they are published in the slot's record; always terminated. */
     char name[NODE_CLIENT_NAME_BYTES_MAX];
     char library_name[NODE_CLIENT_NAME_BYTES_MAX];
@@ -58,7 +59,7 @@ struct connection {
 
 /*
  * Takes the transition of `event`; `password_required` decides where OPENED and RESETTED lead.
- * OPENED, RESETTED and ENDED also forget the names and go back to protocol version 2.
+ * OPENED, RESETTED and ENDED also forget the names and READONLY, and go back to protocol version 2.
  */
 void connection_transit(struct connection *connection, enum connection_event event,
                         bool password_required);

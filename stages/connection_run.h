@@ -18,7 +18,8 @@
  *           └──COMPOSES──► connection_compose ... true
  *
  * The functions of the rows stand in connection_session.c (AUTH, HELLO, ...), connection_client.c,
- * connection_server.c (CONFIG, SHUTDOWN, TIME), connection_info.c and connection_documents.c.
+ * connection_cluster.c (CLUSTER, READONLY), connection_server.c (CONFIG, SHUTDOWN, TIME),
+ * connection_info.c and connection_documents.c.
  *
  * Owner: the validate shard of the connection.  Nothing here blocks or allocates.
  */
@@ -57,6 +58,7 @@ struct connection_run {
     uint64_t cursor;    /* of compose; 0 at first */
     uint64_t newest_id; /* of compose: the last client that was there when it began */
     uint32_t note;      /* from effect to write: the row's own */
+    uint32_t units;     /* what the effect cost beside the command itself and its reply */
 };
 
 /* Runs the command's effect.  Leaves the connection in state CLOSING if it is to be closed. */
@@ -123,6 +125,19 @@ void connection_client_list_write(const struct connection_run *run, struct reply
 enum connection_step connection_client_setinfo(struct connection_run *run);
 void connection_client_setinfo_write(const struct connection_run *run, struct reply_writer *writer);
 enum connection_step connection_client_setname(struct connection_run *run);
+
+/* connection_cluster.c */
+void connection_cluster_help_write(const struct connection_run *run, struct reply_writer *writer);
+void connection_cluster_info_write(const struct connection_run *run, struct reply_writer *writer);
+enum connection_step connection_cluster_keyslot(struct connection_run *run);
+void connection_cluster_keyslot_write(const struct connection_run *run,
+                                      struct reply_writer *writer);
+void connection_cluster_myid_write(const struct connection_run *run, struct reply_writer *writer);
+void connection_cluster_nodes_write(const struct connection_run *run, struct reply_writer *writer);
+void connection_cluster_shards_write(const struct connection_run *run, struct reply_writer *writer);
+void connection_cluster_slots_write(const struct connection_run *run, struct reply_writer *writer);
+enum connection_step connection_readonly(struct connection_run *run);
+enum connection_step connection_readwrite(struct connection_run *run);
 
 /* connection_server.c */
 void connection_config_get_write(const struct connection_run *run, struct reply_writer *writer);

@@ -35,6 +35,7 @@ enum {
     NODE_PASSWORD_BYTES_MAX = 512,
     NODE_CLIENT_NAME_BYTES_MAX = 64,
     NODE_ADDRESS_BYTES_MAX = 64,
+    NODE_HOST_BYTES_MAX = 255, /* a name's length, by RFC 1035 */
     NODE_CONFIG_ITEMS_MAX = 64,
 };
 
@@ -42,6 +43,13 @@ enum {
 struct node_config_item {
     const char *name; /* Redis's key where one exists */
     const char *value;
+};
+
+/* Where clients reach a member. */
+struct node_endpoint {
+    uint64_t node_id; /* not 0 */
+    const char *host; /* an address without brackets, or a name; empty: not known */
+    uint16_t port;    /* 0: that on which this node listens */
 };
 
 /* Constant after the start. */
@@ -69,6 +77,9 @@ struct node_options {
     uint64_t snapshot_log_bytes; /* take a snapshot when the log has grown by this; 0: never */
     const struct node_config_item *config_items;
     uint32_t config_item_count;
+    /* As far as they are known; at most one of a member. */
+    struct node_endpoint endpoints[CONFIGURATION_MEMBERS_MAX];
+    uint32_t endpoint_count;
 };
 
 /* What read publishes. */
@@ -189,7 +200,8 @@ struct node_record {
     /* validate: single words */
     CACHE_ALIGNED uint32_t authenticated; /* also glanced at by parse: its limits before it */
     uint32_t resp_version;
-    uint32_t last_command; /* enum batch_table << 16 | row; 0: none yet */
+    uint32_t accepts_replica; /* READONLY */
+    uint32_t last_command;    /* enum batch_table << 16 | row; 0: none yet */
     uint64_t last_command_ms;
     uint64_t commands;
     /* validate: under names_sequence */
@@ -226,6 +238,13 @@ struct node {
 
 /* A final failure, from any stage: keeps the first sentence and wakes the main thread. */
 void node_fail(struct node *node, const char *sentence);
+
+/*
+ * Where clients reach a member, as far as this node knows: the host is borrowed from the options
+ * and may be empty, the port is the one in force.  False, and *out unchanged, if nothing is known
+ * of it.  Any thread.
+ */
+bool node_endpoint_find(const struct node *node, uint64_t node_id, struct node_endpoint *out);
 
 /* Adds to a figure; its one writer only. */
 static inline void node_figure_add(uint64_t *figure, uint64_t amount) {

@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "stages/connection_commands.h"
+#include "wire/cluster_slot.h"
 
 enum {
     REFUSAL_QUOTE_BYTES_MAX = 128,
@@ -88,8 +89,65 @@ static void write_protocol(struct reply_writer *writer, const struct batch_comma
     reply_error(writer, text, length);
 }
 
+/* Whether the command is one for the log. */
+static bool command_writes(const struct batch_command *command, const struct directory *directory) {
+    if (command->table == TABLE_MACHINE) {
+        const struct machine_operations *machine = directory_machine(directory);
+        return (machine->commands[command->row].flags & MACHINE_WRITE) != 0;
+    }
+    ASSERT(command->table == TABLE_CONNECTION);
+    return (connection_commands[command->row].flags & CONNECTION_LOGGED) != 0;
+}
+
+/* The first key of a command that has one. */
+static const uint8_t *command_key(const struct batch *batch, const struct batch_command *command,
+                                  const struct directory *directory, uint32_t *length_bytes) {
+    ASSERT(command->table == TABLE_MACHINE && command->key_count > 0);
+    uint32_t first = 0;
+    uint32_t step = 0;
+    uint32_t keys = machine_key_indexes(&directory_machine(directory)->commands[command->row],
+                                        command->argument_count - 1, &first, &step);
+    ASSERT(keys > 0);
+    return batch_argument(batch, command, first + 1, length_bytes);
+}
+
+uint32_t refusal_units(const struct batch *batch, const struct batch_command *command,
+                       const struct directory *directory) {
+    uint32_t length_bytes = 0;
+    if (command->fate == FATE_REFUSED && command->refusal == REFUSAL_NOT_LEADER &&
+        command->key_count > 0) {
+        (void)command_key(batch, command, directory, &length_bytes);
+    }
+    return length_bytes / CLUSTER_SLOT_UNIT_BYTES;
+}
+
+static void write_not_leader(struct reply_writer *writer, const struct batch *batch,
+                             const struct batch_command *command, const struct directory *directory,
+                             const struct node *node) {
+    /* Itself, if it leads again or has failed: nobody else is known then. */
+    uint64_t leader = node_figure(&node->replicate.leader);
+    bool other = leader != 0 && leader != node->options->identity.node_id;
+    struct node_endpoint endpoint;
+    if (other && command->key_count > 0) {
+        if (node_endpoint_find(node, leader, &endpoint) && endpoint.host[0] != '\0') {
+            /* A v6 address without brackets, as Redis has it: clients look for the last colon. */
+            uint32_t length = 0;
+            const uint8_t *key = command_key(batch, command, directory, &length);
+            reply_error_format(writer, "MOVED %u %s:%u", cluster_slot(key, length), endpoint.host,
+                               endpoint.port);
+            return;
+        }
+    } else if (other && command_writes(command, directory)) {
+        reply_error_format(writer, "READONLY You can't write against a read only replica.");
+        return;
+    }
+    const char *words = constant_words[REFUSAL_NOT_LEADER];
+    reply_error(writer, words, strlen(words));
+}
+
 void refusal_write(struct reply_writer *writer, const struct batch *batch,
-                   const struct batch_command *command, const struct directory *directory) {
+                   const struct batch_command *command, const struct directory *directory,
+                   const struct node *node) {
     ASSERT(command->fate == FATE_REFUSED);
     switch ((enum batch_refusal)command->refusal) {
     case REFUSAL_UNKNOWN_COMMAND: write_unknown_command(writer, batch, command); return;
@@ -113,13 +171,13 @@ void refusal_write(struct reply_writer *writer, const struct batch *batch,
                            directory_name(directory, command->table, command->row));
         return;
     case REFUSAL_PROTOCOL: write_protocol(writer, command); return;
+    case REFUSAL_NOT_LEADER: write_not_leader(writer, batch, command, directory, node); return;
     case REFUSAL_NO_AUTH:
     case REFUSAL_MEMORY:
     case REFUSAL_DISK_FULL:
     case REFUSAL_OVERLOAD:
     case REFUSAL_ENTRY_SIZE:
     case REFUSAL_REPLY_SIZE:
-    case REFUSAL_NOT_LEADER:
     case REFUSAL_STOPPING:
     case REFUSAL_CARRY:
     case REFUSAL_ONCE_NUMBER:

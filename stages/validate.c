@@ -44,6 +44,7 @@ static void connection_publish(struct validate_shard *shard, uint32_t slot,
     struct node_record *record = &shard->node->records[slot];
     atomic_store_relaxed_u32(&record->authenticated, connection->state == CONNECTION_READY);
     atomic_store_relaxed_u32(&record->resp_version, connection->resp_version);
+    atomic_store_relaxed_u32(&record->accepts_replica, connection->accepts_replica);
 }
 
 /* Begins the text, composed where it will be sent from: nothing of it is copied.  False, and the
@@ -107,6 +108,7 @@ static void run_local(struct validate_shard *shard, struct connection *connectio
                                  .command = command};
     enum connection_step step = connection_effect(&run);
     command->fate = FATE_LOCAL;
+    validate_spend(shard, run.units);
     switch (step) {
     case CONNECTION_CANNED: break;
     case CONNECTION_WRITES: validate_local_write(shard, &run); break;

@@ -108,21 +108,23 @@ static bool host_is_possible(const char *host) {
     return !numeric || inet_pton(AF_INET, host, &v4) == 1;
 }
 
-static const char *take_bind(struct config *config, const char *value) {
-    static const char expected[] = "one address, such as 127.0.0.1, 0.0.0.0 or ::1, or a name";
+/* One host, without brackets, into `out` of CONFIG_HOST_BYTES_MAX + 1; false if it is none. */
+static bool take_host(char *out, const char *value) {
     size_t length = strlen(value);
     bool bracketed = length >= 2 && value[0] == '[' && value[length - 1] == ']';
     if (length == 0 || strpbrk(value, " \t,") != NULL || length > CONFIG_HOST_BYTES_MAX) {
-        return expected;
+        return false;
     }
     char host[CONFIG_HOST_BYTES_MAX + 1];
     (void)snprintf(host, sizeof(host), "%.*s", (int)(bracketed ? length - 2 : length),
                    bracketed ? value + 1 : value);
-    if (!host_is_possible(host)) {
-        return expected;
-    }
-    (void)take_text(config->host, sizeof(config->host), host);
-    return TAKEN;
+    return host_is_possible(host) && take_text(out, sizeof(host), host);
+}
+
+static const char *take_bind(struct config *config, const char *value) {
+    return take_host(config->host, value)
+               ? TAKEN
+               : "one address, such as 127.0.0.1, 0.0.0.0 or ::1, or a name";
 }
 
 static void show_bind(const struct config *config, char *out, size_t capacity) {
@@ -142,19 +144,24 @@ static void show_port(const struct config *config, char *out, size_t capacity) {
     show_number(config->port, out, capacity);
 }
 
-static const char *take_listen(struct config *config, const char *value) {
-    static const char expected[] = "HOST:PORT, such as 127.0.0.1:7379 or [::1]:7379";
+/* Cuts "HOST:PORT" in two: the host, with its brackets, and the port's digits, or NULL. */
+static const char *cut_port(char host[CONFIG_HOST_BYTES_MAX + 1], const char *value) {
     const char *colon = strrchr(value, ':');
-    char host[CONFIG_HOST_BYTES_MAX + 1];
-    if (colon == NULL || colon == value || (size_t)(colon - value) >= sizeof(host)) {
-        return expected;
+    if (colon == NULL || colon == value || (size_t)(colon - value) > CONFIG_HOST_BYTES_MAX) {
+        return NULL;
     }
-    (void)snprintf(host, sizeof(host), "%.*s", (int)(colon - value), value);
+    (void)snprintf(host, CONFIG_HOST_BYTES_MAX + 1, "%.*s", (int)(colon - value), value);
     /* Without brackets, a second colon leaves open where the address ends. */
     bool ambiguous = host[0] != '[' && strchr(host, ':') != NULL;
+    return ambiguous ? NULL : colon + 1;
+}
+
+static const char *take_listen(struct config *config, const char *value) {
+    char host[CONFIG_HOST_BYTES_MAX + 1];
+    const char *port = cut_port(host, value);
     struct config changed = *config;
-    if (ambiguous || take_port(&changed, colon + 1) != TAKEN) {
-        return expected;
+    if (port == NULL || take_port(&changed, port) != TAKEN) {
+        return "HOST:PORT, such as 127.0.0.1:7379 or [::1]:7379";
     }
     if (take_bind(&changed, host) != TAKEN) {
         return "an address or a name before the port, such as 127.0.0.1:7379 or [::1]:7379";
@@ -167,6 +174,64 @@ static void show_listen(const struct config *config, char *out, size_t capacity)
     char address[CONFIG_HOST_BYTES_MAX + 16];
     config_address(config, address);
     (void)snprintf(out, capacity, "%s", address);
+}
+
+/* Empty: not configured, as it is shown. */
+static const char *take_announce_ip(struct config *config, const char *value) {
+    if (value[0] == '\0') {
+        config->announced_host[0] = '\0';
+        return TAKEN;
+    }
+    struct config changed = *config;
+    if (!take_host(changed.announced_host, value) ||
+        config_host_is_wildcard(changed.announced_host)) {
+        return "an address or a name by which clients reach this node";
+    }
+    *config = changed;
+    return TAKEN;
+}
+
+static void show_announce_ip(const struct config *config, char *out, size_t capacity) {
+    (void)snprintf(out, capacity, "%s", config->announced_host);
+}
+
+static const char *take_announce_port(struct config *config, const char *value) {
+    uint64_t port = 0;
+    if (!take_number(&port, value, 0, UINT16_MAX)) {
+        return "a port, 0 to 65535 (0: the one that is listened on)";
+    }
+    config->announced_port = (uint16_t)port;
+    return TAKEN;
+}
+
+static void show_announce_port(const struct config *config, char *out, size_t capacity) {
+    show_number(config->announced_port, out, capacity);
+}
+
+static const char *take_advertise(struct config *config, const char *value) {
+    char host[CONFIG_HOST_BYTES_MAX + 1];
+    struct config changed = *config;
+    if (value[0] == '\0') {
+        config->announced_host[0] = '\0';
+        config->announced_port = 0;
+        return TAKEN;
+    }
+    const char *port = cut_port(host, value);
+    if (port == NULL || take_announce_port(&changed, port) != TAKEN ||
+        take_announce_ip(&changed, host) != TAKEN) {
+        return "HOST:PORT by which clients reach this node, such as 192.0.2.1:7379";
+    }
+    *config = changed;
+    return TAKEN;
+}
+
+static void show_advertise(const struct config *config, char *out, size_t capacity) {
+    bool is_v6 = strchr(config->announced_host, ':') != NULL;
+    out[0] = '\0';
+    if (config->announced_host[0] != '\0') {
+        (void)snprintf(out, capacity, is_v6 ? "[%s]:%u" : "%s:%u", config->announced_host,
+                       config->announced_port);
+    }
 }
 
 static const char *take_dir(struct config *config, const char *value) {
@@ -325,7 +390,10 @@ static void show_io_features(const struct config *config, char *out, size_t capa
 }
 
 static const struct config_row rows[] = {
+    {"advertise", take_advertise, show_advertise},
     {"bind", take_bind, show_bind},
+    {"cluster-announce-ip", take_announce_ip, show_announce_ip},
+    {"cluster-announce-port", take_announce_port, show_announce_port},
     {"dir", take_dir, show_dir},
     {"durability", take_durability, show_durability},
     {"id", take_id, show_id},
@@ -460,6 +528,15 @@ bool config_host_is_loopback(const char *host) {
     }
     /* Of names only this one: what another stands for may change. */
     return strcasecmp(host, "localhost") == 0;
+}
+
+bool config_host_is_wildcard(const char *host) {
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, host, &v4) == 1) {
+        return v4.s_addr == htonl(INADDR_ANY);
+    }
+    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6);
 }
 
 bool config_host_is_name(const char *host) {

@@ -37,18 +37,21 @@ struct config {
     char data_directory[CONFIG_PATH_BYTES_MAX + 1]; /* dir */
     char host[CONFIG_HOST_BYTES_MAX + 1];           /* bind, listen: without brackets */
     uint16_t port;                                  /* port, listen; 0: any */
-    uint64_t node_id;                               /* id; 0: not given */
-    char map[MAP_TEXT_BYTES_MAX];                   /* map; empty: chosen for this machine */
-    char machine[CONFIG_NAME_BYTES_MAX + 1];        /* machine */
-    enum durability durability;                     /* durability */
-    char password[NODE_PASSWORD_BYTES_MAX + 1];     /* requirepass; empty: none */
-    uint32_t connections_max;                       /* maxclients */
-    bool connections_max_given;                     /* somebody configured it */
-    uint64_t memory_bytes_max;                      /* maxmemory; 0: no limit */
-    uint32_t bulk_bytes_max;                        /* proto-max-bulk-len */
-    uint64_t snapshot_log_bytes;                    /* snapshot-log-bytes; 0: never */
-    enum log_level log_level;                       /* loglevel */
-    uint32_t io_features;                           /* io-features: mask of enum io_feature */
+    char
+        announced_host[CONFIG_HOST_BYTES_MAX + 1]; /* cluster-announce-ip, advertise; empty: host */
+    uint16_t announced_port;                       /* cluster-announce-port; 0: that in use */
+    uint64_t node_id;                              /* id; 0: not given */
+    char map[MAP_TEXT_BYTES_MAX];                  /* map; empty: chosen for this machine */
+    char machine[CONFIG_NAME_BYTES_MAX + 1];       /* machine */
+    enum durability durability;                    /* durability */
+    char password[NODE_PASSWORD_BYTES_MAX + 1];    /* requirepass; empty: none */
+    uint32_t connections_max;                      /* maxclients */
+    bool connections_max_given;                    /* somebody configured it */
+    uint64_t memory_bytes_max;                     /* maxmemory; 0: no limit */
+    uint32_t bulk_bytes_max;                       /* proto-max-bulk-len */
+    uint64_t snapshot_log_bytes;                   /* snapshot-log-bytes; 0: never */
+    enum log_level log_level;                      /* loglevel */
+    uint32_t io_features;                          /* io-features: mask of enum io_feature */
 };
 
 /* The defaults. */
@@ -83,6 +86,9 @@ const char *config_key(uint32_t index);
 
 /* Whether the host is one that only this machine can reach. */
 bool config_host_is_loopback(const char *host);
+
+/* Whether the host is no address of anybody's but stands for all of a machine's: 0.0.0.0 or ::. */
+bool config_host_is_wildcard(const char *host);
 
 /* Whether the host is a name, which may stand for any address. */
 bool config_host_is_name(const char *host);

@@ -90,6 +90,8 @@ static const char usage[] =
     "\n"
     "  --data DIR           data directory (dir)\n"
     "  --listen HOST:PORT   where clients are served (listen, or bind and port)\n"
+    "  --advertise HOST:PORT  where clients reach this node, if not there (advertise, or\n"
+    "                       cluster-announce-ip and cluster-announce-port)\n"
     "  --id N               this node's id; of an existing directory: the id expected (id)\n"
     "  --map SPEC           fused, pair, split, or CPU:stage+stage,... (map);\n"
     "                       by default chosen for the CPUs that the process may use\n"
@@ -110,8 +112,14 @@ static const struct {
     const char *option;
     const char *key;
 } option_keys[] = {
-    {"--data", "dir"},        {"--listen", "listen"},         {"--id", "id"},     {"--map", "map"},
-    {"--machine", "machine"}, {"--durability", "durability"}, {"--config", NULL},
+    {"--advertise", "advertise"},
+    {"--data", "dir"},
+    {"--listen", "listen"},
+    {"--id", "id"},
+    {"--map", "map"},
+    {"--machine", "machine"},
+    {"--durability", "durability"},
+    {"--config", NULL},
 };
 
 /* "--option VALUE" or "--option=VALUE" at *at; *at moves on. */

@@ -192,6 +192,27 @@ _Static_assert(2 * (RESP_BULK_LENGTH_CEILING + NODE_ENTRY_EXTRA_BYTES) <=
                    RESP_COMMAND_LENGTH_CEILING,
                "the largest value configurable still has a command length");
 
+/* Where clients reach this node: as configured, else where it listens, if that is one place. */
+static int node_endpoints(struct node_options *options, const struct config *config) {
+    const char *host = config->announced_host;
+    if (host[0] == '\0' && !config_host_is_wildcard(config->host)) {
+        host = config->host;
+    }
+    char *kept = strdup(host);
+    if (kept == NULL) {
+        return WEIR_ENOMEM;
+    }
+    ASSERT(strlen(kept) <= NODE_HOST_BYTES_MAX);
+    options->endpoints[0] = (struct node_endpoint){
+        .node_id = options->identity.node_id,
+        .host = kept,
+        .port = config->announced_port != 0 ? config->announced_port : config->port};
+    options->endpoint_count = 1;
+    return 0;
+}
+
+_Static_assert((int)CONFIG_HOST_BYTES_MAX == (int)NODE_HOST_BYTES_MAX, "a host fits");
+
 int serve_node_options(struct node_options *options, const struct config *config,
                        const struct identity *identity, const struct map *map,
                        struct error_text *error) {
@@ -216,7 +237,7 @@ int serve_node_options(struct node_options *options, const struct config *config
     memcpy(options->password, config->password, sizeof(options->password));
     node_sizes(options, config);
     if (options->map_text == NULL || options->data_directory == NULL ||
-        node_items(options, config) != 0) {
+        node_items(options, config) != 0 || node_endpoints(options, config) != 0) {
         error_text_set(error, "no memory for the node's options");
         return WEIR_ENOMEM;
     }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Real clients, as people install them, against a running node.
+"""Real clients, as people install them, against a running node; those made for a cluster, too.
 
     clients.py [CLASS ...]
 
@@ -29,7 +29,9 @@ from weir_test import LIMIT_S, MAPS, Node, Scratch, request, skip  # noqa: E402
 NPM_PACKAGES = ("ioredis@5.4.2", "redis@4.7.0", "redis-5@npm:redis@5.12.1")
 # What runs with them: a file, and what follows the port.
 NPM_WORK = (("work_node_redis.js",), ("work_node_redis.js", "redis-5"),
-            ("work_node_redis.js", "redis-5", "3"), ("work_ioredis.js",))
+            ("work_node_redis.js", "redis-5", "3"), ("work_ioredis.js",),
+            ("work_cluster.js", "ioredis"), ("work_cluster.js", "redis"),
+            ("work_cluster.js", "redis-5"), ("work_cluster.js", "redis-5", "3"))
 
 
 class Client(unittest.TestCase):
@@ -170,6 +172,14 @@ class RedisCli(Client):
         self.assertEqual(self.cli("strlen", "big"), f"{1 << 20}\n")
 
 
+    def test_its_cluster_mode_and_its_cluster_check(self):
+        self.assertEqual(self.cli("-c", "set", "key", "value"), "OK\n")
+        self.assertEqual(self.cli("-c", "get", "key"), "value\n")
+        shown = self.run_client("redis-cli", "--cluster", "check", f"127.0.0.1:{self.port}")
+        self.assertIn("1 keys in 1 masters", shown)
+        self.assertIn("[OK] All 16384 slots covered", shown)
+
+
 class RedisBenchmark(Client):
     def test_its_handshake_and_its_tests_pass_without_a_warning(self):
         shown = self.run_client("redis-benchmark", "-p", self.port, "-n", "20000", "-P", "16",
@@ -192,6 +202,10 @@ class PythonRedis(Client):
         # Debian's interpreter, whatever other one stands first in the path: it has the module.
         self.assertIn("done", self.run_client(
             "/usr/bin/python3", os.path.join(HERE, "work_python.py"), self.port))
+
+    def test_work_of_its_cluster_class(self):
+        self.assertIn("done", self.run_client(
+            "/usr/bin/python3", os.path.join(HERE, "work_cluster.py"), self.port))
 
 
 class Hiredis(Client):

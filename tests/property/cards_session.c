@@ -48,6 +48,17 @@ WORDS_CARD(card_client_list_id, "CLIENT", "LIST", "ID", "1", "2", "3")
 WORDS_CARD(card_client_list_nobody, "CLIENT", "LIST", "ID", "999999999999")
 WORDS_CARD(card_client_help, "CLIENT", "HELP")
 WORDS_CARD(card_client_unknown, "CLIENT", "NONSENSE")
+WORDS_CARD(card_cluster_info, "CLUSTER", "INFO")
+WORDS_CARD(card_cluster_keyslot, "CLUSTER", "KEYSLOT", "123456789")
+WORDS_CARD(card_cluster_keyslot_tag, "CLUSTER", "keyslot", "a{123456789}{b}")
+WORDS_CARD(card_cluster_myid, "CLUSTER", "MYID")
+WORDS_CARD(card_cluster_nodes, "CLUSTER", "NODES")
+WORDS_CARD(card_cluster_shards, "CLUSTER", "SHARDS")
+WORDS_CARD(card_cluster_slots, "CLUSTER", "SLOTS")
+WORDS_CARD(card_cluster_help, "CLUSTER", "HELP")
+WORDS_CARD(card_cluster_unknown, "CLUSTER", "NONSENSE")
+WORDS_CARD(card_readonly, "READONLY")
+WORDS_CARD(card_readwrite, "READWRITE")
 WORDS_CARD(card_command_count, "COMMAND", "COUNT")
 WORDS_CARD(card_command_info, "COMMAND", "INFO", "get", "nonsense")
 WORDS_CARD(card_command_info_ping, "COMMAND", "INFO", "Ping")
@@ -115,7 +126,10 @@ static void card_subcommand_arity(struct draft *draft) {
                                            {"CLIENT", "SETNAME"},
                                            {"COMMAND", "COUNT", "x"},
                                            {"CONFIG", "GET"},
+                                           {"CLUSTER", "KEYSLOT"},
+                                           {"READONLY", "x"},
                                            {"CLIENT"},
+                                           {"CLUSTER"},
                                            {"CONFIG"}};
     const char *const *words = wrong[draft_below(draft, sizeof(wrong) / sizeof(wrong[0]))];
     for (size_t i = 0; i < 3 && words[i] != NULL; i++)
@@ -166,6 +180,17 @@ const struct card cards_session[] = {
     {"CLIENT LIST misspelt", SESSION_ALL, 1, false, card_client_list_form},
     {"CLIENT HELP", SESSION_ALL, 1, false, card_client_help},
     {"CLIENT NONSENSE", SESSION_ALL, 1, false, card_client_unknown},
+    {"CLUSTER INFO", SESSION_ALL, 1, false, card_cluster_info},
+    {"CLUSTER KEYSLOT", SESSION_ALL, 1, false, card_cluster_keyslot},
+    {"CLUSTER KEYSLOT of a tag", SESSION_ALL, 1, false, card_cluster_keyslot_tag},
+    {"CLUSTER MYID", SESSION_ALL, 1, false, card_cluster_myid},
+    {"CLUSTER NODES", SESSION_ALL, 1, false, card_cluster_nodes},
+    {"CLUSTER SHARDS", SESSION_ALL, 1, false, card_cluster_shards},
+    {"CLUSTER SLOTS", SESSION_ALL, 1, false, card_cluster_slots},
+    {"CLUSTER HELP", SESSION_ALL, 1, false, card_cluster_help},
+    {"CLUSTER NONSENSE", SESSION_ALL, 1, false, card_cluster_unknown},
+    {"READONLY", SESSION_ALL, 1, false, card_readonly},
+    {"READWRITE", SESSION_ALL, 1, false, card_readwrite},
     {"COMMAND COUNT", SESSION_ALL, 1, false, card_command_count},
     {"COMMAND INFO", SESSION_ALL, 1, false, card_command_info},
     {"COMMAND INFO of PING", SESSION_ALL, 1, false, card_command_info_ping},

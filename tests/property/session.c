@@ -9,8 +9,8 @@
 
 #include "base/assert.h"
 #include "base/decimal.h"
-#include "tests/property/history.h"
 #include "sim/kv_model_text.h"
+#include "tests/property/history.h"
 
 #define ANY_INTEGER "\x01:"
 #define ANY_BULK    "\x01$"
@@ -270,6 +270,15 @@ static void say_help(struct session_call *call) {
     say(call, ANY_ARRAY);
 }
 
+/* The cards' key is the one of the specification's vector: 0x31c3 mod 16384. */
+static void cluster_keyslot(struct session_call *call) {
+    say(call, ":12739\n");
+}
+
+static void cluster_myid(struct session_call *call) {
+    say(call, ANY_BULK);
+}
+
 static void command_count(struct session_call *call) {
     say(call, ANY_INTEGER);
 }
@@ -322,9 +331,9 @@ static void command_docs(struct session_call *call) {
 
 /* The names of a session are in the order of the alphabet. */
 static void command_list(struct session_call *call) {
-    static const char *const names[] = {"auth",   "client",   "command", "config", "echo",
-                                        "hello",  "info",     "ping",    "quit",   "reset",
-                                        "select", "shutdown", "time"};
+    static const char *const names[] = {
+        "auth", "client", "cluster",  "command",   "config", "echo",   "hello",    "info",
+        "ping", "quit",   "readonly", "readwrite", "reset",  "select", "shutdown", "time"};
     const size_t name_count = sizeof(names) / sizeof(names[0]);
     if (call->count == 2) {
         say(call, ANY_ARRAY);
@@ -374,6 +383,13 @@ static void session_subcommand(struct session_call *call) {
         {"client", "list", 2, SIZE_MAX, client_list},
         {"client", "setinfo", 4, 4, client_setinfo},
         {"client", "setname", 3, 3, client_setname},
+        {"cluster", "help", 2, 2, say_help},
+        {"cluster", "info", 2, 2, say_any_text},
+        {"cluster", "keyslot", 3, 3, cluster_keyslot},
+        {"cluster", "myid", 2, 2, cluster_myid},
+        {"cluster", "nodes", 2, 2, say_any_text},
+        {"cluster", "shards", 2, 2, say_help},
+        {"cluster", "slots", 2, 2, say_help},
         {"command", "count", 2, 2, command_count},
         {"command", "docs", 2, SIZE_MAX, command_docs},
         {"command", "help", 2, 2, say_help},
@@ -395,6 +411,7 @@ static void session_subcommand(struct session_call *call) {
     }
     const struct kv_model_word *name = &call->words[0];
     say_unknown_subcommand(call, word_is(name, "client")    ? "CLIENT"
+                                 : word_is(name, "cluster") ? "CLUSTER"
                                  : word_is(name, "command") ? "COMMAND"
                                                             : "CONFIG");
 }
@@ -404,6 +421,21 @@ static void session_client(struct session_call *call) {
         say_arity(call, "client");
     else
         session_subcommand(call);
+}
+
+static void session_cluster(struct session_call *call) {
+    if (call->count == 1)
+        say_arity(call, "cluster");
+    else
+        session_subcommand(call);
+}
+
+/* Both change only what CLIENT LIST shows. */
+static void session_readonly(struct session_call *call) {
+    if (call->count != 1)
+        say_arity(call, word_is(&call->words[0], "readonly") ? "readonly" : "readwrite");
+    else
+        say(call, "+OK\n");
 }
 
 static void session_command(struct session_call *call) {
@@ -446,10 +478,14 @@ bool session_execute(struct session *session, const struct kv_model_word *words,
         const char *name;
         void (*execute)(struct session_call *call);
     } commands[] = {
-        {"ping", session_ping},     {"echo", session_echo},       {"select", session_select},
-        {"auth", session_auth},     {"hello", session_hello},     {"reset", session_reset},
-        {"client", session_client}, {"command", session_command}, {"config", session_config},
-        {"info", session_info},     {"time", session_time},       {"quit", session_quit},
+        {"ping", session_ping},         {"echo", session_echo},
+        {"select", session_select},     {"auth", session_auth},
+        {"hello", session_hello},       {"reset", session_reset},
+        {"client", session_client},     {"command", session_command},
+        {"config", session_config},     {"cluster", session_cluster},
+        {"readonly", session_readonly}, {"readwrite", session_readonly},
+        {"info", session_info},         {"time", session_time},
+        {"quit", session_quit},
     };
     struct session_call call = {session, words, count, pattern};
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {

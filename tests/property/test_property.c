@@ -45,6 +45,7 @@ static const struct {
     {"CLIENT ID, HELLO's id", "numbers are given as connections are accepted", "an integer"},
     {"CLIENT INFO, CLIENT LIST", "ages, addresses, ids, and who happens to be there",
      "one text, in RESP 3 a verbatim one"},
+    {"CLUSTER INFO, NODES, SLOTS, SHARDS, MYID", "term, port and incarnation", "type and form"},
     {"HELLO's server and version", "are the build's", "two strings"},
     {"COMMAND, COMMAND COUNT", "are the machine's", "type"},
     {"COMMAND LIST, DOCS", "of everything are the machine's", "type; with names, to the word"},

@@ -252,7 +252,7 @@ static void rig_show_command(struct rig *rig, const struct batch *batch,
     switch ((enum batch_fate)command->fate) {
     case FATE_READ: rig_show(rig, "<READ>", 6); return;
     case FATE_WRITE: rig_show(rig, "<WRITE>", 7); return;
-    case FATE_REFUSED: refusal_write(&writer, batch, command, rig->directory); break;
+    case FATE_REFUSED: refusal_write(&writer, batch, command, rig->directory, &rig->node); break;
     case FATE_LOCAL:
         if (command->reply != NULL) {
             rig_show_stream(rig, command->reply, command->reply_bytes, command->resp_version);

@@ -6,6 +6,7 @@ What each command answers to everything is tested below (tests/machines, tests/s
 """
 
 import os
+import re
 import sys
 import unittest
 
@@ -46,6 +47,21 @@ SERVER = {
                    (("CLIENT", "SETINFO", "LIB-NAME", "mine"), "OK"),
                    (("CLIENT", "INFO"), names(b" name=me ", b" lib-name=mine ")),
                    (("CLIENT", "LIST"), names(b" name=me "))),
+    "cluster": does((("CLUSTER", "KEYSLOT", "{123456789}x"), 0x31c3 % 16384),
+                    (("CLUSTER", "KEYSLOT", "x" * 65537), error("ERR key too long")),
+                    (("CLUSTER", "COUNTKEYSINSLOT", "1"), error("ERR unknown subcommand")),
+                    (("CLUSTER", "MYID"), lambda reply: re.fullmatch(b"[0-9a-f]{40}", reply)),
+                    (("CLUSTER", "INFO"), names(b"cluster_state:ok\r\n", b"cluster_size:1\r\n")),
+                    (("CLUSTER", "NODES"), lambda reply: re.fullmatch(
+                        br"[0-9a-f]{40} 127\.0\.0\.1:\d+@0 myself,master - 0 0 \d+ connected "
+                        br"0-16383\n", reply)),
+                    (("CLUSTER", "SLOTS"), lambda reply: reply[0][:2] == [0, 16383] and
+                     reply[0][2][0] == b"127.0.0.1" and reply[0][2][1] > 0 and len(reply) == 1),
+                    (("CLUSTER", "SHARDS"), lambda reply: reply[0][:2] == [b"slots", [0, 16383]]),
+                    (("CLUSTER", "HELP"), names("KEYSLOT <key>"))),
+    "readonly": does((("READONLY",), "OK"), (("CLIENT", "INFO"), names(b" flags=r "))),
+    "readwrite": does((("READONLY",), "OK"), (("READWRITE",), "OK"),
+                      (("CLIENT", "INFO"), names(b" flags=N "))),
     "command": does((("COMMAND", "COUNT"), within(10, 1000)),
                     (("COMMAND", "LIST"), names(b"ping")),
                     (("COMMAND", "INFO", "ping"), lambda reply: reply[0][0] == b"ping"),

@@ -75,6 +75,12 @@ static void a_value_out_of_range_names_the_range(void **state) {
     refused("listen", "300.1.1.1:0", WEIR_EINVAL, "an address or a name before the port");
     refused("listen", "[::g]:0", WEIR_EINVAL, "an address or a name before the port");
     refused("listen", "[]:0", WEIR_EINVAL, "an address or a name before the port");
+    refused("advertise", "10.0.0.1", WEIR_EINVAL, "HOST:PORT by which clients");
+    refused("advertise", "0.0.0.0:7379", WEIR_EINVAL, "HOST:PORT by which clients");
+    refused("advertise", "10.0.0.1:65536", WEIR_EINVAL, "HOST:PORT by which clients");
+    refused("cluster-announce-ip", "[::]", WEIR_EINVAL, "by which clients reach this node");
+    refused("cluster-announce-ip", "a b", WEIR_EINVAL, "by which clients reach this node");
+    refused("cluster-announce-port", "-1", WEIR_EINVAL, "0 to 65535");
     refused("bind", "127.0.0.1 ::1", WEIR_EINVAL, "one address");
     refused("bind", "127.0.0", WEIR_EINVAL, "one address");
     refused("bind", "::1::", WEIR_EINVAL, "one address");
@@ -135,6 +141,29 @@ static void an_address_may_come_in_one_piece_or_two(void **state) {
     assert_string_equal(address, "10.0.0.1:0");
     set(&config, "BIND", "[fe80::1]");
     assert_string_equal(config.host, "fe80::1");
+}
+
+static void an_announced_address_may_come_in_one_piece_or_two(void **state) {
+    (void)state;
+    struct config config;
+    char shown[CONFIG_HOST_BYTES_MAX + 16];
+    config_default(&config);
+    assert_true(config_show(&config, "advertise", shown, sizeof(shown)));
+    assert_string_equal(shown, "");
+    set(&config, "cluster-announce-ip", "[fd00::1]");
+    set(&config, "cluster-announce-port", "6400");
+    assert_true(config_show(&config, "advertise", shown, sizeof(shown)));
+    assert_string_equal(shown, "[fd00::1]:6400");
+    set(&config, "advertise", "one.example:7001");
+    assert_true(config_show(&config, "cluster-announce-ip", shown, sizeof(shown)));
+    assert_string_equal(shown, "one.example");
+    assert_int_equal(config.announced_port, 7001);
+    set(&config, "advertise", "");
+    assert_string_equal(config.announced_host, "");
+    assert_int_equal(config.announced_port, 0);
+    assert_true(config_host_is_wildcard("0.0.0.0") && config_host_is_wildcard("::"));
+    assert_false(config_host_is_wildcard("127.0.0.1") || config_host_is_wildcard("::1") ||
+                 config_host_is_wildcard("zero"));
 }
 
 static void loopback_is_what_only_this_host_reaches(void **state) {
@@ -304,6 +333,7 @@ int main(void) {
         cmocka_unit_test(a_secret_is_not_repeated),
         cmocka_unit_test(units_are_those_of_redis),
         cmocka_unit_test(an_address_may_come_in_one_piece_or_two),
+        cmocka_unit_test(an_announced_address_may_come_in_one_piece_or_two),
         cmocka_unit_test(loopback_is_what_only_this_host_reaches),
         cmocka_unit_test(what_is_shown_can_be_set_again),
         cmocka_unit_test(a_line_is_a_key_and_a_value),

@@ -163,14 +163,14 @@ class Usage(Scratch):
 
     def test_help_lists_every_key_that_there_is(self):
         text = run("serve", "--help").stdout
-        for key in ("bind", "dir", "durability", "id", "io-features", "listen", "loglevel",
-                    "machine", "map",
+        for key in ("advertise", "bind", "cluster-announce-ip", "cluster-announce-port", "dir",
+                    "durability", "id", "io-features", "listen", "loglevel", "machine", "map",
                     "maxclients", "maxmemory", "port", "proto-max-bulk-len", "requirepass",
                     "snapshot-log-bytes"):
             self.assertRegex(text, rf"\b{key}\b")
 
     def test_options_of_work_to_come_are_not_accepted(self):
-        for option in ("--peers", "--reads", "--join", "--bootstrap", "--advertise", "--cores",
+        for option in ("--peers", "--reads", "--join", "--bootstrap", "--cores",
                        "--nonsense", "data"):
             self.refused(2, f'do not know "{option}"', option, "1")
 
@@ -211,6 +211,29 @@ class Configuration(Scratch):
         self.assertEqual(client.call("CONFIG", "GET", "dir"), [b"dir", self.data.encode()])
         # Port 0 was configured; which one it became is told.
         self.assertIn(b"\r\ntcp_port:%d\r\n" % node.port, client.call("INFO", "server"))
+
+    def test_clients_are_told_what_is_advertised_or_where_it_listens(self):
+        def shown(*options):
+            node = self.start(*options)
+            slots = self.client(node).call("CLUSTER", "SLOTS")
+            port = node.port
+            self.kill(node)
+            return slots[0][2][:2], port
+        address, port = shown()
+        self.assertEqual(address, [b"127.0.0.1", port])
+        self.assertEqual(shown("--advertise", "one.example:7001")[0], [b"one.example", 7001])
+        path = self.file("cluster-announce-ip fd00::1\n")
+        address, port = shown("--config", path)
+        self.assertEqual(address, [b"fd00::1", port])
+
+    def test_a_node_that_listens_everywhere_names_no_host(self):
+        path = self.file("requirepass secret\n")
+        node = Node(self.data, "--config", path, "--listen", "0.0.0.0:0")
+        self.addCleanup(self.kill, node)
+        client = self.client(node)
+        self.assertEqual(client.call("CLUSTER", "SLOTS"), "-NOAUTH Authentication required.")
+        self.assertEqual(client.call("AUTH", "secret"), "+OK")
+        self.assertEqual(client.call("CLUSTER", "SLOTS")[0][2][:2], [b"", node.port])
 
     def test_an_open_address_needs_a_password(self):
         for address in ("0.0.0.0:0", "[::]:0", "192.0.2.1:0"):
