@@ -95,10 +95,10 @@ void group_init(struct group *group, uint64_t seed, uint32_t node_count, const c
 void group_free(struct group *group);
 
 /* Starts a process; fails the test with its sentence if it does not start. */
-void group_start(struct group *group, uint32_t node);
+void group_start(struct group *group, uint32_t index);
 
 /* Ends a process: as by a power cut (what was not synced is lost in any combination). */
-void group_crash(struct group *group, uint32_t node);
+void group_crash(struct group *group, uint32_t index);
 
 /* All together do one thing; false if nothing will ever happen. */
 bool group_step(struct group *group);

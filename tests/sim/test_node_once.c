@@ -10,6 +10,7 @@
 #include "sim/node.h"
 #include "tests/sim/node_world.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -149,10 +150,9 @@ static void count_on(struct node_world *test, struct counting *counting) {
         char replies[PIPELINE][128];
         size_t used = 0;
         for (uint32_t i = 0; i < PIPELINE; i++) {
-            used +=
-                (size_t)snprintf(lines + used, sizeof(lines) - used, "ONCE %llu %llu INCR n\r\n",
-                                 (unsigned long long)counting->session,
-                                 (unsigned long long)(counting->sent + i + 1));
+            used += (size_t)snprintf(lines + used, sizeof(lines) - used,
+                                     "ONCE %" PRIu64 " %" PRIu64 " INCR n\r\n", counting->session,
+                                     counting->sent + i + 1);
         }
         uint32_t found = ask(test, lines, PIPELINE, replies);
         for (uint32_t i = 0; i < found; i++) {
