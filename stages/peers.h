@@ -41,8 +41,16 @@ enum peer_record {
     PEER_RECORD_MESSAGE = 1,
     PEER_RECORD_DISCONNECTED, /* in, control: that connection of the member's has ended */
     PEER_RECORD_REOPEN,       /* out, data: break the connection and open it again */
+    PEER_RECORD_CONNECTED,    /* in, control: the member has opened that connection, and this node
+                                 has accepted it: a struct peer_introduction */
 };
 enum { PEER_RECORD_HEAD_BYTES = 8 };
+
+/* What a member said of lives when it opened its control connection (wire/peer_hello.h). */
+struct peer_introduction {
+    uint64_t incarnation; /* its own: not 0 */
+    uint64_t known;       /* this node's, as its table has it; 0: it has no table yet */
+};
 
 enum {
     /* Control messages are below 200 bytes: some hundred of them. */
@@ -52,6 +60,10 @@ enum {
 /* One other member. */
 struct peer_link {
     uint64_t node_id; /* 0: this row is free.  Writer: replicate, before the rings are used */
+    /* As the table of incarnations has it; 0: not yet known.  Writer: replicate (node_figure_set);
+     * readers: whoever judges a handshake: one that was judged too early is judged again by
+     * replicate, which gets the introduction. */
+    uint64_t incarnation;
     struct record_ring *in[PEER_LANES];
     struct record_ring *out[PEER_LANES];
 };
