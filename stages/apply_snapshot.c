@@ -57,9 +57,9 @@ static void snapshot_start(struct apply_shard *shard) {
         node_figure_add(&shard->node->apply.snapshot_failures, 1);
         return;
     }
-    const struct node_options *options = shard->node->options;
+    ASSERT(shard->configuration.member_count > 0);
     struct snapshot_meta meta = {.tail = shard->tail,
-                                 .configuration = options->identity.members,
+                                 .configuration = shard->configuration,
                                  .genesis = shard->genesis,
                                  .machine_version = shard->operations->version,
                                  .digest_count = shard->genesis.partition_count,
@@ -89,6 +89,10 @@ static void snapshot_over(struct apply_shard *shard, bool complete) {
     if (complete) {
         node_figure_set(&shard->node->apply.snapshot_index, snapshot->index);
         node_figure_add(&shard->node->apply.snapshots, 1);
+        snapshot->untold = (struct snapshot_record){
+            .index = snapshot->index,
+            .term = snapshot_writer_meta(snapshot->writer)->tail.term,
+            .size_bytes = snapshot_writer_file_bytes(snapshot->writer)};
         log_info("snapshot_complete", "index=%lu bytes=%lu", snapshot->index,
                  snapshot_writer_meta(snapshot->writer)->machine_bytes);
     } else {
@@ -102,20 +106,21 @@ static bool take_completions(struct apply_shard *shard) {
     struct io_completion completions[SNAPSHOT_TAKE_MAX];
     uint32_t count = io_take(shard->port, completions, SNAPSHOT_TAKE_MAX);
     for (uint32_t i = 0; i < count; i++) {
-        bool taken = snapshot_completion(shard->snapshot.writer, &completions[i]);
+        bool taken = snapshot_completion(shard->snapshot.writer, &completions[i]) ||
+                     snapshot_stream_completion(shard->install.stream, &completions[i]);
         ASSERT(taken);
     }
     return count > 0;
 }
 
-/* Gives up the one under way: its file is removed at the next start. */
-static void snapshot_forsake(struct apply_shard *shard) {
+void apply_snapshot_forsake(struct apply_shard *shard) {
     struct apply_snapshot *snapshot = &shard->snapshot;
     if (snapshot->emitting) {
         shard->operations->snapshot_end(shard->machine);
     }
     if (snapshot->emitting || snapshot->sealing) {
         sessions_snapshot_end(shard->sessions);
+        snapshot_abandon(snapshot->writer);
         snapshot->emitting = false;
         snapshot->sealing = false;
         node_figure_set(&shard->node->apply.snapshot_running, 0);
@@ -123,18 +128,41 @@ static void snapshot_forsake(struct apply_shard *shard) {
     }
 }
 
+bool apply_snapshot_quiet(struct apply_shard *shard) {
+    ASSERT(!shard->snapshot.emitting && !shard->snapshot.sealing);
+    enum snapshot_state state = snapshot_poll(shard->snapshot.writer, 0);
+    return state != SNAPSHOT_WRITING && state != SNAPSHOT_SEALING;
+}
+
+/* The log has grown by so much since the last one, or a member needs one. */
+static bool snapshot_due(const struct apply_shard *shard) {
+    uint64_t trigger = shard->node->options->snapshot_log_bytes;
+    uint64_t wanted = atomic_load_relaxed_u64(&shard->node->signals.snapshot_wanted);
+    if (shard->work.active || shard->machine == NULL ||
+        atomic_load_relaxed_u32(&shard->node->signals.stopping) != 0) {
+        return false;
+    }
+    return (trigger != 0 && shard->snapshot.log_bytes >= trigger) ||
+           (wanted > shard->snapshot.index && wanted <= shard->tail.index);
+}
+
 bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
     struct apply_snapshot *snapshot = &shard->snapshot;
     bool worked = take_completions(shard);
+    if (snapshot->untold.index != 0 &&
+        snapshot_box_put(&shard->node->snapshots, &snapshot->untold)) {
+        snapshot->untold.index = 0;
+        apply_note_send(shard);
+    }
     if (shard->digests.diverged) {
-        snapshot_forsake(shard);
+        apply_snapshot_forsake(shard);
+        return worked;
+    }
+    if (apply_installing(shard)) {
         return worked;
     }
     if (!snapshot->emitting && !snapshot->sealing) {
-        uint64_t trigger = shard->node->options->snapshot_log_bytes;
-        if (trigger != 0 && snapshot->log_bytes >= trigger && !shard->work.active &&
-            shard->machine != NULL &&
-            atomic_load_relaxed_u32(&shard->node->signals.stopping) == 0) {
+        if (snapshot_due(shard)) {
             snapshot_start(shard);
             return true;
         }
@@ -143,7 +171,7 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
     enum snapshot_state state = snapshot_poll(snapshot->writer, now_ns);
     if (state == SNAPSHOT_FAILED || state == SNAPSHOT_COMPLETE) {
         snapshot_over(shard, state == SNAPSHOT_COMPLETE);
-        return true;
+        return true; /* and here again, to tell replicate */
     }
     if (snapshot->emitting && state == SNAPSHOT_WRITING) {
         struct machine_sink sink = sink_of(shard);
@@ -299,11 +327,18 @@ int apply_restore(struct apply_shard *shard, const struct apply_options *options
             result = restore_state(shard, reader, &meta, options, error);
         }
         shard->tail = meta.tail;
+        shard->configuration = meta.configuration;
+        shard->snapshot.index = meta.tail.index;
         node->recovery = (struct node_recovery){.tail = meta.tail,
                                                 .has_genesis = true,
                                                 .genesis = meta.genesis,
-                                                .configuration = meta.configuration};
+                                                .configuration = meta.configuration,
+                                                .snapshot_bytes =
+                                                    snapshot_reader_file_bytes(reader)};
         node_figure_set(&node->apply.snapshot_index, meta.tail.index);
+    }
+    if (result == WEIR_OK && reader != NULL) {
+        (void)snapshot_prune_behind(io, port, directory, meta.tail.index); /* or the next start */
     }
     if (reader != NULL) {
         snapshot_close(reader);

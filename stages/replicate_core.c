@@ -201,9 +201,9 @@ static void carry_out(struct replicate_shard *shard, const struct raft_action *a
         log_warn("transfer_failed", "target=%lu", action->node_id);
         break;
     case RAFT_ACTION_REOPEN: replicate_reopen(shard, action->node_id); break;
-    case RAFT_ACTION_SNAPSHOT_CHUNK:
+    case RAFT_ACTION_SNAPSHOT_CHUNK: replicate_snapshot_chunk(shard, &action->message); break;
     case RAFT_ACTION_SNAPSHOT_INSTALL:
-        replicate_fail(shard, "a member sends a snapshot, which this version cannot install");
+        replicate_snapshot_install(shard, &action->snapshot, action->epoch);
         break;
     case RAFT_ACTION_HALT: replicate_fail(shard, action->sentence); break;
     }

@@ -119,7 +119,9 @@ static int core_create(struct replicate_shard *shard, const struct vote_record *
         .compacted_index = snapshot->index,
         .compacted_term = snapshot->term,
         .last_index = log_last_index(shard->log),
-        .snapshot = {.index = snapshot->index, .term = snapshot->term},
+        .snapshot = {.index = snapshot->index,
+                     .term = snapshot->term,
+                     .size_bytes = shard->node->recovery.snapshot_bytes},
         .term_runs = recovered->runs,
         .term_run_count = recovered->run_count,
         .configurations = recovered->configurations,
@@ -129,7 +131,7 @@ static int core_create(struct replicate_shard *shard, const struct vote_record *
         .inflight_messages_max = REPLICATE_INFLIGHT_MESSAGES,
         .inflight_bytes_max = options->log.memory_bytes / 4,
         .message_bytes_max = options->log.write_bytes_max,
-        .snapshot_chunk_bytes = options->log.write_bytes_max,
+        .snapshot_chunk_bytes = replicate_snapshot_chunk_bytes(shard),
         .uncommitted_bytes_max = options->log.memory_bytes,
         .window_entries = REPLICATE_WINDOW_ENTRIES,
     };
@@ -163,8 +165,9 @@ int replicate_start(void *state, struct error_text *error) {
     const struct node_recovery *recovery = &shard->node->recovery;
     shard->has_genesis = recovery->has_genesis;
     shard->genesis = recovery->genesis;
-    /* The log's, two writes of the vote, one timer that may be replaced while it is due. */
-    int result = io_port_create(shard->io, &shard->port, LOG_OPERATIONS_MAX + 8);
+    /* The log's, two writes of the vote, one timer that may be replaced while it is due; of
+       snapshots one that is sent, one that comes, one that is removed. */
+    int result = io_port_create(shard->io, &shard->port, LOG_OPERATIONS_MAX + 12);
     if (result != WEIR_OK) {
         error_text_set(error, "no memory for the replicate stage");
         return result;
@@ -196,6 +199,11 @@ int replicate_start(void *state, struct error_text *error) {
     }
     free(recovered);
     if (result != WEIR_OK) {
+        return result;
+    }
+    result = replicate_snapshots_create(shard);
+    if (result != WEIR_OK) {
+        error_text_set(error, "no memory for the replicate stage");
         return result;
     }
     shard->handed = recovery->tail.index;

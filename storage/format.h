@@ -34,6 +34,7 @@ enum {
 #define FILE_NAME_SEGMENT_PREFIX   "log-"
 #define FILE_NAME_SNAPSHOT_PREFIX  "snapshot-"
 #define FILE_NAME_SNAPSHOT_PARTIAL "snapshot.partial"
+#define FILE_NAME_SNAPSHOT_RECEIVED "snapshot.received"
 
 /* Room for any of these names with its terminating zero. */
 enum { FILE_NAME_BYTES = 32 };
