@@ -25,16 +25,19 @@ enum {
 /* ---- taking -------------------------------------------------------------------------------- */
 
 static uint8_t *sink_reserve(void *context, uint32_t length_bytes) {
-    return snapshot_reserve(context, length_bytes);
+    struct apply_snapshot *snapshot = context;
+    uint8_t *room = snapshot_reserve(snapshot->writer, length_bytes);
+    snapshot->starved = room == NULL;
+    return room;
 }
 
 static void sink_commit(void *context, uint32_t length_bytes) {
-    snapshot_commit(context, length_bytes);
+    snapshot_commit(((struct apply_snapshot *)context)->writer, length_bytes);
 }
 
 static struct machine_sink sink_of(struct apply_shard *shard) {
     return (struct machine_sink){
-        .context = shard->snapshot.writer, .reserve = sink_reserve, .commit = sink_commit};
+        .context = &shard->snapshot, .reserve = sink_reserve, .commit = sink_commit};
 }
 
 bool apply_session_release(struct apply_shard *shard, uint32_t slot) {
@@ -175,9 +178,10 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
     }
     if (snapshot->emitting && state == SNAPSHOT_WRITING) {
         struct machine_sink sink = sink_of(shard);
+        snapshot->starved = false;
         /* The sessions come first: what their section holds is over before the machine's begins. */
         if (sessions_emit_on(shard->sessions, &sink) == MACHINE_MORE) {
-            return true;
+            return worked || !snapshot->starved;
         }
         enum machine_progress progress =
             shard->operations->snapshot_emit(shard->machine, &sink, APPLY_EMIT_UNITS);
@@ -186,8 +190,9 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
             snapshot->emitting = false;
             snapshot->sealing = true;
             snapshot_finish(snapshot->writer);
+            snapshot->starved = false;
         }
-        return true;
+        return worked || !snapshot->starved; /* a completion makes room, and wakes us */
     }
     return worked;
 }

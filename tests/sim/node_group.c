@@ -131,6 +131,27 @@ static void record_post(struct group *group, const struct group_record *model,
     *link = record;
 }
 
+static bool record_is_chunk(const uint8_t *bytes) {
+    return bytes_get_u32(bytes) == PEER_RECORD_MESSAGE &&
+           bytes[PEER_RECORD_HEAD_BYTES] == RAFT_MESSAGE_SNAPSHOT;
+}
+
+/* A piece of a snapshot may be lost, or get a wrong byte; false if it is lost. */
+static bool chunk_passes(struct group *group, uint8_t *bytes, uint32_t length_bytes) {
+    group->counts.chunks++;
+    if (random_chance(&group->random, group->chunk_loss_per_mille, 1000)) {
+        group->counts.chunks_lost++;
+        return false;
+    }
+    if (group->chunks_spoilt_next > 0) {
+        group->chunks_spoilt_next--;
+        group->counts.chunks_spoilt++;
+        uint32_t back = 1 + (uint32_t)random_below(&group->random, 1000);
+        bytes[length_bytes - back] ^= (uint8_t)(1 << random_below(&group->random, 8));
+    }
+    return true;
+}
+
 /* The latest due time of what is on its way there: a connection keeps its order. */
 static uint64_t due_after(const struct group *group, const struct group_record *model) {
     uint64_t due_ns = model->due_ns;
@@ -164,7 +185,8 @@ static bool records_take(struct group *group, uint32_t from) {
                 if (bytes_get_u32(bytes) != PEER_RECORD_MESSAGE || group->cut[from][model.to] ||
                     random_chance(&group->random, group->loss_per_mille, 1000)) {
                     group->counts.lost++;
-                } else {
+                } else if (!record_is_chunk(bytes) ||
+                           chunk_passes(group, (uint8_t *)(uintptr_t)bytes, length_bytes)) {
                     model.due_ns = due_after(group, &model);
                     record_post(group, &model, bytes);
                     if (random_chance(&group->random, group->twice_per_mille, 1000)) {

@@ -67,6 +67,9 @@ struct group_counts {
     uint64_t refused;
     uint64_t records;
     uint64_t lost;
+    uint64_t chunks; /* pieces of snapshots that were sent, */
+    uint64_t chunks_lost;
+    uint64_t chunks_spoilt;
 };
 
 struct group {
@@ -80,6 +83,8 @@ struct group {
     uint64_t delay_ns_max;
     uint32_t loss_per_mille;
     uint32_t twice_per_mille; /* delivered once more, later */
+    uint32_t chunk_loss_per_mille; /* of pieces of snapshots, beside that */
+    uint32_t chunks_spoilt_next;   /* so many pieces get a wrong byte */
 
     bool load_on;
     struct group_client clients[GROUP_CLIENTS];
