@@ -286,6 +286,10 @@ const struct node *sim_node_figures(const struct sim_node *node) {
     return node->node;
 }
 
+const struct log *sim_node_log(const struct sim_node *node) {
+    return pipeline_log(node->pipeline);
+}
+
 struct peers *sim_node_peers(struct sim_node *node) {
     return pipeline_peers(node->pipeline);
 }

@@ -84,6 +84,9 @@ bool sim_node_serving(const struct sim_node *node);
 /* What the stages publish about themselves. */
 const struct node *sim_node_figures(const struct sim_node *node);
 
+/* Its log, to look at between two steps.  Borrowed until sim_node_destroy. */
+const struct log *sim_node_log(const struct sim_node *node);
+
 /* The rings to and from other members; and what to do when a record was put into one. */
 struct peers *sim_node_peers(struct sim_node *node);
 void sim_node_wake(struct sim_node *node);

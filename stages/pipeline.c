@@ -24,6 +24,7 @@
 #include "base/bytes.h"
 #include "stages/peer_message.h"
 #include "stages/pipeline_internal.h"
+#include "stages/replicate.h"
 
 /* How long a ring must be so that it is never full (or, for apply, where its bound comes from). */
 enum link_length {
@@ -529,6 +530,11 @@ struct ring *pipeline_ring(const struct pipeline *pipeline, enum stage_id from, 
 
 struct peers *pipeline_peers(struct pipeline *pipeline) {
     return pipeline->peers.memory == NULL ? NULL : &pipeline->peers;
+}
+
+const struct log *pipeline_log(const struct pipeline *pipeline) {
+    ASSERT(pipeline->stepped);
+    return replicate_log(pipeline->shards[STAGE_REPLICATE][0].state);
 }
 
 uint32_t pipeline_shards(const struct pipeline *pipeline, enum stage_id stage) {

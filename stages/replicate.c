@@ -368,6 +368,12 @@ static void replicate_fini(void *state) {
     free(shard);
 }
 
+const struct log *replicate_log(const void *state) {
+    const struct replicate_shard *shard = state;
+    ASSERT(shard->log != NULL);
+    return shard->log;
+}
+
 const struct stage stage_replicate = {.id = STAGE_REPLICATE,
                                       .name = "replicate",
                                       .init = replicate_init,

@@ -27,4 +27,7 @@ struct replicate_options {
     void *context;
 };
 
+/* The log of a started shard, given its state: to look at, by whoever steps it.  Borrowed. */
+const struct log *replicate_log(const void *state);
+
 #endif
