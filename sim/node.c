@@ -286,16 +286,24 @@ const struct node *sim_node_figures(const struct sim_node *node) {
     return node->node;
 }
 
-const struct log *sim_node_log(const struct sim_node *node) {
-    return pipeline_log(node->pipeline);
-}
-
 struct peers *sim_node_peers(struct sim_node *node) {
     return pipeline_peers(node->pipeline);
 }
 
 void sim_node_wake(struct sim_node *node) {
     pipeline_wake(node->pipeline);
+}
+
+const struct log *sim_node_log(const struct sim_node *node) {
+    return replicate_look_log(pipeline_look(node->pipeline, STAGE_REPLICATE, 0));
+}
+
+const struct raft *sim_node_raft(const struct sim_node *node) {
+    return replicate_look_raft(pipeline_look(node->pipeline, STAGE_REPLICATE, 0));
+}
+
+bool sim_node_digest(const struct sim_node *node, uint64_t *index, uint64_t *digest) {
+    return apply_look_digest(pipeline_look(node->pipeline, STAGE_APPLY, 0), index, digest);
 }
 
 void sim_node_destroy(struct sim_node *node) {

@@ -24,7 +24,6 @@
 #include "base/bytes.h"
 #include "stages/peer_message.h"
 #include "stages/pipeline_internal.h"
-#include "stages/replicate.h"
 
 /* How long a ring must be so that it is never full (or, for apply, where its bound comes from). */
 enum link_length {
@@ -449,6 +448,11 @@ struct io *pipeline_core_io(const struct pipeline *pipeline, uint32_t core) {
     return pipeline->cores[core].io;
 }
 
+const void *pipeline_look(const struct pipeline *pipeline, enum stage_id stage, uint32_t shard) {
+    ASSERT(pipeline->stepped && shard < shards_of(pipeline, stage));
+    return pipeline->shards[stage][shard].state;
+}
+
 void pipeline_stop(struct pipeline *pipeline) {
     gauge_state_set(&pipeline->gauges, GAUGE_DRAINING);
     atomic_store_release_u32(&pipeline->node->signals.stopping, 1);
@@ -530,11 +534,6 @@ struct ring *pipeline_ring(const struct pipeline *pipeline, enum stage_id from, 
 
 struct peers *pipeline_peers(struct pipeline *pipeline) {
     return pipeline->peers.memory == NULL ? NULL : &pipeline->peers;
-}
-
-const struct log *pipeline_log(const struct pipeline *pipeline) {
-    ASSERT(pipeline->stepped);
-    return replicate_log(pipeline->shards[STAGE_REPLICATE][0].state);
 }
 
 uint32_t pipeline_shards(const struct pipeline *pipeline, enum stage_id stage) {

@@ -125,12 +125,13 @@ int pipeline_start_stepped(struct pipeline *pipeline, struct error_text *error);
 /* One round of a core, with a budget of at least 1 for each shard's poll. */
 enum pipeline_step pipeline_step(struct pipeline *pipeline, uint32_t core, uint32_t budget);
 
-/* The log, to look at between two steps.  Borrowed until pipeline_destroy. */
-const struct log *pipeline_log(const struct pipeline *pipeline);
-
 /* Cores there are, one for each thread of the map; and the io of one. */
 uint32_t pipeline_cores(const struct pipeline *pipeline);
 struct io *pipeline_core_io(const struct pipeline *pipeline, uint32_t core);
+
+/* The state of a shard, to be looked at between two steps by the functions that its stage's header
+ * has for that. */
+const void *pipeline_look(const struct pipeline *pipeline, enum stage_id stage, uint32_t shard);
 
 /* ---- for shards ---------------------------------------------------------------------------- */
 
