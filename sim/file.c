@@ -48,7 +48,7 @@ void world_disk_fail(struct world *world, uint32_t node, enum world_disk_operati
 
 void world_disk_die_after(struct world *world, uint32_t node, uint64_t steps) {
     struct disk *disk = &world_node(world, node)->disk;
-    disk->dies_at = disk->sequence + steps;
+    disk->dies_at = steps == UINT64_MAX ? steps : disk->sequence + steps;
 }
 
 uint64_t world_disk_steps(const struct world *world, uint32_t node) {
