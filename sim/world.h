@@ -175,8 +175,8 @@ void world_crash(struct world *world, uint32_t node, enum world_power_cut cut);
 /*
  * The disk goes dead after so many more steps (see world_disk_steps): from then on every operation
  * on it fails with -EIO and changes nothing.  So code that waits inside io_wait comes back, and the
- * test then calls world_crash or world_kill, which is what really happened.  0: at once; UINT64_MAX:
- * never, and what was dead lives again.
+ * test then calls world_crash or world_kill, which is what really happened.  0: at once;
+ * UINT64_MAX: never, and what was dead lives again.
  */
 void world_disk_die_after(struct world *world, uint32_t node, uint64_t steps);
 
