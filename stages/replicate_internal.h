@@ -9,6 +9,7 @@
 #include "stages/peers.h"
 #include "stages/pipeline.h"
 #include "stages/replicate.h"
+#include "storage/incarnations.h"
 #include "storage/log.h"
 #include "storage/vote.h"
 
@@ -85,6 +86,16 @@ struct replicate_peers {
     struct replicate_addresses addresses;
 };
 
+/* Who the other members are. */
+struct replicate_members {
+    struct incarnation_file *file;  /* NULL: this node has no table, and needs none */
+    bool has_table;                 /* it is durable */
+    bool passive;                   /* it is not, and so this node takes no part */
+    struct configuration table;     /* the file's, or what was collected for it (0: not yet) */
+    struct configuration in_force;  /* what the rows were made for */
+    uint64_t introduced[PEERS_MAX]; /* by row: its incarnation, as the member last said; 0: never */
+};
+
 /* Who is using the log's one reader. */
 enum replicate_reader { READER_NOBODY, READER_CATCH_UP, READER_PEER };
 
@@ -105,6 +116,7 @@ struct replicate_shard {
     bool vote_waits;              /* ... if there is one */
     struct peers *links;          /* to other members; NULL in a cluster of one */
     struct replicate_peers *peers;
+    struct replicate_members members;
     struct ring *to_write; /* notes */
     struct ring *to_parse; /* notes */
     struct ring *from_parse;
@@ -218,6 +230,35 @@ void replicate_send_held(struct replicate_shard *shard);
 
 /* Goes on with what has to be read back from disk first; returns the messages sent. */
 uint32_t replicate_send_from_disk(struct replicate_shard *shard);
+
+/* ---- replicate_members.c: who they are ---------------------------------------------------- */
+
+/* Opens the table of incarnations, once the log is open.  Errors: as incarnations_open, and
+ * WEIR_ECORRUPT if it is blank though this node has taken part. */
+int replicate_members_start(struct replicate_shard *shard, uint64_t vote_term,
+                            struct error_text *error);
+
+/* Makes rows and incarnations those of the configuration in force; after each step of the core, and
+ * at start.  What brings a configuration (an entry, a truncation, a snapshot that is installed)
+ * needs nothing else. */
+void replicate_members_follow(struct replicate_shard *shard);
+
+/* A member has opened its control connection. */
+void replicate_members_introduced(struct replicate_shard *shard, const struct peer_link *link,
+                                  const struct peer_introduction *introduction);
+
+/* Whether what that member sends counts. */
+bool replicate_members_heard(const struct replicate_shard *shard, const struct peer_link *link);
+
+/* The incarnation of a member, or of a node that has introduced itself; 0: not known. */
+uint64_t replicate_members_incarnation(const struct replicate_shard *shard, uint64_t node_id);
+
+/* True if the completion was the table's. */
+bool replicate_members_completion(struct replicate_shard *shard,
+                                  const struct io_completion *completion);
+
+/* True while the table is being stored. */
+bool replicate_members_busy(const struct replicate_shard *shard);
 
 /* ---- replicate_start.c ----------------------------------------------------------------------- */
 
