@@ -86,8 +86,8 @@ static int open_directory(struct sim_node *node, struct error_text *error) {
             members.members[i] =
                 (struct configuration_member){.node_id = i + 1, .roles = CONFIGURATION_VOTER};
         }
-        status = identity_create(node->io, node->data_directory, "weir", node->node_id, &members,
-                                 identity, error);
+        status = (node->node_id > node->member_count ? identity_create_joining : identity_create)(
+            node->io, node->data_directory, "weir", node->node_id, &members, identity, error);
     }
     return status;
 }
@@ -292,6 +292,18 @@ struct peers *sim_node_peers(struct sim_node *node) {
 
 void sim_node_wake(struct sim_node *node) {
     pipeline_wake(node->pipeline);
+}
+
+const struct log *sim_node_log(const struct sim_node *node) {
+    return replicate_look_log(pipeline_look(node->pipeline, STAGE_REPLICATE, 0));
+}
+
+const struct raft *sim_node_raft(const struct sim_node *node) {
+    return replicate_look_raft(pipeline_look(node->pipeline, STAGE_REPLICATE, 0));
+}
+
+bool sim_node_digest(const struct sim_node *node, uint64_t *index, uint64_t *digest) {
+    return apply_look_digest(pipeline_look(node->pipeline, STAGE_APPLY, 0), index, digest);
 }
 
 void sim_node_destroy(struct sim_node *node) {

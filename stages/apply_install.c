@@ -116,9 +116,8 @@ static bool block_restore(struct apply_shard *shard, uint32_t *units) {
     int result;
     if (install->session_left > 0) {
         size_t taken = install->session_left < length ? (size_t)install->session_left : length;
-        result = meta->session_version == SESSION_SNAPSHOT_VERSION
-                     ? sessions_restore_slice(shard->sessions, bytes, taken, &consumed)
-                     : WEIR_EVERSION;
+        bool first = install->session_left == meta->session_bytes;
+        result = apply_records_restore(shard, meta, first, bytes, taken, &consumed);
         install->session_left -= consumed;
         *units -= *units < INSTALL_RESTORE_UNITS ? *units : INSTALL_RESTORE_UNITS;
     } else {

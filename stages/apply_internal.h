@@ -108,10 +108,12 @@ struct apply_snapshot {
     struct snapshot_writer *writer;
     bool emitting; /* the machine has slices left */
     bool sealing;
-    bool starved; /* the writer had no room for what was to be emitted last */
-    uint64_t log_bytes; /* entries applied since the last one began */
-    uint64_t index;     /* of the one under way */
+    bool starved;               /* the writer had no room for what was to be emitted last */
     struct snapshot_record untold; /* complete, and not yet in the box; index 0: none */
+    uint64_t log_bytes;     /* entries applied since the last one began */
+    uint64_t index;         /* of the one under way */
+    uint32_t address_bytes; /* of the record below that are still to be emitted: all, or 0 */
+    uint8_t address_record[ADDRESSES_RECORD_BYTES_MAX]; /* as of `index` */
 };
 
 /* See apply_digest.c. */
@@ -279,6 +281,12 @@ int apply_restore(struct apply_shard *shard, const struct apply_options *options
 
 /* One turn of the snapshot; returns whether something was done. */
 bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns);
+
+/* Restores a first part of the records before the machine's bytes: of addresses, which come first
+ * if at all, or some 64 KiB of sessions; *consumed is what that was.  `first`: these are the very
+ * first bytes.  Errors: WEIR_ECORRUPT, WEIR_EVERSION. */
+int apply_records_restore(struct apply_shard *shard, const struct snapshot_meta *meta, bool first,
+                          const uint8_t *bytes, size_t length_bytes, size_t *consumed);
 
 /* Gives up the one under way, if there is one. */
 void apply_snapshot_forsake(struct apply_shard *shard);

@@ -223,7 +223,7 @@ static const char *whole_judge(const struct replicate_shard *shard) {
         return "a member sends a snapshot of another machine: all members must run the same one";
     }
     if (meta->machine_version > machine->version ||
-        (meta->session_version != 0 && meta->session_version != SESSION_SNAPSHOT_VERSION)) {
+        meta->session_version > SESSION_SNAPSHOT_VERSION) {
         return "a member sends a snapshot of a newer version of weir: update this node";
     }
     if (shard->serving && meta->genesis.hash_seed != shard->genesis.hash_seed) {
