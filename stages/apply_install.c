@@ -27,7 +27,7 @@
 #include "storage/snapshot_stream.h"
 
 enum {
-    INSTALL_SESSIONS_SLICE = 8, /* removed in one go: 128 places each, some us */
+    INSTALL_SESSIONS_SLICE = 8,  /* removed in one go: 128 places each, some us */
     INSTALL_RESTORE_UNITS = 250, /* of a slice of sessions restored: 64 KiB, less than 50 us */
 };
 

@@ -108,11 +108,11 @@ struct apply_snapshot {
     struct snapshot_writer *writer;
     bool emitting; /* the machine has slices left */
     bool sealing;
-    bool starved;               /* the writer had no room for what was to be emitted last */
+    bool starved;                  /* the writer had no room for what was to be emitted last */
     struct snapshot_record untold; /* complete, and not yet in the box; index 0: none */
-    uint64_t log_bytes;     /* entries applied since the last one began */
-    uint64_t index;         /* of the one under way */
-    uint32_t address_bytes; /* of the record below that are still to be emitted: all, or 0 */
+    uint64_t log_bytes;            /* entries applied since the last one began */
+    uint64_t index;                /* of the one under way */
+    uint32_t address_bytes;        /* of the record below that are still to be emitted: all, or 0 */
     uint8_t address_record[ADDRESSES_RECORD_BYTES_MAX]; /* as of `index` */
 };
 

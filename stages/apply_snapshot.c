@@ -116,10 +116,10 @@ static void snapshot_over(struct apply_shard *shard, bool complete) {
     if (complete) {
         node_figure_set(&shard->node->apply.snapshot_index, snapshot->index);
         node_figure_add(&shard->node->apply.snapshots, 1);
-        snapshot->untold = (struct snapshot_record){
-            .index = snapshot->index,
-            .term = snapshot_writer_meta(snapshot->writer)->tail.term,
-            .size_bytes = snapshot_writer_file_bytes(snapshot->writer)};
+        snapshot->untold =
+            (struct snapshot_record){.index = snapshot->index,
+                                     .term = snapshot_writer_meta(snapshot->writer)->tail.term,
+                                     .size_bytes = snapshot_writer_file_bytes(snapshot->writer)};
         log_info("snapshot_complete", "index=%lu bytes=%lu", snapshot->index,
                  snapshot_writer_meta(snapshot->writer)->machine_bytes);
     } else {
@@ -381,12 +381,12 @@ int apply_restore(struct apply_shard *shard, const struct apply_options *options
         shard->tail = meta.tail;
         shard->configuration = meta.configuration;
         shard->snapshot.index = meta.tail.index;
-        node->recovery = (struct node_recovery){.tail = meta.tail,
-                                                .has_genesis = true,
-                                                .genesis = meta.genesis,
-                                                .configuration = meta.configuration,
-                                                .snapshot_bytes =
-                                                    snapshot_reader_file_bytes(reader)};
+        node->recovery =
+            (struct node_recovery){.tail = meta.tail,
+                                   .has_genesis = true,
+                                   .genesis = meta.genesis,
+                                   .configuration = meta.configuration,
+                                   .snapshot_bytes = snapshot_reader_file_bytes(reader)};
         node_figure_set(&node->apply.snapshot_index, meta.tail.index);
     }
     if (result == WEIR_OK && reader != NULL) {

@@ -140,9 +140,9 @@ struct node_apply_figures {
     uint64_t snapshot_failures;
     uint64_t snapshot_running;
     uint64_t snapshots_installed; /* restored from what another member sent */
-    uint64_t reply_bytes;   /* memory of long replies in use */
-    uint64_t reply_refused; /* reads refused since there was none left for them */
-    uint64_t sessions;      /* of clients, in the table */
+    uint64_t reply_bytes;         /* memory of long replies in use */
+    uint64_t reply_refused;       /* reads refused since there was none left for them */
+    uint64_t sessions;            /* of clients, in the table */
     uint64_t sessions_opened;
     uint64_t sessions_expired; /* removed */
     uint64_t sessions_evicted; /* removed for another one, before they expired */
@@ -239,7 +239,7 @@ struct node {
     struct node_signals signals;
     struct digest_box digests;     /* apply to replicate: stages/digest.h */
     struct snapshot_box snapshots; /* likewise: stages/snapshot_box.h */
-    struct addresses addresses; /* of members, as the log has them: stages/addresses.h */
+    struct addresses addresses;    /* of members, as the log has them: stages/addresses.h */
     CACHE_ALIGNED struct node_read_figures read;
     CACHE_ALIGNED struct node_validate_figures validate;
     CACHE_ALIGNED struct node_replicate_figures replicate;

@@ -221,7 +221,7 @@ void replicate_incoming_drop(struct replicate_shard *shard);
 /* True while what the core has accepted is not in the log, or cut off from it. */
 bool replicate_log_behind(const struct replicate_shard *shard);
 
-/* True while the log is not what the core believes it is: that, or a snapshot is being installed. */
+/* True while the log is not what the core believes: that, or a snapshot is being installed. */
 bool replicate_incoming_busy(const struct replicate_shard *shard);
 
 /* ---- replicate_outgoing.c: to other members ----------------------------------------------- */

@@ -16,15 +16,15 @@
  *
  * Compaction.  Once a snapshot of this node's is complete, applied, and the log durable up to it,
  * the log before it goes.  As leader it is kept for members that are behind; but never further back
- * than the snapshot before the newest one, so that a member that is gone keeps no more than what two
- * snapshots are apart.  A follower keeps that much, since it may lead next.
+ * than the snapshot before the newest one, so that a member that is gone keeps no more than what
+ * two snapshots are apart.  A follower keeps that much, since it may lead next.
  *
- * Old snapshots.  The two newest files are kept, and those that are being sent: at most one for each
- * member, also for one that does not answer.
+ * Old snapshots.  The two newest files are kept, and those that are being sent: at most one for
+ * each member, also for one that does not answer.
  *
  * Failure modes: a piece that cannot be read, or for which there is no room in the ring: lost, the
- * core asks again.  No space for what is received, a failing disk, wrong bytes: told as 0 bytes, and
- * the transfer begins again.  While placing or restoring: final.  No space for the log's new
+ * core asks again.  No space for what is received, a failing disk, wrong bytes: told as 0 bytes,
+ * and the transfer begins again.  While placing or restoring: final.  No space for the log's new
  * segment: waits until there is.
  */
 
@@ -256,12 +256,11 @@ static uint32_t report(struct replicate_shard *shard) {
         replicate_fail(shard, sentence);
         return 1;
     }
-    struct raft_event event = {.kind = RAFT_EVENT_SNAPSHOT_CHUNK,
-                               .snapshot = {.index = piece.index,
-                                            .term = piece.term,
-                                            .size_bytes = piece.size_bytes},
-                               .offset = piece.offset,
-                               .complete = whole};
+    struct raft_event event = {
+        .kind = RAFT_EVENT_SNAPSHOT_CHUNK,
+        .snapshot = {.index = piece.index, .term = piece.term, .size_bytes = piece.size_bytes},
+        .offset = piece.offset,
+        .complete = whole};
     replicate_step(shard, &event);
     return 1;
 }

@@ -9,8 +9,8 @@
  * A block is 32 bytes of header, up to SNAPSHOT_PAYLOAD_BYTES_MAX of the sessions' and the
  * machine's bytes, and zeros to the next multiple of 4096.  Its checksum is seeded with the one
  * before it (the first one's with the header's): a block that is missing, repeated, moved, or of
- * another snapshot does not fit, and neither does a header that was replaced.  The seed of the first
- * one is what the header's checksum would be if its owner were zeros: so a member that was sent the
+ * another snapshot does not fit, and neither does a header that was replaced.  The first one's seed
+ * is what the header's checksum would be if its owner were zeros: so a member that was sent the
  * file of another can make it its own without summing every block anew.
  *
  * Pure; see format.h.

@@ -186,8 +186,8 @@ void snapshot_receiver_counters(const struct snapshot_receiver *receiver,
 
 bool snapshot_receiver_report(struct snapshot_receiver *receiver, struct snapshot_piece *out,
                               bool *whole) {
-    const bool can = receiver->step == STEP_EMPTY || receiver->step == STEP_OPEN ||
-                     receiver->step == STEP_WHOLE;
+    const bool can =
+        receiver->step == STEP_EMPTY || receiver->step == STEP_OPEN || receiver->step == STEP_WHOLE;
     if (!receiver->owed || !can)
         return false;
     receiver->owed = false;
@@ -291,7 +291,7 @@ void snapshot_receive(struct snapshot_receiver *receiver, const struct snapshot_
     }
     receiver->owed = true;
     receiver->pending_bytes = 0;
-    /* Blocks are multiples of this: who sends others, or more than he should, is not listened to. */
+    /* Blocks are multiples of this: who sends other pieces, or longer ones, is not heard. */
     if (piece->length_bytes <= receiver->capacity_bytes &&
         piece->length_bytes % SNAPSHOT_ALIGN_BYTES == 0 &&
         piece->offset % SNAPSHOT_ALIGN_BYTES == 0) {

@@ -9,7 +9,7 @@
  * last.  Then it waits until it is placed: its header is made this node's, synced, the file renamed
  * to what it covers, and the directory synced.  From the rename on it is what a start restores.
  *
- *     EMPTY ──piece──> BUSY ──> OPEN ──pieces, all there, judged──> WHOLE ──place──> BUSY ──> PLACED
+ *     EMPTY ──piece──> BUSY ──> OPEN ──pieces, all there, judged──> WHOLE ──place──> BUSY ─> PLACED
  *       ^               │ no space, a failing disk, wrong bytes        │                │
  *       └───────────────┴──────────── drop ────────────────────────────┘                v
  *                                                                       FAILED (only while placing)
@@ -61,6 +61,7 @@ int snapshot_receiver_create(struct snapshot_receiver **out, struct io *io, stru
 /* Waits for what is in flight, and frees; blocks.  NULL is allowed. */
 void snapshot_receiver_destroy(struct snapshot_receiver *receiver);
 
+/* As drawn above. */
 enum snapshot_receiver_state snapshot_receiver_state(const struct snapshot_receiver *receiver);
 
 /*
@@ -101,6 +102,7 @@ uint64_t snapshot_receiver_index(const struct snapshot_receiver *receiver);
 /* Why the last one was dropped, or FAILED. */
 const char *snapshot_receiver_error(const struct snapshot_receiver *receiver);
 
+/* Since it was created. */
 void snapshot_receiver_counters(const struct snapshot_receiver *receiver,
                                 struct snapshot_receiver_counters *out);
 

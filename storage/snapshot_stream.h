@@ -42,6 +42,7 @@ void snapshot_stream_open(struct snapshot_stream *stream, const char *name, uint
 bool snapshot_stream_completion(struct snapshot_stream *stream,
                                 const struct io_completion *completion);
 
+/* As drawn above. */
 enum snapshot_stream_state snapshot_stream_state(const struct snapshot_stream *stream);
 
 /* BLOCK or END: what the header says; at the END machine_bytes is complete. */

@@ -84,7 +84,7 @@ struct group {
     bool connected[GROUP_NODES_MAX][GROUP_NODES_MAX]; /* control, opened by the first */
     uint64_t delay_ns_max;
     uint32_t loss_per_mille;
-    uint32_t twice_per_mille; /* delivered once more, later */
+    uint32_t twice_per_mille;      /* delivered once more, later */
     uint32_t chunk_loss_per_mille; /* of pieces of snapshots, beside that */
     uint32_t chunks_spoilt_next;   /* so many pieces get a wrong byte */
 
