@@ -318,10 +318,15 @@ static uint32_t hand_on_writer(struct replicate_shard *shard, const uint8_t *ent
     return 1;
 }
 
-/* What is committed and in the log: the core may have accepted more than is copied yet. */
+/* What is committed and in the log: the core may have accepted more than is copied yet, and what a
+ * truncation that waits will remove has the index of what is committed, and is something else. */
 static uint64_t committed_here(const struct replicate_shard *shard) {
     uint64_t commit = raft_commit_index(shard->raft);
     uint64_t last = log_last_index(shard->log);
+    if (shard->peers != NULL && shard->peers->incoming.truncate) {
+        ASSERT(shard->peers->incoming.index >= shard->handed);
+        last = shard->peers->incoming.index < last ? shard->peers->incoming.index : last;
+    }
     return commit < last ? commit : last;
 }
 
