@@ -435,6 +435,9 @@ void log_pump(struct log *log, bool close_open) {
         return;
     if (log->switching != SWITCH_NONE) {
         segment_switch_pump(log);
+        /* No room for the segment that a truncation needs: whoever stops does not wait for it. */
+        log->stopped = log->stopping && log->spare == SPARE_STARVED && log->operations_busy == 0;
+        ASSERT(!log->stopped || log->truncate == TRUNCATE_PENDING);
         return;
     }
     const bool is_last_call = log->stopping || log->truncate != TRUNCATE_NONE;
