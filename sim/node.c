@@ -87,8 +87,8 @@ static int open_directory(struct sim_node *node, struct error_text *error) {
             members.members[i] =
                 (struct configuration_member){.node_id = i + 1, .roles = CONFIGURATION_VOTER};
         }
-        status = identity_create(node->io, node->data_directory, "weir", node->node_id, &members,
-                                 identity, error);
+        status = (node->node_id > node->member_count ? identity_create_joining : identity_create)(
+            node->io, node->data_directory, "weir", node->node_id, &members, identity, error);
     }
     return status;
 }
@@ -146,9 +146,12 @@ static void create_node(struct sim_node *node) {
 }
 
 /* The other members, and where they are. */
-static void build_address_book(struct sim_node *node, const uint32_t *member_hosts) {
+static void build_address_book(struct sim_node *node, const struct sim_node_options *asked) {
     struct node_options *options = &node->options;
-    for (uint32_t i = 0; i < node->member_count; i++) {
+    const uint32_t *member_hosts = asked->member_hosts;
+    uint32_t count = or_default(asked->member_hosts_count, node->member_count);
+    ASSERT(count <= CONFIGURATION_MEMBERS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
         if (i + 1 == node->node_id) {
             continue;
         }
@@ -220,7 +223,7 @@ int sim_node_start(struct sim_node **out, struct world *world, uint32_t host,
     status = open_directory(node, error);
     if (status == 0) {
         build_options(node, options);
-        build_address_book(node, options->member_hosts);
+        build_address_book(node, options);
         create_node(node);
         status = directory_create(&node->directory, node->options.machine, error);
     }
@@ -312,6 +315,18 @@ struct peers *sim_node_peers(struct sim_node *node) {
 
 void sim_node_wake(struct sim_node *node) {
     pipeline_wake(node->pipeline);
+}
+
+const struct log *sim_node_log(const struct sim_node *node) {
+    return replicate_look_log(pipeline_look(node->pipeline, STAGE_REPLICATE, 0));
+}
+
+const struct raft *sim_node_raft(const struct sim_node *node) {
+    return replicate_look_raft(pipeline_look(node->pipeline, STAGE_REPLICATE, 0));
+}
+
+bool sim_node_digest(const struct sim_node *node, uint64_t *index, uint64_t *digest) {
+    return apply_look_digest(pipeline_look(node->pipeline, STAGE_APPLY, 0), index, digest);
 }
 
 void sim_node_destroy(struct sim_node *node) {

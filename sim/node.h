@@ -42,11 +42,12 @@ struct sim_node_options {
     uint32_t batch_count;     /* power of two; 0: 64 */
     uint32_t connections_max; /* 0: 32 */
     uint32_t member_count;    /* of its cluster, with ids 1 to so many; 0: 1 */
-    /* The hosts of members 1, 2 ...: they talk over the network, each listening at
+    /* The hosts of nodes 1, 2 ...: they talk over the network, each listening at
      * SIM_NODE_PEER_PORT of its host.  NULL: somebody else moves what is in sim_node_peers.
      * Borrowed until the start. */
     const uint32_t *member_hosts;
-    uint64_t node_id;            /* 0: 1 */
+    uint32_t member_hosts_count; /* more of them may be added later; 0: member_count */
+    uint64_t node_id;            /* 0: 1.  Above member_count: made to be added later */
     uint64_t snapshot_log_bytes; /* 0: never */
     uint64_t zero_ahead_bytes;   /* of the log: storage/log.h; 0: none */
     enum durability durability;
@@ -92,6 +93,12 @@ const struct node *sim_node_figures(const struct sim_node *node);
  * record was put into one. */
 struct peers *sim_node_peers(struct sim_node *node);
 void sim_node_wake(struct sim_node *node);
+
+/* What is looked at between two steps, owned by the process: its log and its consensus core; and
+ * the digest of its machine right after the entry at *index, false while it is between two. */
+const struct log *sim_node_log(const struct sim_node *node);
+const struct raft *sim_node_raft(const struct sim_node *node);
+bool sim_node_digest(const struct sim_node *node, uint64_t *index, uint64_t *digest);
 
 /* Frees an ended process; and gives back its lock. */
 void sim_node_destroy(struct sim_node *node);
