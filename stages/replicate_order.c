@@ -320,10 +320,15 @@ static uint32_t hand_on_writer(struct replicate_shard *shard, const uint8_t *ent
     return 1;
 }
 
-/* What is committed and in the log: the core may have accepted more than is copied yet. */
+/* What is committed and in the log: the core may have accepted more than is copied yet; and what
+ * it has had removed may still stand there, while that waits, under the same indexes. */
 static uint64_t committed_here(const struct replicate_shard *shard) {
     uint64_t commit = raft_commit_index(shard->raft);
     uint64_t last = log_last_index(shard->log);
+    if (shard->peers != NULL && shard->peers->incoming.truncate &&
+        shard->peers->incoming.index < last) {
+        last = shard->peers->incoming.index;
+    }
     return commit < last ? commit : last;
 }
 
