@@ -28,10 +28,14 @@ void swarm_cluster_create(struct swarm *swarm) {
     const struct swarm_plan *plan = swarm->plan;
     swarm->world = world_create(plan->seed, &plan->world);
     for (uint32_t i = 0; i < plan->node_count; i++) {
+        swarm->hosts[i] = world_node_add(swarm->world);
+    }
+    for (uint32_t i = 0; i < plan->node_count; i++) {
         swarm->nodes[i] =
-            (struct swarm_node){.host = world_node_add(swarm->world),
+            (struct swarm_node){.host = swarm->hosts[i],
                                 .options = {.map = plan->maps[i],
                                             .member_count = plan->node_count,
+                                            .member_hosts = swarm->hosts,
                                             .node_id = i + 1,
                                             .budget_max = plan->budget_max,
                                             .batch_count = plan->batch_count,

@@ -82,6 +82,7 @@ struct swarm {
     struct random random; /* of what the plan leaves open */
     uint64_t begun_ns;    /* of the world */
     uint64_t step;
+    uint32_t hosts[SWARM_NODES_MAX]; /* of the world, by index */
     struct swarm_node nodes[SWARM_NODES_MAX];
     struct swarm_way ways[SWARM_ENDS][SWARM_ENDS];
     bool begun[SWARM_ACTIONS_MAX];
@@ -91,7 +92,6 @@ struct swarm {
     uint64_t schedule_due_ns; /* when the next action begins or ends, of the world */
     struct swarm_check check;
     struct swarm_load *load;
-    struct swarm_record *records; /* on their way, by due time */
 };
 
 /* ---- swarm_run.c --------------------------------------------------------------------------- */
@@ -180,15 +180,6 @@ void swarm_schedule(struct swarm *swarm);
 
 /* Nothing begins any more, and for these nodes (bit n) everything ends. */
 void swarm_heal(struct swarm *swarm, uint32_t nodes);
-
-/* ---- swarm_records.c ----------------------------------------------------------------------- */
-
-/* Takes what nodes have for others, and delivers what is due; whether there was any. */
-bool swarm_records_step(struct swarm *swarm);
-/* When the next one is due; UINT64_MAX: never. */
-uint64_t swarm_records_due_ns(const struct swarm *swarm);
-/* Forgets all. */
-void swarm_records_drop(struct swarm *swarm);
 
 /* ---- swarm_judge.c ------------------------------------------------------------------------- */
 

@@ -93,7 +93,6 @@ static void swarm_step(struct swarm *swarm, uint64_t until_ns, uint32_t *rounds)
     position_tell(swarm);
     swarm_schedule(swarm);
     bool worked = swarm_cluster_step(swarm);
-    worked |= swarm_records_step(swarm);
     worked |= swarm_load_poll(swarm->load);
     if (worked) {
         if (++*rounds > ROUNDS_MAX) {
@@ -105,7 +104,6 @@ static void swarm_step(struct swarm *swarm, uint64_t until_ns, uint32_t *rounds)
     uint64_t due_ns = earlier(until_ns, swarm->schedule_due_ns);
     due_ns = earlier(due_ns, swarm_cluster_due_ns(swarm));
     due_ns = earlier(due_ns, swarm_load_due_ns(swarm->load));
-    due_ns = earlier(due_ns, swarm_records_due_ns(swarm));
     (void)world_step_until(swarm->world, due_ns);
 }
 
@@ -322,11 +320,7 @@ void swarm_run(const struct swarm_plan *plan, const struct swarm_watch *watch,
     if (swarm->watch->every_event && swarm->watch->line != NULL) {
         world_trace_to(swarm->world, event_line, swarm);
     }
-    uint32_t hosts[SWARM_NODES_MAX];
-    for (uint32_t i = 0; i < plan->node_count; i++) {
-        hosts[i] = swarm->nodes[i].host;
-    }
-    swarm->load = swarm_load_create(swarm->world, hosts, plan->node_count, plan->clients,
+    swarm->load = swarm_load_create(swarm->world, swarm->hosts, plan->node_count, plan->clients,
                                     plan->operations_a_second, plan->seed);
     phases(swarm);
     result->step = swarm->step;
@@ -336,7 +330,6 @@ void swarm_run(const struct swarm_plan *plan, const struct swarm_watch *watch,
         swarm_load_end(swarm->load);
     }
     swarm_load_destroy(swarm->load);
-    swarm_records_drop(swarm);
     swarm_cluster_destroy(swarm);
     swarm_check_destroy(&swarm->check);
     free(swarm);
