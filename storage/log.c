@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/mutant.h"
 #include "storage/log_internal.h"
 
 #include <errno.h>
@@ -380,7 +381,8 @@ static void write_submit(struct log *log) {
     enum io_sync sync = log->active_offset <= log->active_zeroed ? IO_SYNC_REWRITE : IO_SYNC;
     log_write_start(log, WRITING_ENTRIES, log->active_file, bytes, stride,
                     log->flying.position.offset,
-                    log->options.durability == DURABILITY_FSYNC ? sync : IO_NO_SYNC);
+                    MUTANT(ACKNOWLEDGES_BEFORE_SYNC, IO_NO_SYNC,
+                           log->options.durability == DURABILITY_FSYNC ? sync : IO_NO_SYNC));
 }
 
 /* DURABILITY_NONE: what is in memory counts as durable. */
@@ -435,6 +437,8 @@ void log_pump(struct log *log, bool close_open) {
         return;
     if (log->switching != SWITCH_NONE) {
         segment_switch_pump(log);
+        /* Whoever stops does not wait for the room that a truncation needs. */
+        log->stopped = log->stopping && log->spare == SPARE_STARVED && log->operations_busy == 0;
         return;
     }
     const bool is_last_call = log->stopping || log->truncate != TRUNCATE_NONE;
@@ -509,7 +513,7 @@ static void write_completed(struct log *log, int32_t result) {
     const bool is_next =
         log->writing == WRITING_HEADER || (log->writing == WRITING_ZEROS && log->zeroing_spare);
     segment_name(name, log->active.number + (is_next ? 1 : 0));
-    if (result < 0) {
+    if (MUTANT(GOES_ON_AFTER_SYNC, false, result < 0)) {
         log_fail(log, "writing or syncing", name, result);
         return;
     }
@@ -552,8 +556,7 @@ bool log_completion(struct log *log, const struct io_completion *completion) {
     case LOG_OPERATION_SEEK: reader_completed(log, &log->seeker, completion->result); break;
     case LOG_OPERATION_COUNT: UNREACHABLE("asserted above");
     }
-    /* Writes that are already closed go at once; the open one goes with the flush at the end of
-       this poll, and so takes along what the poll appends. */
+    /* Closed writes go at once; the open one takes along what this poll appends. */
     log_pump(log, log->stopping);
     return true;
 }

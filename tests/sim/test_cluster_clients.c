@@ -13,6 +13,7 @@
 #include "sim/cluster_clients.h"
 #include "sim/committed_log.h"
 #include "sim/linearizable.h"
+#include "tests/sim/node_group.h"
 #include "tests/sim/node_world.h"
 
 #define SECOND_NS UINT64_C(1000000000)
@@ -69,7 +70,8 @@ static void session_clients(struct session *session,
 }
 
 static void session_close(struct session *session) {
-    cluster_clients_destroy(session->clients);
+    if (session->clients != NULL)
+        cluster_clients_destroy(session->clients);
     committed_log_destroy(session->log);
     if (session->node.load.node != NULL)
         node_world_stop(&session->node);
@@ -106,24 +108,24 @@ static void session_drain(struct session *session) {
 }
 
 /* What checkers and clients say: HISTORY_WRONG also if the clients found something. */
-static enum history_verdict judge(struct session *session, struct kv_model_text *text) {
-    const struct history *history = cluster_clients_history(session->clients);
-    const char *finding = cluster_clients_finding(session->clients);
+static enum history_verdict judge(const struct cluster_clients *clients,
+                                  const struct committed_log *log, struct kv_model_text *text) {
+    const struct history *history = cluster_clients_history(clients);
+    const char *finding = cluster_clients_finding(clients);
     if (finding == NULL)
-        finding = committed_log_finding(session->log);
+        finding = committed_log_finding(log);
     if (finding != NULL) {
         history_print(text, "%s\n", finding);
         return HISTORY_WRONG;
     }
-    if (!committed_log_complete(session->log)) {
+    if (!committed_log_complete(log)) {
         history_print(text, "the log has gaps\n");
         return HISTORY_UNDECIDED;
     }
     struct committed_commands commands;
     struct replay_report replay;
     struct linearizable_report linearizable;
-    committed_log_commands(session->log, cluster_clients_once_operation, session->clients,
-                           &commands);
+    committed_log_commands(log, cluster_clients_once_operation, clients, &commands);
     assert_int_equal(
         replay_check(history, commands.commands, commands.count, SIM_NODE_BULK_BYTES_MAX, &replay),
         0);
@@ -148,14 +150,19 @@ static enum history_verdict judge(struct session *session, struct kv_model_text 
 }
 
 /* Fails the test unless the run is right. */
-static void expect_right(struct session *session) {
+static void expect_right(uint64_t seed, const struct cluster_clients *clients,
+                         const struct committed_log *log) {
     struct kv_model_text text = {0};
-    const enum history_verdict verdict = judge(session, &text);
+    const enum history_verdict verdict = judge(clients, log, &text);
     if (verdict != HISTORY_RIGHT)
-        print_error("seed %llu: %s\n%.*s", (unsigned long long)session->node.seed,
-                    history_verdict_name(verdict), (int)text.length, text.data);
+        print_error("seed %llu: %s\n%.*s", (unsigned long long)seed, history_verdict_name(verdict),
+                    (int)text.length, text.data);
     kv_model_text_free(&text);
     assert_int_equal(verdict, HISTORY_RIGHT);
+}
+
+static void session_expect_right(const struct session *session) {
+    expect_right(session->node.seed, session->clients, session->log);
 }
 
 /* ---- Eyes that are wrong --------------------------------------------------------------------- */
@@ -174,7 +181,7 @@ static uint32_t found(enum cluster_clients_spoiling spoiling, uint32_t runs) {
         options.spoiling_reply = 100 + 17 * seed;
         session_clients(&session, &options);
         session_run(&session, 4 * SECOND_NS);
-        count += judge(&session, &text) == HISTORY_WRONG;
+        count += judge(session.clients, session.log, &text) == HISTORY_WRONG;
         kv_model_text_free(&text);
         session_close(&session);
     }
@@ -204,8 +211,8 @@ static void a_reply_that_comes_twice_is_found(void **state) {
 
 /* ---- What they do ---------------------------------------------------------------------------- */
 
-static void add_counts(struct cluster_clients_counts *sum, const struct session *session) {
-    const struct cluster_clients_counts *counts = cluster_clients_counts(session->clients);
+static void add_counts(struct cluster_clients_counts *sum, const struct cluster_clients *clients) {
+    const struct cluster_clients_counts *counts = cluster_clients_counts(clients);
     sum->operations += counts->operations;
     sum->ok += counts->ok;
     sum->refused += counts->refused;
@@ -216,23 +223,36 @@ static void add_counts(struct cluster_clients_counts *sum, const struct session 
     sum->timeouts += counts->timeouts;
     sum->resets += counts->resets;
     sum->half_closes += counts->half_closes;
+    sum->moved += counts->moved;
     sum->once_operations += counts->once_operations;
     sum->once_repeated += counts->once_repeated;
     sum->once_repeats += counts->once_repeats;
 }
 
 static void print_counts(const char *what, const struct cluster_clients_counts *sum) {
-    print_message(
-        "%s: %llu operations, %llu ok, %llu refused, %llu unknown; %llu connections (%llu "
-        "failed, %llu reset, %llu half-closed, %llu timed out); under ONCE %llu, of which "
-        "%llu repeated %llu times; %llu beside\n",
-        what, (unsigned long long)sum->operations, (unsigned long long)sum->ok,
-        (unsigned long long)sum->refused, (unsigned long long)sum->unknown,
-        (unsigned long long)sum->connections, (unsigned long long)sum->connections_failed,
-        (unsigned long long)sum->resets, (unsigned long long)sum->half_closes,
-        (unsigned long long)sum->timeouts, (unsigned long long)sum->once_operations,
-        (unsigned long long)sum->once_repeated, (unsigned long long)sum->once_repeats,
-        (unsigned long long)sum->beside);
+    const struct {
+        const char *name;
+        uint64_t count;
+    } rows[] = {
+        {"operations", sum->operations},
+        {"ok", sum->ok},
+        {"refused", sum->refused},
+        {"unknown", sum->unknown},
+        {"redirects", sum->moved},
+        {"connections", sum->connections},
+        {"refused", sum->connections_failed},
+        {"reset", sum->resets},
+        {"half-closed", sum->half_closes},
+        {"timed out", sum->timeouts},
+        {"under ONCE", sum->once_operations},
+        {"repeated", sum->once_repeated},
+        {"repetitions", sum->once_repeats},
+        {"beside", sum->beside},
+    };
+    print_message("%s:", what);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        print_message(" %llu %s%s", (unsigned long long)rows[i].count, rows[i].name,
+                      i + 1 < ARRAY_COUNT(rows) ? "," : "\n");
 }
 
 static void the_checkers_are_content_with_a_node_that_is_right(void **state) {
@@ -245,9 +265,9 @@ static void the_checkers_are_content_with_a_node_that_is_right(void **state) {
         session_clients(&session, &options);
         session_run(&session, 8 * SECOND_NS);
         session_drain(&session);
-        expect_right(&session);
+        session_expect_right(&session);
         assert_true(cluster_clients_counts(session.clients)->ok > 1000);
-        add_counts(&sum, &session);
+        add_counts(&sum, session.clients);
         session_close(&session);
     }
     print_counts("calm and rough", &sum);
@@ -289,16 +309,120 @@ static void unknown_writes_are_decided_and_once_is_once_over_power_cuts(void **s
         }
         session_run(&session, SECOND_NS);
         session_drain(&session);
-        expect_right(&session);
+        session_expect_right(&session);
         snapshots +=
             node_figure(&sim_node_figures(session.node.load.node)->apply.snapshot_index) > 0;
-        add_counts(&sum, &session);
+        add_counts(&sum, session.clients);
         session_close(&session);
     }
     print_counts("power cuts", &sum);
     assert_true(sum.unknown > 10 && sum.once_repeats > 10 && sum.connections_failed > 0);
     assert_true(snapshots > 0);
 }
+
+/* ---- Of several nodes ------------------------------------------------------------------------ */
+
+struct cluster {
+    struct group group;
+    struct cluster_clients *clients;
+    struct committed_log *log;
+};
+
+static void cluster_run(struct cluster *cluster, uint64_t ns) {
+    struct group *group = &cluster->group;
+    const uint64_t until_ns = world_now_ns(group->world) + ns;
+    while (world_now_ns(group->world) < until_ns && group->finding[0] == '\0' &&
+           cluster_clients_finding(cluster->clients) == NULL) {
+        (void)group_step(group);
+        for (uint32_t i = 0; i < group->node_count; i++)
+            if (group->nodes[i].node != NULL && !sim_node_ended(group->nodes[i].node))
+                committed_log_look(cluster->log, group->nodes[i].node);
+        (void)cluster_clients_poll(cluster->clients);
+    }
+    group_expect(group, true, "nothing is found");
+}
+
+static void cluster_open(struct cluster *cluster, uint64_t seed) {
+    group_init(&cluster->group, seed, 3, seed % 2 == 0 ? "fused" : "pair");
+    cluster->group.load_on = false;
+    cluster->log = committed_log_create();
+    struct cluster_clients_options options = cluster_clients_options_default();
+    options.seed = seed;
+    options.port = SIM_NODE_PORT;
+    options.host_count = 3;
+    options.timeout_ns = SECOND_NS;
+    for (uint32_t i = 0; i < 3; i++) {
+        options.hosts[i] = cluster->group.nodes[i].host;
+        group_start(&cluster->group, i);
+        committed_log_look(cluster->log, cluster->group.nodes[i].node);
+    }
+    cluster->clients = cluster_clients_create(cluster->group.world, &options);
+}
+
+static void cluster_close(struct cluster *cluster) {
+    cluster_clients_destroy(cluster->clients);
+    committed_log_destroy(cluster->log);
+    group_free(&cluster->group);
+}
+
+static void the_checkers_are_content_with_a_cluster_that_loses_its_leaders(void **state) {
+    (void)state;
+    struct cluster_clients_counts sum = {0};
+    for (uint64_t seed = node_world_seed_first(51); seed <= node_world_seed_last(53); seed++) {
+        struct cluster cluster;
+        cluster_open(&cluster, seed);
+        for (uint32_t i = 0; i < 3; i++) {
+            cluster_run(&cluster, 2 * SECOND_NS);
+            const uint32_t leader = group_leader(&cluster.group);
+            assert_int_not_equal(leader, UINT32_MAX);
+            group_crash(&cluster.group, leader);
+            cluster_run(&cluster, SECOND_NS);
+            group_start(&cluster.group, leader);
+        }
+        cluster_run(&cluster, SECOND_NS);
+        /* Alive: what is asked from here on is answered. */
+        const uint64_t moment_ns = world_now_ns(cluster.group.world);
+        cluster_run(&cluster, SECOND_NS);
+        cluster_clients_begin(cluster.clients, false);
+        cluster_run(&cluster, SECOND_NS);
+        expect_right(seed, cluster.clients, cluster.log);
+        struct cluster_clients_since since;
+        cluster_clients_since(cluster.clients, moment_ns, &since);
+        assert_true(since.ok > 50 && since.pending == 0);
+        add_counts(&sum, cluster.clients);
+        cluster_close(&cluster);
+    }
+    print_counts("a cluster", &sum);
+    assert_true(sum.refused > 0 && sum.unknown > 0 && sum.once_repeats > 0);
+}
+
+/* Two nodes that are no cluster, taken for one. */
+static void two_nodes_that_apply_different_entries_are_found(void **state) {
+    (void)state;
+    struct session one;
+    struct session other;
+    session_open(&one, 61, false);
+    session_open(&other, 62, false);
+    assert_null(committed_log_finding(one.log));
+    committed_log_look(one.log, other.node.load.node);
+    assert_non_null(committed_log_finding(one.log));
+    session_close(&one);
+    session_close(&other);
+}
+
+static void an_entry_that_nobody_saw_leaves_a_gap(void **state) {
+    (void)state;
+    struct session session;
+    struct committed_log *late = committed_log_create();
+    session_open(&session, 63, false);
+    committed_log_look(late, session.node.load.node);
+    assert_true(committed_log_complete(session.log));
+    assert_false(committed_log_complete(late));
+    committed_log_destroy(late);
+    session_close(&session);
+}
+
+/* ---- Of one node ----------------------------------------------------------------------------- */
 
 static void a_node_that_stands_still_is_given_up_after_the_timeout(void **state) {
     (void)state;
@@ -314,7 +438,7 @@ static void a_node_that_stands_still_is_given_up_after_the_timeout(void **state)
     world_pause(session.node.world, session.node.host, false);
     session_run(&session, 2 * SECOND_NS);
     session_drain(&session);
-    expect_right(&session);
+    session_expect_right(&session);
     const struct cluster_clients_counts *counts = cluster_clients_counts(session.clients);
     assert_true(counts->timeouts >= options.clients / 2 && counts->unknown > 0);
     /* The liveness phase asks just this; and of the time before it the answer is no. */
@@ -343,7 +467,7 @@ static void nothing_is_pending_behind_the_end(void **state) {
     assert_true(since.unknown > 0);
     world_pause(session.node.world, session.node.host, false);
     session_run(&session, SECOND_NS);
-    expect_right(&session);
+    session_expect_right(&session);
     session_close(&session);
 }
 
@@ -358,7 +482,7 @@ static void a_full_history_ends_the_operations(void **state) {
     assert_true(cluster_clients_full(session.clients));
     assert_int_equal(cluster_clients_history(session.clients)->operation_count, 100);
     assert_true(cluster_clients_all_answered(session.clients, 0));
-    expect_right(&session);
+    session_expect_right(&session);
     session_close(&session);
 }
 
@@ -401,7 +525,7 @@ static void two_hundred_operations_a_second_for_twenty_seconds_cost_little(void 
     session_run(&session, 20 * SECOND_NS);
     session_drain(&session);
     const double ran = real_seconds();
-    expect_right(&session);
+    session_expect_right(&session);
     const double judged = real_seconds();
     const struct cluster_clients_counts *counts = cluster_clients_counts(session.clients);
     print_message("20 s, %llu operations: %.3f s of a CPU to run, %.3f s to judge\n",
@@ -415,6 +539,9 @@ int main(void) {
         cmocka_unit_test(replies_that_are_exchanged_are_found),
         cmocka_unit_test(a_reply_that_is_lost_is_found),
         cmocka_unit_test(a_reply_that_comes_twice_is_found),
+        cmocka_unit_test(two_nodes_that_apply_different_entries_are_found),
+        cmocka_unit_test(an_entry_that_nobody_saw_leaves_a_gap),
+        cmocka_unit_test(the_checkers_are_content_with_a_cluster_that_loses_its_leaders),
         cmocka_unit_test(the_checkers_are_content_with_a_node_that_is_right),
         cmocka_unit_test(unknown_writes_are_decided_and_once_is_once_over_power_cuts),
         cmocka_unit_test(a_node_that_stands_still_is_given_up_after_the_timeout),
