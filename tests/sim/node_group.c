@@ -446,6 +446,15 @@ static void check_failures(struct group *group) {
     }
 }
 
+static bool is_anybody_paused(const struct group *group) {
+    for (uint32_t i = 0; i < group->node_count; i++) {
+        if (group->nodes[i].paused) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool group_step(struct group *group) {
     bool worked = false;
     uint32_t first = (uint32_t)random_below(&group->random, group->node_count);
@@ -476,7 +485,10 @@ bool group_step(struct group *group) {
         due_ns = world_now_ns(group->world) + 1000 * 1000; /* its receiver is full */
     }
     if (due_ns == UINT64_MAX && world_next_ns(group->world) == UINT64_MAX) {
-        return false;
+        if (!is_anybody_paused(group)) {
+            return false;
+        }
+        due_ns = world_now_ns(group->world) + 1000 * 1000; /* it will go on some time */
     }
     (void)world_step_until(group->world, due_ns);
     return true;
