@@ -39,6 +39,13 @@ static void image_set_sector(struct image *image, uint64_t sector, const uint8_t
     memcpy(image->bytes + sector * WORLD_SECTOR_BYTES, bytes, WORLD_SECTOR_BYTES);
 }
 
+/* A sector has this durable content from now on; what it had is kept as the previous one. */
+static void sector_set_durable(struct file *file, uint64_t sector, const uint8_t *bytes) {
+    image_reserve(&file->durable, (sector + 1) * WORLD_SECTOR_BYTES);
+    image_set_sector(&file->previous, sector, file->durable.bytes + sector * WORLD_SECTOR_BYTES);
+    image_set_sector(&file->durable, sector, bytes);
+}
+
 static void image_copy(struct image *to, const struct image *from) {
     if (to->capacity_bytes > 0)
         memset(to->bytes, 0, to->capacity_bytes);
@@ -81,6 +88,8 @@ void file_release(struct file *file, bool visible) {
         file->next->link = file->link;
     free(file->current.bytes);
     free(file->durable.bytes);
+    free(file->previous.bytes);
+    free(file->unreadable);
     free(file->versions);
     free(file);
 }
@@ -106,6 +115,7 @@ bool file_write(struct file *file, uint64_t offset_bytes, const uint8_t *bytes, 
     memcpy(file->current.bytes + offset_bytes, bytes, length);
     uint64_t sequence = ++file->node->disk.sequence;
     uint64_t end = (offset_bytes + length + WORLD_SECTOR_BYTES - 1) / WORLD_SECTOR_BYTES;
+    file_readable_again(file, offset_bytes / WORLD_SECTOR_BYTES, end);
     for (uint64_t sector = offset_bytes / WORLD_SECTOR_BYTES; sector < end; sector++) {
         file->versions = world_grow(file->versions, file->versions_count, &file->versions_capacity,
                                     sizeof(*file->versions));
@@ -128,14 +138,19 @@ static bool version_covered(const struct sector_version *version, uint64_t secto
 void file_make_durable(struct file *file, uint64_t sector_first, uint64_t sector_end,
                        uint64_t sequence_last, uint64_t size_bytes) {
     uint64_t kept = 0;
+    uint64_t first = UINT64_MAX;
+    uint64_t end = 0;
     /* In the order of the writes, so that the last one stays. */
     for (uint64_t i = 0; i < file->versions_count; i++) {
         const struct sector_version *version = &file->versions[i];
-        if (version_covered(version, sector_first, sector_end, sequence_last) &&
-            !version->abandoned)
-            image_set_sector(&file->durable, version->sector, version->bytes);
-        else
+        if (!version_covered(version, sector_first, sector_end, sequence_last) ||
+            version->abandoned) {
             file->versions[kept++] = *version;
+            continue;
+        }
+        sector_set_durable(file, version->sector, version->bytes);
+        first = version->sector < first ? version->sector : first;
+        end = version->sector + 1 > end ? version->sector + 1 : end;
     }
     file->versions_count = kept;
     if (file->durable.size_bytes < size_bytes) {
@@ -143,6 +158,11 @@ void file_make_durable(struct file *file, uint64_t sector_first, uint64_t sector
         file->durable.size_bytes = size_bytes;
     }
     file->node->disk.sequence++;
+    if (first < end) {
+        file->synced_step = file->node->disk.sequence;
+        file->synced_first = first;
+        file->synced_end = end;
+    }
 }
 
 void file_abandon(struct file *file, uint64_t sector_first, uint64_t sector_end,
@@ -241,6 +261,14 @@ struct directory *disk_directory(struct disk *disk, const char *path) {
     return directory;
 }
 
+const char *disk_file_name(const struct disk *disk, const struct file *file) {
+    for (const struct directory *each = disk->directories; each != NULL; each = each->next)
+        for (uint32_t i = 0; i < each->current.count; i++)
+            if (each->current.entries[i].file == file)
+                return each->current.entries[i].name;
+    return NULL;
+}
+
 struct directory *disk_directory_add(struct disk *disk, const char *path) {
     struct directory *directory = world_allocate(1, sizeof(*directory));
     directory->path = strdup(path);
@@ -293,8 +321,8 @@ static void file_cut_power(struct file *file, enum world_power_cut cut) {
         if (cut == WORLD_KEEP_RANDOM)
             choice = world_random_between(world, 0, end - first);
         if (choice > 0)
-            image_set_sector(durable, file->versions[first].sector,
-                             file->versions[first + choice - 1].bytes);
+            sector_set_durable(file, file->versions[first].sector,
+                               file->versions[first + choice - 1].bytes);
         world_note(world, "sector", file->versions[first].sector, end - first, (int64_t)choice);
         first = end;
     }

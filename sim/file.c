@@ -48,7 +48,7 @@ void world_disk_fail(struct world *world, uint32_t node, enum world_disk_operati
 
 void world_disk_die_after(struct world *world, uint32_t node, uint64_t steps) {
     struct disk *disk = &world_node(world, node)->disk;
-    disk->dies_at = disk->sequence + steps;
+    disk->dies_at = steps == UINT64_MAX ? steps : disk->sequence + steps;
 }
 
 uint64_t world_disk_steps(const struct world *world, uint32_t node) {
@@ -57,11 +57,13 @@ uint64_t world_disk_steps(const struct world *world, uint32_t node) {
 
 void world_disk_delay(struct world *world, uint32_t node, uint64_t ns_min, uint64_t ns_max) {
     ASSERT(ns_min <= ns_max);
+    world_note(world, "disk delay", node, ns_min, (int64_t)ns_max);
     world_node(world, node)->disk.delay_ns_min = ns_min;
     world_node(world, node)->disk.delay_ns_max = ns_max;
 }
 
 void world_disk_capacity(struct world *world, uint32_t node, uint64_t bytes) {
+    world_note(world, "disk capacity", node, bytes, 0);
     world_node(world, node)->disk.capacity_bytes = bytes;
 }
 
@@ -174,8 +176,10 @@ static void write_comes(struct world *world, struct sim_operation *write) {
         disk_complete(write, write->error);
         return;
     }
-    if (write->sync)
+    if (write->sync) {
         file_make_durable(write->file, first, end, write->sequence, end_bytes);
+        halt_at_operation(write, WORLD_POINT_SYNC_DONE);
+    }
     disk_complete(write, (int64_t)write->length_bytes);
 }
 
@@ -211,6 +215,8 @@ static int64_t read_comes(const struct sim_operation *read) {
     uint64_t length_bytes = image->size_bytes - read->offset_bytes;
     if (length_bytes > read->length_bytes)
         length_bytes = read->length_bytes;
+    if (file_unreadable(read->file, read->offset_bytes, length_bytes))
+        return -EIO;
     memcpy(read->single.iov_base, image->bytes + read->offset_bytes, length_bytes);
     return (int64_t)length_bytes;
 }
@@ -252,6 +258,34 @@ static int64_t effect(struct sim_operation *operation) {
     }
 }
 
+/* The points before and after the effect of an operation's event; WORLD_POINTS: none. */
+static enum world_point point_before(const struct sim_operation *operation) {
+    switch (operation->kind) {
+    case IO_FILE_OPEN:
+        return operation->open_flags & IO_OPEN_CREATE ? WORLD_POINT_CREATE : WORLD_POINTS;
+    case IO_FILE_WRITE:
+        if (operation->done_bytes == 0)
+            return WORLD_POINT_WRITE_BEGIN;
+        return operation->done_bytes == operation->length_bytes ? WORLD_POINT_SYNC : WORLD_POINTS;
+    case IO_FILE_SYNC: return WORLD_POINT_SYNC;
+    case IO_DIRECTORY_SYNC: return WORLD_POINT_SYNC_NAMES;
+    case IO_FILE_ALLOCATE: return WORLD_POINT_ALLOCATE;
+    case IO_FILE_RENAME: return WORLD_POINT_RENAME;
+    case IO_FILE_REMOVE: return WORLD_POINT_REMOVE;
+    default: return WORLD_POINTS;
+    }
+}
+
+static enum world_point point_after(const struct sim_operation *operation) {
+    switch (operation->kind) {
+    case IO_FILE_SYNC: return WORLD_POINT_SYNC_DONE;
+    case IO_DIRECTORY_SYNC: return WORLD_POINT_SYNC_NAMES_DONE;
+    case IO_FILE_RENAME: return WORLD_POINT_RENAME_DONE;
+    case IO_FILE_REMOVE: return WORLD_POINT_REMOVE_DONE;
+    default: return WORLD_POINTS;
+    }
+}
+
 /* What an operation in flight may have done when the disk died, or the process. */
 static void effect_uncertain(struct sim_operation *operation, bool power_cut) {
     struct world *world = operation->port->io->node->world;
@@ -287,6 +321,8 @@ static void operation_comes(struct world *world, void *object, uint64_t argument
         operation->held = true;
         return;
     }
+    if (operation->error == 0 && point_before(operation) < WORLD_POINTS)
+        halt_at_operation(operation, point_before(operation));
     if (disk_dead(disk)) {
         effect_uncertain(operation, true);
         disk_complete(operation, -EIO);
@@ -297,7 +333,10 @@ static void operation_comes(struct world *world, void *object, uint64_t argument
         return;
     }
     if (operation->error == 0) {
-        disk_complete(operation, effect(operation));
+        int64_t result = effect(operation);
+        if (result >= 0 && point_after(operation) < WORLD_POINTS)
+            halt_at_operation(operation, point_after(operation));
+        disk_complete(operation, result);
         return;
     }
     if (operation->kind == IO_FILE_SYNC)
@@ -354,6 +393,8 @@ void file_submit(struct sim_operation *operation) {
         file_reference(operation->file, false);
         transfer_check(handle, operation);
     }
+    if (operation->kind == IO_FILE_WRITE)
+        halt_at_operation(operation, WORLD_POINT_WRITE);
     operation->sequence = disk->sequence;
     operation->disk_next = disk->in_flight;
     disk->in_flight = operation;

@@ -13,6 +13,8 @@
  *   socket.c      io.h's socket functions: accept, receive, send
  *   disk.c        files, sectors, directories: what is durable, what a power cut leaves
  *   file.c        io.h's file functions: delays, parts, faults
+ *   damage.c      sectors at rest that are altered, lost, misplaced or unreadable
+ *   halt.c        a node that stops at a named point
  *
  * Life of an operation: started -> submitted (io_poll) -> completed, once or several times, into
  * the door's queue -> delivered (io_poll) to the mailbox.  An operation that a pending event refers
@@ -22,13 +24,13 @@
 #include "base/assert.h"
 #include "base/random.h"
 #include "io/mailbox.h"
+#include "sim/disk_internal.h"
 #include "sim/world.h"
 
 enum {
     WORLD_DOORS_MAX = 64,   /* of one node */
     WORLD_PORTS_MAX = 128,  /* of one door, as the io_uring door */
     WORLD_HANDLE_FIRST = 3, /* handles look like descriptors */
-    WORLD_NAME_BYTES = 256,
 };
 
 /* ---- events ------------------------------------------------------------------------------ */
@@ -123,96 +125,6 @@ struct listener {
     struct node *node;
 };
 
-/* ---- the disk ---------------------------------------------------------------------------- */
-
-/* What a name stands for; all but the first are only in the way. */
-enum file_sort { FILE_REGULAR, FILE_SYMBOLIC_LINK, FILE_DIRECTORY, FILE_PIPE };
-
-/* A content of a sector that was written and not synced. */
-struct sector_version {
-    uint64_t sector;
-    uint64_t sequence; /* of the disk's changes */
-    bool abandoned;    /* a sync failed on it: no later one makes it durable */
-    uint8_t bytes[WORLD_SECTOR_BYTES];
-};
-
-/* One state of a file: what is read, or what survives. */
-struct image {
-    uint8_t *bytes;
-    uint64_t capacity_bytes; /* allocated memory; zeros behind size */
-    uint64_t size_bytes;
-};
-
-/* A file, whatever its names. */
-struct file {
-    struct node *node;
-    struct file *next; /* in the disk's list of all files */
-    struct file **link;
-    enum file_sort sort;
-    uint32_t references; /* entries, changes, handles, operations */
-    uint32_t visible;    /* of these: current entries and handles, which hold the space */
-    struct image current;
-    struct image durable;
-    struct sector_version *versions;
-    uint64_t versions_count;
-    uint64_t versions_capacity;
-};
-
-/* A name in a directory. */
-struct directory_entry {
-    char name[WORLD_NAME_BYTES];
-    struct file *file;
-};
-
-/* All names of a directory, in no order. */
-struct entry_table {
-    struct directory_entry *entries;
-    uint32_t count;
-    uint32_t capacity;
-};
-
-/* A change of names that is not synced: after it, `to` is this file and `from` is not. */
-struct directory_change {
-    char from[WORLD_NAME_BYTES]; /* empty: nothing disappears */
-    char to[WORLD_NAME_BYTES];   /* empty: nothing appears */
-    struct file *file;
-    uint64_t sequence;
-};
-
-/* A directory: its names as they are, as they are on the disk, and what lies between. */
-struct directory {
-    char *path;
-    struct directory *next;
-    struct entry_table current;
-    struct entry_table durable;
-    struct directory_change *changes;
-    uint32_t changes_count;
-    uint32_t changes_capacity;
-    int32_t locked_by; /* handle, or -1 */
-};
-
-/* A fault that a test has ordered. */
-struct disk_fault {
-    uint32_t skip; /* operations that still succeed */
-    uint32_t times;
-    int error;
-};
-
-/* The disk of a node. */
-struct disk {
-    struct directory *directories;
-    struct file *files;
-    uint64_t capacity_bytes;
-    uint64_t used_bytes;
-    uint64_t sequence; /* counts changes: world_disk_steps */
-    uint64_t dies_at;  /* in steps; UINT64_MAX: never */
-    uint64_t delay_ns_min;
-    uint64_t delay_ns_max;
-    bool stalled;
-    struct disk_fault faults[WORLD_DISK_OPERATIONS];
-    struct sim_operation *in_flight; /* submitted file operations, by disk_next */
-};
-
 /* ---- nodes ------------------------------------------------------------------------------- */
 
 /* What a handle stands for. */
@@ -231,6 +143,14 @@ struct handle {
     };
 };
 
+/* Where a node is to stop. */
+struct halt {
+    enum world_point point;
+    uint32_t left; /* times that it still passes there, and the one at which it stops; 0: never */
+    char name[WORLD_NAME_BYTES]; /* how the file's name begins */
+    bool halted;
+};
+
 /* A host. */
 struct node {
     struct world *world;
@@ -240,6 +160,7 @@ struct node {
     uint32_t handles_count;
     uint16_t next_port_number;
     bool paused;
+    struct halt halt;
     struct disk disk;
     /* monotonic = clock_base + (now - clock_anchor) * (1 + rate) */
     uint64_t clock_anchor_ns;
@@ -555,6 +476,9 @@ void file_make_durable(struct file *file, uint64_t sector_first, uint64_t sector
 void file_abandon(struct file *file, uint64_t sector_first, uint64_t sector_end,
                   uint64_t sequence_last);
 
+/* The name that a file has now, anywhere on the disk; NULL: none. */
+const char *disk_file_name(const struct disk *disk, const struct file *file);
+
 /* What survives becomes what is. */
 void disk_cut_power(struct node *node, enum world_power_cut cut);
 
@@ -568,5 +492,20 @@ void file_submit(struct sim_operation *operation);
 
 /* What is in flight takes effect, or not: its process or its power is gone. */
 void file_in_flight_end(struct node *node, bool power_cut);
+
+/* ---- damage.c ---- */
+
+/* Whether bytes of a file cannot be read; and they can be from now on: they were written. */
+bool file_unreadable(const struct file *file, uint64_t offset_bytes, uint64_t length_bytes);
+void file_readable_again(struct file *file, uint64_t sector_first, uint64_t sector_end);
+
+/* ---- halt.c ---- */
+
+/* An operation of a file or directory, or a socket's, is at a point; the node may stop there. */
+void halt_at_operation(const struct sim_operation *operation, enum world_point point);
+void halt_at_socket(const struct connection *connection, uint32_t side, bool sends);
+
+/* Whether the host of a side has stopped. */
+bool side_halted(const struct connection *connection, uint32_t side);
 
 #endif

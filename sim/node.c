@@ -305,6 +305,18 @@ void sim_node_wake(struct sim_node *node) {
     pipeline_wake(node->pipeline);
 }
 
+const struct log *sim_node_log(const struct sim_node *node) {
+    return replicate_look_log(pipeline_look(node->pipeline, STAGE_REPLICATE, 0));
+}
+
+const struct raft *sim_node_raft(const struct sim_node *node) {
+    return replicate_look_raft(pipeline_look(node->pipeline, STAGE_REPLICATE, 0));
+}
+
+bool sim_node_digest(const struct sim_node *node, uint64_t *index, uint64_t *digest) {
+    return apply_look_digest(pipeline_look(node->pipeline, STAGE_APPLY, 0), index, digest);
+}
+
 void sim_node_destroy(struct sim_node *node) {
     ASSERT(sim_node_ended(node));
     struct error_text ignored;

@@ -92,6 +92,12 @@ const struct node *sim_node_figures(const struct sim_node *node);
 struct peers *sim_node_peers(struct sim_node *node);
 void sim_node_wake(struct sim_node *node);
 
+/* What is looked at between two steps, owned by the process: its log and its consensus core; and
+ * the digest of its machine right after the entry at *index, false while it is between two. */
+const struct log *sim_node_log(const struct sim_node *node);
+const struct raft *sim_node_raft(const struct sim_node *node);
+bool sim_node_digest(const struct sim_node *node, uint64_t *index, uint64_t *digest);
+
 /* Frees an ended process; and gives back its lock. */
 void sim_node_destroy(struct sim_node *node);
 

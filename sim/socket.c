@@ -186,6 +186,10 @@ void side_receive_run(struct connection *connection, uint32_t reader) {
     struct sim_operation *receive = side->receive;
     if (receive == NULL)
         return;
+    if (stream->arrived.length > 0)
+        halt_at_socket(connection, reader, false);
+    if (side_halted(connection, reader))
+        byte_queue_clear(&stream->arrived); /* for nobody */
     if (stream->arrived.length == 0) {
         if (side->broken && !side->told) {
             side->told = true;
@@ -265,7 +269,9 @@ static int32_t send_try(struct connection *connection, uint32_t writer,
 void side_send_run(struct connection *connection, uint32_t writer) {
     struct side *side = &connection->sides[writer];
     struct sim_operation *send = side->send;
-    int32_t result = send_try(connection, writer, send);
+    halt_at_socket(connection, writer, true);
+    int32_t result = side_halted(connection, writer) ? (int32_t)send->length_bytes
+                                                     : send_try(connection, writer, send);
     if (result == -EAGAIN && send->send_mode == IO_SEND_WAIT)
         return;
     side->send = NULL;

@@ -348,7 +348,9 @@ static void socket_end(struct connection *connection, uint32_t side) {
 /* The processes of a node are gone: doors, then what their handles held. */
 static void node_end(struct node *node, bool power_cut) {
     node->paused = false;
+    node->halt = (struct halt){.left = 0};
     file_in_flight_end(node, power_cut);
+    node->disk.dies_at = UINT64_MAX;
     for (uint32_t i = 0; i < WORLD_DOORS_MAX; i++) {
         if (node->doors[i] == NULL)
             continue;
@@ -397,5 +399,4 @@ void world_crash(struct world *world, uint32_t node, enum world_power_cut cut) {
     struct node *host = world_node(world, node);
     node_end(host, true);
     disk_cut_power(host, cut);
-    host->disk.dies_at = UINT64_MAX;
 }

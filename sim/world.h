@@ -69,6 +69,7 @@ enum {
     WORLD_NODES_MAX = 16,
     WORLD_OUTSIDE = WORLD_NODES_MAX, /* where clients are, as an end of a link */
     WORLD_ADDRESS_BYTES = 64,
+    WORLD_NAME_BYTES = 256, /* of a file, with the end */
 };
 
 /* Chances are in a thousand.  Delays are drawn uniformly from [min, max]. */
@@ -174,12 +175,67 @@ void world_crash(struct world *world, uint32_t node, enum world_power_cut cut);
 /*
  * The disk goes dead after so many more steps (see world_disk_steps): from then on every operation
  * on it fails with -EIO and changes nothing.  So code that waits inside io_wait comes back, and the
- * test then calls world_crash, which is what really happened.  0: at once.
+ * test then calls world_crash or world_kill, which is what really happened.  0: at once;
+ * UINT64_MAX: never, and what was dead lives again.
  */
 void world_disk_die_after(struct world *world, uint32_t node, uint64_t steps);
 
 /* How often the disk has changed: parts of writes, syncs, allocations, and changes of names. */
 uint64_t world_disk_steps(const struct world *world, uint32_t node);
+
+/* ---- named points ------------------------------------------------------------------------ */
+
+/*
+ * Places that a node passes, as its host sees them.  A node stops at one before what is said of it
+ * has an effect; at those called DONE, after it had one and before the node is told.  With them the
+ * steps of a request are found from outside, so that production code knows nothing of this:
+ *
+ *   the request is parsed, nothing is submitted   WRITE of the log's file
+ *   its append is submitted, nothing is written   WRITE_BEGIN of the log's file
+ *   before and after its sync has an effect       SYNC and SYNC_DONE of the log's file
+ *   before append messages are sent               SEND_PEER of a leader
+ *   before a stored append is acknowledged        SEND_PEER of a follower
+ *   before a committed entry is applied           RECEIVE_PEER of a leader: what would commit it
+ *   between apply and reply                       SEND_CLIENT
+ *   before and after a snapshot has its name      RENAME and RENAME_DONE
+ *   before and after the log is trimmed           REMOVE and REMOVE_DONE of the log's files
+ *   before and after term and vote are durable    SYNC and SYNC_DONE of the vote's files
+ */
+enum world_point {
+    WORLD_POINT_WRITE,       /* a write is submitted */
+    WORLD_POINT_WRITE_BEGIN, /* its first part is to be written */
+    WORLD_POINT_SYNC,        /* of a file, also the one of a write with IO_SYNC */
+    WORLD_POINT_SYNC_DONE,
+    WORLD_POINT_ALLOCATE,
+    WORLD_POINT_CREATE, /* of a file */
+    WORLD_POINT_RENAME, /* the name is the old one; also at RENAME_DONE */
+    WORLD_POINT_RENAME_DONE,
+    WORLD_POINT_REMOVE,
+    WORLD_POINT_REMOVE_DONE,
+    WORLD_POINT_SYNC_NAMES, /* of a directory; it has no name here */
+    WORLD_POINT_SYNC_NAMES_DONE,
+    WORLD_POINT_SEND_PEER,      /* some bytes are to be sent to a node */
+    WORLD_POINT_SEND_CLIENT,    /* or outside */
+    WORLD_POINT_RECEIVE_PEER,   /* some bytes of a node are to be received */
+    WORLD_POINT_RECEIVE_CLIENT, /* or of a client */
+    WORLD_POINTS,
+};
+
+/* As in `sync done`; for traces. */
+const char *world_point_name(enum world_point point);
+
+/*
+ * The node halts the nth time from now (1: the next one) that it is at this point with a file whose
+ * name begins with `name_prefix` ("": any; names say nothing at the points of sockets).  One order
+ * a node: a new one replaces it, nth 0 withdraws it.
+ *
+ * A halted node does nothing more that anybody could see: its disk is dead, what it sends is
+ * swallowed, and nothing arrives.  Its code runs on, and ends by itself, as its disk is dead; the
+ * test then calls world_crash or world_kill, which is what really happened at that point.
+ */
+void world_halt_at(struct world *world, uint32_t node, enum world_point point,
+                   const char *name_prefix, uint32_t nth);
+bool world_halted(const struct world *world, uint32_t node);
 
 /* ---- faults of the disk ------------------------------------------------------------------ */
 
@@ -227,6 +283,41 @@ void world_file_put(struct world *world, uint32_t node, const char *directory, c
 
 /* What may stand in place of a file. */
 enum world_obstacle { WORLD_SYMBOLIC_LINK, WORLD_DIRECTORY, WORLD_PIPE };
+
+/* A file of a directory, for whoever chooses what to damage. */
+struct world_file {
+    char name[WORLD_NAME_BYTES];
+    uint64_t size_bytes;
+    /* The last sync that made something of it durable (world_disk_steps of that moment), and the
+     * range of sectors [first, end) in which that was; all 0: none. */
+    uint64_t synced_step;
+    uint64_t synced_sector_first;
+    uint64_t synced_sector_end;
+};
+
+/* The files of a directory, by name; at most `max`, which must be enough.  Returns how many. */
+uint32_t world_files(struct world *world, uint32_t node, const char *directory,
+                     struct world_file *out, uint32_t max);
+
+/* What has become of a sector at rest. */
+enum world_damage {
+    WORLD_DAMAGE_FLIPPED,     /* one to eight bits of a byte are wrong */
+    WORLD_DAMAGE_STALE,       /* its last durable write was lost: what was there before is read */
+    WORLD_DAMAGE_MISDIRECTED, /* that write went to another sector of the file instead */
+    WORLD_DAMAGE_UNREADABLE,  /* reads that touch it fail with -EIO until it is written */
+};
+
+/* As in `stale`; for traces. */
+const char *world_damage_name(enum world_damage damage);
+
+/*
+ * Damages a sector of a file, durably; `to_sector` says where a misdirected write went, and nothing
+ * for the others.  Both lie within the file.  Returns whether a read sees a difference: a sector
+ * that was written once with what it held before is not stale.  A later write mends it.
+ */
+bool world_sector_damage(struct world *world, uint32_t node, const char *directory,
+                         const char *name, enum world_damage damage, uint64_t sector,
+                         uint64_t to_sector);
 
 /* Puts something that is no file into a directory. */
 void world_obstruct(struct world *world, uint32_t node, const char *directory, const char *name,

@@ -30,4 +30,9 @@ struct apply_options {
     void *context;
 };
 
+/* For whoever checks a stepped pipeline (pipeline_look): the digest of the machine's partitions, in
+ * one number, right after the entry at *index.  False, and both unchanged, while there is no
+ * machine, while an entry is only half applied, and once the machine is used no more. */
+bool apply_look_digest(const void *state, uint64_t *index, uint64_t *digest);
+
 #endif

@@ -20,6 +20,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/checksum.h"
 #include "base/log.h"
 #include "stages/apply_internal.h"
 
@@ -116,6 +117,22 @@ uint32_t apply_digest_compare(struct apply_shard *shard) {
         bytes_get_u64(logged.digests + 8 * (size_t)first), digests->agreed_index, logged.index);
     diverge(shard, text);
     return APPLY_DIGEST_UNITS;
+}
+
+bool apply_look_digest(const void *state, uint64_t *index, uint64_t *digest) {
+    const struct apply_shard *shard = state;
+    if (shard->machine == NULL || shard->work.active || shard->digests.diverged) {
+        return false;
+    }
+    uint64_t digests[ENTRY_PARTITIONS_MAX];
+    uint32_t count = partition_count(shard);
+    ASSERT(count <= ENTRY_PARTITIONS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        digests[i] = shard->operations->digest(shard->machine, i);
+    }
+    *index = shard->tail.index;
+    *digest = checksum_64(digests, 8 * (size_t)count, 0);
+    return true;
 }
 
 void apply_digest_refuse(struct batch *batch) {

@@ -448,6 +448,11 @@ struct io *pipeline_core_io(const struct pipeline *pipeline, uint32_t core) {
     return pipeline->cores[core].io;
 }
 
+const void *pipeline_look(const struct pipeline *pipeline, enum stage_id stage, uint32_t shard) {
+    ASSERT(pipeline->stepped && shard < shards_of(pipeline, stage));
+    return pipeline->shards[stage][shard].state;
+}
+
 void pipeline_stop(struct pipeline *pipeline) {
     gauge_state_set(&pipeline->gauges, GAUGE_DRAINING);
     atomic_store_release_u32(&pipeline->node->signals.stopping, 1);

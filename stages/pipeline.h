@@ -129,6 +129,10 @@ enum pipeline_step pipeline_step(struct pipeline *pipeline, uint32_t core, uint3
 uint32_t pipeline_cores(const struct pipeline *pipeline);
 struct io *pipeline_core_io(const struct pipeline *pipeline, uint32_t core);
 
+/* The state of a shard, to be looked at between two steps by the functions that its stage's header
+ * has for that. */
+const void *pipeline_look(const struct pipeline *pipeline, enum stage_id stage, uint32_t shard);
+
 /* ---- for shards ---------------------------------------------------------------------------- */
 
 /* Makes every core look again.  For the few words of node_signals that some shard waits for and no

@@ -371,6 +371,18 @@ static void replicate_fini(void *state) {
     free(shard);
 }
 
+const struct log *replicate_look_log(const void *state) {
+    const struct replicate_shard *shard = state;
+    ASSERT(shard->log != NULL);
+    return shard->log;
+}
+
+const struct raft *replicate_look_raft(const void *state) {
+    const struct replicate_shard *shard = state;
+    ASSERT(shard->raft != NULL);
+    return shard->raft;
+}
+
 const struct stage stage_replicate = {.id = STAGE_REPLICATE,
                                       .name = "replicate",
                                       .init = replicate_init,

@@ -27,4 +27,13 @@ struct replicate_options {
     void *context;
 };
 
+/* ---- for whoever checks a stepped pipeline (pipeline_look) ----------------------------------- */
+
+struct log;
+struct raft;
+
+/* The shard's log and core, to be looked at between two steps; owned by the shard. */
+const struct log *replicate_look_log(const void *state);
+const struct raft *replicate_look_raft(const void *state);
+
 #endif

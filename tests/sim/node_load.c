@@ -282,7 +282,8 @@ static bool load_until(struct load *load, bool more, bool (*done)(struct load *,
 }
 
 static bool ended_or_answered(struct load *load, uint64_t target) {
-    if (sim_node_ended(load->node) || load->answered + load->refused >= target)
+    if (sim_node_ended(load->node) || world_halted(load->world, load->host) ||
+        load->answered + load->refused >= target)
         return true;
     /* Clients whose connection was cut do not go on before they are settled. */
     for (uint32_t i = 0; i < load->options.clients; i++)

@@ -124,8 +124,8 @@ void load_free(struct load *load);
 
 /*
  * Lets the world, the node and the clients go on until so many more commands have been answered,
- * or the node has ended, or there is a finding.  Connects clients that are not cut.  False if
- * everything has come to rest before: nobody will ever do anything.
+ * or the node has ended or halted, or there is a finding.  Connects clients that are not cut.
+ * False if everything has come to rest before: nobody will ever do anything.
  */
 bool load_run(struct load *load, uint64_t commands);
 
