@@ -8,7 +8,9 @@
  * Failure modes: what cannot be done to the log at once (a vote is on its way to the disk, a
  * truncation is under way, the log's memory is full) waits in `incoming`, and with it all further
  * data: the rings fill, and TCP holds the senders back.  Control messages go on meanwhile, since
- * none of them touches the log.  A message that no working member sends is dropped, and said.
+ * none of them touches the log: a commit that one of them tells is for what the core knows, not for
+ * what still stands in the log in its place (replicate_incoming_last).  A message that no working
+ * member sends is dropped, and said.
  */
 
 #include "base/assert.h"
@@ -21,6 +23,14 @@ bool replicate_incoming_busy(const struct replicate_shard *shard) {
     return log_truncating(shard->log) ||
            (shard->peers != NULL &&
             (shard->peers->incoming.truncate || shard->peers->incoming.count > 0));
+}
+
+uint64_t replicate_incoming_last(const struct replicate_shard *shard) {
+    uint64_t last = log_last_index(shard->log);
+    const struct replicate_incoming *incoming =
+        shard->peers == NULL ? NULL : &shard->peers->incoming;
+    return incoming != NULL && incoming->truncate && incoming->index < last ? incoming->index
+                                                                            : last;
 }
 
 void replicate_incoming_truncate(struct replicate_shard *shard, uint64_t index, uint64_t epoch) {

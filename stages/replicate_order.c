@@ -354,7 +354,7 @@ static uint32_t hand_on_writer(struct replicate_shard *shard, const uint8_t *ent
 /* What is committed and in the log: the core may have accepted more than is copied yet. */
 static uint64_t committed_here(const struct replicate_shard *shard) {
     uint64_t commit = raft_commit_index(shard->raft);
-    uint64_t last = log_last_index(shard->log);
+    uint64_t last = replicate_incoming_last(shard);
     return commit < last ? commit : last;
 }
 

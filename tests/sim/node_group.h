@@ -67,6 +67,7 @@ struct group_counts {
     uint64_t refused;
     uint64_t records;
     uint64_t lost;
+    uint64_t reopened; /* data connections, by their sender */
 };
 
 struct group {
@@ -77,6 +78,8 @@ struct group {
     struct group_node nodes[GROUP_NODES_MAX];
     struct group_record *records; /* by due time */
     bool cut[GROUP_NODES_MAX][GROUP_NODES_MAX];
+    bool clogged[GROUP_NODES_MAX][GROUP_NODES_MAX]; /* only what is of the data lane is lost */
+    bool reopening_mends;                           /* ... until its sender opens it anew */
     uint64_t delay_ns_max;
     uint32_t loss_per_mille;
     uint32_t twice_per_mille; /* delivered once more, later */
