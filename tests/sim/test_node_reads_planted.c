@@ -151,7 +151,7 @@ static void leaders_stand_still(uint64_t seed) {
             group->nodes[leader].paused = true;
             uint64_t began_ns = world_now_ns(group->world);
             cut_off(leader);
-            group_run(group, SECOND_NS / 2);
+            group_run(group, 5 * SECOND_NS / 2); /* clients give it up, and find the next */
             group->nodes[leader].paused = false;
             stood_still_ns[leader + 1] += world_now_ns(group->world) - began_ns;
             group_run(group, SECOND_NS / 4);
