@@ -88,8 +88,8 @@ static int open_directory(struct sim_node *node, struct error_text *error) {
             members.members[i] =
                 (struct configuration_member){.node_id = i + 1, .roles = CONFIGURATION_VOTER};
         }
-        status = identity_create(node->io, node->data_directory, "weir", node->node_id, &members,
-                                 identity, error);
+        status = (node->node_id > node->member_count ? identity_create_joining : identity_create)(
+            node->io, node->data_directory, "weir", node->node_id, &members, identity, error);
     }
     return status;
 }

@@ -43,7 +43,7 @@ struct sim_node_options {
     uint32_t connections_max;    /* 0: 32 */
     uint32_t member_count;       /* of its cluster, with ids 1 to so many; 0: 1.  Of more than one,
                               somebody else moves what is in sim_node_peers */
-    uint64_t node_id;            /* 0: 1 */
+    uint64_t node_id;            /* 0: 1.  Above member_count: made to be added later */
     uint64_t snapshot_log_bytes; /* 0: never */
     uint64_t zero_ahead_bytes;   /* of the log: storage/log.h; 0: none */
     uint8_t reads;               /* enum read_mode of the node */

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/error.h"
+#include "queues/atomic.h"
 #include "queues/ring.h"
 
 static uint64_t ring_capacity_for(uint64_t message_bytes_max) {
@@ -75,4 +76,21 @@ struct peer_link *peers_row(struct peers *peers, uint64_t node_id) {
         }
     }
     return link;
+}
+
+void peers_incarnations_fill(struct peers *peers, const struct identity *own,
+                             struct configuration *configuration) {
+    ASSERT(own->node_id != 0 && own->incarnation != 0);
+    for (uint32_t i = 0; i < configuration->member_count; i++) {
+        struct configuration_member *member = &configuration->members[i];
+        if (member->incarnation != 0) {
+            continue;
+        }
+        if (member->node_id == own->node_id) {
+            member->incarnation = own->incarnation;
+        } else {
+            const struct peer_link *link = peers_find(peers, member->node_id);
+            member->incarnation = link == NULL ? 0 : atomic_load_relaxed_u64(&link->incarnation);
+        }
+    }
 }

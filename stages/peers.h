@@ -30,6 +30,7 @@
 
 #include "entry/configuration.h"
 #include "queues/record_ring.h"
+#include "storage/identity.h"
 
 /* The two sorts of connections. */
 enum peer_lane { PEER_CONTROL, PEER_DATA, PEER_LANES };
@@ -88,5 +89,14 @@ struct peer_link *peers_find(struct peers *peers, uint64_t node_id);
 
 /* The same, making it if there is a free one; NULL if there is none.  Replicate's thread. */
 struct peer_link *peers_row(struct peers *peers, uint64_t node_id);
+
+/*
+ * Gives every member of a configuration whose incarnation is 0 the one by which this node knows it
+ * (its own: `own`), as far as it does.  The first configuration has none, and who is to begin from
+ * a snapshot has no table: so what a snapshot's meta says must have passed through here, and then
+ * needs nothing more than to be the configuration in force where it is installed.  Any thread.
+ */
+void peers_incarnations_fill(struct peers *peers, const struct identity *own,
+                             struct configuration *configuration);
 
 #endif

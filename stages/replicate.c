@@ -69,7 +69,7 @@ static uint32_t take_completions(struct replicate_shard *shard) {
             } else if (stored) {
                 replicate_vote_stored(shard);
             }
-        } else {
+        } else if (!replicate_members_completion(shard, &completions[i])) {
             bool taken = log_completion(shard->log, &completions[i]);
             ASSERT(taken);
         }
@@ -186,7 +186,7 @@ static uint32_t take_batches(struct replicate_shard *shard, uint32_t budget, uin
 /* Sets the timer for the earliest of what the caller, the log and the core have to do next. */
 static void timer_arm(struct replicate_shard *shard, uint64_t due_ns, uint64_t now_ns) {
     uint64_t log_due_ns = log_deadline_ns(shard->log);
-    uint64_t raft_due_ns = raft_deadline_ns(shard->raft);
+    uint64_t raft_due_ns = shard->members.passive ? UINT64_MAX : raft_deadline_ns(shard->raft);
     due_ns = log_due_ns < due_ns ? log_due_ns : due_ns;
     due_ns = raft_due_ns < due_ns ? raft_due_ns : due_ns;
     if (due_ns == UINT64_MAX) {
@@ -215,7 +215,7 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
     struct stage_result result = {0};
     uint64_t now_ns = moment->monotonic_ns;
     shard->now_ns = now_ns;
-    if (raft_deadline_ns(shard->raft) <= now_ns) {
+    if (!shard->members.passive && raft_deadline_ns(shard->raft) <= now_ns) {
         struct raft_event event = {.kind = RAFT_EVENT_TICK};
         replicate_step(shard, &event);
         result.work++;
@@ -245,6 +245,9 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
         if (replicate_leases_configure(shard, now_ns)) {
             result.work++;
         }
+        if (replicate_address_entry(shard, now_ns, &due_ns)) {
+            result.work++;
+        }
         log_flush(shard->log);
         log_maintain(shard->log, now_ns);
         if (!shard->stop_started) {
@@ -272,7 +275,8 @@ static bool replicate_drain(void *state, const struct stage_moment *moment) {
         return false;
     }
     if (!shard->stop_started) {
-        if (!shard->failed && (vote_busy(shard->vote) || shard->applied < shard->handed)) {
+        if (!shard->failed && (vote_busy(shard->vote) || replicate_members_busy(shard) ||
+                               shard->applied < shard->handed)) {
             return false;
         }
         shard->stop_started = true;
@@ -352,6 +356,9 @@ static void replicate_fini(void *state) {
     }
     if (shard->vote != NULL) {
         vote_close(shard->vote);
+    }
+    if (shard->members.file != NULL) {
+        incarnations_close(shard->members.file);
     }
     if (shard->directory >= 0) {
         io_close(shard->io, shard->directory);

@@ -229,4 +229,5 @@ void replicate_step(struct replicate_shard *shard, struct raft_event *event) {
         carry_out(shard, &shard->actions.action[i]);
     }
     shard->stepping = false;
+    replicate_members_follow(shard);
 }

@@ -9,6 +9,7 @@
 #include "stages/peers.h"
 #include "stages/pipeline.h"
 #include "stages/replicate.h"
+#include "storage/incarnations.h"
 #include "storage/log.h"
 #include "storage/vote.h"
 
@@ -60,6 +61,14 @@ struct replicate_incoming {
  * more then than a request and an answer to each member, twice. */
 enum { REPLICATE_HELD_MAX = 4 * CONFIGURATION_MEMBERS_MAX };
 
+/* See replicate_addresses.c. */
+struct replicate_addresses {
+    struct entry_address announced[PEERS_MAX + 1]; /* by the row of the link; the last: its own */
+    uint64_t pending_index; /* of the last entry of that sort: nothing before it is applied */
+    uint32_t leadership;    /* in which it was last looked */
+    bool look;              /* something may be missing in the log */
+};
+
 /* What goes to other members, and comes from them. */
 struct replicate_peers {
     struct peer_message decoded; /* scratch: the message looked at, and its configurations */
@@ -75,6 +84,17 @@ struct replicate_peers {
     uint8_t *buffer;    /* for them: the largest entry fits */
     size_t buffer_bytes;
     uint64_t dropped; /* messages, for want of room */
+    struct replicate_addresses addresses;
+};
+
+/* Who the other members are. */
+struct replicate_members {
+    struct incarnation_file *file;  /* NULL: this node has no table, and needs none */
+    bool has_table;                 /* it is durable */
+    bool passive;                   /* it is not, and so this node takes no part */
+    struct configuration table;     /* the file's, or what was collected for it (0: not yet) */
+    struct configuration in_force;  /* what the rows were made for */
+    uint64_t introduced[PEERS_MAX]; /* by row: its incarnation, as the member last said; 0: never */
 };
 
 /* Who is using the log's one reader. */
@@ -97,6 +117,7 @@ struct replicate_shard {
     bool vote_waits;              /* ... if there is one */
     struct peers *links;          /* to other members; NULL in a cluster of one */
     struct replicate_peers *peers;
+    struct replicate_members members;
     struct ring *to_write; /* notes */
     struct ring *to_parse; /* notes */
     struct ring *from_parse;
@@ -215,6 +236,35 @@ void replicate_send_held(struct replicate_shard *shard);
 /* Goes on with what has to be read back from disk first; returns the messages sent. */
 uint32_t replicate_send_from_disk(struct replicate_shard *shard);
 
+/* ---- replicate_members.c: who they are ---------------------------------------------------- */
+
+/* Opens the table of incarnations, once the log is open.  Errors: as incarnations_open, and
+ * WEIR_ECORRUPT if it is blank though this node has taken part. */
+int replicate_members_start(struct replicate_shard *shard, uint64_t vote_term,
+                            struct error_text *error);
+
+/* Makes rows and incarnations those of the configuration in force; after each step of the core, and
+ * at start.  What brings a configuration (an entry, a truncation, a snapshot that is installed)
+ * needs nothing else. */
+void replicate_members_follow(struct replicate_shard *shard);
+
+/* A member has opened its control connection. */
+void replicate_members_introduced(struct replicate_shard *shard, const struct peer_link *link,
+                                  const struct peer_introduction *introduction);
+
+/* Whether what that member sends counts. */
+bool replicate_members_heard(const struct replicate_shard *shard, const struct peer_link *link);
+
+/* The incarnation of a member, or of a node that has introduced itself; 0: not known. */
+uint64_t replicate_members_incarnation(const struct replicate_shard *shard, uint64_t node_id);
+
+/* True if the completion was the table's. */
+bool replicate_members_completion(struct replicate_shard *shard,
+                                  const struct io_completion *completion);
+
+/* True while the table is being stored. */
+bool replicate_members_busy(const struct replicate_shard *shard);
+
 /* ---- replicate_start.c ----------------------------------------------------------------------- */
 
 /* stage.start: opens vote file and log, and creates the core. */
@@ -272,6 +322,16 @@ bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns, uint64
 /* Publishes whether the configuration in force has leases, and asks the core to change that if the
  * options want it so and this node leads.  Returns whether it asked. */
 bool replicate_leases_configure(struct replicate_shard *shard, uint64_t now_ns);
+
+/* ---- replicate_addresses.c ------------------------------------------------------------------- */
+
+/* A member says where clients reach it: "host:port", foreign bytes; empty: nowhere. */
+void replicate_address_announced(struct replicate_shard *shard, const struct peer_link *link,
+                                 const char *text, size_t length_bytes);
+
+/* Appends an address that the log does not have, if this node leads; *due_ns becomes now_ns if
+ * there was no room.  Returns whether it appended. */
+bool replicate_address_entry(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns);
 
 /* ---- replicate_digest.c ---------------------------------------------------------------------- */
 

@@ -1,8 +1,9 @@
 /*
  * The start of the replicate stage: from what is on disk to a core that may begin.
  *
- * Happy path: the vote file is read, the log verified from the snapshot on; what it tells on the
- * way (terms, configurations, the genesis record) is what the core is created from.
+ * Happy path: the vote file is read, the log verified from the snapshot on, the table of
+ * incarnations opened; what the log tells on the way (terms, configurations, the genesis record) is
+ * what the core is created from.
  *
  * Failure modes: each error says what was found where; nothing was changed by then.
  */
@@ -169,7 +170,8 @@ int replicate_start(void *state, struct error_text *error) {
     const struct node_recovery *recovery = &shard->node->recovery;
     shard->has_genesis = recovery->has_genesis;
     shard->genesis = recovery->genesis;
-    /* The log's, two writes of the vote, one timer that may be replaced while it is due. */
+    /* The log's, two writes of the vote, the table of incarnations, one timer that may be replaced
+       while it is due. */
     int result = io_port_create(shard->io, &shard->port, LOG_OPERATIONS_MAX + 8);
     if (result != WEIR_OK) {
         error_text_set(error, "no memory for the replicate stage");
@@ -198,6 +200,9 @@ int replicate_start(void *state, struct error_text *error) {
     result = log_open(&shard->log, shard->io, shard->port, shard->directory, &options->identity,
                       &start, &options->log, on_progress, on_entry, recovered, error);
     if (result == WEIR_OK) {
+        result = replicate_members_start(shard, record.term, error);
+    }
+    if (result == WEIR_OK) {
         result = core_create(shard, &record, recovered, error);
     }
     free(recovered);
@@ -209,5 +214,6 @@ int replicate_start(void *state, struct error_text *error) {
     shard->stored = log_durable_index(shard->log);
     shard->log_epoch = raft_log_epoch(shard->raft);
     shard->compacted = recovery->tail.index;
+    replicate_members_follow(shard);
     return result;
 }

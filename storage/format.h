@@ -31,6 +31,7 @@ enum {
 #define FILE_NAME_IDENTITY         "identity"
 #define FILE_NAME_IDENTITY_PARTIAL "identity.partial"
 #define FILE_NAME_VOTE             "vote"
+#define FILE_NAME_INCARNATIONS     "incarnations"
 #define FILE_NAME_SEGMENT_PREFIX   "log-"
 #define FILE_NAME_SNAPSHOT_PREFIX  "snapshot-"
 #define FILE_NAME_SNAPSHOT_PARTIAL "snapshot.partial"

@@ -1,8 +1,9 @@
 /*
  * Creating a data directory, and saying whose it is.
  *
- * Happy path: vote file, log with entry 1, then the identity: written under a temporary name,
- * synced, renamed, the directory synced.  Only a directory with a valid identity is ever served.
+ * Happy path: vote file, a blank table of incarnations, log with entry 1, then the identity:
+ * written under a temporary name, synced, renamed, the directory synced.  Only a directory with a
+ * valid identity is ever served.
  *
  * Failure modes: a crash in between leaves vote or log without an identity: unfinished, refused by
  * identity_load, and by identity_create as not empty (removing it is the operator's to decide).
@@ -12,6 +13,7 @@
 
 #include "storage/files.h"
 #include "storage/identity_format.h"
+#include "storage/incarnations.h"
 #include "storage/log.h"
 #include "storage/vote.h"
 
@@ -36,7 +38,8 @@ static void note_entry(void *context, const char *name, uint64_t size_bytes,
     (void)sort;
     if (strcmp(name, FILE_NAME_IDENTITY) == 0) {
         content->has_identity = true;
-    } else if (strcmp(name, FILE_NAME_VOTE) == 0 || strcmp(name, FILE_NAME_IDENTITY_PARTIAL) == 0 ||
+    } else if (strcmp(name, FILE_NAME_VOTE) == 0 || strcmp(name, FILE_NAME_INCARNATIONS) == 0 ||
+               strcmp(name, FILE_NAME_IDENTITY_PARTIAL) == 0 ||
                has_prefix(name, FILE_NAME_SEGMENT_PREFIX) ||
                has_prefix(name, FILE_NAME_SNAPSHOT_PREFIX)) {
         content->has_other = true;
@@ -77,24 +80,33 @@ static int identity_write(struct io *io, struct io_port *port, int32_t directory
 }
 
 static int arguments_check(const char *cluster_name, uint64_t node_id,
-                           const struct configuration *members, struct error_text *error) {
+                           const struct configuration *members, bool joining,
+                           struct error_text *error) {
     if (!identity_name_is_valid(cluster_name)) {
         error_text_set(error, "a cluster's name has 1 to %d printable characters without spaces",
                        IDENTITY_NAME_BYTES_MAX);
         return WEIR_EINVAL;
     }
-    if (node_id == 0 || configuration_find(members, node_id) == NULL) {
+    const bool is_first = configuration_find(members, node_id) != NULL;
+    if (node_id == 0 || (!joining && !is_first)) {
         error_text_set(error, "node %llu is not among the members", (unsigned long long)node_id);
+        return WEIR_EINVAL;
+    }
+    if (joining && is_first) {
+        error_text_set(error,
+                       "node %llu is one of the cluster's first members, and what joins later must "
+                       "not be taken for it: choose an id that was never used",
+                       (unsigned long long)node_id);
         return WEIR_EINVAL;
     }
     return 0;
 }
 
-int identity_create(struct io *io, int32_t directory, const char *cluster_name, uint64_t node_id,
-                    const struct configuration *members, struct identity *out,
-                    struct error_text *error) {
+static int create(struct io *io, int32_t directory, const char *cluster_name, uint64_t node_id,
+                  const struct configuration *members, bool joining, struct identity *out,
+                  struct error_text *error) {
     struct directory_content content;
-    int result = arguments_check(cluster_name, node_id, members, error);
+    int result = arguments_check(cluster_name, node_id, members, joining, error);
     if (result == 0)
         result = directory_look(io, directory, &content, error);
     if (result != 0)
@@ -122,6 +134,8 @@ int identity_create(struct io *io, int32_t directory, const char *cluster_name, 
     /* Entry 1 has term 1, and a node's term is never below its log's. */
     const struct vote_record vote = {.term = 1, .voted_for = 0};
     result = vote_create(io, port, directory, &identity, &vote, error);
+    if (result == 0 && incarnations_needed(&identity))
+        result = incarnations_create(io, port, directory, error);
     if (result == 0)
         result = log_create(io, port, directory, &identity, error);
     if (result == 0)
@@ -130,6 +144,18 @@ int identity_create(struct io *io, int32_t directory, const char *cluster_name, 
     if (result == 0)
         *out = identity;
     return result;
+}
+
+int identity_create(struct io *io, int32_t directory, const char *cluster_name, uint64_t node_id,
+                    const struct configuration *members, struct identity *out,
+                    struct error_text *error) {
+    return create(io, directory, cluster_name, node_id, members, false, out, error);
+}
+
+int identity_create_joining(struct io *io, int32_t directory, const char *cluster_name,
+                            uint64_t node_id, const struct configuration *members,
+                            struct identity *out, struct error_text *error) {
+    return create(io, directory, cluster_name, node_id, members, true, out, error);
 }
 
 /* ---- loading ------------------------------------------------------------------------------ */

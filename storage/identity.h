@@ -45,14 +45,25 @@ uint64_t identity_cluster_id(const char *cluster_name, const struct configuratio
 
 /*
  * Makes `directory` (open, locked) the data directory of node `node_id`: draws the incarnation,
- * writes identity, an empty vote file, and the log with entry 1, each synced, the identity last,
- * so that a crash in between leaves a directory that identity_load calls unfinished.
+ * writes identity, an empty vote file, a blank table of incarnations (storage/incarnations.h) and
+ * the log with entry 1, each synced, the identity last, so that a crash in between leaves a
+ * directory that identity_load calls unfinished.
  * Errors: WEIR_EEXISTS if it holds anything of weir's already; WEIR_EINVAL if node_id is not a
  * member or the name is empty, too long or not printable; WEIR_ENOSPC, WEIR_EIO.
  */
 int identity_create(struct io *io, int32_t directory, const char *cluster_name, uint64_t node_id,
                     const struct configuration *members, struct identity *out,
                     struct error_text *error);
+
+/*
+ * The same for a node that is to be added to a cluster later: `members` is the cluster's first
+ * configuration all the same (its id and entry 1 follow from that), and node_id none of them.
+ * Errors: as above, but WEIR_EINVAL if node_id is 0 or one of `members`: a node that was wiped
+ * would otherwise come back under its old id.
+ */
+int identity_create_joining(struct io *io, int32_t directory, const char *cluster_name,
+                            uint64_t node_id, const struct configuration *members,
+                            struct identity *out, struct error_text *error);
 
 /*
  * Reads it.  Errors: WEIR_ENOENT if the directory is empty (never created); WEIR_ECORRUPT if the

@@ -81,8 +81,8 @@ static const char *identity_fields_read(const uint8_t *image, struct identity *o
     if (configuration_read(image + IDENTITY_OFFSET_CONFIGURATION, configuration_length,
                            &out->members) != 0)
         return "the list of members is not valid";
-    if (out->incarnation == 0 || configuration_find(&out->members, out->node_id) == NULL)
-        return "the node is not one of the members, or has no incarnation";
+    if (out->incarnation == 0 || out->node_id == 0)
+        return "the node has no id, or no incarnation";
     if (out->cluster_id != identity_cluster_id(out->cluster_name, &out->members))
         return "the cluster's id is not that of its name and members";
     return NULL;

@@ -21,7 +21,8 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 static void print_usage(FILE *stream) {
     (void)fprintf(stream,
                   "usage: weir inspect --data DIR [--entries] [--index A..B] [--json]\n\n"
-                  "Prints and verifies a data directory: identity, term and vote, snapshots, log.\n"
+                  "Prints and verifies a data directory: identity, term and vote,\n"
+                  "incarnations, snapshots, log.\n"
                   "Changes nothing. The node must not be running.\n\n"
                   "  --data DIR    the data directory\n"
                   "  --entries     prints every entry too\n"
@@ -113,6 +114,7 @@ static int directory_inspect(struct inspection *inspection) {
         report_open(&inspection->report);
         inspect_identity(inspection);
         inspect_vote(inspection);
+        inspect_incarnations(inspection);
         inspect_snapshots(inspection);
         inspect_log(inspection);
         inspect_agreement(inspection);

@@ -10,6 +10,8 @@
 #include "base/bytes.h"
 #include "storage/files.h"
 #include "storage/identity_format.h"
+#include "storage/incarnations.h"
+#include "storage/incarnations_format.h"
 #include "storage/snapshot_format.h"
 #include "storage/vote_format.h"
 
@@ -79,6 +81,7 @@ void inspect_identity(struct inspection *inspection) {
     } else {
         inspection->has_owner = true;
         inspection->owner = owner_of(&identity);
+        inspection->has_incarnations = incarnations_needed(&identity);
         report_begin(report, "identity");
         report_text(report, "cluster", identity.cluster_name);
         report_hex(report, "cluster_id", identity.cluster_id);
@@ -141,6 +144,45 @@ void inspect_vote(struct inspection *inspection) {
     report_end(report);
     inspection->has_vote = true;
     inspection->vote_term = chosen.record.term;
+}
+
+/* ---- incarnations ------------------------------------------------------------------------- */
+
+static void print_incarnations(struct report *report, const struct configuration *table) {
+    for (uint32_t i = 0; i < table->member_count; i++) {
+        report_begin(report, "member");
+        report_number(report, "id", table->members[i].node_id);
+        report_hex(report, "incarnation", table->members[i].incarnation);
+        report_end(report);
+    }
+}
+
+void inspect_incarnations(struct inspection *inspection) {
+    struct report *report = &inspection->report;
+    uint8_t *image;
+    size_t memory_bytes;
+    uint64_t length_bytes;
+    if (!inspection->has_incarnations ||
+        inspect_file_read(inspection, FILE_NAME_INCARNATIONS, &image, &memory_bytes,
+                          &length_bytes) != 0)
+        return;
+    struct configuration table;
+    struct format_fault fault;
+    switch (incarnations_format_read(
+        image, length_bytes, inspection->has_owner ? &inspection->owner : NULL, &table, &fault)) {
+    case FORMAT_VALID: print_incarnations(report, &table); break;
+    case FORMAT_BLANK:
+        report_begin(report, "members");
+        report_text(report, "state", "none yet: this node has not met all members");
+        report_end(report);
+        break;
+    case FORMAT_DAMAGED:
+    case FORMAT_REFUSED:
+        report_damage(report, FILE_NAME_INCARNATIONS, &fault,
+                      "the node could not tell a member that was wiped, and does not start");
+        break;
+    }
+    files_memory_free(image, memory_bytes);
 }
 
 void inspect_agreement(struct inspection *inspection) {

@@ -30,7 +30,8 @@ struct inspection {
     struct owner owner;
     struct entry_tail start; /* of the newest valid snapshot; the origin without one */
 
-    bool has_vote; /* term and vote are valid */
+    bool has_incarnations; /* there is to be a table of them */
+    bool has_vote;         /* term and vote are valid */
     uint64_t vote_term;
     uint64_t last_term; /* the highest of a valid snapshot or of the log's entries */
 };
@@ -48,6 +49,9 @@ void inspect_identity(struct inspection *inspection);
 
 /* Both slots of the vote file. */
 void inspect_vote(struct inspection *inspection);
+
+/* The table of incarnations, if the node is to have one. */
+void inspect_incarnations(struct inspection *inspection);
 
 /* All snapshots; sets `start`. */
 void inspect_snapshots(struct inspection *inspection);

@@ -112,7 +112,17 @@ void group_crash(struct group *group, uint32_t index) {
     sim_node_destroy(node->node);
     node->node = NULL;
     records_drop(group, index);
+    for (uint32_t i = 0; i < GROUP_NODES_MAX; i++) {
+        group->connected[index][i] = false;
+        group->connected[i][index] = false;
+    }
     world_crash(group->world, node->host, WORLD_KEEP_RANDOM);
+}
+
+void group_wipe(struct group *group, uint32_t index) {
+    assert_null(group->nodes[index].node);
+    group->nodes[index].host = world_node_add(group->world); /* an empty disk */
+    group->nodes[index].applied_index = 0;
 }
 
 /* ---- records ------------------------------------------------------------------------------- */
@@ -184,14 +194,49 @@ static bool records_take(struct group *group, uint32_t from) {
     return any;
 }
 
+/* The first record of a control connection: who opens it, and by which life it knows the other. */
+static void introduce(struct group *group, uint32_t from, uint32_t to) {
+    const struct peer_link *link = peers_find(sim_node_peers(group->nodes[from].node), to + 1);
+    struct peer_introduction introduction = {
+        .incarnation = sim_node_figures(group->nodes[from].node)->options->identity.incarnation,
+        .known = link == NULL ? 0 : node_figure(&link->incarnation)};
+    uint8_t bytes[PEER_RECORD_HEAD_BYTES + sizeof(introduction)] = {0};
+    bytes_put_u32(bytes, PEER_RECORD_CONNECTED);
+    memcpy(bytes + PEER_RECORD_HEAD_BYTES, &introduction, sizeof(introduction));
+    struct group_record model = {.due_ns = world_now_ns(group->world) +
+                                           random_below(&group->random, group->delay_ns_max),
+                                 .from = from,
+                                 .to = to,
+                                 .lane = PEER_CONTROL,
+                                 .length_bytes = sizeof(bytes)};
+    model.due_ns = due_after(group, &model);
+    record_post(group, &model, bytes);
+    group->connected[from][to] = true;
+}
+
+static void connections_open(struct group *group) {
+    for (uint32_t from = 0; from < group->node_count; from++) {
+        for (uint32_t to = 0; to < group->node_count; to++) {
+            if (from != to && !group->connected[from][to] && !group->cut[from][to] &&
+                group->nodes[from].node != NULL && group->nodes[to].node != NULL &&
+                peers_find(sim_node_peers(group->nodes[to].node), from + 1) != NULL &&
+                peers_find(sim_node_peers(group->nodes[from].node), to + 1) != NULL) {
+                introduce(group, from, to);
+            }
+        }
+    }
+}
+
 static bool record_deliver(struct group *group, const struct group_record *record) {
     struct sim_node *node = group->nodes[record->to].node;
     if (node == NULL) {
         return true;
     }
     struct peer_link *link = peers_find(sim_node_peers(node), record->from + 1);
-    uint8_t *room =
-        link == NULL ? NULL : record_ring_reserve(link->in[record->lane], record->length_bytes);
+    if (link == NULL) {
+        return true; /* who is not known has no connection */
+    }
+    uint8_t *room = record_ring_reserve(link->in[record->lane], record->length_bytes);
     if (room == NULL) {
         return false; /* its connection waits */
     }
@@ -384,6 +429,7 @@ bool group_step(struct group *group) {
         worked |= sim_node_step(node->node);
         worked |= records_take(group, (first + i) % group->node_count);
     }
+    connections_open(group);
     worked |= records_deliver(group);
     for (uint32_t i = 0; i < GROUP_CLIENTS; i++) {
         worked |= client_step(group, &group->clients[i]);

@@ -6,7 +6,8 @@
  *
  * Between them there are no sockets here: records of one node's rings (stages/peers.h) are moved to
  * the other's, after a delay, or never, as a network with reconnecting connections may.  What
- * stands in a record is altered by nobody.
+ * stands in a record is altered by nobody.  A connection is opened as soon as both processes are
+ * there and the one that is called has a row for the caller; then it introduces itself.
  *
  * The load counts: every client does INCR and GET of a few common keys, one request at a time, at
  * whatever node it thinks leads.  Who has an answer knows what others may no longer see:
@@ -80,6 +81,7 @@ struct group {
     bool cut[GROUP_NODES_MAX][GROUP_NODES_MAX];
     bool clogged[GROUP_NODES_MAX][GROUP_NODES_MAX]; /* only what is of the data lane is lost */
     bool reopening_mends;                           /* ... until its sender opens it anew */
+    bool connected[GROUP_NODES_MAX][GROUP_NODES_MAX]; /* control, opened by the first */
     uint64_t delay_ns_max;
     uint32_t loss_per_mille;
     uint32_t twice_per_mille; /* delivered once more, later */
@@ -99,6 +101,9 @@ void group_free(struct group *group);
 
 /* Starts a process; fails the test with its sentence if it does not start. */
 void group_start(struct group *group, uint32_t index);
+
+/* Loses the disk of a node that has no process: the next one has a new directory. */
+void group_wipe(struct group *group, uint32_t index);
 
 /* Ends a process: as by a power cut (what was not synced is lost in any combination). */
 void group_crash(struct group *group, uint32_t index);

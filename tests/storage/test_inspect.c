@@ -4,7 +4,8 @@
 
 #include "base/bytes.h"
 #include "sim/world.h"
-#include "storage/format.h"
+#include "storage/identity_format.h"
+#include "storage/incarnations_format.h"
 #include "tools/init.h"
 #include "tools/inspect.h"
 
@@ -155,7 +156,32 @@ static void init_creates_and_never_twice(void **state) {
     assert_says("already holds");
     assert_int_equal(inspect("inspect --data data"), 0);
     assert_says("members=1:voter,2:voter,3:voter");
+    assert_says("members   state=\"none yet: this node has not met all members\"");
     assert_says("no damage");
+}
+
+static void the_table_of_incarnations_is_shown_and_its_damage(void **state) {
+    (void)state;
+    assert_int_equal(init("init --data data --cluster blue --id 2 --members 1=a:1,2=b:1"), 0);
+    uint64_t length;
+    const uint8_t *identity = world_file_bytes(world, 0, "data", FILE_NAME_IDENTITY, &length);
+    assert_true(length == IDENTITY_FILE_BYTES);
+    const struct owner owner = owner_get(identity + 16);
+    const struct configuration table = {
+        .member_count = 2,
+        .members = {{.node_id = 1, .incarnation = 0xfeed},
+                    {.node_id = 2, .incarnation = owner.incarnation}}};
+    uint8_t image[INCARNATIONS_FILE_BYTES];
+    incarnations_format_write(image, &owner, &table);
+    world_file_put(world, 0, "data", FILE_NAME_INCARNATIONS, image, sizeof(image));
+    assert_int_equal(inspect("inspect --data data"), 0);
+    assert_says("member    id=1 incarnation=000000000000feed");
+    assert_says("member    id=2 incarnation=");
+    assert_says("no damage");
+    world_file_flip(world, 0, "data", FILE_NAME_INCARNATIONS, 41, 1);
+    assert_int_equal(inspect("inspect --data data"), 1);
+    assert_says("incarnations");
+    assert_says("the checksum does not match");
 }
 
 static void a_digest_is_shown_with_its_index_and_every_partition(void **state) {
@@ -265,6 +291,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(wrong_usage_is_told_apart, world_make, world_end),
         cmocka_unit_test_setup_teardown(init_creates_and_never_twice, world_make, world_end),
+        cmocka_unit_test_setup_teardown(the_table_of_incarnations_is_shown_and_its_damage,
+                                        world_make, world_end),
         cmocka_unit_test_setup_teardown(a_directory_that_is_not_there_is_said_so, world_make,
                                         world_end),
         cmocka_unit_test_setup_teardown(a_digest_is_shown_with_its_index_and_every_partition,
