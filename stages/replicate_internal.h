@@ -219,9 +219,6 @@ void replicate_incoming_append(struct replicate_shard *shard, uint32_t first, ui
 /* True while the log is not what the core believes it is. */
 bool replicate_incoming_busy(const struct replicate_shard *shard);
 
-/* The last entry of the log that the core knows, too: what is behind it is about to be removed. */
-uint64_t replicate_incoming_last(const struct replicate_shard *shard);
-
 /* ---- replicate_outgoing.c: to other members ----------------------------------------------- */
 
 /* SEND. */
