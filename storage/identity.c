@@ -6,8 +6,8 @@
  * valid identity is ever served.
  *
  * Failure modes: a crash in between leaves vote or log without an identity.  If these prove that
- * the directory was never used (identity_unfinished.h), identity_create removes them and begins again;
- * otherwise both functions refuse it (removing it is the operator's to decide).
+ * the directory was never used (identity_unfinished.h), identity_create removes them and begins
+ * again; otherwise both functions refuse it (removing it is the operator's to decide).
  */
 
 #include "storage/identity.h"
