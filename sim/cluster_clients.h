@@ -16,9 +16,9 @@
  *   redirect     -MOVED names the node to go to: the client takes the replies that are under way,
  *                and goes there. -CLUSTERDOWN and -READONLY: it waits a little, and goes to another
  *                node. -TRYAGAIN: it waits.
- *   reads        some connections ask for another mode: CLIENT READS lease, or CLIENT READS stale or
- *                READONLY. What is asked on the latter two is reads alone, recorded as ones that may
- *                be stale, which no checker judges; those by lease are judged like any others.
+ *   reads        some connections ask for another mode: CLIENT READS lease, CLIENT READS stale or
+ *                READONLY. On the latter two nothing but reads is asked; they are recorded as reads
+ *                that may be stale, which no checker judges. Those by lease are judged as any.
  *   outcome      what was answered is ok, refused, or, with -UNKNOWN, unknown. What was not
  *                answered when the connection ended is unknown; what had not begun to be sent is
  *                refused. A plain command is never repeated.
@@ -29,8 +29,8 @@
  *                connection of its own (history_detach). Given up after CLUSTER_CLIENTS_ONCE_TRIES
  *                tries, or when its number is about to leave the session's window: unknown, or
  *                refused if every try was refused.
- *   beside       HELLO, CLIENT READS, READONLY, PING, ONCE.OPEN and malformed commands are sent too. They are not recorded;
- *                their replies are judged here.
+ *   beside       HELLO, CLIENT READS, READONLY, PING, ONCE.OPEN and malformed commands are sent
+ *                too. They are not recorded; their replies are judged here.
  *
  * What they see themselves, and say (cluster_clients_finding): bytes that are no reply, a reply to
  * no command, a reply to one of the commands beside that it cannot have, an -APPLIED for what was
