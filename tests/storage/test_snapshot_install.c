@@ -412,14 +412,19 @@ static void no_space_and_a_failing_disk_end_the_transfer_only(void **state) {
     (void)state;
     static const struct {
         enum world_disk_operation operation;
+        uint32_t nth; /* the first open looks for what an earlier process had received */
         int error;
-    } faults[] = {{WORLD_DISK_ALLOCATE, -28}, {WORLD_DISK_OPEN, -28}, {WORLD_DISK_WRITE, -5},
-                  {WORLD_DISK_SYNC, -5},      {WORLD_DISK_READ, -5}};
+    } faults[] = {{WORLD_DISK_ALLOCATE, 1, -28},
+                  {WORLD_DISK_OPEN, 2, -28},
+                  {WORLD_DISK_WRITE, 1, -5},
+                  {WORLD_DISK_SYNC, 1, -5},
+                  {WORLD_DISK_READ, 1, -5}};
     for (size_t i = 0; i < ARRAY_COUNT(faults); i++) {
         transfer_begin(10 + i);
         while (log_deadline_ns(run.fixture.log) != UINT64_MAX || io_outstanding(run.fixture.port))
             pump(); /* the log has nothing to do that could fail instead */
-        world_disk_fail(run.world, 0, faults[i].operation, 1, 1, faults[i].error);
+        world_disk_fail(run.world, 0, faults[i].operation, faults[i].nth, 1,
+                        faults[i].error);
         struct snapshot_piece piece = {.index = SNAPSHOT_INDEX, .term = SNAPSHOT_TERM};
         bool whole = false;
         do {
