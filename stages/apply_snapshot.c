@@ -88,6 +88,10 @@ static void snapshot_start(struct apply_shard *shard) {
         .machine_version = shard->operations->version,
         .digest_count = shard->genesis.partition_count,
         .session_bytes = MUTANT(FORGETS_SESSIONS, 0, sessions_snapshot_begin(shard->sessions))};
+    struct peers *peers = pipeline_peers(shard->pipeline);
+    if (peers != NULL) { /* who begins from it has no table of incarnations */
+        peers_incarnations_fill(peers, &shard->node->options->identity, &meta.configuration);
+    }
     snapshot->address_bytes = addresses_record_bytes(&shard->node->addresses);
     if (snapshot->address_bytes > 0) {
         addresses_record_write(&shard->node->addresses, snapshot->address_record);

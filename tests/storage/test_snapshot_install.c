@@ -402,8 +402,7 @@ static void what_was_received_is_kept_over_a_restart(void **state) {
     assert_false(run.dead);
     struct snapshot_receiver_counters counters;
     snapshot_receiver_counters(run.receiver, &counters);
-    assert_true(counters.resumed ==
-                SNAPSHOT_HEADER_BYTES + snapshot_block_stride(PAYLOAD_BYTES));
+    assert_true(counters.resumed == SNAPSHOT_HEADER_BYTES + snapshot_block_stride(PAYLOAD_BYTES));
     assert_true(sent_bytes < file_bytes && counters.refused == 0);
     transfer_end();
 }
@@ -423,8 +422,7 @@ static void no_space_and_a_failing_disk_end_the_transfer_only(void **state) {
         transfer_begin(10 + i);
         while (log_deadline_ns(run.fixture.log) != UINT64_MAX || io_outstanding(run.fixture.port))
             pump(); /* the log has nothing to do that could fail instead */
-        world_disk_fail(run.world, 0, faults[i].operation, faults[i].nth, 1,
-                        faults[i].error);
+        world_disk_fail(run.world, 0, faults[i].operation, faults[i].nth, 1, faults[i].error);
         struct snapshot_piece piece = {.index = SNAPSHOT_INDEX, .term = SNAPSHOT_TERM};
         bool whole = false;
         do {
