@@ -123,6 +123,9 @@ static enum propose_result propose(struct replicate_shard *shard, struct batch *
         writes_answer(batch, FATE_REFUSED, REFUSAL_NOT_LEADER);
         return PROPOSE_REFUSED;
     }
+    if (replicate_incoming_busy(shard)) {
+        return PROPOSE_STALLED; /* until what it took over as a follower is in the log */
+    }
     if (length_bytes > shard->node->options->log.entry_bytes_max) {
         writes_answer(batch, FATE_REFUSED, REFUSAL_ENTRY_SIZE);
         return PROPOSE_REFUSED;
