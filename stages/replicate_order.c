@@ -10,6 +10,7 @@
  */
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "stages/once.h"
 #include "stages/replicate_internal.h"
 
@@ -188,8 +189,8 @@ static void note(struct replicate_shard *shard, struct batch *batch,
         replicate_pass_batch(shard, batch, NULL, 0, 0);
         return;
     }
-    if (batch->place <= shard->handed && shard->reading.head == BATCH_NO_BLOCK &&
-        confirmed(shard, batch)) {
+    if (MUTANT(READS_BEFORE_APPLIED, true, batch->place <= shard->handed) &&
+        shard->reading.head == BATCH_NO_BLOCK && confirmed(shard, batch)) {
         replicate_pass_batch(shard, batch, NULL, 0, 0);
         return;
     }
@@ -290,7 +291,8 @@ static struct batch *reader_due(const struct replicate_shard *shard) {
     struct batch *head = shard->reading.head == BATCH_NO_BLOCK
                              ? NULL
                              : pipeline_batch(shard->pipeline, shard->reading.head);
-    return head != NULL && head->place <= shard->handed ? head : NULL;
+    return head != NULL && MUTANT(READS_BEFORE_APPLIED, true, head->place <= shard->handed) ? head
+                                                                                            : NULL;
 }
 
 /* Noted batches whose place has been handed on; these first, in the order noted. */
