@@ -4,8 +4,8 @@
 /*
  * The node: what all shards of one process may read.
  *
- * Three sorts of things, and a box (stages/digest.h), and nothing else, are seen by more than one
- * thread besides rings:
+ * Three sorts of things, and two boxes (stages/digest.h, stages/change.h), and nothing else, are
+ * seen by more than one thread besides rings:
  *
  *   options      set before the first core starts, constant from then on.
  *   figures      what a stage publishes about itself: one writer each, relaxed words, a cache line
@@ -25,6 +25,7 @@
 #include "base/bytes.h"
 #include "machines/machine.h"
 #include "queues/atomic.h"
+#include "stages/change.h"
 #include "stages/digest.h"
 #include "storage/identity.h"
 #include "storage/log.h"
@@ -224,6 +225,7 @@ struct node {
     struct node_recovery recovery; /* written by apply's init, read by replicate's start */
     struct node_signals signals;
     struct digest_box digests; /* apply to replicate: stages/digest.h */
+    struct change_box changes; /* an asker and replicate: stages/change.h */
     CACHE_ALIGNED struct node_read_figures read;
     CACHE_ALIGNED struct node_validate_figures validate;
     CACHE_ALIGNED struct node_replicate_figures replicate;
