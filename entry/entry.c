@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "entry/address.h"
 #include "entry/configuration.h"
 
 /* Offsets of the header's fields; entry.h has the table. */
@@ -345,12 +346,14 @@ static bool body_is_valid(const struct entry_header *header, const uint8_t *body
     if (header->command_count != 0)
         return false;
     struct configuration configuration;
+    struct entry_address address;
     switch ((enum entry_kind)header->kind) {
     case ENTRY_CONFIGURATION: return configuration_read(body, body_bytes, &configuration) == 0;
     case ENTRY_GENESIS: return genesis_is_valid(body, body_bytes);
     case ENTRY_NOOP:
     case ENTRY_TIME: return body_bytes == 0;
     case ENTRY_DIGEST: return digest_is_valid(header, body, body_bytes);
+    case ENTRY_ADDRESS: return entry_address_read(body, body_bytes, &address);
     case ENTRY_COMMANDS:
     case ENTRY_SESSION: break;
     }
@@ -359,7 +362,7 @@ static bool body_is_valid(const struct entry_header *header, const uint8_t *body
 
 /* The kinds that this version writes and understands; the reserved one is not among them. */
 static bool kind_is_known(uint8_t kind) {
-    return kind >= ENTRY_COMMANDS && kind <= ENTRY_DIGEST;
+    return kind >= ENTRY_COMMANDS && kind <= ENTRY_ADDRESS && kind != ENTRY_SESSION;
 }
 
 enum entry_fault entry_check(const uint8_t *entry, size_t available_bytes,

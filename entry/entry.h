@@ -63,7 +63,7 @@
  * of partitions (a power of two, at most ENTRY_PARTITIONS_MAX), u32 reserved (0), and for each
  * partition u64 its digest right after that entry (machines/machine.h).
  *
- * Body of ENTRY_CONFIGURATION: see entry/configuration.h.
+ * Body of ENTRY_CONFIGURATION: see entry/configuration.h; of ENTRY_ADDRESS: entry/address.h.
  * ENTRY_NOOP and ENTRY_TIME have no body.
  *
  * This folder is pure: no system call, no clock, no allocation, no output.  Every function may be
@@ -99,6 +99,7 @@ enum entry_kind {
     ENTRY_DIGEST = 6,
     ENTRY_SESSION = 7, /* reserved: a session is opened by a command record, so that it keeps its
                           place among the other writes of its batch */
+    ENTRY_ADDRESS = 8,
 };
 
 /* Flags of a command record. */

@@ -333,6 +333,14 @@ static void entry_begin(struct apply_shard *shard, uint32_t *units) {
     }
     case ENTRY_TIME: shard->maintaining = true; break;
     case ENTRY_DIGEST: units_spend(units, apply_digest_compare(shard)); break;
+    case ENTRY_ADDRESS: {
+        struct entry_address address;
+        bool valid = entry_address_read(work->entry + ENTRY_HEADER_BYTES,
+                                        work->header.length_bytes - ENTRY_HEADER_BYTES, &address);
+        ASSERT(valid); /* it was checked when it came into the log */
+        addresses_set(&shard->node->addresses, &address);
+        break;
+    }
     default: break; /* no-op, configuration: the core's business */
     }
 }

@@ -106,8 +106,10 @@ struct apply_snapshot {
     struct snapshot_writer *writer;
     bool emitting; /* the machine has slices left */
     bool sealing;
-    uint64_t log_bytes; /* entries applied since the last one began */
-    uint64_t index;     /* of the one under way */
+    uint64_t log_bytes;     /* entries applied since the last one began */
+    uint64_t index;         /* of the one under way */
+    uint32_t address_bytes; /* of the record below that are still to be emitted: all, or 0 */
+    uint8_t address_record[ADDRESSES_RECORD_BYTES_MAX]; /* as of `index` */
 };
 
 /* See apply_digest.c. */

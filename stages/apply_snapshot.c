@@ -37,11 +37,30 @@ static struct machine_sink sink_of(struct apply_shard *shard) {
         .context = shard->snapshot.writer, .reserve = sink_reserve, .commit = sink_commit};
 }
 
+/* The addresses as they were at the beginning; false if there is no room yet. */
+static bool addresses_emit(struct apply_shard *shard) {
+    struct apply_snapshot *snapshot = &shard->snapshot;
+    if (snapshot->address_bytes == 0) {
+        return true;
+    }
+    uint8_t *out = snapshot_reserve(snapshot->writer, snapshot->address_bytes);
+    if (out == NULL) {
+        return false;
+    }
+    memcpy(out, snapshot->address_record, snapshot->address_bytes);
+    snapshot_commit(snapshot->writer, snapshot->address_bytes);
+    snapshot->address_bytes = 0;
+    return true;
+}
+
 bool apply_session_release(struct apply_shard *shard, uint32_t slot) {
     if (!sessions_needs_emit(shard->sessions, slot)) {
         return true;
     }
     ASSERT(shard->snapshot.emitting);
+    if (!addresses_emit(shard)) {
+        return false; /* they come first */
+    }
     struct machine_sink sink = sink_of(shard);
     return sessions_emit(shard->sessions, slot, &sink);
 }
@@ -64,6 +83,11 @@ static void snapshot_start(struct apply_shard *shard) {
                                  .machine_version = shard->operations->version,
                                  .digest_count = shard->genesis.partition_count,
                                  .session_bytes = sessions_snapshot_begin(shard->sessions)};
+    snapshot->address_bytes = addresses_record_bytes(&shard->node->addresses);
+    if (snapshot->address_bytes > 0) {
+        addresses_record_write(&shard->node->addresses, snapshot->address_record);
+        meta.session_bytes += snapshot->address_bytes;
+    }
     meta.session_version = meta.session_bytes > 0 ? SESSION_SNAPSHOT_VERSION : 0;
     snprintf(meta.machine_name, sizeof(meta.machine_name), "%s", shard->operations->name);
     uint32_t partitions = UINT32_C(1) << shard->operations->partition_bits_max;
@@ -147,8 +171,8 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
     }
     if (snapshot->emitting && state == SNAPSHOT_WRITING) {
         struct machine_sink sink = sink_of(shard);
-        /* The sessions come first: what their section holds is over before the machine's begins. */
-        if (sessions_emit_on(shard->sessions, &sink) == MACHINE_MORE) {
+        /* These come first: what their section holds is over before the machine's begins. */
+        if (!addresses_emit(shard) || sessions_emit_on(shard->sessions, &sink) == MACHINE_MORE) {
             return true;
         }
         enum machine_progress progress =
@@ -186,6 +210,24 @@ int apply_machine_make(struct apply_shard *shard, const struct entry_genesis *ge
     return shard->operations->create(&shard->machine, &shard->host, &options);
 }
 
+/* The records of one block: the addresses, which come first if at all, and sessions. */
+static int restore_records(struct apply_shard *shard, const struct snapshot_meta *meta, bool first,
+                           const uint8_t *bytes, size_t length_bytes) {
+    if (meta->session_version == 0 || meta->session_version > SESSION_SNAPSHOT_VERSION) {
+        return WEIR_EVERSION;
+    }
+    if (first && meta->session_version > 1 && addresses_record_is(bytes, length_bytes)) {
+        size_t taken;
+        int result = addresses_restore(&shard->node->addresses, bytes, length_bytes, &taken);
+        if (result != WEIR_OK) {
+            return result;
+        }
+        bytes += taken;
+        length_bytes -= taken;
+    }
+    return sessions_restore(shard->sessions, bytes, length_bytes);
+}
+
 /* Restores what of a block is the sessions', of which *left bytes are to come; moves behind it. */
 static int restore_sessions(struct apply_shard *shard, const struct snapshot_meta *meta,
                             uint64_t *left, const uint8_t **bytes, size_t *length,
@@ -194,9 +236,7 @@ static int restore_sessions(struct apply_shard *shard, const struct snapshot_met
     if (taken == 0) {
         return WEIR_OK;
     }
-    int result = meta->session_version == SESSION_SNAPSHOT_VERSION
-                     ? sessions_restore(shard->sessions, *bytes, taken)
-                     : WEIR_EVERSION;
+    int result = restore_records(shard, meta, *left == meta->session_bytes, *bytes, taken);
     if (result != WEIR_OK) {
         error_text_set(error,
                        "the client sessions in the snapshot at index %lu cannot be restored (%s): "

@@ -32,6 +32,7 @@
 #include "entry/configuration.h"
 #include "queues/atomic.h"
 
+/* What is asked for: other members, or another leader. */
 enum change_kind { CHANGE_MEMBERS, CHANGE_LEADER };
 
 enum change_edit_kind {
@@ -55,6 +56,7 @@ struct change_request {
     struct change_edit edits[CONFIGURATION_MEMBERS_MAX];
 };
 
+/* How far a request is; the picture above. */
 enum change_state {
     CHANGE_NONE,
     CHANGE_ASKED,
@@ -101,7 +103,7 @@ static inline void change_forget(struct change_box *box) {
     atomic_store_release_u32(&box->claimed, 0);
 }
 
-/* The request, if one was put in and nothing was said of it yet; NULL otherwise.  Replicate only. */
+/* The request, if one was put in and nothing was said of it yet; or NULL.  Replicate only. */
 static inline const struct change_request *change_asked(const struct change_box *box) {
     return atomic_load_acquire_u32(&box->state) == CHANGE_ASKED ? &box->request : NULL;
 }

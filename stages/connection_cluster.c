@@ -39,7 +39,8 @@ _Static_assert(CLUSTER_KEY_BYTES_MAX / CLUSTER_SLOT_UNIT_BYTES + STAGE_POLL_UNIT
 /* A member as it is shown. */
 struct cluster_member {
     char id[CLUSTER_ID_BYTES + 1];
-    const char *host; /* "?": not known; empty, of this node only: where the client reached it */
+    /* "?": not known; empty, of this node only: where the client reached it */
+    char host[ENTRY_ADDRESS_HOST_BYTES_MAX + 1];
     uint16_t port;
     bool known; /* the address */
     bool self;
@@ -81,10 +82,10 @@ static struct cluster_member cluster_member_at(const struct connection_run *run,
                                    .self = member->node_id == identity->node_id,
                                    .leads = member->node_id == leader};
     cluster_id_write(identity, member, shown.id);
-    struct node_endpoint endpoint;
+    struct entry_address endpoint;
     if (node_endpoint_find(run->node, member->node_id, &endpoint) &&
         (endpoint.host[0] != '\0' || shown.self)) {
-        shown.host = endpoint.host;
+        memcpy(shown.host, endpoint.host, sizeof(shown.host));
         shown.port = endpoint.port;
         shown.known = true;
     }

@@ -3,23 +3,42 @@
 #include "stages/node.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/assert.h"
 
-bool node_endpoint_find(const struct node *node, uint64_t node_id, struct node_endpoint *out) {
+bool node_endpoint_configured(const struct node *node, uint64_t node_id,
+                              struct entry_address *out) {
     const struct node_options *options = node->options;
     ASSERT(options->endpoint_count <= CONFIGURATION_MEMBERS_MAX);
     for (uint32_t i = 0; i < options->endpoint_count; i++) {
-        if (options->endpoints[i].node_id == node_id) {
-            *out = options->endpoints[i];
-            if (out->port == 0) {
-                out->port = (uint16_t)node_figure(&node->read.listen_port);
-            }
-            ASSERT(out->host != NULL);
+        const struct node_endpoint *endpoint = &options->endpoints[i];
+        if (endpoint->node_id == node_id) {
+            ASSERT(endpoint->host != NULL && strlen(endpoint->host) <= NODE_HOST_BYTES_MAX);
+            out->node_id = node_id;
+            memcpy(out->host, endpoint->host, strlen(endpoint->host) + 1);
+            out->port = endpoint->port != 0 ? endpoint->port
+                                            : (uint16_t)node_figure(&node->read.listen_port);
             return true;
         }
     }
     return false;
+}
+
+bool node_endpoint_find(const struct node *node, uint64_t node_id, struct entry_address *out) {
+    struct entry_address found;
+    bool configured = node_endpoint_configured(node, node_id, &found);
+    if (configured && found.host[0] != '\0') {
+        *out = found;
+        return true;
+    }
+    if (node_id != 0 && addresses_find(&node->addresses, node_id, out)) {
+        return true;
+    }
+    if (configured) {
+        *out = found;
+    }
+    return configured;
 }
 
 void node_fail(struct node *node, const char *sentence) {

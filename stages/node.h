@@ -25,6 +25,7 @@
 #include "base/bytes.h"
 #include "machines/machine.h"
 #include "queues/atomic.h"
+#include "stages/addresses.h"
 #include "stages/change.h"
 #include "stages/digest.h"
 #include "storage/identity.h"
@@ -224,8 +225,9 @@ struct node {
     const struct node_options *options;
     struct node_recovery recovery; /* written by apply's init, read by replicate's start */
     struct node_signals signals;
-    struct digest_box digests; /* apply to replicate: stages/digest.h */
-    struct change_box changes; /* an asker and replicate: stages/change.h */
+    struct digest_box digests;  /* apply to replicate: stages/digest.h */
+    struct addresses addresses; /* of members, as the log has them: stages/addresses.h */
+    struct change_box changes;  /* an asker and replicate: stages/change.h */
     CACHE_ALIGNED struct node_read_figures read;
     CACHE_ALIGNED struct node_validate_figures validate;
     CACHE_ALIGNED struct node_replicate_figures replicate;
@@ -242,11 +244,14 @@ struct node {
 void node_fail(struct node *node, const char *sentence);
 
 /*
- * Where clients reach a member, as far as this node knows: the host is borrowed from the options
- * and may be empty, the port is the one in force.  False, and *out unchanged, if nothing is known
- * of it.  Any thread.
+ * Where clients reach a member, as far as this node knows: as configured here, else as the log
+ * says.  A configured host may be empty; the port is the one in force.  False, and *out unchanged,
+ * if nothing is known of it.  Any thread.
  */
-bool node_endpoint_find(const struct node *node, uint64_t node_id, struct node_endpoint *out);
+bool node_endpoint_find(const struct node *node, uint64_t node_id, struct entry_address *out);
+
+/* The same, only as configured here.  Any thread. */
+bool node_endpoint_configured(const struct node *node, uint64_t node_id, struct entry_address *out);
 
 /* Adds to a figure; its one writer only. */
 static inline void node_figure_add(uint64_t *figure, uint64_t amount) {

@@ -127,7 +127,7 @@ static void write_not_leader(struct reply_writer *writer, const struct batch *ba
     /* Itself, if it leads again or has failed: nobody else is known then. */
     uint64_t leader = node_figure(&node->replicate.leader);
     bool other = leader != 0 && leader != node->options->identity.node_id;
-    struct node_endpoint endpoint;
+    struct entry_address endpoint;
     if (other && command->key_count > 0) {
         if (node_endpoint_find(node, leader, &endpoint) && endpoint.host[0] != '\0') {
             /* A v6 address without brackets, as Redis has it: clients look for the last colon. */

@@ -66,6 +66,9 @@ static const char *apply_edit(struct replicate_shard *shard, struct configuratio
         return "it is no member";
     }
     if (edit->kind == CHANGE_PROMOTE) {
+        if (wanted->members[at].roles == CONFIGURATION_VOTER) {
+            return "it is a voter already";
+        }
         wanted->members[at].roles = CONFIGURATION_VOTER;
         return NULL;
     }
@@ -83,8 +86,8 @@ static const char *wanted_of(struct replicate_shard *shard, const struct change_
                              struct configuration *wanted) {
     const struct configuration *now = raft_configuration(shard->raft);
     ASSERT(request->edit_count <= CONFIGURATION_MEMBERS_MAX);
-    *wanted = (struct configuration){.flags = (now->flags | request->flags_set) &
-                                              ~request->flags_clear};
+    *wanted =
+        (struct configuration){.flags = (now->flags | request->flags_set) & ~request->flags_clear};
     for (uint32_t i = 0; i < now->member_count; i++) {
         struct configuration_member member = now->members[i];
         member.roles &= (uint8_t)~CONFIGURATION_OUTGOING;
@@ -99,8 +102,7 @@ static const char *wanted_of(struct replicate_shard *shard, const struct change_
             return reason;
         }
     }
-    return configuration_valid(wanted) ? NULL
-                                       : raft_refusal_name(RAFT_REFUSAL_CONFIGURATION);
+    return configuration_valid(wanted) ? NULL : raft_refusal_name(RAFT_REFUSAL_CONFIGURATION);
 }
 
 /* ---- the turn ------------------------------------------------------------------------------- */

@@ -60,6 +60,14 @@ struct replicate_incoming {
  * more then than a request and an answer to each member, twice. */
 enum { REPLICATE_HELD_MAX = 4 * CONFIGURATION_MEMBERS_MAX };
 
+/* See replicate_addresses.c. */
+struct replicate_addresses {
+    struct entry_address announced[PEERS_MAX + 1]; /* by the row of the link; the last: its own */
+    uint64_t pending_index; /* of the last entry of that sort: nothing before it is applied */
+    uint32_t leadership;    /* in which it was last looked */
+    bool look;              /* something may be missing in the log */
+};
+
 /* What goes to other members, and comes from them. */
 struct replicate_peers {
     struct peer_message decoded; /* scratch: the message looked at, and its configurations */
@@ -75,6 +83,7 @@ struct replicate_peers {
     uint8_t *buffer;    /* for them: the largest entry fits */
     size_t buffer_bytes;
     uint64_t dropped; /* messages, for want of room */
+    struct replicate_addresses addresses;
 };
 
 /* Who the other members are. */
@@ -317,6 +326,16 @@ uint64_t replicate_log_time(const struct replicate_shard *shard, uint64_t now_ns
 /* Appends a time entry if the machine's earliest deadline has passed and no entry says so; *due_ns
  * is when to look again otherwise (UINT64_MAX: not for its sake).  Returns whether it appended. */
 bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns);
+
+/* ---- replicate_addresses.c ------------------------------------------------------------------- */
+
+/* A member says where clients reach it: "host:port", foreign bytes; empty: nowhere. */
+void replicate_address_announced(struct replicate_shard *shard, const struct peer_link *link,
+                                 const char *text, size_t length_bytes);
+
+/* Appends an address that the log does not have, if this node leads; *due_ns becomes now_ns if
+ * there was no room.  Returns whether it appended. */
+bool replicate_address_entry(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns);
 
 /* ---- replicate_digest.c ---------------------------------------------------------------------- */
 

@@ -65,7 +65,9 @@ enum {
     SESSION_CELLS = 32768, /* 256 whole windows, or 8 of each session */
 
     SESSION_LIFETIME_MS_USUAL = 3600 * 1000,
-    SESSION_SNAPSHOT_VERSION = 1,
+    /* Of the bytes in a snapshot before the machine's.  2: addresses (stages/addresses.h), if there
+       are any, and then the sessions; 1: sessions. */
+    SESSION_SNAPSHOT_VERSION = 2,
     SESSION_RECORD_HEADER_BYTES = 48,
     SESSION_RECORD_PLACE_BYTES = 24,
     SESSION_RECORD_BYTES_MAX = SESSION_RECORD_HEADER_BYTES +

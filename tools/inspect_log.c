@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/assert.h"
 #include "base/bytes.h"
+#include "entry/address.h"
 #include "storage/files.h"
 #include "storage/log_verify.h"
 #include "tools/inspect_files.h"
@@ -50,6 +52,7 @@ static const char *kind_name(uint8_t kind) {
     case ENTRY_TIME: return "time";
     case ENTRY_DIGEST: return "digest";
     case ENTRY_SESSION: return "session";
+    case ENTRY_ADDRESS: return "address";
     }
     return "unknown";
 }
@@ -64,6 +67,17 @@ static void print_digest(struct report *report, const uint8_t *entry) {
         snprintf(name, sizeof(name), "digest_%u", i % ENTRY_PARTITIONS_MAX);
         report_hex(report, name, bytes_get_u64(digest.digests + 8 * (size_t)i));
     }
+}
+
+/* Where clients reach a member from this entry on. */
+static void print_address(struct report *report, const uint8_t *entry, size_t body_bytes) {
+    struct entry_address address;
+    const bool valid = entry_address_read(entry + ENTRY_HEADER_BYTES, body_bytes, &address);
+    ASSERT(valid); /* the entry was verified */
+    char text[ENTRY_ADDRESS_BYTES_MAX + 1];
+    entry_address_text(&address, text);
+    report_number(report, "node", address.node_id);
+    report_text(report, "address", text);
 }
 
 static void note_entry(void *context, const uint8_t *entry, uint64_t offset) {
@@ -87,6 +101,8 @@ static void note_entry(void *context, const uint8_t *entry, uint64_t offset) {
     report_number(report, "offset", offset);
     if (header.kind == ENTRY_DIGEST)
         print_digest(report, entry);
+    if (header.kind == ENTRY_ADDRESS)
+        print_address(report, entry, header.length_bytes - ENTRY_HEADER_BYTES);
     report_end(report);
 }
 

@@ -96,7 +96,7 @@ static void every_fault_is_named(void **state) {
         enum entry_fault fault;
     } wrongs[] = {
         {0, 39, ENTRY_FAULT_LENGTH}, {3, 0xff, ENTRY_FAULT_LENGTH}, {0, 81, ENTRY_FAULT_SHORT},
-        {4, 0, ENTRY_FAULT_KIND},    {4, 7, ENTRY_FAULT_KIND},      {4, 8, ENTRY_FAULT_KIND},
+        {4, 0, ENTRY_FAULT_KIND},    {4, 7, ENTRY_FAULT_KIND},      {4, 9, ENTRY_FAULT_KIND},
         {5, 0, ENTRY_FAULT_VERSION}, {5, 2, ENTRY_FAULT_VERSION},   {16, 2, ENTRY_FAULT_INDEX},
         {16, 0, ENTRY_FAULT_INDEX},  {8, 0, ENTRY_FAULT_TERM},      {32, 1, ENTRY_FAULT_CHAIN},
         {79, 1, ENTRY_FAULT_CHAIN},

@@ -120,6 +120,19 @@ static void without_the_leaders_address_the_cluster_is_down(void **state) {
     assert_string_equal(refused("set a b", 1), CLUSTER_DOWN);
 }
 
+static void an_address_in_the_log_does_but_a_configured_one_counts_more(void **state) {
+    (void)state;
+    struct entry_address logged = {.node_id = 3, .host = "three.example", .port = 7003};
+    addresses_set(&rig.node.addresses, &logged);
+    leads(3);
+    assert_string_equal(refused("set a b", 1), "-MOVED 15495 three.example:7003\r\n");
+    rig.options.endpoints[2] = (struct node_endpoint){.node_id = 3, .host = "", .port = 7004};
+    rig.options.endpoint_count = 3;
+    assert_string_equal(refused("set a b", 1), "-MOVED 15495 three.example:7003\r\n");
+    rig.options.endpoints[2].host = "proxy.example";
+    assert_string_equal(refused("set a b", 1), "-MOVED 15495 proxy.example:7004\r\n");
+}
+
 static void nobody_is_sent_back_to_the_node_that_refused(void **state) {
     (void)state;
     leads(1); /* it leads again by now, or its disk has failed */
@@ -299,6 +312,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         RIGGED(without_a_known_leader_the_cluster_is_down),
         RIGGED(without_the_leaders_address_the_cluster_is_down),
+        RIGGED(an_address_in_the_log_does_but_a_configured_one_counts_more),
         RIGGED(nobody_is_sent_back_to_the_node_that_refused),
         RIGGED(a_command_with_a_key_is_sent_to_the_leader),
         RIGGED(without_a_key_a_write_is_refused_and_a_read_as_before),

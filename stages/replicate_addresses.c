@@ -1,0 +1,106 @@
+/*
+ * Where clients reach the members: said by each, logged by the leader.
+ *
+ * Happy path: a member's control connection brings its address, this node leads, and the log says
+ * something else, or nothing: an address entry is appended.  Its own address is treated alike.
+ * Every node remembers what the others have said, for the time when it leads.
+ *
+ * Failure modes: not the leader: nothing is appended.  No room in the log, or among what is
+ * uncommitted: tried again.  One entry at a time: what the log says is known when it is applied.
+ */
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "stages/replicate_internal.h"
+
+/* This node's own address, once it is known on which port it listens. */
+static void own_note(struct replicate_shard *shard) {
+    struct entry_address own;
+    if (node_endpoint_configured(shard->node, shard->node->options->identity.node_id, &own) &&
+        own.host[0] != '\0' && own.port != 0) {
+        shard->peers->addresses.announced[PEERS_MAX] = own;
+    }
+}
+
+void replicate_address_announced(struct replicate_shard *shard, const struct peer_link *link,
+                                 const char *text, size_t length_bytes) {
+    struct replicate_addresses *addresses = &shard->peers->addresses;
+    size_t row = (size_t)(link - shard->links->links);
+    ASSERT(row < PEERS_MAX);
+    struct entry_address address = {.node_id = link->node_id};
+    if (length_bytes == 0) {
+        return; /* it advertises none */
+    }
+    if (!entry_address_parse(text, length_bytes, &address)) {
+        log_warn_limited("address_refused",
+                         "peer=%lu what=\"what it advertises to clients is not host:port\"",
+                         link->node_id);
+        return;
+    }
+    addresses->announced[row] = address;
+    addresses->look = true;
+}
+
+/* Whether the log says so already. */
+static bool known(const struct replicate_shard *shard, const struct entry_address *address) {
+    struct entry_address logged;
+    return addresses_find(&shard->node->addresses, address->node_id, &logged) &&
+           logged.port == address->port && strcmp(logged.host, address->host) == 0;
+}
+
+/* The first address that the log does not have; NULL: there is none. */
+static const struct entry_address *missing(const struct replicate_shard *shard) {
+    const struct configuration *configuration = raft_configuration(shard->raft);
+    for (uint32_t i = 0; i <= PEERS_MAX; i++) {
+        const struct entry_address *address = &shard->peers->addresses.announced[i];
+        if (address->node_id != 0 && configuration_find(configuration, address->node_id) != NULL &&
+            !known(shard, address)) {
+            return address;
+        }
+    }
+    return NULL;
+}
+
+bool replicate_address_entry(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns) {
+    if (shard->peers == NULL || !shard->serving || shard->encode.batch != NULL ||
+        raft_role(shard->raft) != RAFT_LEADER) {
+        return false;
+    }
+    struct replicate_addresses *addresses = &shard->peers->addresses;
+    if (addresses->leadership != shard->leadership) {
+        addresses->leadership = shard->leadership;
+        addresses->look = true;
+        own_note(shard);
+    }
+    if (!addresses->look || addresses->pending_index > shard->applied) {
+        return false;
+    }
+    const struct entry_address *address = missing(shard);
+    if (address == NULL) {
+        addresses->look = false;
+        return false;
+    }
+    uint64_t index;
+    uint64_t term;
+    uint32_t length_bytes = ENTRY_HEADER_BYTES + entry_address_bytes(address);
+    int result = raft_propose(shard->raft, 1, length_bytes, &index, &term);
+    uint8_t *entry = result == WEIR_OK ? log_reserve(shard->log, length_bytes, true) : NULL;
+    if (entry == NULL) {
+        if (result == WEIR_OK || result == WEIR_EFULL) {
+            *due_ns = now_ns; /* try again soon */
+        }
+        return false;
+    }
+    entry_address_write(entry + ENTRY_HEADER_BYTES, address);
+    struct entry_header header = {.length_bytes = length_bytes,
+                                  .kind = ENTRY_ADDRESS,
+                                  .version = ENTRY_VERSION,
+                                  .term = term,
+                                  .log_time_ms = replicate_log_time(shard, now_ns)};
+    addresses->pending_index = index;
+    uint64_t appended = replicate_append(shard, &header);
+    ASSERT(appended == index);
+    return true;
+}
