@@ -200,6 +200,11 @@ function(weir_test_properties name labels timeout serial environment)
         LABELS "${labels}" TIMEOUT ${limit}
         SKIP_RETURN_CODE 77 SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]"
         ENVIRONMENT "${weir_test_environment};${environment}")
+    # What may take longest begins first, lest it run on when all others have ended. The others
+    # begin in the order of their last run.
+    if(timeout GREATER 60)
+        set_tests_properties(${name} PROPERTIES COST ${timeout})
+    endif()
     if(serial)
         set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)
     endif()

@@ -21,6 +21,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -179,6 +180,12 @@ void io_close(struct io *io, int32_t handle) {
 
 /* ---- directories ------------------------------------------------------------------------- */
 
+enum {
+    /* 50 steps of 10 ms: the half second of io_directory_lock. */
+    LOCK_STEPS = 50,
+    LOCK_STEP_NS = 10000000,
+};
+
 /* Makes the name of a new directory durable in its parent. */
 static void parent_sync(const char *path) {
     char parent[4096];
@@ -208,8 +215,14 @@ int io_directory_open(struct io *io, const char *path, bool create, int32_t *han
     int descriptor = number == 0 ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (descriptor < 0) {
         number = number == 0 ? errno : number;
-        error_text_set(error, "cannot open the directory %s: %s", path,
-                       number == ENOTDIR ? "something else has that name" : strerror(number));
+        if (create && number == ENOENT)
+            error_text_set(error,
+                           "cannot create the directory %s: the one above it does not exist; "
+                           "create that first (mkdir -p), or choose another place",
+                           path);
+        else
+            error_text_set(error, "cannot open the directory %s: %s", path,
+                           number == ENOTDIR ? "something else has that name" : strerror(number));
         switch (number) {
         case ENOENT: return WEIR_ENOENT;
         case ENOTDIR: return WEIR_EEXISTS;
@@ -230,7 +243,13 @@ int io_directory_open(struct io *io, const char *path, bool create, int32_t *han
 
 int io_directory_lock(struct io *io, int32_t directory, struct error_text *error) {
     (void)io;
-    if (flock(directory, LOCK_EX | LOCK_NB) == 0)
+    const struct timespec step = {.tv_nsec = LOCK_STEP_NS};
+    int status = flock(directory, LOCK_EX | LOCK_NB);
+    for (uint32_t i = 0; i < LOCK_STEPS && status != 0 && errno == EWOULDBLOCK; i++) {
+        (void)nanosleep(&step, NULL);
+        status = flock(directory, LOCK_EX | LOCK_NB);
+    }
+    if (status == 0)
         return 0;
     if (errno == EWOULDBLOCK) {
         error_text_set(error, "the directory is locked: another process uses it");

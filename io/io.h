@@ -299,6 +299,8 @@ int io_directory_open(struct io *io, const char *path, bool create, int32_t *han
                       struct error_text *error);
 
 /* Takes the directory's exclusive lock, held until the handle is closed or the process dies.
+ * The kernel takes down the rings of a process behind its end, and until then an operation that was
+ * under way may hold the lock: it is asked for again for half a second.
  * Errors: WEIR_ELOCKED if another process holds it.  Start-up and tools; blocks. */
 int io_directory_lock(struct io *io, int32_t directory, struct error_text *error);
 

@@ -145,6 +145,14 @@ int history_return(struct history *history, uint32_t number, uint64_t returned_n
     return 0;
 }
 
+void history_detach(struct history *history, uint32_t number, uint32_t connection) {
+    ASSERT(number < history->operation_count);
+    struct history_operation *operation = &history->operations[number];
+    ASSERT(operation->outcome == HISTORY_PENDING && connection > operation->connection);
+    operation->connection = connection;
+    operation->sequence = 1;
+}
+
 uint32_t history_words(const struct history *history, uint32_t number,
                        struct kv_model_word words[HISTORY_WORDS_MAX]) {
     ASSERT_HOT(number < history->operation_count);

@@ -23,7 +23,8 @@
  * operations of a connection take effect in the order of their sequence numbers, pipelined or not.
  * Operations may be recorded in any order of connections and times, but those of one connection in
  * its order. An operation that a client repeats under ONCE is one operation: invoked when it was
- * first sent, returned when one of its replies came, recorded without the prefix.
+ * first sent, returned when one of its replies came, recorded without the prefix. Once repeated it
+ * stands on a connection of its own, since it may take effect behind what was asked after it.
  *
  * Replies are RESP 2. Those of a RESP 3 connection are recorded with its null as that of RESP 2,
  * which is the only difference that kv's replies have.
@@ -140,6 +141,12 @@ int history_invoke(struct history *history, const struct history_call *call, uin
  */
 int history_return(struct history *history, uint32_t number, uint64_t returned_ns,
                    enum history_outcome outcome, const char *reply, size_t reply_bytes);
+
+/*
+ * Moves a pending operation to a connection of its own, that has no other: its client is about to
+ * repeat it, so it may take effect behind operations that its old connection asked for later.
+ */
+void history_detach(struct history *history, uint32_t number, uint32_t connection);
 
 /* The operation's words, borrowed from the arena; returns how many. */
 uint32_t history_words(const struct history *history, uint32_t number,

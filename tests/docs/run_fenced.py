@@ -5,9 +5,9 @@ A fence ```sh holds commands. Those of one file under docs/ run in order in one 
 directory of their own, with the build's programs on the PATH, and with bench/ and build/release/ as
 in the root of the source; a failing line fails the test. Those of README.md run in the root of the
 source; tools/test is not run from inside itself, but must be what .ci/run calls. Measurements are
-shortened by WEIR_BENCH_SHORT, see bench/compare. A fence ```text or without a language holds a
-picture or an output, and is not run. Any other language and a block that is only indented are
-errors, so that no command escapes.
+shortened by WEIR_BENCH_SHORT, see bench/compare and tools/quickstart: no figure is judged here. A
+fence ```text or without a language holds a picture or an output, and is not run. Any other language
+and a block that is only indented are errors, so that no command escapes.
 
 usage: run_fenced.py SOURCE BINARY_DIR
 """

@@ -70,9 +70,13 @@ def skip_replies(client, count, line=b"\r\n"):
 
 def load(client, count, value=b"v", prefix="key:"):
     """SETs `count` keys, pipelined."""
+    # As request("SET", key, value) says it, and several times as fast.
+    tail = b"\r\n" + request(value).partition(b"\r\n")[2]
     for first in range(0, count, 10000):
         keys = range(first, min(first + 10000, count))
-        client.send(b"".join(request("SET", f"{prefix}{i}", value) for i in keys))
+        names = (b"%b%d" % (prefix.encode(), i) for i in keys)
+        client.send(b"".join(b"*3\r\n$3\r\nSET\r\n$%d\r\n%b%b" % (len(name), name, tail)
+                             for name in names))
         skip_replies(client, len(keys))
 
 

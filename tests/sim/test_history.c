@@ -135,6 +135,22 @@ static const char lines[] =
     "client 3 connection 8 #1 [0, never] pending: APPEND \\x22\\x22 -\\x3e "
     "\\x00\\xff\n";
 
+static void a_repeated_operation_stands_on_a_connection_of_its_own(void **state) {
+    (void)state;
+    struct history history;
+    uint32_t number;
+    const struct kv_model_word words[] = {{"INCR", 4}, {"k", 1}};
+    const struct history_call call = {
+        .words = words, .word_count = 2, .connection = 3, .sequence = 8};
+    assert_int_equal(history_create(&history, 1, 100), 0);
+    assert_int_equal(history_invoke(&history, &call, &number), 0);
+    history_detach(&history, number, 4);
+    assert_int_equal(history.operations[number].connection, 4);
+    assert_int_equal(history.operations[number].sequence, 1);
+    assert_int_equal(history.operations[number].outcome, HISTORY_PENDING);
+    history_destroy(&history);
+}
+
 static void what_a_person_reads_is_what_is_loaded(void **state) {
     (void)state;
     struct history history;
@@ -239,6 +255,7 @@ int main(void) {
         cmocka_unit_test(a_full_history_refuses_and_stays_as_it_was),
         cmocka_unit_test(a_reply_says_whether_its_command_was_done),
         cmocka_unit_test(a_null_of_resp_3_is_kept_as_that_of_resp_2),
+        cmocka_unit_test(a_repeated_operation_stands_on_a_connection_of_its_own),
         cmocka_unit_test(what_a_person_reads_is_what_is_loaded),
         cmocka_unit_test(a_line_that_is_no_operation_is_named),
         cmocka_unit_test(any_bytes_come_back_as_they_were),

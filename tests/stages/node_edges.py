@@ -6,6 +6,7 @@ Every test drives the built binary over TCP, on the maps where it matters.
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from weir_test import MAPS, Node, Scratch, request  # noqa: E402
@@ -103,6 +104,13 @@ def a_key_longer_than_the_machine_takes_is_refused(directory):
         assert node.stop() == 0
 
 
+def on_a_map(tests, stages_map):
+    for test in tests:
+        with Scratch() as scratch:
+            print(f"{test.__name__} ({stages_map})", flush=True)
+            test(os.path.join(scratch, "node"), stages_map)
+
+
 def main():
     with_a_map = (the_second_deadline_passes_without_other_traffic,
                   what_follows_auth_in_a_pipeline_has_the_limits_of_who_it_authenticates,
@@ -115,11 +123,9 @@ def main():
         with Scratch() as scratch:
             print(f"{test.__name__}", flush=True)
             test(os.path.join(scratch, "node"))
-    for test in with_a_map:
-        for stages_map in MAPS:
-            with Scratch() as scratch:
-                print(f"{test.__name__} ({stages_map})", flush=True)
-                test(os.path.join(scratch, "node"), stages_map)
+    # Most of each is waiting: the maps at once.
+    with ThreadPoolExecutor(len(MAPS)) as pool:
+        list(pool.map(lambda stages_map: on_a_map(with_a_map, stages_map), MAPS))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ WEIR = os.environ.get("WEIR", "weir")
 MAPS = ("fused", "pair", "split")
 SLOWNESS = float(os.environ.get("WEIR_TIMEOUT_FACTOR", "1"))  # of sanitizers, say
 LIMIT_S = 30.0 * SLOWNESS
+LARGE_ARRAY = 100  # elements
 IDLE_SHARE = 0.002 * SLOWNESS  # of a core, for a node that is asked nothing
 SKIPPED = 77
 ON_FLOOR = os.environ.get("WEIR_TEST_IO_FEATURES") == "none"
@@ -111,6 +112,16 @@ def decode(data, at=0):
     raise ValueError(f"no reply begins with {data[at:at + 20]!r}")
 
 
+def array_head(data, at):
+    """How many elements the array at `at` has, and where they begin; 0 if there is no array."""
+    if data[at:at + 1] != b"*":
+        return 0, at
+    end = data.find(b"\r\n", at)
+    if end < 0:
+        raise Incomplete
+    return int(data[at + 1:end]), end + 2
+
+
 class Client:
     """One connection. `call` raises an error reply; `reply` returns it as a value."""
 
@@ -154,6 +165,10 @@ class Client:
         """The next reply. ConnectionError if the node closes before it is whole."""
         while True:
             try:
+                count, after = array_head(self.data, self.at)
+                if count > LARGE_ARRAY:  # one by one, lest each piece received begins it again
+                    self.at = after
+                    return [self.reply() for _ in range(count)]
                 value, self.at = decode(self.data, self.at)
             except Incomplete:
                 if not self.receive():

@@ -1,0 +1,261 @@
+/*
+ * Random commands. See sim/cluster_clients.h.
+ *
+ * A command is drawn from a table of weights: reads, writes, and those of keys with deadlines. Most
+ * writes are made unique, so that an entry of the log tells whose it is.
+ */
+
+#include "sim/cluster_clients_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+
+/* ---- Words ----------------------------------------------------------------------------------- */
+
+static void add_bytes(struct client_command *command, const void *bytes, size_t length) {
+    ASSERT(command->word_count < HISTORY_WORDS_MAX);
+    command->offsets[command->word_count++] = command->text.length;
+    kv_model_text_append(&command->text, bytes, length);
+    command->offsets[command->word_count] = command->text.length;
+}
+
+static void add_word(struct client_command *command, const char *word) {
+    add_bytes(command, word, strlen(word));
+}
+
+static void add_number(struct client_command *command, uint64_t number) {
+    char text[24];
+    (void)snprintf(text, sizeof(text), "%" PRIu64, number);
+    add_word(command, text);
+}
+
+/* A key of a sort: 'k', 'n', 'a' or 'x'. */
+static void add_key(const struct cluster_clients *clients, struct client *client,
+                    struct client_command *command, char sort) {
+    char text[16];
+    (void)snprintf(text, sizeof(text), "%c%" PRIu64, sort,
+                   random_below(&client->random, clients->options.keys));
+    add_word(command, text);
+}
+
+/* A key of a sort that has no deadline. */
+static void add_lasting_key(const struct cluster_clients *clients, struct client *client,
+                            struct client_command *command) {
+    static const char sorts[] = {'k', 'k', 'n', 'a'};
+    add_key(clients, client, command, sorts[random_below(&client->random, sizeof(sorts))]);
+}
+
+/* A number that this run has not had: of this client, and its how manieth. */
+static uint64_t unique(const struct cluster_clients *clients, struct client *client) {
+    return ++client->serial * clients->options.clients + client->number;
+}
+
+/* A word that nobody else writes; now and then a long one, of any bytes. */
+static void add_value(const struct cluster_clients *clients, struct client *client,
+                      struct client_command *command) {
+    char stamp[48];
+    const int stamp_bytes = snprintf(stamp, sizeof(stamp), "v%" PRIu64, unique(clients, client));
+    add_bytes(command, stamp, (size_t)stamp_bytes);
+    if (!client_chance(client, clients->options.long_share))
+        return;
+    const size_t length = (size_t)random_below(&client->random, clients->options.value_bytes_max -
+                                                                    (uint32_t)stamp_bytes + 1);
+    for (size_t done = 0; done < length;) {
+        const uint64_t bytes = random_u64(&client->random);
+        const size_t piece = length - done < sizeof(bytes) ? length - done : sizeof(bytes);
+        kv_model_text_append(&command->text, &bytes, piece);
+        done += piece;
+    }
+    command->offsets[command->word_count] = command->text.length;
+    command->is_plain = false;
+}
+
+/* ---- Commands -------------------------------------------------------------------------------- */
+
+typedef void make_command(const struct cluster_clients *clients, struct client *client,
+                          struct client_command *command);
+
+static void make_get(const struct cluster_clients *clients, struct client *client,
+                     struct client_command *command) {
+    static const char *const names[] = {"GET", "GET", "GET", "STRLEN", "TYPE", "EXISTS"};
+    add_word(command, names[random_below(&client->random, ARRAY_COUNT(names))]);
+    add_lasting_key(clients, client, command);
+}
+
+static void make_mget(const struct cluster_clients *clients, struct client *client,
+                      struct client_command *command) {
+    add_word(command, random_chance(&client->random, 1, 5) ? "EXISTS" : "MGET");
+    for (uint64_t left = 2 + random_below(&client->random, 5); left > 0; left--)
+        add_lasting_key(clients, client, command);
+}
+
+static void make_set(const struct cluster_clients *clients, struct client *client,
+                     struct client_command *command) {
+    add_word(command, "SET");
+    add_key(clients, client, command, 'k');
+    add_value(clients, client, command);
+    if (random_chance(&client->random, 1, 6))
+        add_word(command, random_chance(&client->random, 1, 2) ? "NX" : "XX");
+    if (random_chance(&client->random, 1, 6))
+        add_word(command, "GET");
+}
+
+static void make_mset(const struct cluster_clients *clients, struct client *client,
+                      struct client_command *command) {
+    add_word(command, "MSET");
+    for (uint64_t left = 1 + random_below(&client->random, 4); left > 0; left--) {
+        add_key(clients, client, command, random_chance(&client->random, 1, 8) ? 'a' : 'k');
+        add_value(clients, client, command);
+    }
+}
+
+/* Whether this write may be one that others are like. */
+static bool draw_common(struct client *client, struct client_command *command) {
+    command->is_common = command->may_be_common && random_chance(&client->random, 1, 2);
+    return command->is_common;
+}
+
+/* By one, or by an amount that nobody else adds. */
+static void make_incr(const struct cluster_clients *clients, struct client *client,
+                      struct client_command *command) {
+    const bool is_common = draw_common(client, command);
+    add_word(command, !is_common                             ? "INCRBY"
+                      : random_chance(&client->random, 1, 2) ? "INCR"
+                                                             : "DECR");
+    /* Now and then what is no number: an error that apply decides. */
+    add_key(clients, client, command, random_chance(&client->random, 1, 20) ? 'k' : 'n');
+    if (!is_common)
+        add_number(command, unique(clients, client));
+}
+
+static void make_append(const struct cluster_clients *clients, struct client *client,
+                        struct client_command *command) {
+    add_word(command, "APPEND");
+    add_key(clients, client, command, 'a');
+    add_value(clients, client, command);
+}
+
+/* Or also a key that nobody else names, and that is not there. */
+static void make_del(const struct cluster_clients *clients, struct client *client,
+                     struct client_command *command) {
+    add_word(command, "DEL");
+    add_lasting_key(clients, client, command);
+    if (!draw_common(client, command)) {
+        char text[32];
+        (void)snprintf(text, sizeof(text), "none:%" PRIu64, unique(clients, client));
+        add_word(command, text);
+    }
+}
+
+/* SET with a deadline or without, or one of the commands that change it. */
+static void make_expiry_write(const struct cluster_clients *clients, struct client *client,
+                              struct client_command *command) {
+    static const char *const common[] = {"EXPIRE", "PEXPIRE", "PERSIST"};
+    if (draw_common(client, command)) {
+        const uint64_t which = random_below(&client->random, ARRAY_COUNT(common));
+        add_word(command, common[which]);
+        add_key(clients, client, command, 'x');
+        if (which < 2)
+            add_number(command, 1 + random_below(&client->random, which == 0 ? 5 : 3000));
+        return;
+    }
+    const uint64_t which = random_below(&client->random, 4);
+    add_word(command, "SET");
+    add_key(clients, client, command, 'x');
+    add_value(clients, client, command);
+    if (which < 3) {
+        add_word(command, which == 0 ? "EX" : "PX");
+        add_number(command, 1 + random_below(&client->random, which == 0 ? 3 : 3000));
+    }
+}
+
+static void make_expiry_read(const struct cluster_clients *clients, struct client *client,
+                             struct client_command *command) {
+    static const char *const names[] = {"GET", "GET", "TTL", "PTTL", "EXISTS"};
+    add_word(command, names[random_below(&client->random, ARRAY_COUNT(names))]);
+    add_key(clients, client, command, 'x');
+}
+
+static void make_listing(const struct cluster_clients *clients, struct client *client,
+                         struct client_command *command) {
+    (void)clients;
+    const bool is_keys = random_chance(&client->random, 1, 2);
+    add_word(command, is_keys ? "KEYS" : "DBSIZE");
+    if (is_keys) {
+        static const char *const patterns[] = {"*", "k*", "?1", "[nx]*"};
+        add_word(command, patterns[random_below(&client->random, ARRAY_COUNT(patterns))]);
+        command->is_plain = false;
+    }
+}
+
+struct command_row {
+    uint32_t weight;
+    make_command *make;
+};
+
+static const struct command_row write_rows[] = {
+    {40, make_set}, {12, make_mset}, {24, make_incr}, {12, make_append}, {12, make_del},
+};
+
+static const struct command_row read_rows[] = {{70, make_get}, {30, make_mget}};
+
+static make_command *row_draw(struct random *random, const struct command_row *rows, size_t count) {
+    uint32_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += rows[i].weight;
+    uint64_t drawn = random_below(random, total);
+    size_t i = 0;
+    for (; drawn >= rows[i].weight; i++)
+        drawn -= rows[i].weight;
+    ASSERT(i < count);
+    return rows[i].make;
+}
+
+void client_command_make(struct cluster_clients *clients, struct client *client,
+                         struct client_command *command) {
+    const struct cluster_clients_options *options = &clients->options;
+    command->word_count = 0;
+    command->text.length = 0;
+    command->is_plain = true;
+    command->is_common = false;
+    command->is_write = !client_chance(client, options->read_share);
+    make_command *make;
+    if (client_chance(client, options->expiry_share))
+        make = command->is_write ? make_expiry_write : make_expiry_read;
+    else if (command->is_write)
+        make = row_draw(&client->random, write_rows, ARRAY_COUNT(write_rows));
+    else if (client_chance(client, options->listing_share))
+        make = make_listing;
+    else
+        make = row_draw(&client->random, read_rows, ARRAY_COUNT(read_rows));
+    make(clients, client, command);
+    for (uint32_t i = 0; i < command->word_count; i++)
+        command->words[i] = (struct kv_model_word){command->text.data + command->offsets[i],
+                                                   command->offsets[i + 1] - command->offsets[i]};
+    ASSERT(command->word_count > 0);
+}
+
+void client_command_encode(struct kv_model_text *out, const struct kv_model_word *words,
+                           uint32_t count, bool is_line) {
+    ASSERT(count > 0);
+    char text[32];
+    if (!is_line) {
+        const int bytes = snprintf(text, sizeof(text), "*%u\r\n", count);
+        kv_model_text_append(out, text, (size_t)bytes);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (!is_line) {
+            const int bytes = snprintf(text, sizeof(text), "$%zu\r\n", words[i].length);
+            kv_model_text_append(out, text, (size_t)bytes);
+        }
+        kv_model_text_append(out, words[i].data, words[i].length);
+        if (!is_line || i + 1 == count)
+            kv_model_text_append(out, "\r\n", 2);
+        else
+            kv_model_text_append(out, " ", 1);
+    }
+}
