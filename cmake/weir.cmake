@@ -95,6 +95,9 @@ function(weir_link target visibility uses libraries)
         set_property(GLOBAL APPEND PROPERTY WEIR_USED "${target}:weir_${name}")
     endforeach()
     target_link_libraries(${target} ${visibility} ${libraries})
+    # As given, for whoever builds it once more (cmake/mutants.cmake).
+    set_target_properties(${target} PROPERTIES
+        WEIR_USES "${uses}" WEIR_LIBRARIES "${libraries}")
 endfunction()
 
 function(weir_library name)

@@ -185,7 +185,7 @@ void io_entropy(struct io *io, void *memory, size_t length_bytes);
  * another.  So what must go on for others to be answered (the members of a cluster) has a group
  * that clients cannot use up.
  */
-enum { IO_BUFFER_GROUPS = 2 };
+enum { IO_BUFFER_GROUPS = 4 };
 
 /*
  * Gives the core the receive buffers of a group (< IO_BUFFER_GROUPS), once: `count` buffers (power

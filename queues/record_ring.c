@@ -87,27 +87,45 @@ void record_ring_commit(struct record_ring *ring, uint32_t length_bytes) {
     atomic_store_release_u32(&ring->tail, ring->tail_own);
 }
 
-const uint8_t *record_ring_peek(struct record_ring *ring, uint32_t *length_bytes) {
+uint32_t record_ring_first(const struct record_ring *ring) {
+    return ring->head_own;
+}
+
+const uint8_t *record_ring_walk(struct record_ring *ring, uint32_t *position,
+                                uint32_t *length_bytes) {
     /* Partner: the release in record_ring_commit, after the record was written. */
-    if (ring->head_own == atomic_load_acquire_u32(&ring->tail)) {
+    if (*position == atomic_load_acquire_u32(&ring->tail)) {
         return NULL;
     }
-    uint32_t position = ring->head_own;
-    if (length_at(ring, position) == RECORD_RING_SKIP) {
-        position += ring->units - (position & (ring->units - 1));
+    uint32_t at = *position;
+    if (length_at(ring, at) == RECORD_RING_SKIP) {
+        at += ring->units - (at & (ring->units - 1));
     }
-    *length_bytes = length_at(ring, position);
+    *length_bytes = length_at(ring, at);
     ASSERT(*length_bytes > 0 && *length_bytes <= record_ring_record_bytes_max(ring));
-    ring->peeked_units = position - ring->head_own + LENGTH_UNITS + units_of(*length_bytes);
-    return unit_at(ring, position + LENGTH_UNITS);
+    *position = at + LENGTH_UNITS + units_of(*length_bytes);
+    return unit_at(ring, at + LENGTH_UNITS);
+}
+
+void record_ring_consume_to(struct record_ring *ring, uint32_t position) {
+    ASSERT(ring->peeked_units == 0 && position - ring->head_own <= ring->units);
+    ring->head_own = position;
+    /* Partner: the acquire in record_ring_reserve. */
+    atomic_store_release_u32(&ring->head, ring->head_own);
+}
+
+const uint8_t *record_ring_peek(struct record_ring *ring, uint32_t *length_bytes) {
+    uint32_t position = ring->head_own;
+    const uint8_t *record = record_ring_walk(ring, &position, length_bytes);
+    ring->peeked_units = position - ring->head_own;
+    return record;
 }
 
 void record_ring_consume(struct record_ring *ring) {
     ASSERT(ring->peeked_units > 0);
-    ring->head_own += ring->peeked_units;
+    uint32_t position = ring->head_own + ring->peeked_units;
     ring->peeked_units = 0;
-    /* Partner: the acquire in record_ring_reserve. */
-    atomic_store_release_u32(&ring->head, ring->head_own);
+    record_ring_consume_to(ring, position);
 }
 
 uint64_t record_ring_used_bytes(const struct record_ring *ring) {

@@ -24,7 +24,8 @@
  *
  * Who may call what, at the same time as anybody else:
  *   producer    record_ring_reserve, record_ring_commit: one thread at a time
- *   consumer    record_ring_peek, record_ring_consume: one thread at a time
+ *   consumer    record_ring_peek, record_ring_consume, record_ring_first, record_ring_walk,
+ *               record_ring_consume_to: one thread at a time
  *   anybody     record_ring_used_bytes
  *
  * Nothing blocks or allocates.  Waking whoever sleeps is the caller's (a note in a ring of the
@@ -94,6 +95,19 @@ const uint8_t *record_ring_peek(struct record_ring *ring, uint32_t *length_bytes
 
 /* Consumer: the record last peeked at is done with; its memory is the producer's again. */
 void record_ring_consume(struct record_ring *ring);
+
+/*
+ * Consumer: goes through records without giving them back, as when several are borrowed at once.
+ * *position is where the record's place begins, at first record_ring_first(); behind a record it is
+ * moved on.  NULL, and *position unchanged, if there is no further record.
+ */
+uint32_t record_ring_first(const struct record_ring *ring);
+const uint8_t *record_ring_walk(struct record_ring *ring, uint32_t *position,
+                                uint32_t *length_bytes);
+
+/* Consumer: gives back all records before this position, which a walk has shown.  Not between
+ * record_ring_peek and record_ring_consume. */
+void record_ring_consume_to(struct record_ring *ring, uint32_t position);
 
 /* Anybody: bytes in use, lengths and what is skipped included.  A moment's truth. */
 uint64_t record_ring_used_bytes(const struct record_ring *ring);

@@ -44,10 +44,10 @@ bool raft_log_has(const struct raft *raft, uint64_t index, uint64_t term) {
 }
 
 void raft_follower_commit(struct raft *raft, uint64_t commit, struct raft_actions *actions) {
-    if (MUTANT(6, false, commit > raft->verified_index)) {
+    if (MUTANT(COMMITS_UNVERIFIED, false, commit > raft->verified_index)) {
         commit = raft->verified_index;
     }
-    if (MUTANT(6, commit > raft->last_index, false)) {
+    if (MUTANT(COMMITS_UNVERIFIED, commit > raft->last_index, false)) {
         commit = raft->last_index;
     }
     if (commit <= raft->commit_index) {
@@ -74,8 +74,8 @@ static void answer_send(struct raft *raft, uint64_t match_index, struct raft_act
 
 void raft_append_answer(struct raft *raft, struct raft_actions *actions) {
     ASSERT(raft->role == RAFT_FOLLOWER && raft->leader != 0);
-    uint64_t match_index =
-        MUTANT(10, raft->stored_index, smaller(raft->stored_index, raft->verified_index));
+    uint64_t match_index = MUTANT(ACKNOWLEDGES_BEYOND, raft->stored_index,
+                                  smaller(raft->stored_index, raft->verified_index));
     raft->answer_owed = match_index < raft->verified_index;
     answer_send(raft, match_index, actions);
 }
@@ -119,7 +119,7 @@ static void truncate(struct raft *raft, uint64_t index, uint64_t term,
         terms_reset(&raft->terms, index, term); /* forgotten, and told again */
     }
     window_truncate(&raft->window, index);
-    if (MUTANT(14, false, membership_truncate(&raft->membership, index))) {
+    if (MUTANT(KEEPS_CONFIGURATION, false, membership_truncate(&raft->membership, index))) {
         raft_members_changed(raft);
     }
     struct raft_action *action = raft_action_add(actions, RAFT_ACTION_TRUNCATE);
@@ -170,11 +170,11 @@ void raft_on_append(struct raft *raft, const struct raft_message *message,
                            "the first was committed");
         return;
     }
-    if (MUTANT(9, kept < raft->last_index && kept >= raft->commit_index,
-               MUTANT(11, false, conflict))) {
+    if (MUTANT(TRUNCATES_ALWAYS, kept < raft->last_index && kept >= raft->commit_index,
+               MUTANT(KEEPS_CONFLICT, false, conflict))) {
         truncate(raft, kept, known > 0 ? entries[known - 1].term : message->previous_term, actions);
     }
-    if (MUTANT(11, conflict, false)) {
+    if (MUTANT(KEEPS_CONFLICT, conflict, false)) {
         known = message->entry_count;
     }
     uint32_t count = message->entry_count - known;

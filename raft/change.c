@@ -60,7 +60,7 @@ static enum raft_refusal configure_check(struct raft *raft, const struct configu
     if (raft->role != RAFT_LEADER) {
         return RAFT_REFUSAL_NOT_LEADER;
     }
-    if (MUTANT(25, false, !raft_serving(raft))) {
+    if (MUTANT(CHANGES_BEFORE_TERM, false, !raft_serving(raft))) {
         return RAFT_REFUSAL_NOT_SERVING;
     }
     if (raft->transfer_target != 0) {
@@ -106,7 +106,7 @@ void raft_change_appended(struct raft *raft, struct raft_actions *actions) {
     ASSERT(raft->role == RAFT_LEADER && raft->change_pending);
     raft->change_pending = false;
     raft->change_open = true;
-    if (MUTANT(16, quorum_is_joint(raft_members(raft)), false)) {
+    if (MUTANT(LEAVES_JOINT_EARLY, quorum_is_joint(raft_members(raft)), false)) {
         leave_ask(raft, actions);
     }
     if (raft->transfer_target != 0 && !quorum_is_voter(raft_members(raft), raft->transfer_target)) {
@@ -117,7 +117,8 @@ void raft_change_appended(struct raft *raft, struct raft_actions *actions) {
 
 void raft_change_advance(struct raft *raft, struct raft_actions *actions) {
     ASSERT(raft->role == RAFT_LEADER);
-    ASSERT(raft_serving(raft) || RAFT_MUTANT == 5); /* commit rises by an entry of this term only */
+    ASSERT(raft_serving(raft) ||
+           MUTANT_IS(COMMITS_OLD_TERM)); /* commit rises by an entry of this term only */
     uint64_t index = membership_index(&raft->membership);
     if (!raft->change_open || index > raft->commit_index || raft->change_pending) {
         return;

@@ -96,8 +96,8 @@ static void pre_campaign(struct raft *raft, struct raft_actions *actions) {
 }
 
 bool raft_settled(const struct raft *raft) {
-    return MUTANT(28, true, raft->stored_index == raft->last_index) && raft->vote_stored &&
-           !raft->installing && raft->term < RAFT_TERM_MAX;
+    return MUTANT(CAMPAIGNS_UNDURABLE, true, raft->stored_index == raft->last_index) &&
+           raft->vote_stored && !raft->installing && raft->term < RAFT_TERM_MAX;
 }
 
 bool raft_may_campaign(const struct raft *raft) {
@@ -124,7 +124,7 @@ void raft_election_tick(struct raft *raft, struct raft_actions *actions) {
 void raft_on_vote_stored(struct raft *raft, const struct raft_event *event,
                          struct raft_actions *actions) {
     bool latest = event->term == raft->term && event->node_id == raft->voted_for;
-    if (MUTANT(29, event->term != raft->term, !latest) || raft->vote_stored) {
+    if (MUTANT(TAKES_OLDER_VOTE, event->term != raft->term, !latest) || raft->vote_stored) {
         return; /* an older record: the latest is still on its way */
     }
     raft->vote_stored = true;
@@ -139,7 +139,7 @@ static bool log_up_to_date(const struct raft *raft, const struct raft_message *m
     if (message->last_term != last_term) {
         return message->last_term > last_term;
     }
-    return MUTANT(3, true, message->last_index >= raft->last_index);
+    return MUTANT(VOTES_FOR_SHORTER_LOG, true, message->last_index >= raft->last_index);
 }
 
 bool raft_election_refused(const struct raft *raft, bool transfer) {
@@ -150,7 +150,7 @@ bool raft_election_refused(const struct raft *raft, bool transfer) {
         return true; /* it looks after its quorum itself */
     }
     if (raft_leases(raft) && raft->now_ns < raft->promised_ns + raft->election_timeout_ns) {
-        return MUTANT(18, false, true);
+        return MUTANT(BREAKS_PROMISE, false, true);
     }
     return raft->leader != 0 && raft->now_ns < raft->heard_ns + raft->election_timeout_ns;
 }
@@ -185,14 +185,14 @@ void raft_on_vote(struct raft *raft, const struct raft_message *message,
     /* Of a term that we have taken from others, its candidate may ask while we are bound to the
      * leader of an earlier one: so here, too, it may have to be refused. */
     bool free = raft->voted_for == message->from ||
-                (MUTANT(1, true, raft->voted_for == 0) && raft->leader == 0);
+                (MUTANT(VOTES_TWICE, true, raft->voted_for == 0) && raft->leader == 0);
     bool granted = free && log_up_to_date(raft, message) &&
-                   MUTANT(22, true, !raft_election_refused(raft, message->transfer));
+                   MUTANT(PROMISE_OF_TERM, true, !raft_election_refused(raft, message->transfer));
     if (granted) {
         if (raft->role == RAFT_PRE_CANDIDATE) {
             raft_become_follower(raft, raft->term, 0, actions); /* somebody was faster */
         }
-        ASSERT(raft->role == RAFT_FOLLOWER || RAFT_MUTANT == 1);
+        ASSERT(raft->role == RAFT_FOLLOWER || MUTANT_IS(VOTES_TWICE));
         raft_vote(raft, message->from);
         raft_election_rearm(raft);
     }
@@ -204,8 +204,9 @@ void raft_on_vote(struct raft *raft, const struct raft_message *message,
 
 void raft_on_vote_answer(struct raft *raft, const struct raft_message *message,
                          struct raft_actions *actions) {
-    ASSERT(message->term == raft->term || RAFT_MUTANT == 4);
-    if (raft->role != RAFT_CANDIDATE || MUTANT(4, false, message->round != raft->attempt)) {
+    ASSERT(message->term == raft->term || MUTANT_IS(COUNTS_STALE_VOTE));
+    if (raft->role != RAFT_CANDIDATE ||
+        MUTANT(COUNTS_STALE_VOTE, false, message->round != raft->attempt)) {
         return;
     }
     vote_take(raft, message->from, message->granted, actions);

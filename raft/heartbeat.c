@@ -82,7 +82,7 @@ void raft_leader_tick(struct raft *raft, struct raft_actions *actions) {
         return; /* nobody to look after */
     }
     bool silent = raft->now_ns - quorum_heard_ns(raft) >= raft->election_timeout_ns;
-    if (MUTANT(26, false, silent) || !clogged_look(raft, actions)) {
+    if (MUTANT(LEADS_ALONE, false, silent) || !clogged_look(raft, actions)) {
         raft_become_follower(raft, raft->term, 0, actions);
         return;
     }
@@ -107,8 +107,8 @@ void raft_on_heartbeat(struct raft *raft, const struct raft_message *message,
     if (!raft_follow(raft, message, actions)) {
         return;
     }
-    bool granted =
-        MUTANT(27, true, raft_log_has(raft, message->previous_index, message->previous_term));
+    bool granted = MUTANT(BELIEVES_HEARTBEAT, true,
+                          raft_log_has(raft, message->previous_index, message->previous_term));
     if (granted && !raft->installing) {
         if (message->previous_index > raft->verified_index) {
             raft->verified_index = message->previous_index;
@@ -127,7 +127,7 @@ void raft_peer_answered(struct raft *raft, struct progress *peer, uint64_t round
                         struct raft_actions *actions) {
     peer->answered_ns = raft->now_ns;
     if (round > peer->round && round <= raft->round) {
-        peer->round = MUTANT(30, raft->round, round);
+        peer->round = MUTANT(CONFIRMS_BY_OLD_ANSWER, raft->round, round);
         raft_rounds_advance(raft, actions);
     }
 }
@@ -138,7 +138,7 @@ void raft_on_heartbeat_answer(struct raft *raft, const struct raft_message *mess
     if (peer == NULL || message->session != peer->session) {
         return;
     }
-    if (MUTANT(33, !message->granted, false)) {
+    if (MUTANT(LEASE_OF_LOST_LOG, !message->granted, false)) {
         raft_peer_answered(raft, peer, message->round, actions);
     }
     if (!message->granted && peer->state != PROGRESS_SNAPSHOT) {

@@ -12,7 +12,7 @@
 #include "raft/progress.h"
 
 #include "base/assert.h"
-#include "raft/mutant.h"
+#include "base/mutant.h"
 
 /* From, to.  Drawn in the header. */
 static const bool moves[3][3] = {
@@ -127,7 +127,8 @@ bool progress_granted(struct progress *progress, uint64_t match) {
 }
 
 bool progress_refused(struct progress *progress, uint64_t previous, uint64_t agree) {
-    if (progress->state == PROGRESS_SNAPSHOT || MUTANT(19, false, previous <= progress->match) ||
+    if (progress->state == PROGRESS_SNAPSHOT ||
+        MUTANT(GOES_BELOW_MATCH, false, previous <= progress->match) ||
         previous >= progress->next) {
         return false;
     }
@@ -140,7 +141,7 @@ bool progress_refused(struct progress *progress, uint64_t previous, uint64_t agr
         move(progress, PROGRESS_PROBE);
     }
     uint64_t back = smaller(agree, previous - 1);
-    progress->next = MUTANT(19, back, larger(progress->match, back)) + 1;
+    progress->next = MUTANT(GOES_BELOW_MATCH, back, larger(progress->match, back)) + 1;
     return true;
 }
 

@@ -12,12 +12,12 @@
 #include "raft/quorum.h"
 
 #include "base/assert.h"
-#include "raft/mutant.h"
+#include "base/mutant.h"
 
 /* Is this a member of the set that has this role? */
 static bool counts(const struct configuration_member *member, uint8_t role) {
     bool learner = role == CONFIGURATION_VOTER && (member->roles & CONFIGURATION_LEARNER) != 0;
-    return (member->roles & role) != 0 || MUTANT(13, learner, false);
+    return (member->roles & role) != 0 || MUTANT(COUNTS_LEARNER, learner, false);
 }
 
 /* The members with this role decide by majority; UINT64_MAX if there are none. */
@@ -45,7 +45,7 @@ uint64_t quorum_value(const struct configuration *configuration, const uint64_t 
     ASSERT_HOT(configuration->member_count <= CONFIGURATION_MEMBERS_MAX);
     uint64_t incoming = value_of_role(configuration, CONFIGURATION_VOTER, values);
     uint64_t outgoing = value_of_role(configuration, CONFIGURATION_OUTGOING, values);
-    return MUTANT(20, true, incoming < outgoing) ? incoming : outgoing;
+    return MUTANT(ONE_MAJORITY, true, incoming < outgoing) ? incoming : outgoing;
 }
 
 /* Without voters of this role: won, as nobody objects. */
@@ -72,8 +72,8 @@ enum quorum_result quorum_votes(const struct configuration *configuration,
                                 const enum quorum_vote *votes) {
     ASSERT(configuration_valid(configuration));
     enum quorum_result incoming = votes_of_role(configuration, CONFIGURATION_VOTER, votes);
-    enum quorum_result outgoing =
-        MUTANT(20, QUORUM_WON, votes_of_role(configuration, CONFIGURATION_OUTGOING, votes));
+    enum quorum_result outgoing = MUTANT(
+        ONE_MAJORITY, QUORUM_WON, votes_of_role(configuration, CONFIGURATION_OUTGOING, votes));
     if (incoming == QUORUM_LOST || outgoing == QUORUM_LOST) {
         return QUORUM_LOST;
     }

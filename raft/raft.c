@@ -151,7 +151,7 @@ int raft_create(struct raft **out, const struct raft_options *options) {
     raft->now_ns = options->now_ns;
     raft->promised_ns = options->now_ns; /* to whom, a restart has forgotten */
     raft_election_rearm(raft);
-    if (raft->only_voter && !MUTANT(32, false, raft_leases(raft))) {
+    if (raft->only_voter && !MUTANT(LEADS_UNDER_LEASE, false, raft_leases(raft))) {
         /* Nobody else could lead.  But who led before we were alone may still hold a lease. */
         raft->election_due_ns = raft->now_ns;
     }
@@ -222,13 +222,16 @@ static bool term_take(struct raft *raft, const struct raft_message *message,
         return true; /* about a term that may never be (9.6) */
     }
     if (message->term < raft->term) {
-        if (MUTANT(4, kind == RAFT_MESSAGE_VOTE_ANSWER, false)) {
+        if (MUTANT(COUNTS_STALE_VOTE, kind == RAFT_MESSAGE_VOTE_ANSWER, false)) {
             return true;
         }
         answer_stale(raft, message, actions);
         return false;
     }
     if (message->term > raft->term) {
+        if (MUTANT(PRE_VOTE_LIVELOCK, kind == RAFT_MESSAGE_PRE_VOTE_ANSWER, false)) {
+            return false;
+        }
         if (kind == RAFT_MESSAGE_VOTE && raft_election_refused(raft, message->transfer)) {
             return false; /* not even its term (4.2.3) */
         }
@@ -267,7 +270,7 @@ static void on_message(struct raft *raft, const struct raft_event *event,
 
 static void on_stored(struct raft *raft, const struct raft_event *event,
                       struct raft_actions *actions) {
-    if (MUTANT(8, event->index > raft->last_index, event->epoch != raft->epoch)) {
+    if (MUTANT(APPEND_ABA, event->index > raft->last_index, event->epoch != raft->epoch)) {
         return; /* of entries that were replaced since */
     }
     ASSERT(event->index <= raft->last_index);

@@ -21,9 +21,9 @@
  */
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "base/random.h"
 #include "raft/membership.h"
-#include "raft/mutant.h"
 #include "raft/progress.h"
 #include "raft/quorum.h"
 #include "raft/raft.h"

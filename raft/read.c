@@ -53,13 +53,13 @@ static uint64_t round_of_quorum(const struct raft *raft, uint64_t index) {
 static void lease_advance(struct raft *raft) {
     if (!raft_leases(raft)) {
         /* Nobody is bound by what it promised under another configuration. */
-        raft->lease_until_ns = MUTANT(21, raft->lease_until_ns, 0);
+        raft->lease_until_ns = MUTANT(LEASE_OF_EARLIER, raft->lease_until_ns, 0);
         return;
     }
     /* Only with an entry of this term is nothing of another leader's left in its log: not another
      * configuration, either, that would bind it to nothing. */
     uint64_t index = membership_index(&raft->membership);
-    if (MUTANT(31, false, index < raft->term_first_index)) {
+    if (MUTANT(LEASE_OF_BEHIND, false, index < raft->term_first_index)) {
         index = raft->term_first_index;
     }
     uint64_t round = round_of_quorum(raft, index);
@@ -88,8 +88,8 @@ void raft_rounds_advance(struct raft *raft, struct raft_actions *actions) {
 }
 
 static bool lease_valid(const struct raft *raft) {
-    return raft_leases(raft) && !MUTANT(17, false, raft->lease_dropped) &&
-           raft->now_ns < raft->lease_until_ns;
+    return raft_leases(raft) && !MUTANT(LEASE_OVER_TRANSFER, false, raft->lease_dropped) &&
+           MUTANT(LEASE_OUTLIVES, raft->lease_until_ns != 0, raft->now_ns < raft->lease_until_ns);
 }
 
 void raft_on_read(struct raft *raft, const struct raft_event *event, struct raft_actions *actions) {
@@ -98,11 +98,11 @@ void raft_on_read(struct raft *raft, const struct raft_event *event, struct raft
         return;
     }
     uint64_t index = raft->commit_index;
-    if (MUTANT(24, false, index < raft->term_first_index)) {
+    if (MUTANT(READS_BEFORE_TERM, false, index < raft->term_first_index)) {
         index = raft->term_first_index;
     }
     bool leased = event->lease && raft_serving(raft) && lease_valid(raft);
-    if (leased || raft->only_voter || MUTANT(12, true, false)) {
+    if (leased || raft->only_voter || MUTANT(READS_UNCONFIRMED, true, false)) {
         raft_action_add(actions, RAFT_ACTION_READ_READY)->index = index;
         return;
     }

@@ -186,7 +186,7 @@ void raft_on_appended(struct raft *raft, const struct raft_event *event,
         raft_change_appended(raft, actions);
     }
     raft_replicate(raft, actions);
-    if (MUTANT(7, true, false)) {
+    if (MUTANT(COUNTS_UNDURABLE, true, false)) {
         raft->stored_index = raft->last_index;
         raft_commit_advance(raft, actions);
     }
@@ -234,7 +234,8 @@ void raft_commit_advance(struct raft *raft, struct raft_actions *actions) {
         values[i] = i == raft->self ? raft->stored_index : raft->peers[i].match;
     }
     uint64_t index = quorum_value(configuration, values);
-    if (index <= raft->commit_index || MUTANT(5, false, index < raft->term_first_index)) {
+    if (index <= raft->commit_index ||
+        MUTANT(COMMITS_OLD_TERM, false, index < raft->term_first_index)) {
         return;
     }
     ASSERT(index <= raft->last_index);

@@ -52,7 +52,7 @@ static void term_raise(struct raft *raft, uint64_t term) {
     raft->leader = 0;
     raft->verified_index = 0;
     raft->answer_owed = false;
-    if (MUTANT(23, false, !raft->installing)) {
+    if (MUTANT(WAITS_FOR_OLD_SNAPSHOT, false, !raft->installing)) {
         raft->receiving.index = 0; /* another leader's snapshot may be an older one */
     }
     raft->vote_dirty = true;
@@ -66,7 +66,7 @@ void raft_become_follower(struct raft *raft, uint64_t term, uint64_t leader,
     role_set(raft, RAFT_FOLLOWER);
     if (term > raft->term) {
         term_raise(raft, term);
-    } else if (MUTANT(2, led, false)) {
+    } else if (MUTANT(FORGETS_VOTE_IN_TERM, led, false)) {
         raft->voted_for = 0;
     }
     raft->leader = leader;
@@ -124,7 +124,7 @@ void raft_become_leader(struct raft *raft, struct raft_actions *actions) {
 
 void raft_vote(struct raft *raft, uint64_t candidate) {
     ASSERT(candidate != 0);
-    ASSERT(raft->voted_for == 0 || raft->voted_for == candidate || RAFT_MUTANT == 1);
+    ASSERT(raft->voted_for == 0 || raft->voted_for == candidate || MUTANT_IS(VOTES_TWICE));
     if (raft->voted_for != candidate) {
         raft->voted_for = candidate;
         raft->vote_dirty = true;

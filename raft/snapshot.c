@@ -92,7 +92,7 @@ void raft_on_compacted(struct raft *raft, const struct raft_event *event) {
 
 static bool needless(const struct raft *raft, const struct raft_snapshot *snapshot) {
     return snapshot->index <= raft->commit_index ||
-           MUTANT(15, snapshot->index <= raft->last_index,
+           MUTANT(KEEPS_LOG_UNDER_SNAPSHOT, snapshot->index <= raft->last_index,
                   raft_log_has(raft, snapshot->index, snapshot->term));
 }
 

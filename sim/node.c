@@ -54,6 +54,7 @@ struct sim_node {
     uint64_t node_id;
     struct map map;
     struct node_options options;
+    char peer_addresses[CONFIGURATION_MEMBERS_MAX - 1][WORLD_ADDRESS_BYTES];
     struct node *node;
     struct directory *directory;
     struct pipeline *pipeline;
@@ -144,13 +145,34 @@ static void create_node(struct sim_node *node) {
     node->node->records = records;
 }
 
+/* The other members, and where they are. */
+static void build_address_book(struct sim_node *node, const struct sim_node_options *asked) {
+    struct node_options *options = &node->options;
+    const uint32_t *member_hosts = asked->member_hosts;
+    uint32_t count = or_default(asked->member_hosts_count, node->member_count);
+    ASSERT(count <= CONFIGURATION_MEMBERS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        if (i + 1 == node->node_id) {
+            continue;
+        }
+        char *address = node->peer_addresses[options->peer_count];
+        if (member_hosts != NULL) {
+            world_address(address, member_hosts[i], SIM_NODE_PEER_PORT);
+        }
+        options->peers[options->peer_count++] =
+            (struct node_peer){.node_id = i + 1, .address = address};
+    }
+    if (member_hosts != NULL && options->peer_count > 0) {
+        options->peer_listen_address = "0.0.0.0:7380";
+    }
+}
+
 static int create_pipeline(struct sim_node *node, struct error_text *error) {
     node->read_options.listen_address = "127.0.0.1:7379";
     node->parse_options.directory = node->directory;
     node->validate_options.directory = node->directory;
     node->apply_options.directory = node->directory;
     struct pipeline_options options = {.node = node->node,
-                                       .has_peers = node->member_count > 1,
                                        .map = &node->map,
                                        .stage_options = {
                                            [STAGE_READ] = &node->read_options,
@@ -201,6 +223,7 @@ int sim_node_start(struct sim_node **out, struct world *world, uint32_t host,
     status = open_directory(node, error);
     if (status == 0) {
         build_options(node, options);
+        build_address_book(node, options);
         create_node(node);
         status = directory_create(&node->directory, node->options.machine, error);
     }

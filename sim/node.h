@@ -34,15 +34,19 @@ struct sim_node;
 
 /* Zero means the usual value where it says so. */
 struct sim_node_options {
-    const char *map;             /* of two CPUs, 0 and 1: "fused", "pair", "split", "0:read+..." */
-    const char *machine;         /* NULL: kv */
-    uint32_t idle_shards;        /* mask of enum stage_id: parse and serialize may have a second */
-    uint64_t schedule_seed;      /* of the order of the cores, and of the budgets */
-    uint32_t budget_max;         /* each round's budget is drawn from [1, this]; 0: as threads do */
-    uint32_t batch_count;        /* power of two; 0: 64 */
-    uint32_t connections_max;    /* 0: 32 */
-    uint32_t member_count;       /* of its cluster, with ids 1 to so many; 0: 1.  Of more than one,
-                              somebody else moves what is in sim_node_peers */
+    const char *map;          /* of two CPUs, 0 and 1: "fused", "pair", "split", "0:read+..." */
+    const char *machine;      /* NULL: kv */
+    uint32_t idle_shards;     /* mask of enum stage_id: parse and serialize may have a second */
+    uint64_t schedule_seed;   /* of the order of the cores, and of the budgets */
+    uint32_t budget_max;      /* each round's budget is drawn from [1, this]; 0: as threads do */
+    uint32_t batch_count;     /* power of two; 0: 64 */
+    uint32_t connections_max; /* 0: 32 */
+    uint32_t member_count;    /* of its cluster, with ids 1 to so many; 0: 1 */
+    /* The hosts of nodes 1, 2 ...: they talk over the network, each listening at
+     * SIM_NODE_PEER_PORT of its host.  NULL: somebody else moves what is in sim_node_peers.
+     * Borrowed until the start. */
+    const uint32_t *member_hosts;
+    uint32_t member_hosts_count; /* more of them may be added later; 0: member_count */
     uint64_t node_id;            /* 0: 1.  Above member_count: made to be added later */
     uint64_t snapshot_log_bytes; /* 0: never */
     uint64_t zero_ahead_bytes;   /* of the log: storage/log.h; 0: none */
@@ -53,7 +57,8 @@ struct sim_node_options {
 extern const char sim_node_directory[];
 
 enum {
-    SIM_NODE_PORT = 7379, /* where clients connect */
+    SIM_NODE_PORT = 7379,      /* where clients connect */
+    SIM_NODE_PEER_PORT = 7380, /* where other members do */
     /* The largest value: some twenty of them fill a segment. */
     SIM_NODE_BULK_BYTES_MAX = 48 * 1024,
 };
@@ -87,7 +92,8 @@ const struct node *sim_node_figures(const struct sim_node *node);
 /* Where changes of members and leader are asked for: stages/change.h; then sim_node_wake. */
 struct change_box *sim_node_changes(struct sim_node *node);
 
-/* The rings to and from other members; and what to do when a record was put into one. */
+/* The rings to and from other members, for whoever moves what is in them; and what to do when a
+ * record was put into one. */
 struct peers *sim_node_peers(struct sim_node *node);
 void sim_node_wake(struct sim_node *node);
 

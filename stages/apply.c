@@ -16,6 +16,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/mutant.h"
 #include "stages/apply_internal.h"
 #include "stages/refusal.h"
 
@@ -313,7 +314,7 @@ static void units_spend(uint32_t *units, uint32_t spent) {
 static void entry_begin(struct apply_shard *shard, uint32_t *units) {
     struct apply_work *work = &shard->work;
     work->header = entry_header_read(work->entry);
-    ASSERT(work->header.index == shard->tail.index + 1);
+    ASSERT(work->header.index == shard->tail.index + 1 || MUTANT_IS(APPLIES_TWICE));
     work->entry_open = true;
     work->cursor = (struct entry_cursor){0};
     switch (work->header.kind) {
@@ -345,14 +346,27 @@ static void entry_begin(struct apply_shard *shard, uint32_t *units) {
     }
 }
 
+/* Whether the open entry is the first one behind the snapshot that the node has started from, and
+ * is applied for the first time (for a planted defect). */
+static bool is_first_after_snapshot(const struct apply_shard *shard) {
+    const struct apply_work *work = &shard->work;
+    uint64_t snapshot_index = shard->node->recovery.tail.index;
+    return work->header.kind == ENTRY_COMMANDS && work->batch == NULL && snapshot_index > 0 &&
+           work->header.index == snapshot_index + 1 && shard->tail.index == snapshot_index;
+}
+
 static void entry_end(struct apply_shard *shard, uint32_t *units) {
     struct apply_work *work = &shard->work;
+    bool again = MUTANT(APPLIES_TWICE, is_first_after_snapshot(shard), false);
     shard->tail = (struct entry_tail){.index = work->header.index,
                                       .term = work->header.term,
                                       .log_time_ms = work->header.log_time_ms,
                                       .chain = work->header.chain};
     shard->snapshot.log_bytes += work->header.length_bytes;
     work->entry_open = false;
+    if (again) {
+        return;
+    }
     work->entries_left--;
     work->entry += entry_stride_bytes(work->header.length_bytes);
     units_spend(units, apply_digest_note(shard));

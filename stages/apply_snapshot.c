@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/mutant.h"
 #include "stages/apply_internal.h"
 
 enum {
@@ -77,12 +78,13 @@ static void snapshot_start(struct apply_shard *shard) {
         return;
     }
     const struct node_options *options = shard->node->options;
-    struct snapshot_meta meta = {.tail = shard->tail,
-                                 .configuration = options->identity.members,
-                                 .genesis = shard->genesis,
-                                 .machine_version = shard->operations->version,
-                                 .digest_count = shard->genesis.partition_count,
-                                 .session_bytes = sessions_snapshot_begin(shard->sessions)};
+    struct snapshot_meta meta = {
+        .tail = shard->tail,
+        .configuration = options->identity.members,
+        .genesis = shard->genesis,
+        .machine_version = shard->operations->version,
+        .digest_count = shard->genesis.partition_count,
+        .session_bytes = MUTANT(FORGETS_SESSIONS, 0, sessions_snapshot_begin(shard->sessions))};
     snapshot->address_bytes = addresses_record_bytes(&shard->node->addresses);
     if (snapshot->address_bytes > 0) {
         addresses_record_write(&shard->node->addresses, snapshot->address_record);

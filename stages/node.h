@@ -54,6 +54,12 @@ struct node_endpoint {
     uint16_t port;    /* 0: that on which this node listens */
 };
 
+/* Where this node reaches another member: the port for peers. */
+struct node_peer {
+    uint64_t node_id;    /* not 0, not its own */
+    const char *address; /* "address:port", numbers only (io_connect_start) */
+};
+
 /* Constant after the start. */
 struct node_options {
     const struct machine_operations *machine;
@@ -82,6 +88,13 @@ struct node_options {
     /* As far as they are known; at most one of a member. */
     struct node_endpoint endpoints[CONFIGURATION_MEMBERS_MAX];
     uint32_t endpoint_count;
+    /* The address book of peers: the other members, and who may become one; at most one of a node.
+     * A node without any is a cluster of its own. */
+    struct node_peer peers[CONFIGURATION_MEMBERS_MAX - 1];
+    uint32_t peer_count;
+    /* Where this node listens for them, "host:port".  NULL: nowhere, and it opens no connections
+     * either; somebody else moves what is in the rings of stages/peers.h. */
+    const char *peer_listen_address;
 };
 
 /* What read publishes. */
@@ -93,6 +106,21 @@ struct node_read_figures {
     uint64_t received_bytes;
     uint64_t listen_port;       /* that it listens on */
     uint64_t buffers_exhausted; /* receives that ended for want of a buffer */
+    uint64_t peer_listen_port;  /* that it listens on for members; 0: none */
+    uint64_t peers_connections; /* accepted for members, open now */
+    uint64_t peers_accepted;    /* since the start */
+    uint64_t peers_rejected;    /* of these, closed before they said who they are: too many of them,
+                                   or too late */
+};
+
+/* What parse publishes. */
+struct node_parse_figures {
+    uint64_t peers_introduced; /* connections of members, since the start */
+    uint64_t peers_refused;    /* introductions that were refused, or were none */
+    uint64_t peers_replaced;   /* connections ended since the member has opened a newer one */
+    uint64_t peers_broken;     /* introduced ones ended since a frame was not as it was sent */
+    uint64_t peer_messages;    /* received */
+    uint64_t peer_bytes;
 };
 
 /* What validate publishes. */
@@ -153,6 +181,13 @@ struct node_write_figures {
     uint64_t slow_cut; /* connections closed because they did not read */
     uint64_t hog_cut;  /* of these, since others found no memory for their replies */
     uint64_t backlog_bytes;
+    uint64_t peers_open;    /* connections to members that have accepted them, now */
+    uint64_t peers_opened;  /* since the start */
+    uint64_t peers_refused; /* by the member, or its answer was none that this node wants */
+    uint64_t peers_failed;  /* attempts, and connections, that ended otherwise */
+    uint64_t peer_messages; /* handed to connections */
+    uint64_t peer_bytes;
+    uint64_t peer_dropped; /* messages, for want of a connection */
 };
 
 /* Words by which stages steer each other.  Each on a line of its own. */
@@ -229,6 +264,7 @@ struct node {
     struct addresses addresses; /* of members, as the log has them: stages/addresses.h */
     struct change_box changes;  /* an asker and replicate: stages/change.h */
     CACHE_ALIGNED struct node_read_figures read;
+    CACHE_ALIGNED struct node_parse_figures parse;
     CACHE_ALIGNED struct node_validate_figures validate;
     CACHE_ALIGNED struct node_replicate_figures replicate;
     CACHE_ALIGNED struct node_apply_figures apply;

@@ -26,11 +26,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/assert.h"
 #include "base/bytes.h"
-#include "stages/once.h"
 #include "stages/parse_internal.h"
 
 enum {
@@ -41,77 +39,7 @@ enum {
     PARSE_CARRY_ARGUMENTS_MIN = 16,
 };
 
-/* ---- commands ------------------------------------------------------------------------------ */
-
-static bool name_is(const uint8_t *name, uint32_t length_bytes, const char *what) {
-    return length_bytes == strlen(what) && strncasecmp((const char *)name, what, length_bytes) == 0;
-}
-
-/* A machine command was added: its keys are to be hashed. */
-static void keys_begin(struct parse_shard *shard, const struct batch *batch,
-                       struct batch_command *command) {
-    struct parse_work *work = &shard->work;
-    command->key_first = batch->key_count;
-    command->key_count = 0;
-    const struct machine_command *row = &shard->node->options->machine->commands[command->row];
-    if (!directory_arity_suits(row->arity, command->argument_count)) {
-        return; /* validate will refuse it; its keys mean nothing */
-    }
-    work->keys_left =
-        machine_key_indexes(row, command->argument_count - 1, &work->key_argument, &work->key_step);
-}
-
-/* Hashes on; false if there are more keys and the units are spent. */
-static bool keys_hash(struct parse_shard *shard, struct batch *batch) {
-    struct parse_work *work = &shard->work;
-    uint32_t key_bytes_max = shard->node->options->machine->key_bytes_max;
-    struct batch_command *command = &batch->commands[batch->command_count - 1];
-    while (work->keys_left > 0) {
-        if (shard->units <= 0) {
-            return false;
-        }
-        uint32_t length_bytes;
-        const uint8_t *key = batch_argument(batch, command, work->key_argument + 1, &length_bytes);
-        if (length_bytes > key_bytes_max) {
-            command->fate = FATE_REFUSED;
-            command->refusal = REFUSAL_KEY_SIZE;
-            command->key_count = 0;
-            batch->key_count = command->key_first;
-            work->keys_left = 0;
-            break;
-        }
-        batch->key_hashes[batch->key_count++] =
-            machine_key_hash(key, length_bytes, shard->node->signals.hash_seed);
-        command->key_count++;
-        work->key_argument += work->key_step;
-        work->keys_left--;
-        parse_spend(shard, 1 + stage_bytes_units(length_bytes));
-    }
-    return true;
-}
-
-/* Adds the command that the parser has just completed. */
-static struct batch_command *command_add(struct parse_shard *shard, struct batch *batch,
-                                         uint8_t *base, const struct resp_command *parsed) {
-    ASSERT(batch->command_count < BATCH_COMMANDS_MAX);
-    struct batch_command *command = &batch->commands[batch->command_count++];
-    *command = (struct batch_command){.base = base,
-                                      .argument_first = batch->argument_count,
-                                      .argument_count = parsed->argument_count,
-                                      .is_inline = parsed->is_inline};
-    batch->argument_count += parsed->argument_count;
-    uint32_t length_bytes;
-    const uint8_t *name = batch_argument(batch, command, 0, &length_bytes);
-    directory_find(shard->directory, name, length_bytes, &command->table, &command->row);
-    if (command->table == TABLE_CONNECTION && once_is(command)) {
-        shard->work.ends = once_unwrap(batch, command, shard->directory);
-    }
-    if (command->table == TABLE_MACHINE) {
-        keys_begin(shard, batch, command);
-    }
-    parse_spend(shard, 1);
-    return command;
-}
+/* ---- stopping ------------------------------------------------------------------------------ */
 
 /* Ends the batch, and the connection, with a refusal. */
 static void refuse_and_close(struct parse_connection *connection, struct batch *batch,
@@ -126,12 +54,6 @@ static void refuse_and_close(struct parse_connection *connection, struct batch *
                                       .refusal = (uint8_t)refusal,
                                       .row = row,
                                       .detail = detail};
-}
-
-static bool stops_parse(const struct batch_command *command, const struct batch *batch) {
-    uint32_t length_bytes;
-    const uint8_t *name = batch_argument(batch, command, 0, &length_bytes);
-    return name_is(name, length_bytes, "auth") || name_is(name, length_bytes, "hello");
 }
 
 /* ---- one batch ----------------------------------------------------------------------------- */
@@ -321,7 +243,7 @@ static bool parse_region_commands(struct parse_shard *shard, struct parse_connec
     bool authenticated = is_authenticated(shard, batch->connection.slot);
     const struct resp_limits *limits = &shard->node->options->resp_limits;
     for (;;) {
-        if (shard->work.keys_left > 0 && !keys_hash(shard, batch)) {
+        if (shard->work.keys_left > 0 && !parse_keys_hash(shard, batch)) {
             return false;
         }
         struct resp_command parsed;
@@ -338,10 +260,10 @@ static bool parse_region_commands(struct parse_shard *shard, struct parse_connec
             batch->arguments + batch->argument_count, room, &parsed);
         switch (result) {
         case RESP_COMMAND: {
-            const struct batch_command *command = command_add(shard, batch, region->bytes, &parsed);
+            const struct batch_command *added = parse_command(shard, batch, region->bytes, &parsed);
             region->bytes += parsed.consumed_bytes;
             region->length_bytes -= parsed.consumed_bytes;
-            if (!authenticated && stops_parse(command, batch)) {
+            if (!authenticated && parse_command_stops(added, batch)) {
                 come_again(connection, batch);
                 connection->waiting = connection->continuing;
                 leave_rest(shard, connection, batch, region, 0, 0);
@@ -515,12 +437,18 @@ static bool parse_intake(struct parse_shard *shard, uint32_t budget) {
 static struct stage_result parse_poll(void *state, const struct stage_moment *moment,
                                       uint32_t budget) {
     struct parse_shard *shard = state;
-    blocks_come_home(shard);
-    if (!parse_intake(shard, budget)) {
-        (void)arena_trim(shard->arena, moment->monotonic_ns);
-        return (struct stage_result){0};
+    struct stage_result result = {0};
+    if (shard->peers != NULL) {
+        result = parse_peers_poll(shard->peers, budget);
     }
-    shard->units = STAGE_POLL_UNITS;
+    blocks_come_home(shard);
+    shard->units = STAGE_POLL_UNITS - (int32_t)result.units;
+    if (shard->units <= 0 || !parse_intake(shard, budget)) {
+        if (result.work == 0) {
+            (void)arena_trim(shard->arena, moment->monotonic_ns);
+        }
+        return result;
+    }
     uint32_t first = shard->ids_next;
     while (shard->ids_next < shard->ids_count && shard->units > 0) {
         if (shard->ids_next + 1 < shard->ids_count) {
@@ -537,8 +465,9 @@ static struct stage_result parse_poll(void *state, const struct stage_moment *mo
     uint32_t count = shard->ids_next - first;
     uint32_t taken = ring_u32_enqueue(shard->to_validate, shard->ids + first, count);
     ASSERT(taken == count); /* as long as the pool */
-    return (struct stage_result){.work = count > 0 ? count : 1,
-                                 .units = (uint32_t)(STAGE_POLL_UNITS - shard->units)};
+    result.work += count > 0 ? count : 1;
+    result.units = (uint32_t)(STAGE_POLL_UNITS - shard->units);
+    return result;
 }
 
 static bool parse_drain(void *state, const struct stage_moment *moment) {
@@ -546,11 +475,13 @@ static bool parse_drain(void *state, const struct stage_moment *moment) {
     (void)moment;
     blocks_come_home(shard);
     return shard->ids_next == shard->ids_count && ring_ready(shard->from_read, 1) == 0 &&
-           ring_ready(shard->from_write, 1) == 0;
+           ring_ready(shard->from_write, 1) == 0 &&
+           (shard->peers == NULL || parse_peers_drain(shard->peers));
 }
 
 static void parse_fini(void *state) {
     struct parse_shard *shard = state;
+    parse_peers_destroy(shard->peers);
     arena_destroy(shard->arena);
     free(shard->connections);
     free(shard);
@@ -575,7 +506,9 @@ static int parse_init(void **out, const struct stage_environment *environment,
     shard->connections_max = shard->node->options->connections_max;
     shard->connections = calloc(shard->connections_max, sizeof(*shard->connections));
     if (shard->connections == NULL ||
+        parse_peers_create(&shard->peers, pipeline, environment->shard, error) != WEIR_OK ||
         arena_create(&shard->arena, shard->node->options->carry_bytes_max) != WEIR_OK) {
+        parse_peers_destroy(shard->peers);
         error_text_set(error, "no memory for the parse stage's %u connections",
                        shard->connections_max);
         free(shard->connections);

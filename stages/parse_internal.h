@@ -6,6 +6,7 @@
 #include "stages/arena.h"
 #include "stages/directory.h"
 #include "stages/parse.h"
+#include "stages/parse_peers.h"
 #include "stages/pipeline.h"
 
 enum {
@@ -71,6 +72,7 @@ struct parse_shard {
     struct pipeline *pipeline;
     struct node *node;
     const struct directory *directory;
+    struct parse_peers *peers; /* NULL: the node has none, or this is not the shard for them */
     struct ring *from_read;
     struct ring *to_validate;
     struct ring *from_write; /* carry blocks that came home */
@@ -90,6 +92,18 @@ struct parse_shard {
 static inline void parse_spend(struct parse_shard *shard, uint32_t units) {
     shard->units -= (int32_t)units;
 }
+
+/* ---- parse_command.c ------------------------------------------------------------------------ */
+
+/* Adds the command that the parser has just completed; its keys are still to be hashed. */
+struct batch_command *parse_command(struct parse_shard *shard, struct batch *batch, uint8_t *base,
+                                    const struct resp_command *parsed);
+
+/* Hashes on; false if there are more keys and the units are spent. */
+bool parse_keys_hash(struct parse_shard *shard, struct batch *batch);
+
+/* Whether what follows must wait for its outcome: AUTH and HELLO. */
+bool parse_command_stops(const struct batch_command *command, const struct batch *batch);
 
 /* ---- parse_carry.c -------------------------------------------------------------------------- */
 

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/error.h"
 #include "queues/atomic.h"
 #include "queues/ring.h"
@@ -22,32 +23,91 @@ static uint64_t ring_capacity_for(uint64_t message_bytes_max) {
     return capacity;
 }
 
-int peers_create(struct peers *peers, uint64_t message_bytes_max) {
-    ASSERT(message_bytes_max < RECORD_RING_CAPACITY_MAX_BYTES / 4);
-    *peers = (struct peers){.data_ring_bytes = ring_capacity_for(message_bytes_max)};
-    size_t lane_bytes[PEER_LANES] = {record_ring_bytes(PEER_CONTROL_RING_BYTES),
-                                     record_ring_bytes(peers->data_ring_bytes)};
-    size_t bytes = PEERS_MAX * 2 * (lane_bytes[PEER_CONTROL] + lane_bytes[PEER_DATA]);
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) {
-        return WEIR_ENOMEM;
+/* Cuts a piece off the front of the memory; counts only, while there is none yet. */
+static uint8_t *piece(uint8_t *memory, size_t *used_bytes, size_t length_bytes) {
+    uint8_t *begin = memory == NULL ? NULL : memory + *used_bytes;
+    *used_bytes += ALIGN_UP(length_bytes, (size_t)CACHE_LINE_BYTES);
+    return begin;
+}
+
+static uint32_t power_of_two_from(uint32_t at_least) {
+    uint32_t power = 1;
+    while (power < at_least) {
+        power *= 2;
     }
-    peers->memory = memory;
-    peers->memory_bytes = bytes;
-    uint8_t *position = memory;
+    return power;
+}
+
+static void buffers_lay_out(struct peer_buffers *buffers, uint8_t *memory, size_t *used_bytes) {
+    buffers->memory = piece(memory, used_bytes, (size_t)buffers->count * buffers->buffer_bytes);
+}
+
+static struct record_ring *ring_lay_out(uint8_t *memory, size_t *used_bytes, uint64_t capacity) {
+    uint8_t *place = piece(memory, used_bytes, record_ring_bytes(capacity));
+    return place == NULL ? NULL : record_ring_init(place, capacity, RING_SEQUENCE_FIRST);
+}
+
+/* Gives everything its place; returns how many bytes that takes. */
+static size_t lay_out(struct peers *peers, uint8_t *memory) {
+    size_t used_bytes = 0;
     for (uint32_t i = 0; i < PEERS_MAX; i++) {
         for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
             uint64_t capacity =
                 lane == PEER_CONTROL ? PEER_CONTROL_RING_BYTES : peers->data_ring_bytes;
-            peers->links[i].in[lane] = record_ring_init(position, capacity, RING_SEQUENCE_FIRST);
-            position += lane_bytes[lane];
-            peers->links[i].out[lane] = record_ring_init(position, capacity, RING_SEQUENCE_FIRST);
-            position += lane_bytes[lane];
+            peers->links[i].in[lane] = ring_lay_out(memory, &used_bytes, capacity);
+            peers->links[i].out[lane] = ring_lay_out(memory, &used_bytes, capacity);
         }
     }
-    ASSERT(position == (uint8_t *)memory + bytes);
+    buffers_lay_out(&peers->buffers[PEER_CONTROL], memory, &used_bytes);
+    buffers_lay_out(&peers->buffers[PEER_DATA], memory, &used_bytes);
+    buffers_lay_out(&peers->answers_received, memory, &used_bytes);
+    peers->answers = (uint8_t(*)[PEER_ANSWER_FRAME_BYTES])(void *)piece(
+        memory, &used_bytes, (size_t)peers->connections_max * PEER_ANSWER_FRAME_BYTES);
+    return used_bytes;
+}
+
+int peers_create(struct peers *peers, uint64_t message_bytes_max, uint32_t others) {
+    ASSERT(message_bytes_max < RECORD_RING_CAPACITY_MAX_BYTES / 4);
+    ASSERT(others > 0 && others <= PEERS_MAX);
+    uint32_t of_data = others * PEER_ACCEPTED_EACH;
+    uint32_t of_control = of_data + PEER_STRANGERS_MAX;
+    *peers = (struct peers){
+        .connections_max = of_data + of_control,
+        .data_ring_bytes = ring_capacity_for(message_bytes_max),
+        .buffers =
+            {
+                [PEER_CONTROL] = {.count =
+                                      power_of_two_from(of_control * PEER_CONTROL_BUFFERS_EACH),
+                                  .buffer_bytes = PEER_CONTROL_BUFFER_BYTES},
+                [PEER_DATA] = {.count = power_of_two_from(of_data * PEER_DATA_BUFFERS_EACH),
+                               .buffer_bytes = PEER_DATA_BUFFER_BYTES},
+            },
+        .answers_received = {.count = power_of_two_from(2 * PEER_LANES * others),
+                             .buffer_bytes = PEER_ANSWER_BUFFER_BYTES},
+    };
+    size_t bytes = lay_out(peers, NULL);
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+        *peers = (struct peers){0};
+        return WEIR_ENOMEM;
+    }
+    peers->memory = memory;
+    peers->memory_bytes = bytes;
+    size_t laid_out = lay_out(peers, memory);
+    ASSERT(laid_out == bytes && peers->connections_max <= PEER_ACCEPTED_MAX);
     return WEIR_OK;
+}
+
+uint32_t peers_message_bytes_max(const struct record_ring *ring) {
+    uint64_t bytes = record_ring_record_bytes_max(ring) - PEER_RECORD_HEAD_BYTES;
+    return (uint32_t)(bytes < UINT32_MAX / 2 ? bytes : UINT32_MAX / 2 + 1);
+}
+
+uint32_t peers_items_max(const struct peers *peers) {
+    /* Each buffer once; OPEN and END, or else ANSWER, CLOSE and ENDED, of each connection. */
+    return peers->buffers[PEER_CONTROL].count + peers->buffers[PEER_DATA].count +
+           3 * peers->connections_max;
 }
 
 void peers_destroy(struct peers *peers) {
@@ -60,7 +120,8 @@ void peers_destroy(struct peers *peers) {
 struct peer_link *peers_find(struct peers *peers, uint64_t node_id) {
     ASSERT(node_id != 0);
     for (uint32_t i = 0; i < PEERS_MAX; i++) {
-        if (peers->links[i].node_id == node_id) {
+        /* A glance: all else of a row was there before the cores started. */
+        if (atomic_load_relaxed_u64(&peers->links[i].node_id) == node_id) {
             return &peers->links[i];
         }
     }
@@ -72,7 +133,7 @@ struct peer_link *peers_row(struct peers *peers, uint64_t node_id) {
     for (uint32_t i = 0; link == NULL && i < PEERS_MAX; i++) {
         if (peers->links[i].node_id == 0) {
             link = &peers->links[i];
-            link->node_id = node_id;
+            atomic_store_relaxed_u64(&link->node_id, node_id);
         }
     }
     return link;

@@ -21,8 +21,20 @@
  * never overtakes within its ring.  If `out` is full the message is dropped: consensus repeats what
  * matters.  If `in` is full whoever fills it waits, and TCP holds the sender back.
  *
+ * Connections.  Each member opens two to every other, one of each sort, and speaks on those only;
+ * what it hears comes over those that the others have opened.  Whom to open one to says the address
+ * book (node_options.peers).
+ *
+ *   opener    write (stages/write_peers.c), wholly: it connects, introduces itself, sends records
+ *             out of `out`, connects again.
+ *   acceptor  read (stages/read_peers.c) accepts, receives and closes; parse (stages/parse_peers.c)
+ *             judges the introduction and puts what is in frames into `in`.  These two speak by
+ *             struct peer_item, over rings of their own that both look at first.
+ *
  * Bounds.  All rings are made at start, for CONFIGURATION_MEMBERS_MAX - 1 others: address space
- * until it is used.  A cluster of one has none.
+ * until it is used.  A cluster of one has none.  Receive buffers and accepted connections are
+ * counted by the address book; control has buffers that data cannot use up, and clients none of
+ * either.
  */
 
 #include <stdbool.h>
@@ -30,7 +42,9 @@
 
 #include "entry/configuration.h"
 #include "queues/record_ring.h"
+#include "queues/ring.h"
 #include "storage/identity.h"
+#include "wire/peer_hello.h"
 
 /* The two sorts of connections. */
 enum peer_lane { PEER_CONTROL, PEER_DATA, PEER_LANES };
@@ -41,7 +55,8 @@ enum { PEERS_MAX = CONFIGURATION_MEMBERS_MAX - 1 };
 enum peer_record {
     PEER_RECORD_MESSAGE = 1,
     PEER_RECORD_DISCONNECTED, /* in, control: that connection of the member's has ended */
-    PEER_RECORD_REOPEN,       /* out, data: break the connection and open it again */
+    PEER_RECORD_REOPEN,       /* out, control, where no data is in its way: break the connection
+                                 for data and open it again */
     PEER_RECORD_CONNECTED,    /* in, control: the member has opened that connection, and this node
                                  has accepted it: a struct peer_introduction */
 };
@@ -56,7 +71,24 @@ struct peer_introduction {
 enum {
     /* Control messages are below 200 bytes: some hundred of them. */
     PEER_CONTROL_RING_BYTES = 64 * 1024,
+    /* Accepted connections: of each member and sort the one in use, and its predecessor until it
+       has ended; and so many that have not yet said who they are. */
+    PEER_ACCEPTED_EACH = 2,
+    PEER_STRANGERS_MAX = 8,
+    PEER_ACCEPTED_MAX = PEERS_MAX * PEER_LANES * PEER_ACCEPTED_EACH + PEER_STRANGERS_MAX,
+    /* Receive buffers of a connection, before it is held back.  A control buffer has some dozen
+       messages; of data 256 KiB are more than a local network delivers in a turn. */
+    PEER_CONTROL_BUFFER_BYTES = 4 * 1024,
+    PEER_CONTROL_BUFFERS_EACH = 4,
+    PEER_DATA_BUFFER_BYTES = 32 * 1024,
+    PEER_DATA_BUFFERS_EACH = 8,
+    /* An opener receives nothing but the answer. */
+    PEER_ANSWER_FRAME_BYTES = PEER_FRAME_HEADER_BYTES + PEER_ANSWER_BYTES,
+    PEER_ANSWER_BUFFER_BYTES = 256,
 };
+
+/* Groups of receive buffers at a door; clients' is 0 (stages/read_buffers.h). */
+enum peer_group { PEER_GROUP_CONTROL = 1, PEER_GROUP_DATA = 2, PEER_GROUP_ANSWER = 3 };
 
 /* One other member. */
 struct peer_link {
@@ -69,22 +101,66 @@ struct peer_link {
     struct record_ring *out[PEER_LANES];
 };
 
-/* All of them.  Rows are filled from the first on, and stay. */
+/* Receive buffers of one group: `count`, a power of two, of buffer_bytes each. */
+struct peer_buffers {
+    uint8_t *memory;
+    uint32_t count;
+    uint32_t buffer_bytes;
+};
+
+/* What read and parse tell each other of accepted connections.  A connection has a slot, from its
+ * OPEN until its ENDED. */
+enum peer_item_kind {
+    PEER_ITEM_OPEN = 1, /* read: the slot has a connection */
+    PEER_ITEM_BYTES,    /* read: `length_bytes` in `buffer` of the group of `lane` */
+    PEER_ITEM_END,      /* read: there will be no more */
+    PEER_ITEM_BUFFER,   /* parse: `buffer` of the group of `lane` is done with */
+    PEER_ITEM_ANSWER,   /* parse: send the slot's answer; it is one for `lane` if `accepted` */
+    PEER_ITEM_CLOSE,    /* parse: end this connection; after an answer that refuses it */
+    PEER_ITEM_ENDED,    /* parse, after END: the slot is free, and its buffers are back */
+};
+struct peer_item {
+    uint8_t kind; /* enum peer_item_kind */
+    uint8_t lane; /* enum peer_lane */
+    uint8_t accepted;
+    uint8_t reserved;
+    uint32_t slot; /* [0, connections_max) */
+    uint32_t buffer;
+    uint32_t length_bytes;
+};
+_Static_assert(sizeof(struct peer_item) == 16, "a ring item: a power of two");
+RING_TYPED(ring_peer, struct peer_item);
+
+/* All of them.  Rows are filled from the first on, and stay: those of the address book before the
+ * cores start. */
 struct peers {
     struct peer_link links[PEERS_MAX];
+    struct peer_buffers buffers[PEER_LANES]; /* of accepted connections */
+    struct peer_buffers answers_received;    /* of those that were opened */
+    uint32_t connections_max;                /* accepted, at once */
+    /* Of each accepted connection: the frame that answers its introduction.  Written by parse
+     * before its PEER_ITEM_ANSWER, once, and read's from then on until the slot is free. */
+    uint8_t (*answers)[PEER_ANSWER_FRAME_BYTES];
     void *memory;
     size_t memory_bytes;
     uint64_t data_ring_bytes;
 };
 
 /*
- * Makes the rings, so that a message of up to message_bytes_max fits twice.  Start-up; allocates.
- * Errors: WEIR_ENOMEM; *peers is then zero.
+ * Makes the rings, so that a message of up to message_bytes_max fits twice, and buffers for
+ * `others` members [1, PEERS_MAX] to be talked to.  Start-up; allocates.  Errors: WEIR_ENOMEM;
+ * *peers is then zero.
  */
-int peers_create(struct peers *peers, uint64_t message_bytes_max);
+int peers_create(struct peers *peers, uint64_t message_bytes_max, uint32_t others);
 void peers_destroy(struct peers *peers);
 
-/* The row of a member; NULL if it has none.  Any thread, once the row was made. */
+/* The longest message that a ring takes. */
+uint32_t peers_message_bytes_max(const struct record_ring *ring);
+
+/* Items that can be under way to parse, and back, at once: so long are the rings between them. */
+uint32_t peers_items_max(const struct peers *peers);
+
+/* The row of a member; NULL if it has none.  Any thread. */
 struct peer_link *peers_find(struct peers *peers, uint64_t node_id);
 
 /* The same, making it if there is a free one; NULL if there is none.  Replicate's thread. */

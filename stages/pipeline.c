@@ -31,7 +31,11 @@ enum link_length {
     LENGTH_HOME,  /* every batch, and one notice of each connection */
     LENGTH_APPLY, /* every batch, and as many ranges without one: those may have to wait */
     LENGTH_NOTES, /* a note only wakes: one that does not fit is not missed */
+    LENGTH_PEERS, /* every receive buffer for members, and the ends of their connections */
 };
+
+/* Enough that a busy stage finds room, and few enough to be taken in one go. */
+enum { LINK_NOTES = 64 };
 
 struct link {
     enum stage_id from;
@@ -57,6 +61,8 @@ static const struct link links[] = {
     {STAGE_PARSE, STAGE_REPLICATE, "parse_replicate", sizeof(uint32_t), LENGTH_NOTES},
     {STAGE_REPLICATE, STAGE_PARSE, "replicate_parse", sizeof(uint32_t), LENGTH_NOTES},
     {STAGE_REPLICATE, STAGE_WRITE, "replicate_write", sizeof(uint32_t), LENGTH_NOTES},
+    {STAGE_READ, STAGE_PARSE, "read_parse_peers", sizeof(struct peer_item), LENGTH_PEERS},
+    {STAGE_PARSE, STAGE_READ, "parse_read_peers", sizeof(struct peer_item), LENGTH_PEERS},
 };
 _Static_assert(ARRAY_COUNT(links) <= PIPELINE_LINKS_MAX, "every link has a row of rings");
 
@@ -90,7 +96,11 @@ static uint32_t link_capacity(const struct pipeline *pipeline, enum link_length 
     case LENGTH_POOL: return power_of_two_from(pipeline->batch_total);
     case LENGTH_HOME: return power_of_two_from(pipeline->batch_total + connections);
     case LENGTH_APPLY: return power_of_two_from(2 * pipeline->batch_total);
-    case LENGTH_NOTES: return 64;
+    case LENGTH_NOTES: return LINK_NOTES;
+    case LENGTH_PEERS:
+        return pipeline->peers.memory == NULL
+                   ? LINK_NOTES
+                   : power_of_two_from(peers_items_max(&pipeline->peers));
     }
     UNREACHABLE("a link length of the table");
 }
@@ -323,15 +333,22 @@ static void shards_describe(struct pipeline *pipeline) {
 
 /* The longest message: as many entries as a log write has, or one longer one, their padding, and
  * what precedes them. */
-static int links_create(struct pipeline *pipeline, const struct pipeline_options *options) {
-    if (!options->has_peers) {
+static int links_create(struct pipeline *pipeline) {
+    const struct node_options *options = pipeline->node->options;
+    if (options->peer_count == 0) {
         return WEIR_OK;
     }
-    const struct log_options *log = &pipeline->node->options->log;
+    const struct log_options *log = &options->log;
     uint64_t bytes =
         log->entry_bytes_max > log->write_bytes_max ? log->entry_bytes_max : log->write_bytes_max;
     bytes += RAFT_MESSAGE_ENTRIES_MAX * ENTRY_ALIGN_BYTES + PEER_MESSAGE_HEAD_BYTES_MAX;
-    return peers_create(&pipeline->peers, bytes);
+    int result = peers_create(&pipeline->peers, bytes, options->peer_count);
+    for (uint32_t i = 0; result == WEIR_OK && i < options->peer_count; i++) {
+        ASSERT(options->peers[i].node_id != options->identity.node_id);
+        struct peer_link *link = peers_row(&pipeline->peers, options->peers[i].node_id);
+        ASSERT(link != NULL);
+    }
+    return result;
 }
 
 int pipeline_create(struct pipeline **out, const struct pipeline_options *options,
@@ -352,7 +369,7 @@ int pipeline_create(struct pipeline **out, const struct pipeline_options *option
         error_text_set(error, "no memory for %u batches", options->node->options->batch_count);
         goto fail;
     }
-    result = links_create(pipeline, options);
+    result = links_create(pipeline);
     if (result != WEIR_OK) {
         error_text_set(error, "no memory for the rings to other members");
         goto fail;
@@ -521,15 +538,30 @@ struct batch *pipeline_batch(const struct pipeline *pipeline, uint32_t id) {
     return &pipeline->batches[id];
 }
 
-struct ring *pipeline_ring(const struct pipeline *pipeline, enum stage_id from, uint32_t from_shard,
-                           enum stage_id to, uint32_t to_shard) {
+static struct ring *ring_of(const struct pipeline *pipeline, enum stage_id from,
+                            uint32_t from_shard, enum stage_id to, uint32_t to_shard, bool peers) {
     for (uint32_t i = 0; i < ARRAY_COUNT(links); i++) {
-        if (links[i].from == from && links[i].to == to) {
+        if (links[i].from == from && links[i].to == to &&
+            (links[i].length == LENGTH_PEERS) == peers) {
             ASSERT(from_shard < shards_of(pipeline, from) && to_shard < shards_of(pipeline, to));
             return pipeline->rings[i][from_shard][to_shard];
         }
     }
     UNREACHABLE("the table has a link between these stages");
+}
+
+struct ring *pipeline_ring(const struct pipeline *pipeline, enum stage_id from, uint32_t from_shard,
+                           enum stage_id to, uint32_t to_shard) {
+    return ring_of(pipeline, from, from_shard, to, to_shard, false);
+}
+
+struct ring *pipeline_peer_ring(const struct pipeline *pipeline, enum stage_id from,
+                                uint32_t from_shard, enum stage_id to, uint32_t to_shard) {
+    return ring_of(pipeline, from, from_shard, to, to_shard, true);
+}
+
+struct peers *pipeline_peers_served(struct pipeline *pipeline) {
+    return pipeline->node->options->peer_listen_address == NULL ? NULL : pipeline_peers(pipeline);
 }
 
 struct peers *pipeline_peers(struct pipeline *pipeline) {

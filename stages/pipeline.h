@@ -23,6 +23,8 @@
  *   parse_replicate      a note that wakes    64: a member's record is in its ring (stages/peers.h)
  *   replicate_parse      a note that wakes    64: ... there is room again
  *   replicate_write      a note that wakes    64: ... a record for a member is there
+ *   read_parse_peers     struct peer_item     every buffer for members, and what begins and ends
+ *   parse_read_peers     struct peer_item     ... connections: never full
  *
  * Rings as long as the pool cannot be full: there are no more batches than that.
  */
@@ -64,9 +66,6 @@ struct pipeline_options {
     struct node *node; /* options and records are set; figures zero */
     const struct map *map;
     const void *stage_options[STAGE_COUNT];
-    /* Somebody moves records between the rings of stages/peers.h and other members: without that a
-     * cluster of several members is refused. */
-    bool has_peers;
     const char *gauge_path; /* shared-memory file to create; NULL: anonymous memory */
 };
 
@@ -147,8 +146,15 @@ struct batch *pipeline_batch(const struct pipeline *pipeline, uint32_t id);
 struct ring *pipeline_ring(const struct pipeline *pipeline, enum stage_id from, uint32_t from_shard,
                            enum stage_id to, uint32_t to_shard);
 
-/* The rings to and from other members; NULL in a cluster of one, or if nobody serves them. */
+/* The rings to and from other members; NULL if the address book has none. */
 struct peers *pipeline_peers(struct pipeline *pipeline);
+
+/* The same, for those who serve their connections; NULL also if the node does not listen. */
+struct peers *pipeline_peers_served(struct pipeline *pipeline);
+
+/* As pipeline_ring, of the links that carry peer_item. */
+struct ring *pipeline_peer_ring(const struct pipeline *pipeline, enum stage_id from,
+                                uint32_t from_shard, enum stage_id to, uint32_t to_shard);
 
 /* Shards of a stage. */
 uint32_t pipeline_shards(const struct pipeline *pipeline, enum stage_id stage);

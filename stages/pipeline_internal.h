@@ -30,7 +30,7 @@ enum {
     /* Batches in huge pages: the lowest are used most (stages/read_buffers.h), two for each of
        fifty connections and some.  About 15 MiB, touched only as far as they are needed. */
     PIPELINE_HOT_BATCHES = 128,
-    PIPELINE_LINKS_MAX = 16,
+    PIPELINE_LINKS_MAX = 20,
 };
 
 struct core;

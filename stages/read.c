@@ -9,7 +9,7 @@
  * connections: told so and closed.  A failing accept does not stop accepting.
  */
 
-#include "stages/read.h"
+#include "stages/read_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,79 +17,13 @@
 
 #include "base/assert.h"
 #include "base/log.h"
-#include "queues/pool.h"
 #include "stages/node_record.h"
-#include "stages/pipeline.h"
-#include "stages/read_buffers.h"
-
-enum {
-    READ_TAKE_MAX = 64, /* completions a turn: one budget */
-    READ_ARMS_MAX = 64, /* connections that waited for a buffer, armed again in one poll */
-    /* Received bytes after which a turn ends: what then goes from stage to stage, with its tables
-       and replies, stays in a core's second-level cache. */
-    READ_TURN_BYTES = 32 * 1024,
-    READ_TAKE_STEP = 8, /* completions taken at once, between two looks at the bytes */
-    READ_LISTEN_BACKLOG = 1024,
-    READ_REFUSALS_MAX = 16,                   /* connections over the limit being told so at once */
-    READ_ACCEPT_PAUSE_NS = 100 * 1000 * 1000, /* after an error of accept */
-    READ_USER_TIMER = 0,                      /* low bits of `user`: what the completion is about */
-    READ_USER_ACCEPT = 1,
-    READ_USER_RECEIVE = 2,
-    READ_USER_REFUSAL = 3,
-    READ_USER_KIND_BITS = 2,
-};
-
-enum read_state { READ_FREE = 0, READ_OPEN, READ_ENDING, READ_MARKED, READ_STATES };
 
 static const bool read_moves[READ_STATES][READ_STATES] = {
     [READ_FREE][READ_OPEN] = true,
     [READ_OPEN][READ_ENDING] = true,
     [READ_ENDING][READ_MARKED] = true,
     [READ_MARKED][READ_FREE] = true,
-};
-
-struct read_connection {
-    uint64_t sequence; /* of its next batch */
-    int32_t socket;
-    uint32_t generation;
-    uint32_t in_flight; /* batches under way */
-    uint32_t next;      /* link in `starved` or `unmarked` */
-    uint8_t state;      /* enum read_state */
-    bool armed;         /* a receive is outstanding: its final completion has not come */
-    bool stopping;      /* io_receive_stop was called on it */
-    bool starved;       /* in the list `starved` */
-    bool paused;        /* at its limit; armed again at half of it */
-    bool opened;        /* its first batch was sent */
-};
-
-struct read_shard {
-    struct pipeline *pipeline;
-    struct node *node;
-    struct io *io;
-    struct io_port *port;
-    const struct read_options *options;
-    struct read_buffers buffers;
-    struct ring *to_parse;
-    struct ring *from_write;
-    struct read_connection *connections;
-    struct pool *slots;   /* free connection slots */
-    struct pool *markers; /* ids counted from the first marker */
-    void *slots_memory;
-    void *markers_memory;
-    uint32_t connections_max;
-    uint32_t marker_first; /* batch id of marker 0 */
-    uint32_t open_count;   /* connections not FREE */
-    uint32_t starved_head; /* connections waiting for a buffer, first in first out */
-    uint32_t starved_tail;
-    uint32_t unmarked_head; /* connections waiting for a marker */
-    uint32_t refusals;      /* being told that there are too many */
-    uint64_t clients_total; /* ever accepted: the client ids */
-    int32_t listener;
-    uint64_t wall_ms;
-    bool accepting;
-    bool accept_pausing; /* after an error, until the timer */
-    bool announced;      /* on_serving was called */
-    bool draining;
 };
 
 static const char read_refusal[] = "-ERR max number of clients reached\r\n";
@@ -134,7 +68,8 @@ static int read_init(void **out, const struct stage_environment *environment,
         aligned_alloc(CACHE_LINE_BYTES, ALIGN_UP(pool_bytes(markers), (size_t)CACHE_LINE_BYTES));
     if (shard->connections == NULL || shard->slots_memory == NULL ||
         shard->markers_memory == NULL ||
-        read_buffers_create(&shard->buffers, shard->marker_first) != WEIR_OK) {
+        read_buffers_create(&shard->buffers, shard->marker_first) != WEIR_OK ||
+        read_peers_create(&shard->peers, pipeline, shard->io, error) != WEIR_OK) {
         error_text_set(error, "no memory for %u connections", shard->connections_max);
         free(shard->connections);
         read_buffers_destroy(&shard->buffers);
@@ -170,11 +105,15 @@ static int read_start(void *state, struct error_text *error) {
     if (result == WEIR_OK) {
         node_figure_set(&shard->node->read.listen_port, io_listen_port(shard->io, shard->listener));
     }
+    if (result == WEIR_OK && shard->peers != NULL) {
+        result = read_peers_start(shard->peers, error);
+    }
     return result;
 }
 
 static void read_fini(void *state) {
     struct read_shard *shard = state;
+    read_peers_destroy(shard->peers);
     if (shard->listener >= 0) {
         io_close(shard->io, shard->listener);
     }
@@ -551,7 +490,10 @@ static struct stage_result read_poll(void *state, const struct stage_moment *mom
     struct read_shard *shard = state;
     shard->wall_ms = moment->wall_ms;
     struct stage_result result = {0};
-    result.work = come_home(shard, budget, moment->monotonic_ns);
+    if (shard->peers != NULL) {
+        result.work = read_peers_poll(shard->peers, moment->monotonic_ns, budget);
+    }
+    result.work += come_home(shard, budget, moment->monotonic_ns);
     uint32_t count = take_completions(shard, moment->monotonic_ns, budget);
     read_buffers_offer(&shard->buffers);
     accept_if_due(shard);
@@ -586,8 +528,10 @@ static bool read_drain(void *state, const struct stage_moment *moment) {
             connection_end(shard, slot, moment->monotonic_ns);
         }
     }
+    /* Members last: what clients have asked for may need their answers. */
     return shard->open_count == 0 && !shard->accepting && shard->refusals == 0 &&
-           io_outstanding(shard->port) == 0;
+           io_outstanding(shard->port) == 0 &&
+           (shard->peers == NULL || read_peers_drain(shard->peers));
 }
 
 const struct stage stage_read = {.id = STAGE_READ,

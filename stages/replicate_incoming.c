@@ -67,6 +67,13 @@ static bool truncate_now(struct replicate_shard *shard) {
     return true;
 }
 
+/* Whoever fills the ring may wait for this. */
+static void record_give_back(struct replicate_shard *shard, struct record_ring *ring) {
+    uint32_t note = 0;
+    record_ring_consume(ring);
+    (void)ring_u32_enqueue(shard->to_parse, &note, 1); /* one that does not fit is not missed */
+}
+
 /* Goes on with what waits; true when nothing does any more. */
 static bool incoming_run(struct replicate_shard *shard) {
     struct replicate_incoming *incoming = &shard->peers->incoming;
@@ -93,7 +100,7 @@ static bool incoming_run(struct replicate_shard *shard) {
         incoming->entries += entry_stride_bytes(entry_header_read(incoming->entries).length_bytes);
         incoming->count--;
     }
-    record_ring_consume(incoming->ring);
+    record_give_back(shard, incoming->ring);
     incoming->ring = NULL;
     incoming->entries = NULL;
     return true;
@@ -166,6 +173,8 @@ static bool record_take(struct replicate_shard *shard, struct peer_link *link,
     } else if (bytes_get_u32(record) == PEER_RECORD_DISCONNECTED) {
         struct raft_event event = {.kind = RAFT_EVENT_DISCONNECTED, .node_id = link->node_id};
         replicate_step(shard, &event);
+    } else if (bytes_get_u32(record) == PEER_RECORD_CONNECTED) {
+        ASSERT(length_bytes == PEER_RECORD_HEAD_BYTES + sizeof(struct peer_introduction));
     } else if (message_read(shard, link, lane, record + PEER_RECORD_HEAD_BYTES,
                             length_bytes - PEER_RECORD_HEAD_BYTES)) {
         const struct peer_message *decoded = &shard->peers->decoded;
@@ -181,7 +190,7 @@ static bool record_take(struct replicate_shard *shard, struct peer_link *link,
         }
         message_step(shard);
     }
-    record_ring_consume(ring);
+    record_give_back(shard, ring);
     return true;
 }
 
@@ -196,9 +205,11 @@ uint32_t replicate_receive(struct replicate_shard *shard, uint32_t budget) {
             count++;
         }
     }
+    bool waited = shard->peers->incoming.ring != NULL;
     if (!incoming_run(shard)) {
         return count;
     }
+    count += waited; /* a record was given back, which somebody has to learn */
     uint32_t links = 0;
     while (links < PEERS_MAX && shard->links->links[links].node_id != 0) {
         links++;
@@ -216,10 +227,6 @@ uint32_t replicate_receive(struct replicate_shard *shard, uint32_t budget) {
         } else {
             idle++;
         }
-    }
-    if (count > 0) {
-        uint32_t note = 0;
-        (void)ring_u32_enqueue(shard->to_parse, &note, 1); /* there may be room again */
     }
     return count;
 }

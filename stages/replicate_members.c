@@ -18,6 +18,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/mutant.h"
 #include "stages/replicate_internal.h"
 
 static uint32_t row_of(const struct replicate_shard *shard, const struct peer_link *link) {
@@ -163,7 +164,8 @@ static void collect(struct replicate_shard *shard, const struct peer_link *link,
                           "old id; remove the member and add this node under a new id\"",
                           link->node_id, introduction->known, own);
     }
-    bool fits = introduction->known == 0 || introduction->known == own;
+    bool fits =
+        MUTANT(WIPED_NODE_VOTES, true, introduction->known == 0 || introduction->known == own);
     for (uint32_t i = 0; i < members->table.member_count; i++) {
         if (members->table.members[i].node_id == link->node_id) {
             members->table.members[i].incarnation = fits ? introduction->incarnation : 0;
@@ -201,7 +203,8 @@ bool replicate_members_heard(const struct replicate_shard *shard, const struct p
     const struct replicate_members *members = &shard->members;
     uint64_t introduced = members->introduced[row_of(shard, link)];
     uint64_t expected = incarnation_of(shard, link->node_id);
-    return !members->passive && introduced != 0 && (expected == 0 || expected == introduced);
+    return !members->passive && introduced != 0 &&
+           MUTANT(WIPED_NODE_VOTES, true, expected == 0 || expected == introduced);
 }
 
 uint64_t replicate_members_incarnation(const struct replicate_shard *shard, uint64_t node_id) {

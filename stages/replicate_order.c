@@ -10,6 +10,7 @@
  */
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "stages/once.h"
 #include "stages/replicate_internal.h"
 
@@ -185,8 +186,8 @@ static void note(struct replicate_shard *shard, struct batch *batch,
         replicate_pass_batch(shard, batch, NULL, 0, 0);
         return;
     }
-    if (batch->place <= shard->handed && shard->reading.head == BATCH_NO_BLOCK &&
-        confirmed(shard, batch)) {
+    if (MUTANT(READS_BEFORE_APPLIED, true, batch->place <= shard->handed) &&
+        shard->reading.head == BATCH_NO_BLOCK && confirmed(shard, batch)) {
         replicate_pass_batch(shard, batch, NULL, 0, 0);
         return;
     }
@@ -287,7 +288,8 @@ static struct batch *reader_due(const struct replicate_shard *shard) {
     struct batch *head = shard->reading.head == BATCH_NO_BLOCK
                              ? NULL
                              : pipeline_batch(shard->pipeline, shard->reading.head);
-    return head != NULL && head->place <= shard->handed ? head : NULL;
+    return head != NULL && MUTANT(READS_BEFORE_APPLIED, true, head->place <= shard->handed) ? head
+                                                                                            : NULL;
 }
 
 /* Noted batches whose place has been handed on; these first, in the order noted. */
@@ -318,10 +320,15 @@ static uint32_t hand_on_writer(struct replicate_shard *shard, const uint8_t *ent
     return 1;
 }
 
-/* What is committed and in the log: the core may have accepted more than is copied yet. */
+/* What is committed and in the log: the core may have accepted more than is copied yet; and what
+ * it has had removed may still stand there, while that waits, under the same indexes. */
 static uint64_t committed_here(const struct replicate_shard *shard) {
     uint64_t commit = raft_commit_index(shard->raft);
     uint64_t last = log_last_index(shard->log);
+    if (shard->peers != NULL && shard->peers->incoming.truncate &&
+        shard->peers->incoming.index < last) {
+        last = shard->peers->incoming.index;
+    }
     return commit < last ? commit : last;
 }
 

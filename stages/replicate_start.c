@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/error.h"
+#include "base/mutant.h"
 #include "stages/replicate_internal.h"
 
 enum {
@@ -116,7 +117,7 @@ static int core_create(struct replicate_shard *shard, const struct vote_record *
         .seed = options->identity.incarnation ^ io_monotonic_ns(shard->io),
         .now_ns = io_monotonic_ns(shard->io),
         .term = vote->term,
-        .voted_for = vote->voted_for,
+        .voted_for = MUTANT(FORGETS_VOTE, 0, vote->voted_for),
         .compacted_index = snapshot->index,
         .compacted_term = snapshot->term,
         .last_index = log_last_index(shard->log),

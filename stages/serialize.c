@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "stages/pipeline.h"
 #include "stages/stage.h"
 
@@ -51,12 +52,33 @@ static int serialize_init(void **out, const struct stage_environment *environmen
     return WEIR_OK;
 }
 
+/* Exchanges the last two replies of a batch (a planted defect). */
+static void reorder(struct batch *batch) {
+    if (batch->command_count < 2) {
+        return;
+    }
+    struct batch_command *last = &batch->commands[batch->command_count - 1];
+    struct batch_command *other = last - 1;
+    uint8_t *reply = last->reply;
+    uint32_t reply_bytes = last->reply_bytes;
+    if (reply == NULL || other->reply == NULL) {
+        return;
+    }
+    last->reply = other->reply;
+    last->reply_bytes = other->reply_bytes;
+    other->reply = reply;
+    other->reply_bytes = reply_bytes;
+}
+
 /* Encodes on; true when the batch is complete, false when the units are spent before. */
 static bool serialize_batch(struct serialize_shard *shard, struct batch *batch, uint32_t *units) {
     if (!shard->begun) {
         reply_pieces_begin(&batch->pieces, batch->piece_slots, BATCH_PIECES_MAX);
         shard->begun = true;
         shard->command = 0;
+        if (MUTANT_IS(REORDERS_REPLIES)) {
+            reorder(batch);
+        }
         shard->place = (struct reply_encode_place){0};
     }
     size_t budget_bytes = (size_t)*units * STAGE_UNIT_BYTES;

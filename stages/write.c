@@ -40,57 +40,6 @@ static uint32_t slot_of(const struct write_shard *shard,
     return (uint32_t)(connection - shard->connections);
 }
 
-/* ---- batches go home ----------------------------------------------------------------------- */
-
-static void block_home(struct ring *ring, uint32_t *block) {
-    if (*block != BATCH_NO_BLOCK) {
-        uint32_t taken = ring_u32_enqueue(ring, block, 1);
-        ASSERT(taken == 1); /* as long as the pool: one block a batch */
-        *block = BATCH_NO_BLOCK;
-    }
-}
-
-static void batch_home(struct write_shard *shard, struct batch *batch) {
-    block_home(shard->to_parse, &batch->carry_block);
-    block_home(shard->to_validate, &batch->local_block);
-    block_home(shard->to_apply, &batch->reply_block);
-    struct home_item item = {.kind = HOME_BATCH, .value = batch->id};
-    batch_hand_over(batch, STAGE_WRITE, STAGE_READ);
-    uint32_t taken = ring_home_enqueue(shard->to_read, &item, 1);
-    ASSERT(taken == 1);
-}
-
-static struct batch *queue_pop(struct write_shard *shard, struct write_connection *connection) {
-    ASSERT(connection->queue_head != BATCH_NO_BLOCK);
-    struct batch *batch = pipeline_batch(shard->pipeline, connection->queue_head);
-    connection->queue_head = batch->next;
-    batch->next = BATCH_NO_BLOCK;
-    if (connection->queue_head == BATCH_NO_BLOCK) {
-        connection->queue_tail = BATCH_NO_BLOCK;
-    }
-    ASSERT(connection->queue_count > 0);
-    connection->queue_count--;
-    connection->queue_bytes -= batch->pieces.length_bytes;
-    shard->held -= connection->waiting;
-    return batch;
-}
-
-static void queue_push(struct write_shard *shard, struct write_connection *connection,
-                       struct batch *batch) {
-    batch->next = BATCH_NO_BLOCK;
-    batch->pieces_sent = 0;
-    batch->piece_sent_bytes = 0;
-    if (connection->queue_head == BATCH_NO_BLOCK) {
-        connection->queue_head = batch->id;
-    } else {
-        pipeline_batch(shard->pipeline, connection->queue_tail)->next = batch->id;
-    }
-    connection->queue_tail = batch->id;
-    connection->queue_count++;
-    connection->queue_bytes += batch->pieces.length_bytes;
-    shard->held += connection->waiting;
-}
-
 static void make_ready(struct write_shard *shard, struct write_connection *connection) {
     if (!connection->ready) {
         connection->ready = true;
@@ -105,7 +54,7 @@ static void make_ready(struct write_shard *shard, struct write_connection *conne
 static void drop_all(struct write_shard *shard, struct write_connection *connection) {
     ASSERT(!connection->sending);
     while (connection->queue_head != BATCH_NO_BLOCK) {
-        batch_home(shard, queue_pop(shard, connection));
+        write_batch_home(shard, write_queue_pop(shard, connection));
     }
     write_backlog_forget(shard, connection);
 }
@@ -146,7 +95,7 @@ static void connection_close(struct write_shard *shard, struct write_connection 
     state_set(connection, WRITE_CLOSED);
     io_close(shard->io, connection->socket);
     write_spend(shard, WRITE_SOCKET_UNITS);
-    batch_home(shard, marker);
+    write_batch_home(shard, marker);
 }
 
 static void on_marker(struct write_shard *shard, struct write_connection *connection,
@@ -207,7 +156,7 @@ static void queue_settle(struct write_shard *shard, struct write_connection *con
             return;
         }
         bool close_after = (batch->flags & BATCH_CLOSE_AFTER) != 0;
-        batch_home(shard, queue_pop(shard, connection));
+        write_batch_home(shard, write_queue_pop(shard, connection));
         if (close_after) {
             connection_shut(shard, connection);
             return;
@@ -249,7 +198,7 @@ static void keep_rest(struct write_shard *shard, struct write_connection *connec
             cut(shard, connection, "it does not read its replies, and its backlog is full");
             return;
         }
-        batch_home(shard, queue_pop(shard, connection));
+        write_batch_home(shard, write_queue_pop(shard, connection));
     }
     if (connection->queue_count > 0 &&
         shard->held + connection->queue_count > pipeline_batch_total(shard->pipeline) / 4) {
@@ -348,17 +297,17 @@ static void batch_arrives(struct write_shard *shard, struct batch *batch, uint64
         return;
     }
     if (connection->state == WRITE_SHUT) {
-        batch_home(shard, batch);
+        write_batch_home(shard, batch);
         return;
     }
-    queue_push(shard, connection, batch);
+    write_queue_push(shard, connection, batch);
     if (!connection->sending) {
         make_ready(shard, connection);
     } else if (connection->from_backlog && connection->queue_head == batch->id &&
                batch->pieces.length_bytes <= WRITE_COPY_BYTES_MAX &&
                (batch->flags & (BATCH_CLOSE_AFTER | BATCH_ABORT)) == 0) {
         if (write_backlog_append(shard, connection, batch)) {
-            batch_home(shard, queue_pop(shard, connection));
+            write_batch_home(shard, write_queue_pop(shard, connection));
         } else {
             cut(shard, connection, "it does not read its replies, and its backlog is full");
         }
@@ -504,8 +453,12 @@ static struct stage_result write_poll(void *state, const struct stage_moment *mo
     uint64_t now_ns = moment->monotonic_ns;
     shard->units = WRITE_POLL_UNITS;
     shard->now_ns = now_ns;
+    struct stage_result result = {0};
+    if (shard->peers != NULL) {
+        result.work = write_peers_poll(shard->peers, now_ns, &shard->units);
+    }
     budget = budget < WRITE_POLL_BATCHES ? budget : WRITE_POLL_BATCHES;
-    struct stage_result result = {.work = take_completions(shard, budget)};
+    result.work += take_completions(shard, budget);
     result.work += take_batches(shard, budget, now_ns);
     serve_ready(shard);
     bool more = hog_check(shard);
@@ -526,18 +479,19 @@ static struct stage_result write_poll(void *state, const struct stage_moment *mo
 
 static bool write_drain(void *state, const struct stage_moment *moment) {
     struct write_shard *shard = state;
-    (void)moment;
     if (shard->timer_ns != 0 && shard->lingering == 0) {
         shard->timer_ns = 0;
         io_timer_stop(shard->port);
     }
-    return ring_ready(shard->from_serialize, 1) == 0 && io_outstanding(shard->port) == 0;
+    return ring_ready(shard->from_serialize, 1) == 0 && io_outstanding(shard->port) == 0 &&
+           (shard->peers == NULL || write_peers_drain(shard->peers, moment->monotonic_ns));
 }
 
 /* ---- making the shard ---------------------------------------------------------------------- */
 
 static void write_fini(void *state) {
     struct write_shard *shard = state;
+    write_peers_destroy(shard->peers);
     if (shard->port != NULL) {
         io_port_destroy(shard->port);
     }
@@ -571,6 +525,7 @@ static int write_init(void **out, const struct stage_environment *environment,
     shard->pieces =
         calloc((size_t)shard->connections_max * IO_SEND_PIECES_MAX, sizeof(*shard->pieces));
     if (shard->connections == NULL || shard->pieces == NULL ||
+        write_peers_create(&shard->peers, pipeline, shard->io, error) != WEIR_OK ||
         arena_create(&shard->arena, shard->node->options->backlog_bytes_max) != WEIR_OK) {
         error_text_set(error, "no memory for the write stage's %u connections",
                        shard->connections_max);
@@ -587,6 +542,8 @@ static int write_start(void *state, struct error_text *error) {
     int result = io_port_create(shard->io, &shard->port, shard->connections_max + 2);
     if (result != WEIR_OK) {
         error_text_set(error, "no memory for the write stage's sends");
+    } else if (shard->peers != NULL) {
+        result = write_peers_start(shard->peers, error);
     }
     return result;
 }

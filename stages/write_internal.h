@@ -6,6 +6,7 @@
 #include "stages/arena.h"
 #include "stages/pipeline.h"
 #include "stages/write.h"
+#include "stages/write_peers.h"
 
 enum {
     /* Up to this much of a batch is copied to the backlog rather than held: a full batch of short
@@ -68,6 +69,7 @@ struct write_shard {
     struct node *node;
     struct io *io;
     struct io_port *port;
+    struct write_peers *peers; /* NULL: the node has none */
     struct ring *from_serialize;
     struct ring *to_read;
     struct ring *to_parse;
@@ -98,6 +100,18 @@ struct write_shard {
 static inline void write_spend(struct write_shard *shard, uint32_t units) {
     shard->units -= (int32_t)units;
 }
+
+/* ---- write_queue.c -------------------------------------------------------------------------- */
+
+/* The batch, all of whose replies are sent or forgotten, goes home, and so do its blocks. */
+void write_batch_home(struct write_shard *shard, struct batch *batch);
+
+/* The oldest batch of the connection's queue, which is not empty, leaves it. */
+struct batch *write_queue_pop(struct write_shard *shard, struct write_connection *connection);
+
+/* A batch of which nothing is sent yet comes behind the others. */
+void write_queue_push(struct write_shard *shard, struct write_connection *connection,
+                      struct batch *batch);
 
 /* ---- write_backlog.c ------------------------------------------------------------------------ */
 

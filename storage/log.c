@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/mutant.h"
 #include "storage/log_internal.h"
 
 #include <errno.h>
@@ -380,7 +381,8 @@ static void write_submit(struct log *log) {
     enum io_sync sync = log->active_offset <= log->active_zeroed ? IO_SYNC_REWRITE : IO_SYNC;
     log_write_start(log, WRITING_ENTRIES, log->active_file, bytes, stride,
                     log->flying.position.offset,
-                    log->options.durability == DURABILITY_FSYNC ? sync : IO_NO_SYNC);
+                    MUTANT(ACKNOWLEDGES_BEFORE_SYNC, IO_NO_SYNC,
+                           log->options.durability == DURABILITY_FSYNC ? sync : IO_NO_SYNC));
 }
 
 /* DURABILITY_NONE: what is in memory counts as durable. */
@@ -509,7 +511,7 @@ static void write_completed(struct log *log, int32_t result) {
     const bool is_next =
         log->writing == WRITING_HEADER || (log->writing == WRITING_ZEROS && log->zeroing_spare);
     segment_name(name, log->active.number + (is_next ? 1 : 0));
-    if (result < 0) {
+    if (MUTANT(GOES_ON_AFTER_SYNC, false, result < 0)) {
         log_fail(log, "writing or syncing", name, result);
         return;
     }

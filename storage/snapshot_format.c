@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/mutant.h"
 
 /* "weirsnap" as a little-endian number. */
 #define SNAPSHOT_MAGIC UINT64_C(0x70616e7372696577)
@@ -167,7 +168,7 @@ int snapshot_block_read(const uint8_t *block, uint64_t available_bytes, uint64_t
                              "the file ends within a block");
     const uint32_t end = SNAPSHOT_BLOCK_HEADER_BYTES + payload_bytes;
     const uint64_t checksum = checksum_64(block + BLOCK_NUMBER, end - BLOCK_NUMBER, *seed);
-    if (bytes_get_u64(block + BLOCK_CHECKSUM) != checksum)
+    if (MUTANT(CHECKSUM_UNVERIFIED, false, bytes_get_u64(block + BLOCK_CHECKSUM) != checksum))
         return format_refuse(fault, WEIR_ECORRUPT, offset, "the block's checksum does not match");
     if (bytes_get_u64(block + BLOCK_NUMBER) != number ||
         (flags & ~(uint32_t)BLOCK_FLAG_LAST) != 0 || bytes_get_u64(block + BLOCK_RESERVED) != 0)

@@ -113,31 +113,47 @@ static enum peer_frame_result need(const struct peer_frame_reader *reader, uint3
     return PEER_FRAME_MORE;
 }
 
-enum peer_frame_result peer_frame_read(struct peer_frame_reader *reader, const uint8_t *bytes,
-                                       size_t available_bytes, struct peer_frame *out) {
+/* What the first bytes say: a length within the limit, or nothing yet. */
+static enum peer_frame_result length_read(struct peer_frame_reader *reader, const uint8_t *bytes,
+                                          size_t available_bytes, struct peer_frame *out) {
     ASSERT_HOT(limit_is_valid(reader->length_max_bytes));
     *out = (struct peer_frame){0};
     if (reader->fault != PEER_FRAME_VALID)
         return refuse(reader, (enum peer_frame_fault)reader->fault, out);
     if (available_bytes < PEER_FRAME_LENGTH_BYTES)
         return need(reader, PEER_FRAME_HEADER_BYTES, out);
+    const enum peer_frame_fault fault = length_check(reader, bytes_get_u32(bytes + OFFSET_LENGTH));
+    return fault == PEER_FRAME_VALID ? PEER_FRAME_COMPLETE : refuse(reader, fault, out);
+}
 
-    const uint32_t length_bytes = bytes_get_u32(bytes + OFFSET_LENGTH);
-    enum peer_frame_fault fault = length_check(reader, length_bytes);
-    if (fault != PEER_FRAME_VALID)
-        return refuse(reader, fault, out);
+enum peer_frame_result peer_frame_read(struct peer_frame_reader *reader, const uint8_t *bytes,
+                                       size_t available_bytes, struct peer_frame *out) {
+    const enum peer_frame_result result = length_read(reader, bytes, available_bytes, out);
+    if (result != PEER_FRAME_COMPLETE)
+        return result;
     if (available_bytes < PEER_FRAME_HEADER_BYTES)
         return need(reader, PEER_FRAME_HEADER_BYTES, out);
-    fault = header_check(reader, bytes);
+    return peer_frame_read_parts(reader, bytes, bytes + PEER_FRAME_HEADER_BYTES,
+                                 available_bytes - PEER_FRAME_HEADER_BYTES, out);
+}
+
+enum peer_frame_result peer_frame_read_parts(struct peer_frame_reader *reader,
+                                             const uint8_t header[PEER_FRAME_HEADER_BYTES],
+                                             const uint8_t *body, size_t body_available,
+                                             struct peer_frame *out) {
+    const enum peer_frame_result result = length_read(reader, header, PEER_FRAME_HEADER_BYTES, out);
+    if (result != PEER_FRAME_COMPLETE)
+        return result;
+    const enum peer_frame_fault fault = header_check(reader, header);
     if (fault != PEER_FRAME_VALID)
         return refuse(reader, fault, out);
-    if (available_bytes < length_bytes)
+    const uint32_t length_bytes = bytes_get_u32(header + OFFSET_LENGTH);
+    const uint32_t body_bytes = length_bytes - PEER_FRAME_HEADER_BYTES;
+    if (body_available < body_bytes)
         return need(reader, length_bytes, out);
 
-    const uint8_t *body = bytes + PEER_FRAME_HEADER_BYTES;
-    const uint32_t body_bytes = length_bytes - PEER_FRAME_HEADER_BYTES;
-    const uint64_t checksum = bytes_get_u64(bytes + OFFSET_CHECKSUM);
-    if (checksum != checksum_64(body, body_bytes, header_hash(bytes, reader->seed)))
+    const uint64_t checksum = bytes_get_u64(header + OFFSET_CHECKSUM);
+    if (checksum != checksum_64(body, body_bytes, header_hash(header, reader->seed)))
         return refuse(reader, PEER_FRAME_FAULT_CHECKSUM, out);
 
     *out = (struct peer_frame){.body = body,

@@ -139,6 +139,16 @@ void peer_frame_reader_accept(struct peer_frame_reader *reader, uint64_t seed,
 enum peer_frame_result peer_frame_read(struct peer_frame_reader *reader, const uint8_t *bytes,
                                        size_t available_bytes, struct peer_frame *out);
 
+/*
+ * The same for a frame whose body lies elsewhere than its whole header, as when it was put where it
+ * is wanted: `body_available` bytes of it have arrived at `body` (0 allowed, then `body` may be
+ * NULL).  needed_bytes still counts from the frame's first byte on.
+ */
+enum peer_frame_result peer_frame_read_parts(struct peer_frame_reader *reader,
+                                             const uint8_t header[PEER_FRAME_HEADER_BYTES],
+                                             const uint8_t *body, size_t body_available,
+                                             struct peer_frame *out);
+
 /* ---- writing ------------------------------------------------------------------------------ */
 
 /* The writing side of one connection.  Plain data; the fields belong to peer_frame.c. */

@@ -27,12 +27,13 @@ enum {
     OFFSET_INCARNATION = 32,
     OFFSET_TO = 40,
     OFFSET_NONCE = 48,
-    OFFSET_ADDRESS = 80,
+    OFFSET_KNOWN = 80,
+    OFFSET_ADDRESS = 88,
 };
-_Static_assert((int)OFFSET_NONCE + (int)PEER_NONCE_BYTES == (int)PEER_HELLO_FIXED_BYTES,
-               "the nonce ends the fixed part");
-_Static_assert((int)PEER_ANSWER_BYTES == (int)PEER_HELLO_FIXED_BYTES,
-               "both bodies have their common fields at the same places");
+_Static_assert((int)OFFSET_NONCE + (int)PEER_NONCE_BYTES == (int)PEER_ANSWER_BYTES,
+               "the nonce ends an answer, and what both bodies have in common");
+_Static_assert((int)OFFSET_ADDRESS == (int)PEER_HELLO_FIXED_BYTES,
+               "the address follows the fixed part");
 _Static_assert((int)PEER_HELLO_BYTES_MAX % (int)PEER_FRAME_ALIGN_BYTES == 0,
                "the largest HELLO is a body");
 
@@ -81,6 +82,7 @@ uint32_t peer_hello_write(uint8_t out[PEER_HELLO_BYTES_MAX], const struct peer_h
     common_write(out, hello->cluster_id, hello->from, hello->incarnation, hello->to);
     out[OFFSET_CONNECTION] = (uint8_t)hello->connection;
     bytes_put_u16(out + OFFSET_ADDRESS_LENGTH, (uint16_t)address_bytes);
+    bytes_put_u64(out + OFFSET_KNOWN, hello->known);
     memcpy(out + OFFSET_ADDRESS, hello->address, address_bytes);
     return length_bytes;
 }
@@ -118,6 +120,7 @@ enum peer_hello_fault peer_hello_read(const uint8_t *body, size_t length_bytes,
         .from = bytes_get_u64(body + OFFSET_FROM),
         .incarnation = bytes_get_u64(body + OFFSET_INCARNATION),
         .to = bytes_get_u64(body + OFFSET_TO),
+        .known = bytes_get_u64(body + OFFSET_KNOWN),
     };
     if (hello.from == 0 || hello.to == 0 || hello.from == hello.to)
         return PEER_HELLO_FAULT_NODE;
@@ -146,6 +149,8 @@ enum peer_handshake peer_hello_judge(const struct peer_hello *hello,
         return PEER_REFUSED_SENDER;
     if (expected->incarnation != 0 && hello->incarnation != expected->incarnation)
         return PEER_REFUSED_INCARNATION;
+    if (hello->known != 0 && hello->known != expected->own_incarnation)
+        return PEER_REFUSED_INCARNATION; /* it means whoever had our id before */
     return PEER_ACCEPTED;
 }
 
@@ -223,7 +228,7 @@ const char *peer_handshake_name(enum peer_handshake result) {
         [PEER_REFUSED_CLUSTER] = "it belongs to another cluster",
         [PEER_REFUSED_RECEIVER] = "it is not the node that was meant",
         [PEER_REFUSED_SENDER] = "it knows no such node, or is that node itself",
-        [PEER_REFUSED_INCARNATION] = "it knows that node with another incarnation",
+        [PEER_REFUSED_INCARNATION] = "it or the other knows one of both with another incarnation",
         [PEER_REFUSED_BUSY] = "it has no room for another connection",
     };
     return (size_t)result < ARRAY_COUNT(names) ? names[result] : "it refuses without a reason";

@@ -22,7 +22,8 @@
  *       32     8  sender's incarnation, not 0
  *       40     8  receiver's node id, as the sender believes: not 0, not the sender's
  *       48    32  nonce             0 until there is authentication
- *       80     n  address           that the sender advertises to clients: printable ASCII without
+ *       80     8  receiver's incarnation, as the sender's table has it; 0: it has none yet
+ *       88     n  address           that the sender advertises to clients: printable ASCII without
  *                                   spaces, "host:port"; empty if it advertises none
  *        -     -  zeros to a multiple of 8
  *
@@ -52,12 +53,12 @@
 enum {
     PEER_PROTOCOL_VERSION = 1,
     PEER_NONCE_BYTES = 32,
-    PEER_HELLO_FIXED_BYTES = 80, /* without the address */
+    PEER_HELLO_FIXED_BYTES = 88, /* without the address */
     PEER_ANSWER_BYTES = 80,
     /* A host of DNS has at most 255 bytes; "[", "]", ":" and 5 digits make 263. */
     PEER_ADDRESS_BYTES_MAX = 255 + 8,
     PEER_HELLO_BYTES_MAX = PEER_HELLO_FIXED_BYTES + PEER_ADDRESS_BYTES_MAX + 1,
-    /* 384: the limit for frames of the handshake, in both directions. */
+    /* 392: the limit for frames of the handshake, in both directions. */
     PEER_HELLO_FRAME_BYTES_MAX = PEER_FRAME_HEADER_BYTES + PEER_HELLO_BYTES_MAX,
 };
 
@@ -74,7 +75,7 @@ enum peer_handshake {
     PEER_REFUSED_CLUSTER = 2,     /* the acceptor belongs to another cluster */
     PEER_REFUSED_RECEIVER = 3,    /* the acceptor is not the node that was meant */
     PEER_REFUSED_SENDER = 4,      /* the acceptor knows no such node, or is itself that node */
-    PEER_REFUSED_INCARNATION = 5, /* the acceptor knows that node with another incarnation */
+    PEER_REFUSED_INCARNATION = 5, /* one of both knows the other with another incarnation */
     PEER_REFUSED_BUSY = 6,        /* no room for a connection now: try again later */
 };
 
@@ -100,6 +101,7 @@ struct peer_hello {
     uint64_t from;                            /* node id */
     uint64_t incarnation;                     /* of the sender */
     uint64_t to;                              /* node id */
+    uint64_t known;                           /* incarnation of the receiver; 0: not yet known */
     char address[PEER_ADDRESS_BYTES_MAX + 1]; /* zero-terminated; "" if none is advertised */
 };
 
@@ -120,6 +122,7 @@ struct peer_expected {
     uint64_t peer;        /* acceptor: hello's `from`; opener: whom it has called */
     bool peer_known;      /* acceptor: a member, or in the address book of peers */
     uint64_t incarnation; /* of the peer, as the configuration in force has it; 0: not yet known */
+    uint64_t own_incarnation; /* acceptor: what hello->known must be unless it is 0 */
 };
 
 /*

@@ -62,6 +62,7 @@ static void hello_judge(const uint8_t *body, size_t length_bytes) {
     ASSERT(memcmp(again, body, length_bytes) == 0);
     const struct peer_expected expected = {.cluster_id = hello.cluster_id,
                                            .node_id = hello.to,
+                                           .own_incarnation = hello.known,
                                            .peer = hello.from,
                                            .peer_known = true};
     ASSERT(peer_hello_judge(&hello, &expected) == PEER_ACCEPTED);

@@ -11,6 +11,9 @@ enum {
 };
 
 /* One connection for each group, and what was kept of it. */
+/* Groups that the test uses. */
+enum { LANES = 2 };
+
 struct lane {
     struct door_client *client;
     int32_t socket;
@@ -25,7 +28,7 @@ struct lane {
 struct lanes {
     struct door_fixture *fixture;
     uint8_t memory[FEW * FEW_BYTES];
-    struct lane of_group[IO_BUFFER_GROUPS];
+    struct lane of_group[LANES];
 };
 
 static uint8_t lane_byte(const struct lane *lane, size_t place) {
@@ -37,7 +40,7 @@ static void lanes_open(struct lanes *lanes, struct door_fixture *fixture) {
     struct error_text error = {0};
     assert_int_equal(
         io_buffers_register(fixture->io, 1, lanes->memory, FEW_BYTES, FEW, FEW, &error), 0);
-    for (uint32_t group = 0; group < IO_BUFFER_GROUPS; group++) {
+    for (uint32_t group = 0; group < LANES; group++) {
         struct lane *lane = &lanes->of_group[group];
         lane->group = group;
         lane->socket = door_connect(fixture, &lane->client);
@@ -115,7 +118,7 @@ static void lane_goes_on(struct lanes *lanes, struct lane *lane, uint32_t pieces
 
 static void lanes_close(struct lanes *lanes) {
     struct door_fixture *fixture = lanes->fixture;
-    for (uint32_t group = 0; group < IO_BUFFER_GROUPS; group++) {
+    for (uint32_t group = 0; group < LANES; group++) {
         struct lane *lane = &lanes->of_group[group];
         if (lane->armed)
             io_receive_stop(fixture->port, lane->socket, group);

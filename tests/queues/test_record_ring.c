@@ -184,6 +184,36 @@ static void records_come_out_as_they_went_in(void **state) {
     assert_true(refused > 1000);
 }
 
+/* Goes through all that are there, then gives back some of them, in random places of the ring. */
+static void a_walk_shows_every_record_and_gives_back_as_many_as_wanted(void **state) {
+    (void)state;
+    struct random random;
+    random_seed(&random, 7);
+    uint64_t in = 0;
+    uint64_t out = 0;
+    while (out < 20000) {
+        while (put(8 + (uint32_t)random_below(&random, 100), in)) {
+            in++;
+        }
+        uint32_t position = record_ring_first(ring);
+        uint64_t back = out + random_below(&random, in - out + 1);
+        uint32_t until = position;
+        for (uint64_t number = out; number < in; number++) {
+            uint32_t length_bytes;
+            const uint8_t *record = record_ring_walk(ring, &position, &length_bytes);
+            assert_non_null(record);
+            assert_true(is_filled(record, length_bytes, number));
+            until = number < back ? position : until;
+        }
+        uint32_t length_bytes;
+        uint32_t end = position;
+        assert_null(record_ring_walk(ring, &position, &length_bytes));
+        assert_int_equal(position, end);
+        record_ring_consume_to(ring, until);
+        out = back;
+    }
+}
+
 enum { THREAD_RECORDS = 200000 };
 
 static void *produce(void *context) {
@@ -233,6 +263,7 @@ int main(void) {
         RING_TEST(the_longest_record_fits_an_empty_ring_wherever_it_stands),
         RING_TEST(a_full_ring_takes_nothing_until_something_is_consumed),
         RING_TEST(records_come_out_as_they_went_in),
+        RING_TEST(a_walk_shows_every_record_and_gives_back_as_many_as_wanted),
         RING_TEST(two_threads_pass_every_record_whole),
     };
     return cmocka_run_group_tests_name("queues_record_ring", tests, NULL, NULL);

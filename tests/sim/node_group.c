@@ -46,6 +46,16 @@ void group_init(struct group *group, uint64_t seed, uint32_t node_count, const c
     }
 }
 
+void group_init_networked(struct group *group, uint64_t seed, uint32_t node_count,
+                          const char *map) {
+    group_init(group, seed, node_count, map);
+    group->is_networked = true;
+    for (uint32_t i = 0; i < node_count; i++) {
+        group->hosts[i] = group->nodes[i].host;
+        group->nodes[i].options.member_hosts = group->hosts;
+    }
+}
+
 void group_free(struct group *group) {
     for (uint32_t i = 0; i < group->node_count; i++) {
         if (group->nodes[i].node != NULL) {
@@ -427,9 +437,13 @@ bool group_step(struct group *group) {
             continue;
         }
         worked |= sim_node_step(node->node);
-        worked |= records_take(group, (first + i) % group->node_count);
+        if (!group->is_networked) {
+            worked |= records_take(group, (first + i) % group->node_count);
+        }
     }
-    connections_open(group);
+    if (!group->is_networked) {
+        connections_open(group);
+    }
     worked |= records_deliver(group);
     for (uint32_t i = 0; i < GROUP_CLIENTS; i++) {
         worked |= client_step(group, &group->clients[i]);

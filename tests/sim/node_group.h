@@ -4,10 +4,11 @@
 /*
  * Several whole nodes in one world: the real stages, logs, cores and machines of a cluster.
  *
- * Between them there are no sockets here: records of one node's rings (stages/peers.h) are moved to
- * the other's, after a delay, or never, as a network with reconnecting connections may.  What
- * stands in a record is altered by nobody.  A connection is opened as soon as both processes are
- * there and the one that is called has a row for the caller; then it introduces itself.
+ * They talk over the world's network (group_init_networked), whose faults are world.h's.  Or there
+ * are no sockets between them (group_init): records of one node's rings (stages/peers.h) are moved
+ * to the other's, after a delay, twice, or never, and what stands in them is altered by nobody.  A
+ * connection is then opened as soon as both processes are there and the one that is called has a
+ * row for the caller; then it introduces itself.
  *
  * The load counts: every client does INCR and GET of a few common keys, one request at a time, at
  * whatever node it thinks leads.  Who has an answer knows what others may no longer see:
@@ -77,6 +78,8 @@ struct group {
     uint32_t node_count;
     struct group_node nodes[GROUP_NODES_MAX];
     struct group_record *records; /* by due time */
+    bool is_networked;
+    uint32_t hosts[GROUP_NODES_MAX];
     bool cut[GROUP_NODES_MAX][GROUP_NODES_MAX];
     bool connected[GROUP_NODES_MAX][GROUP_NODES_MAX]; /* control, opened by the first */
     uint64_t delay_ns_max;
@@ -94,6 +97,7 @@ struct group {
 
 /* A world with so many hosts; no process yet.  `map` and the seed's whims for all. */
 void group_init(struct group *group, uint64_t seed, uint32_t node_count, const char *map);
+void group_init_networked(struct group *group, uint64_t seed, uint32_t node_count, const char *map);
 void group_free(struct group *group);
 
 /* Starts a process; fails the test with its sentence if it does not start. */

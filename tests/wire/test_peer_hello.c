@@ -13,6 +13,7 @@ static const struct peer_hello hello_of_2 = {.connection = PEER_CONNECTION_DATA,
                                              .from = 2,
                                              .incarnation = 0x2222222222222222,
                                              .to = 1,
+                                             .known = 0x3333333333333333,
                                              .address = "[::1]:7379"};
 static const struct peer_answer answer_of_1 = {.result = PEER_ACCEPTED,
                                                .version = PEER_PROTOCOL_VERSION,
@@ -54,12 +55,12 @@ static enum peer_hello_fault answer_read(const uint8_t *bytes, size_t length_byt
     return fault;
 }
 
-/* The HELLO above, 96 bytes, with one byte changed. */
+/* The HELLO above, 104 bytes, with one byte changed. */
 static enum peer_hello_fault hello_fault(size_t offset, uint8_t value) {
     uint8_t bytes[PEER_HELLO_BYTES_MAX];
     struct peer_hello out;
     const uint32_t length = peer_hello_write(bytes, &hello_of_2);
-    assert_int_equal(length, 96);
+    assert_int_equal(length, 104);
     bytes[offset] = value;
     return hello_read(bytes, length, &out);
 }
@@ -86,7 +87,8 @@ static struct peer_expected expected_by_1(void) {
                                   .node_id = 1,
                                   .peer = 2,
                                   .peer_known = true,
-                                  .incarnation = hello_of_2.incarnation};
+                                  .incarnation = hello_of_2.incarnation,
+                                  .own_incarnation = hello_of_2.known};
 }
 
 static struct peer_expected expected_by_2(void) {
@@ -123,8 +125,8 @@ static void each_field_of_a_hello_is_refused_by_name(void **state) {
         assert_int_equal(hello_fault(i, 1), PEER_HELLO_FAULT_AUTHENTICATION);
     static const uint8_t letters[] = {0, '\n', '\r', ' ', 0x7f, 0x80, 0xff};
     for (size_t i = 0; i < sizeof(letters); i++)
-        assert_int_equal(hello_fault(84, letters[i]), PEER_HELLO_FAULT_ADDRESS);
-    for (size_t i = 90; i < 96; i++)
+        assert_int_equal(hello_fault(92, letters[i]), PEER_HELLO_FAULT_ADDRESS);
+    for (size_t i = 98; i < 104; i++)
         assert_int_equal(hello_fault(i, 'x'), PEER_HELLO_FAULT_RESERVED);
 }
 
@@ -158,7 +160,7 @@ static void every_other_length_is_refused(void **state) {
     (void)peer_hello_write(bytes, &hello_of_2);
     for (size_t length = 0; length <= sizeof(bytes); length++) {
         const enum peer_hello_fault wanted =
-            length == 96 ? PEER_HELLO_VALID : PEER_HELLO_FAULT_LENGTH;
+            length == 104 ? PEER_HELLO_VALID : PEER_HELLO_FAULT_LENGTH;
         assert_int_equal(hello_read(bytes, length, &hello), wanted);
     }
     memset(bytes, 0, sizeof(bytes));
@@ -207,12 +209,13 @@ static void what_is_taken_has_one_form_only(void **state) {
 
 static void the_bytes_are_the_documented_ones(void **state) {
     (void)state;
-    uint8_t expected[96] = {'w', 'e', 'i', 'r', 'p', 'e', 'e', 'r', 1, 0, 0, 0, 2, 0, 10, 0};
+    uint8_t expected[104] = {'w', 'e', 'i', 'r', 'p', 'e', 'e', 'r', 1, 0, 0, 0, 2, 0, 10, 0};
     bytes_put_u64(expected + 16, hello_of_2.cluster_id);
     bytes_put_u64(expected + 24, 2);
     bytes_put_u64(expected + 32, hello_of_2.incarnation);
     bytes_put_u64(expected + 40, 1);
-    memcpy(expected + 80, "[::1]:7379", 10);
+    bytes_put_u64(expected + 80, hello_of_2.known);
+    memcpy(expected + 88, "[::1]:7379", 10);
     uint8_t bytes[PEER_HELLO_BYTES_MAX];
     assert_int_equal(peer_hello_write(bytes, &hello_of_2), sizeof(expected));
     assert_memory_equal(bytes, expected, sizeof(expected));
@@ -238,7 +241,7 @@ static void addresses_of_every_length_come_back(void **state) {
         memset(hello.address, length % 3 == 0 ? '~' : '!', length);
         uint8_t bytes[PEER_HELLO_BYTES_MAX];
         const uint32_t written = peer_hello_write(bytes, &hello);
-        assert_int_equal(written, (80 + length + 7) / 8 * 8);
+        assert_int_equal(written, (88 + length + 7) / 8 * 8);
         struct peer_hello back;
         assert_int_equal(hello_read(bytes, written, &back), PEER_HELLO_VALID);
         assert_string_equal(back.address, hello.address);
@@ -247,6 +250,7 @@ static void addresses_of_every_length_come_back(void **state) {
         assert_int_equal(back.from, hello.from);
         assert_int_equal(back.incarnation, hello.incarnation);
         assert_int_equal(back.to, hello.to);
+        assert_int_equal(back.known, hello.known);
     }
 }
 
@@ -283,6 +287,9 @@ static void strangers_are_not_let_in(void **state) {
     expected = expected_by_1();
     expected.incarnation++; /* it lost its disk */
     assert_int_equal(peer_hello_judge(&hello_of_2, &expected), PEER_REFUSED_INCARNATION);
+    expected = expected_by_1();
+    expected.own_incarnation++; /* we lost ours */
+    assert_int_equal(peer_hello_judge(&hello_of_2, &expected), PEER_REFUSED_INCARNATION);
 }
 
 static void a_member_is_let_in_also_before_its_incarnation_is_known(void **state) {
@@ -291,6 +298,9 @@ static void a_member_is_let_in_also_before_its_incarnation_is_known(void **state
     assert_int_equal(peer_hello_judge(&hello_of_2, &expected), PEER_ACCEPTED);
     expected.incarnation = 0;
     assert_int_equal(peer_hello_judge(&hello_of_2, &expected), PEER_ACCEPTED);
+    struct peer_hello hello = hello_of_2;
+    hello.known = 0; /* nor does it know ours yet */
+    assert_int_equal(peer_hello_judge(&hello, &expected), PEER_ACCEPTED);
 }
 
 /* Everybody can claim our own id; answering that must not end the process. */

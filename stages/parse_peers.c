@@ -1,0 +1,600 @@
+/*
+ * What other members send.  See stages/parse_peers.h for the states of a connection.
+ *
+ * Happy path: read's items are taken, buffers are queued at their connections; each connection's
+ * bytes fill the record that is being put together, and a buffer that is read goes back.
+ *
+ * Failure modes: no HELLO, one that is refused, a frame that is not as it was sent: the connection
+ * is closed, and said at a bounded rate.  No room in a ring: the connection waits.
+ */
+
+#include "stages/parse_peers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "stages/pipeline.h"
+
+enum {
+    TAKE_MAX = 64,
+    NO_BUFFER = UINT32_MAX,
+    NO_SLOT = UINT32_MAX,
+    BUFFER_LANE_BIT = 31, /* of a buffer's name: its lane; below, its index */
+    /* Checksums are an order faster than copies to memory that was not touched before. */
+    CHECKSUM_BYTES_PER_UNIT = 512,
+    ITEM_UNITS = 2,
+};
+
+enum parse_peer_state { PEER_CLOSED = 0, PEER_GREETING, PEER_TALKING, PEER_BROKEN, PEER_STATES };
+
+static const bool peer_moves[PEER_STATES][PEER_STATES] = {
+    [PEER_CLOSED][PEER_GREETING] = true, [PEER_GREETING][PEER_TALKING] = true,
+    [PEER_GREETING][PEER_BROKEN] = true, [PEER_GREETING][PEER_CLOSED] = true,
+    [PEER_TALKING][PEER_BROKEN] = true,  [PEER_TALKING][PEER_CLOSED] = true,
+    [PEER_BROKEN][PEER_CLOSED] = true,
+};
+
+/* A receive buffer that waits here: a link of its connection's queue. */
+struct waiting {
+    uint32_t next;
+    uint32_t length_bytes;
+};
+
+struct parse_peer {
+    struct peer_frame_reader reader;
+    uint32_t row;        /* TALKING: of the member */
+    uint32_t head_bytes; /* collected: of the HELLO, or of a header */
+    uint32_t body_bytes; /* of the frame whose header is complete */
+    uint32_t filled_bytes;
+    uint32_t first; /* buffers by name, or NO_BUFFER */
+    uint32_t last;
+    uint32_t offset_bytes; /* of the first one: so much was read */
+    uint8_t state;         /* enum parse_peer_state */
+    uint8_t lane;          /* TALKING: what it is for */
+    uint8_t *room;         /* of the record; NULL: not reserved */
+    uint8_t head[PEER_HELLO_FRAME_BYTES_MAX];
+};
+
+/* What is known of a member's connections. */
+struct parse_link {
+    uint32_t slots[PEER_LANES]; /* in use; NO_SLOT: none */
+    bool is_told;               /* replicate takes it for connected */
+    bool owes_disconnected;     /* records for which there was no room yet, in this order */
+    bool owes_connected;
+    struct peer_introduction introduction;
+};
+
+struct parse_peers {
+    struct peers *peers;
+    struct node *node;
+    struct ring *from_read;
+    struct ring *to_read;
+    struct ring *from_replicate;
+    struct ring *to_replicate;
+    struct waiting *waiting[PEER_LANES]; /* by buffer */
+    uint32_t held;                       /* buffers in queues */
+    uint32_t owing;                      /* links that owe a record */
+    uint32_t next;                       /* whose data is looked at first */
+    uint32_t open_count;
+    int32_t units;
+    bool blocked; /* in this poll */
+    struct parse_link links[PEERS_MAX];
+    struct parse_peer slots[PEER_ACCEPTED_MAX];
+};
+
+static void state_set(struct parse_peer *peer, enum parse_peer_state state) {
+    ASSERT(peer_moves[peer->state][state]);
+    peer->state = (uint8_t)state;
+}
+
+static uint32_t slot_of(const struct parse_peers *peers, const struct parse_peer *peer) {
+    return (uint32_t)(peer - peers->slots);
+}
+
+static void item_send(struct parse_peers *peers, const struct peer_item *item) {
+    uint32_t taken = ring_peer_enqueue(peers->to_read, item, 1);
+    ASSERT(taken == 1); /* as long as all that can be under way */
+}
+
+static void replicate_wake(struct parse_peers *peers) {
+    uint32_t note = 0;
+    peers->units -= 1;
+    (void)ring_u32_enqueue(peers->to_replicate, &note, 1); /* one that does not fit is not missed */
+}
+
+/* ---- buffers ------------------------------------------------------------------------------- */
+
+static void buffer_queue(struct parse_peers *peers, struct parse_peer *peer,
+                         const struct peer_item *item) {
+    uint32_t name = (uint32_t)item->lane << BUFFER_LANE_BIT | item->buffer;
+    peers->waiting[item->lane][item->buffer] =
+        (struct waiting){.next = NO_BUFFER, .length_bytes = item->length_bytes};
+    if (peer->first == NO_BUFFER) {
+        peer->first = name;
+        peer->offset_bytes = 0;
+    } else {
+        peers->waiting[peer->last >> BUFFER_LANE_BIT][peer->last & INT32_MAX].next = name;
+    }
+    peer->last = name;
+    peers->held++;
+}
+
+/* The first buffer goes back to read. */
+static void buffer_home(struct parse_peers *peers, struct parse_peer *peer) {
+    uint32_t lane = peer->first >> BUFFER_LANE_BIT;
+    uint32_t index = peer->first & INT32_MAX;
+    struct peer_item item = {.kind = PEER_ITEM_BUFFER,
+                             .lane = (uint8_t)lane,
+                             .slot = slot_of(peers, peer),
+                             .buffer = index};
+    peer->first = peers->waiting[lane][index].next;
+    peer->offset_bytes = 0;
+    ASSERT(peers->held > 0);
+    peers->held--;
+    item_send(peers, &item);
+}
+
+/* What of the first buffer is not read yet; *length_bytes is at least 1. */
+static const uint8_t *bytes_here(const struct parse_peers *peers, const struct parse_peer *peer,
+                                 uint32_t *length_bytes) {
+    uint32_t lane = peer->first >> BUFFER_LANE_BIT;
+    uint32_t index = peer->first & INT32_MAX;
+    const struct peer_buffers *buffers = &peers->peers->buffers[lane];
+    ASSERT(index < buffers->count);
+    *length_bytes = peers->waiting[lane][index].length_bytes - peer->offset_bytes;
+    return buffers->memory + (size_t)index * buffers->buffer_bytes + peer->offset_bytes;
+}
+
+/* Takes up to `wanted_bytes` of what is here into `out`; returns how many. */
+static uint32_t bytes_take(struct parse_peers *peers, struct parse_peer *peer, uint8_t *out,
+                           uint32_t wanted_bytes) {
+    uint32_t here_bytes;
+    const uint8_t *bytes = bytes_here(peers, peer, &here_bytes);
+    uint32_t taken = wanted_bytes < here_bytes ? wanted_bytes : here_bytes;
+    memcpy(out, bytes, taken);
+    peers->units -= (int32_t)(1 + stage_bytes_units(taken));
+    peer->offset_bytes += taken;
+    if (taken == here_bytes) {
+        buffer_home(peers, peer);
+    }
+    return taken;
+}
+
+static void buffers_drop(struct parse_peers *peers, struct parse_peer *peer) {
+    while (peer->first != NO_BUFFER) {
+        buffer_home(peers, peer);
+    }
+}
+
+/* ---- what replicate is told of connections ------------------------------------------------- */
+
+static bool owes(const struct parse_link *link) {
+    return link->owes_disconnected || link->owes_connected;
+}
+
+static bool record_put(struct record_ring *ring, enum peer_record kind,
+                       const struct peer_introduction *introduction) {
+    uint32_t length_bytes = PEER_RECORD_HEAD_BYTES;
+    length_bytes += introduction == NULL ? 0 : (uint32_t)sizeof(*introduction);
+    uint8_t *record = record_ring_reserve(ring, length_bytes);
+    if (record == NULL) {
+        return false;
+    }
+    bytes_put_u32(record, kind);
+    bytes_put_u32(record + sizeof(uint32_t), 0);
+    if (introduction != NULL) {
+        memcpy(record + PEER_RECORD_HEAD_BYTES, introduction, sizeof(*introduction));
+    }
+    record_ring_commit(ring, length_bytes);
+    return true;
+}
+
+/* Tells what is owed, if there is room.  Of a connection under way nothing is reserved then. */
+static void link_pay(struct parse_peers *peers, uint32_t row) {
+    struct parse_link *link = &peers->links[row];
+    struct record_ring *ring = peers->peers->links[row].in[PEER_CONTROL];
+    if (!owes(link)) {
+        return;
+    }
+    if (link->owes_disconnected && record_put(ring, PEER_RECORD_DISCONNECTED, NULL)) {
+        link->owes_disconnected = false;
+        link->is_told = false;
+    }
+    if (!link->owes_disconnected && link->owes_connected &&
+        record_put(ring, PEER_RECORD_CONNECTED, &link->introduction)) {
+        link->owes_connected = false;
+        link->is_told = true;
+    }
+    peers->owing -= !owes(link);
+    replicate_wake(peers);
+}
+
+static void link_connected(struct parse_peers *peers, uint32_t row,
+                           const struct peer_introduction *introduction) {
+    struct parse_link *link = &peers->links[row];
+    peers->owing += !owes(link);
+    link->owes_connected = true;
+    link->introduction = *introduction;
+    link_pay(peers, row);
+}
+
+static void link_disconnected(struct parse_peers *peers, uint32_t row) {
+    struct parse_link *link = &peers->links[row];
+    bool owed = owes(link);
+    link->owes_connected = false;
+    link->owes_disconnected = link->is_told;
+    peers->owing += (uint32_t)owes(link) - (uint32_t)owed;
+    link_pay(peers, row);
+}
+
+/* The connection is not its member's any more, if it was; what it had begun is forgotten. */
+static void detach(struct parse_peers *peers, struct parse_peer *peer) {
+    peer->room = NULL; /* the next to reserve begins there again */
+    if (peer->state != PEER_TALKING) {
+        return;
+    }
+    struct parse_link *link = &peers->links[peer->row];
+    if (link->slots[peer->lane] == slot_of(peers, peer)) {
+        link->slots[peer->lane] = NO_SLOT;
+        if (peer->lane == PEER_CONTROL) {
+            link_disconnected(peers, peer->row);
+        }
+    }
+}
+
+static void peer_break(struct parse_peers *peers, struct parse_peer *peer) {
+    detach(peers, peer);
+    state_set(peer, PEER_BROKEN);
+    buffers_drop(peers, peer);
+    struct peer_item item = {.kind = PEER_ITEM_CLOSE, .slot = slot_of(peers, peer)};
+    item_send(peers, &item);
+}
+
+/* ---- the introduction ---------------------------------------------------------------------- */
+
+/* Puts the answer where read sends it from; returns its checksum. */
+static uint64_t answer_send(struct parse_peers *peers, const struct parse_peer *peer,
+                            enum peer_handshake result, uint64_t to, enum peer_lane lane) {
+    const struct identity *identity = &peers->node->options->identity;
+    const struct peer_answer answer = {.result = result,
+                                       .version = PEER_PROTOCOL_VERSION,
+                                       .cluster_id = identity->cluster_id,
+                                       .from = identity->node_id,
+                                       .incarnation = identity->incarnation,
+                                       .to = to};
+    uint8_t *frame = peers->peers->answers[slot_of(peers, peer)];
+    peer_answer_write(frame + PEER_FRAME_HEADER_BYTES, &answer);
+    struct peer_frame_writer writer;
+    peer_frame_writer_begin(&writer);
+    const struct peer_frame_span span = {frame + PEER_FRAME_HEADER_BYTES, PEER_ANSWER_BYTES};
+    (void)peer_frame_write(&writer, frame, PEER_FRAME_HELLO_ANSWER, &span, 1);
+    struct peer_item item = {.kind = PEER_ITEM_ANSWER,
+                             .lane = (uint8_t)lane,
+                             .accepted = result == PEER_ACCEPTED,
+                             .slot = slot_of(peers, peer)};
+    item_send(peers, &item);
+    return peer_frame_checksum(frame);
+}
+
+static void refuse(struct parse_peers *peers, struct parse_peer *peer, const char *reason) {
+    node_figure_add(&peers->node->parse.peers_refused, 1);
+    log_warn_limited("peer_refused", "reason=\"%s\"", reason);
+    peer_break(peers, peer);
+}
+
+static enum peer_handshake judge(const struct parse_peers *peers, const struct peer_hello *hello,
+                                 const struct peer_link *link) {
+    const struct identity *identity = &peers->node->options->identity;
+    const struct peer_expected expected = {
+        .cluster_id = identity->cluster_id,
+        .node_id = identity->node_id,
+        .peer = hello->from,
+        .peer_known = link != NULL,
+        .incarnation = link == NULL ? 0 : atomic_load_relaxed_u64(&link->incarnation),
+        .own_incarnation = identity->incarnation,
+    };
+    return peer_hello_judge(hello, &expected);
+}
+
+/* A member is let in; its older connection of the same sort goes. */
+static void let_in(struct parse_peers *peers, struct parse_peer *peer,
+                   const struct peer_hello *hello, uint64_t seed) {
+    struct parse_link *link = &peers->links[peer->row];
+    uint32_t older = link->slots[peer->lane];
+    link->slots[peer->lane] = slot_of(peers, peer);
+    if (older != NO_SLOT) {
+        node_figure_add(&peers->node->parse.peers_replaced, 1);
+        peer_break(peers, &peers->slots[older]);
+    }
+    const struct record_ring *ring = peers->peers->links[peer->row].in[peer->lane];
+    peer_frame_reader_accept(&peer->reader, seed,
+                             PEER_FRAME_HEADER_BYTES + peers_message_bytes_max(ring));
+    state_set(peer, PEER_TALKING);
+    peer->head_bytes = 0;
+    node_figure_add(&peers->node->parse.peers_introduced, 1);
+    if (peer->lane == PEER_CONTROL) {
+        const struct peer_introduction introduction = {.incarnation = hello->incarnation,
+                                                       .known = hello->known};
+        link_connected(peers, peer->row, &introduction);
+    }
+    log_info_limited("peer_connected", "peer=%lu for=%s", hello->from,
+                     peer->lane == PEER_CONTROL ? "control" : "data");
+}
+
+/* The HELLO is whole. */
+static void greeted(struct parse_peers *peers, struct parse_peer *peer,
+                    const struct peer_frame *frame) {
+    struct peer_hello hello;
+    enum peer_hello_fault fault = peer_hello_read(frame->body, frame->body_bytes, &hello);
+    if (fault != PEER_HELLO_VALID) {
+        if (fault == PEER_HELLO_FAULT_VERSION) {
+            (void)answer_send(peers, peer, PEER_REFUSED_VERSION, 0, PEER_CONTROL);
+        }
+        refuse(peers, peer, peer_hello_fault_name(fault));
+        return;
+    }
+    const struct peer_link *link = peers_find(peers->peers, hello.from);
+    enum peer_handshake result = judge(peers, &hello, link);
+    enum peer_lane lane = hello.connection == PEER_CONNECTION_CONTROL ? PEER_CONTROL : PEER_DATA;
+    uint64_t checksum = answer_send(peers, peer, result, hello.from, lane);
+    if (result != PEER_ACCEPTED) {
+        refuse(peers, peer, peer_handshake_name(result));
+        return;
+    }
+    peer->row = (uint32_t)(link - peers->peers->links);
+    peer->lane = (uint8_t)lane;
+    let_in(peers, peer, &hello, peer_frame_seed(frame->checksum, checksum));
+}
+
+/* Collects the HELLO. */
+static void greeting_go_on(struct parse_peers *peers, struct parse_peer *peer) {
+    struct peer_frame frame;
+    enum peer_frame_result result =
+        peer_frame_read(&peer->reader, peer->head, peer->head_bytes, &frame);
+    if (result == PEER_FRAME_MORE) {
+        /* A length that cannot be is refused before the header is there. */
+        uint32_t wanted = peer->head_bytes < PEER_FRAME_LENGTH_BYTES
+                              ? (uint32_t)PEER_FRAME_LENGTH_BYTES
+                              : frame.needed_bytes;
+        peer->head_bytes +=
+            bytes_take(peers, peer, peer->head + peer->head_bytes, wanted - peer->head_bytes);
+        result = peer_frame_read(&peer->reader, peer->head, peer->head_bytes, &frame);
+    }
+    if (result == PEER_FRAME_COMPLETE) {
+        greeted(peers, peer, &frame);
+    } else if (result == PEER_FRAME_FAULTY) {
+        if (frame.fault == PEER_FRAME_FAULT_VERSION) {
+            (void)answer_send(peers, peer, PEER_REFUSED_VERSION, 0, PEER_CONTROL);
+        }
+        refuse(peers, peer, peer_frame_fault_name((enum peer_frame_fault)frame.fault));
+    }
+}
+
+/* ---- messages ------------------------------------------------------------------------------ */
+
+static void frame_broken(struct parse_peers *peers, struct parse_peer *peer, const char *reason) {
+    node_figure_add(&peers->node->parse.peers_broken, 1);
+    log_warn_limited("peer_broken", "peer=%lu reason=\"%s\"",
+                     peers->peers->links[peer->row].node_id, reason);
+    peer_break(peers, peer);
+}
+
+/* The header is whole: what it announces gets its place.  False if there is none now. */
+static bool record_begin(struct parse_peers *peers, struct parse_peer *peer) {
+    struct record_ring *ring = peers->peers->links[peer->row].in[peer->lane];
+    uint8_t *record = record_ring_reserve(ring, PEER_RECORD_HEAD_BYTES + peer->body_bytes);
+    if (record == NULL) {
+        return false;
+    }
+    bytes_put_u32(record, PEER_RECORD_MESSAGE);
+    bytes_put_u32(record + sizeof(uint32_t), 0);
+    peer->room = record + PEER_RECORD_HEAD_BYTES;
+    peer->filled_bytes = 0;
+    return true;
+}
+
+/* The body is whole: judged, and handed on if it is as it was sent. */
+static void record_end(struct parse_peers *peers, struct parse_peer *peer) {
+    struct peer_frame frame;
+    peers->units -= (int32_t)(1 + peer->body_bytes / CHECKSUM_BYTES_PER_UNIT);
+    if (peer_frame_read_parts(&peer->reader, peer->head, peer->room, peer->body_bytes, &frame) !=
+        PEER_FRAME_COMPLETE) {
+        frame_broken(peers, peer, peer_frame_fault_name((enum peer_frame_fault)frame.fault));
+        return;
+    }
+    record_ring_commit(peers->peers->links[peer->row].in[peer->lane],
+                       PEER_RECORD_HEAD_BYTES + peer->body_bytes);
+    node_figure_add(&peers->node->parse.peer_messages, 1);
+    node_figure_add(&peers->node->parse.peer_bytes, frame.length_bytes);
+    peer->room = NULL;
+    peer->head_bytes = 0;
+    replicate_wake(peers);
+}
+
+/* Reads on in messages: false if it has to wait for room. */
+static bool talk_go_on(struct parse_peers *peers, struct parse_peer *peer) {
+    if (owes(&peers->links[peer->row])) {
+        return false; /* what is owed comes first */
+    }
+    if (peer->head_bytes < PEER_FRAME_HEADER_BYTES) {
+        peer->head_bytes += bytes_take(peers, peer, peer->head + peer->head_bytes,
+                                       PEER_FRAME_HEADER_BYTES - peer->head_bytes);
+        if (peer->head_bytes < PEER_FRAME_HEADER_BYTES) {
+            return true;
+        }
+        struct peer_frame frame;
+        enum peer_frame_result result =
+            peer_frame_read_parts(&peer->reader, peer->head, NULL, 0, &frame);
+        if (result != PEER_FRAME_MORE) {
+            frame_broken(peers, peer,
+                         result == PEER_FRAME_COMPLETE
+                             ? "a message without a body"
+                             : peer_frame_fault_name((enum peer_frame_fault)frame.fault));
+            return true;
+        }
+        peer->body_bytes = frame.needed_bytes - PEER_FRAME_HEADER_BYTES;
+    }
+    if (peer->room == NULL && !record_begin(peers, peer)) {
+        return false;
+    }
+    if (peer->first != NO_BUFFER) {
+        peer->filled_bytes += bytes_take(peers, peer, peer->room + peer->filled_bytes,
+                                         peer->body_bytes - peer->filled_bytes);
+    }
+    if (peer->filled_bytes == peer->body_bytes) {
+        record_end(peers, peer);
+    }
+    return true;
+}
+
+/* As much as can be done with a connection's bytes. */
+static void peer_go_on(struct parse_peers *peers, struct parse_peer *peer) {
+    while (peer->first != NO_BUFFER && peers->units > 0) {
+        switch (peer->state) {
+        case PEER_GREETING: greeting_go_on(peers, peer); break;
+        case PEER_TALKING:
+            if (!talk_go_on(peers, peer)) {
+                peers->blocked = true;
+                return;
+            }
+            break;
+        default: UNREACHABLE("no other state keeps bytes");
+        }
+    }
+}
+
+/* ---- items --------------------------------------------------------------------------------- */
+
+static void on_item(struct parse_peers *peers, const struct peer_item *item) {
+    ASSERT(item->slot < peers->peers->connections_max);
+    struct parse_peer *peer = &peers->slots[item->slot];
+    struct peer_item ended = {.kind = PEER_ITEM_ENDED, .slot = item->slot};
+    peers->units -= ITEM_UNITS;
+    switch (item->kind) {
+    case PEER_ITEM_OPEN:
+        state_set(peer, PEER_GREETING);
+        peer->head_bytes = 0;
+        peer->room = NULL;
+        peer->first = NO_BUFFER;
+        peers->open_count++;
+        peer_frame_reader_begin(&peer->reader, PEER_FRAME_HELLO, PEER_HELLO_FRAME_BYTES_MAX);
+        break;
+    case PEER_ITEM_BYTES:
+        buffer_queue(peers, peer, item);
+        if (peer->state == PEER_BROKEN) {
+            buffers_drop(peers, peer);
+        }
+        break;
+    case PEER_ITEM_END:
+        buffers_drop(peers, peer);
+        detach(peers, peer);
+        state_set(peer, PEER_CLOSED);
+        peers->open_count--;
+        item_send(peers, &ended);
+        break;
+    default: UNREACHABLE("what read says");
+    }
+}
+
+/* Takes items; what a connection can read of its bytes is read before the next item, which may be
+ * its end. */
+static uint32_t take_items(struct parse_peers *peers, uint32_t budget) {
+    uint32_t done = 0;
+    struct peer_item item;
+    while (done < budget && peers->units > 0 &&
+           ring_peer_dequeue(peers->from_read, &item, 1) == 1) {
+        struct parse_peer *peer = &peers->slots[item.slot];
+        on_item(peers, &item);
+        if (item.kind == PEER_ITEM_BYTES && peer->first != NO_BUFFER) {
+            peer_go_on(peers, peer);
+        }
+        done++;
+    }
+    return done;
+}
+
+/* Connections that were left with bytes: those for control, then those for data in turn. */
+static void serve_held(struct parse_peers *peers) {
+    uint32_t count = peers->peers->connections_max;
+    for (uint32_t pass = 0; pass < PEER_LANES; pass++) {
+        for (uint32_t i = 0; i < count && peers->held > 0 && peers->units > 0; i++) {
+            struct parse_peer *peer = &peers->slots[(peers->next + i) % count];
+            bool is_data = peer->state == PEER_TALKING && peer->lane == PEER_DATA;
+            if (peer->state != PEER_CLOSED && is_data == (pass == PEER_DATA)) {
+                peer_go_on(peers, peer);
+            }
+        }
+    }
+    peers->next = (peers->next + 1) % count;
+}
+
+struct stage_result parse_peers_poll(struct parse_peers *peers, uint32_t budget) {
+    uint32_t notes[TAKE_MAX];
+    peers->units = PARSE_PEERS_UNITS;
+    peers->blocked = false;
+    uint32_t work = ring_u32_dequeue(peers->from_replicate, notes, TAKE_MAX);
+    for (uint32_t row = 0; peers->owing > 0 && row < PEERS_MAX; row++) {
+        link_pay(peers, row);
+    }
+    if (peers->held > 0) {
+        serve_held(peers);
+    }
+    work += take_items(peers, budget);
+    if (peers->units <= 0 || (work == 0 && peers->units < PARSE_PEERS_UNITS)) {
+        work++; /* there may be more */
+    }
+    return (struct stage_result){.work = work,
+                                 .units = (uint32_t)(PARSE_PEERS_UNITS - peers->units),
+                                 .blocked = peers->blocked};
+}
+
+bool parse_peers_drain(const struct parse_peers *peers) {
+    return peers->open_count == 0 && ring_ready(peers->from_read, 1) == 0;
+}
+
+/* ---- making it ----------------------------------------------------------------------------- */
+
+int parse_peers_create(struct parse_peers **out, struct pipeline *pipeline, uint32_t shard,
+                       struct error_text *error) {
+    *out = NULL;
+    struct peers *links = pipeline_peers_served(pipeline);
+    if (links == NULL || shard != 0) {
+        return WEIR_OK;
+    }
+    struct parse_peers *peers = calloc(1, sizeof(*peers));
+    bool is_made = peers != NULL;
+    for (uint32_t lane = 0; is_made && lane < PEER_LANES; lane++) {
+        peers->waiting[lane] = calloc(links->buffers[lane].count, sizeof(*peers->waiting[lane]));
+        is_made = peers->waiting[lane] != NULL;
+    }
+    if (!is_made) {
+        error_text_set(error, "no memory for the connections of members");
+        parse_peers_destroy(peers);
+        return WEIR_ENOMEM;
+    }
+    peers->peers = links;
+    peers->node = pipeline_node(pipeline);
+    peers->from_read = pipeline_peer_ring(pipeline, STAGE_READ, 0, STAGE_PARSE, 0);
+    peers->to_read = pipeline_peer_ring(pipeline, STAGE_PARSE, 0, STAGE_READ, 0);
+    peers->from_replicate = pipeline_ring(pipeline, STAGE_REPLICATE, 0, STAGE_PARSE, 0);
+    peers->to_replicate = pipeline_ring(pipeline, STAGE_PARSE, 0, STAGE_REPLICATE, 0);
+    for (uint32_t i = 0; i < PEERS_MAX; i++) {
+        for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
+            peers->links[i].slots[lane] = NO_SLOT;
+        }
+    }
+    *out = peers;
+    return WEIR_OK;
+}
+
+void parse_peers_destroy(struct parse_peers *peers) {
+    if (peers == NULL) {
+        return;
+    }
+    for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
+        free(peers->waiting[lane]);
+    }
+    free(peers);
+}
