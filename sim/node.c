@@ -329,6 +329,10 @@ const struct raft *sim_node_raft(const struct sim_node *node) {
     return replicate_look_raft(pipeline_look(node->pipeline, STAGE_REPLICATE, 0));
 }
 
+bool sim_node_in_step(const struct sim_node *node) {
+    return replicate_look_in_step(pipeline_look(node->pipeline, STAGE_REPLICATE, 0));
+}
+
 bool sim_node_digest(const struct sim_node *node, uint64_t *index, uint64_t *digest) {
     return apply_look_digest(pipeline_look(node->pipeline, STAGE_APPLY, 0), index, digest);
 }

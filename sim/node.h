@@ -101,6 +101,7 @@ void sim_node_wake(struct sim_node *node);
  * the digest of its machine right after the entry at *index, false while it is between two. */
 const struct log *sim_node_log(const struct sim_node *node);
 const struct raft *sim_node_raft(const struct sim_node *node);
+bool sim_node_in_step(const struct sim_node *node); /* the log is what the core believes it is */
 bool sim_node_digest(const struct sim_node *node, uint64_t *index, uint64_t *digest);
 
 /* Frees an ended process; and gives back its lock. */

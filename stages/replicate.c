@@ -390,6 +390,11 @@ const struct raft *replicate_look_raft(const void *state) {
     return shard->raft;
 }
 
+bool replicate_look_in_step(const void *state) {
+    const struct replicate_shard *shard = state;
+    return !replicate_incoming_busy(shard);
+}
+
 const struct stage stage_replicate = {.id = STAGE_REPLICATE,
                                       .name = "replicate",
                                       .init = replicate_init,

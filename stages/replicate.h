@@ -36,4 +36,7 @@ struct raft;
 const struct log *replicate_look_log(const void *state);
 const struct raft *replicate_look_raft(const void *state);
 
+/* Whether the log is what the core believes it is: no truncation or append waits. */
+bool replicate_look_in_step(const void *state);
+
 #endif

@@ -234,7 +234,9 @@ bool log_truncating(const struct log *log);
 /* A snapshot covers everything up to `index`: whole segments before it may be removed. */
 void log_compact(struct log *log, uint64_t index);
 
-/* Starts a clean stop: flushes, records the durable end; log_stopped tells when it is done. */
+/* Starts a clean stop: flushes, records the durable end; log_stopped tells when it is done.  A
+ * truncation that finds no room on the disk is given up: what it removed is there again at the next
+ * start, as if the power had gone now. */
 void log_stop(struct log *log);
 
 /* The clean stop is complete: the log may be closed. */

@@ -10,6 +10,7 @@
 #include "tools/init.h"
 #include "tools/inspect.h"
 #include "tools/serve.h"
+#include "tools/sim.h"
 #include "tools/top.h"
 
 enum { EXIT_USAGE = 2 };
@@ -22,6 +23,7 @@ static const struct {
     {"serve", "runs a node", serve_main},
     {"top", "shows where the time of a running node goes, stage by stage", top_main},
     {"bench", "generates load and measures throughput and latency", load_main},
+    {"sim", "simulates whole clusters under faults, each from one seed", sim_main},
     {"init", "creates the data directory of a node", init_main},
     {"inspect", "prints and verifies log, snapshots, term and vote", inspect_main},
 };

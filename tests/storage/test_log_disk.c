@@ -130,6 +130,26 @@ static void a_truncation_without_space_refuses_clients_until_there_is_some(void 
     fixture_log_stop(&fixture);
 }
 
+static void a_stop_does_not_wait_for_the_space_that_a_truncation_needs(void **state) {
+    (void)state;
+    world_disk_capacity(world, 0, world_disk_used_bytes(world, 0) + 300000);
+    if (fixture_log_open(&fixture, NULL) != 0)
+        fail_msg("%s", fixture.error.text);
+    rig_append(5, 1000);
+    fixture_settle(&fixture);
+    log_truncate(fixture.log, 3);
+    log_maintain(fixture.log, io_monotonic_ns(fixture.io));
+    while (io_outstanding(fixture.port) > 0)
+        fixture_complete_one(&fixture);
+    assert_true(log_truncating(fixture.log));
+    fixture_log_stop(&fixture);
+    /* Nothing of it had reached the disk. */
+    world_disk_capacity(world, 0, UINT64_C(1) << 40);
+    rig_open_log();
+    assert_true(log_last_index(fixture.log) == 6);
+    fixture_log_stop(&fixture);
+}
+
 /* ---- a failing disk ----------------------------------------------------------------------- */
 
 static void a_failed_write_or_sync_is_final(void **state) {
@@ -238,6 +258,7 @@ int main(void) {
         RIG_TEST(a_full_disk_refuses_and_recovers),
         RIG_TEST(a_disk_filled_up_between_two_lives_still_takes_protocol_entries),
         RIG_TEST(a_truncation_without_space_refuses_clients_until_there_is_some),
+        RIG_TEST(a_stop_does_not_wait_for_the_space_that_a_truncation_needs),
         RIG_TEST(a_failed_write_or_sync_is_final),
         RIG_TEST(a_failing_disk_while_segments_change_is_final),
         RIG_TEST(a_read_that_fails_fails_that_read_only),

@@ -1,0 +1,156 @@
+#ifndef WEIR_SIM_SWARM_H
+#define WEIR_SIM_SWARM_H
+
+/*
+ * Swarm: whole clusters under faults, each from one seed, each with faults of its own.
+ *
+ * Words
+ *   plan      what a seed stands for, as data: nodes, maps, the ranges of delays, the load, and a
+ *             list of timed actions.  It is drawn before anything runs, can be printed, and can be
+ *             made smaller by hand or by swarm_minimize: the run takes chance from the seed only
+ *             for what the plan leaves open.
+ *   fault     a row of the table in sim/swarm_fault.c: what it is, how it is drawn, what begins it
+ *             and what ends it.
+ *   action    one fault, from one moment to another, on some nodes or links.
+ *   run       a world, nodes, clients and checks; the same plan gives the same run, byte for byte.
+ *
+ * Phases of a run
+ *   safety    actions come and go.  Nothing but safety is demanded.
+ *   liveness  a quorum of the nodes is healed: its disks, clocks, processes, the links between them
+ *             and those to clients.  The rest stays as broken as it is, for ever.  Within a bound
+ *             there is a leader again, and then every operation is answered.
+ *   peace     everything is healed.  Within a bound all nodes have applied the same entries, up to
+ *             the last.
+ *   verdict   the processes end, the logs are read back from the disks, and the histories of the
+ *             clients are judged.
+ *
+ * Checks at every step (sim/swarm_check.c): one leader in a term; equal entries wherever index and
+ * term are equal; a leader has everything that was committed in earlier terms; every node commits
+ * and applies the same entries at the same index, with the same digest of its machine; what is
+ * committed is durable on a quorum; what a process called durable is there when the next one
+ * starts; a process fails only if a fault lets it.
+ *
+ * Memory: some MiB a node and the history of the clients.  One thread.  Everything allocates and
+ * fails only by assertion; an assertion inside a node ends the process, so whoever runs many seeds
+ * runs them in processes of their own (tools/sim.c).
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sim/kv_model.h"
+#include "sim/world.h"
+
+enum {
+    SWARM_NODES_MAX = 7,
+    SWARM_ACTIONS_MAX = 160,
+    SWARM_TEXT_BYTES = 512,
+    SWARM_OUTSIDE = SWARM_NODES_MAX, /* where clients are, as a row or a bit of links */
+    SWARM_ENDS = SWARM_NODES_MAX + 1,
+};
+
+/* What can go wrong.  The rows of the table in swarm_fault.c are in this order. */
+enum swarm_fault {
+    SWARM_CRASH,      /* power cut of one node, and back */
+    SWARM_CRASH_STEP, /* the same, at a step of its disk */
+    SWARM_KILL,       /* the process only, as by SIGKILL */
+    SWARM_STOP,       /* a clean stop, and a start */
+    SWARM_BLACKOUT,   /* all lose power at once */
+    SWARM_PAUSE,
+    SWARM_SLOW_CPU,
+    SWARM_PARTITION, /* of any shape */
+    SWARM_CLIENT_CUT,
+    SWARM_CLOG,
+    SWARM_SLOW_LINK,
+    SWARM_FLIP,
+    SWARM_RESET,
+    SWARM_CLOCK_JUMP,
+    SWARM_CLOCK_RATE,
+    SWARM_SLOW_DISK,
+    SWARM_STALL,
+    SWARM_FULL_DISK,
+    SWARM_SYNC_FAILS,
+    SWARM_WRITE_FAILS,
+    SWARM_FAULTS,
+};
+
+/* One action of a plan.  Times are nanoseconds since the cluster began. */
+struct swarm_action {
+    uint64_t from_ns;
+    uint64_t to_ns; /* >= from_ns */
+    enum swarm_fault fault;
+    uint32_t node;             /* of faults that befall one */
+    bool leader;               /* `node` changes places with whoever leads at from_ns */
+    uint8_t links[SWARM_ENDS]; /* of faults of links: bit j of row i is the way from i to j */
+    int64_t amount;            /* as the fault has it */
+};
+
+/* Everything that a seed stands for. */
+struct swarm_plan {
+    uint64_t seed;
+    uint32_t node_count; /* [1, SWARM_NODES_MAX] */
+    uint64_t safety_ns;
+    struct world_options world;
+    const char *maps[SWARM_NODES_MAX]; /* of sim/node.h */
+    uint32_t budget_max;               /* likewise */
+    uint32_t batch_count;              /* likewise */
+    uint64_t snapshot_log_bytes;       /* likewise; 0: no snapshots */
+    uint32_t clients;
+    uint32_t operations_a_second;
+    uint64_t quorum_seed; /* of who is healed first */
+    uint32_t action_count;
+    struct swarm_action actions[SWARM_ACTIONS_MAX];
+};
+
+/* What happened, so that a run can say that it was not empty. */
+struct swarm_counts {
+    uint64_t ok;
+    uint64_t refused;
+    uint64_t unknown;
+    uint64_t elections; /* terms with a leader */
+    uint64_t committed; /* entries */
+    uint64_t starts;    /* of processes, the first ones included */
+    uint64_t faults[SWARM_FAULTS];
+    uint64_t histories_undecided; /* by a checker, of two */
+};
+
+/* The outcome of a run. */
+struct swarm_result {
+    uint64_t seed;
+    bool failed;
+    char finding[SWARM_TEXT_BYTES]; /* what broke, in a sentence; "": nothing */
+    uint64_t step;                  /* of the run, when it ended or broke */
+    uint64_t time_ns;               /* of the cluster, likewise */
+    uint64_t trace_hash;            /* of everything that happened */
+    struct swarm_counts counts;
+};
+
+/* Where a run is, for whoever watches it from another process.  Words, stored as they change. */
+struct swarm_position {
+    uint64_t seed;
+    uint64_t step;
+    uint64_t time_ns;
+};
+
+/* What a run tells while it goes on; all may be NULL. */
+struct swarm_watch {
+    void (*line)(void *context, const char *text); /* the story, line by line */
+    void *context;
+    struct swarm_position *position;
+    bool every_event; /* the story has every event of the world, too */
+};
+
+/* Draws the plan of a seed.  node_count 0: drawn too. */
+void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t node_count);
+
+/* Adds the plan as text: a line for the cluster, and one for each action. */
+void swarm_plan_print(const struct swarm_plan *plan, struct kv_model_text *out);
+
+/* Runs a plan to its end, or to the first finding. */
+void swarm_run(const struct swarm_plan *plan, const struct swarm_watch *watch,
+               struct swarm_result *result);
+
+/* The name of a fault: "crash".  A string constant. */
+const char *swarm_fault_name(enum swarm_fault fault);
+
+#endif

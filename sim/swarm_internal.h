@@ -1,0 +1,189 @@
+#ifndef WEIR_SIM_SWARM_INTERNAL_H
+#define WEIR_SIM_SWARM_INTERNAL_H
+
+/*
+ * What the files of the swarm share.
+ *
+ *   swarm_plan.c      what a seed draws; plans as text
+ *   swarm_fault.c     the table of faults: drawing, beginning, ending
+ *   swarm_links.c     those of links, and the shapes of partitions
+ *   swarm_schedule.c  actions in the order of time
+ *   swarm_cluster.c   processes: starting, crashing, stepping
+ *   swarm_check.c     what must hold after every step
+ *   swarm_judge.c     what must hold of the histories
+ *   swarm_run.c       phases
+ */
+
+#include "base/random.h"
+#include "sim/node.h"
+#include "sim/swarm.h"
+#include "sim/swarm_check.h"
+#include "sim/swarm_load.h"
+
+#define SWARM_MS_NS     UINT64_C(1000000)
+#define SWARM_SECOND_NS UINT64_C(1000000000)
+
+/*
+ * The life of a node's process.
+ *
+ *     DOWN ── start ──► UP ── asked to stop, or its disk dies, or it fails ──► ENDING
+ *      ▲                                                                         │
+ *      └────────────────── at rest: what the power cut leaves ◄──────────────────┘
+ */
+enum swarm_process { SWARM_DOWN, SWARM_UP, SWARM_ENDING };
+
+/* How a process that is ending will have ended. */
+enum swarm_end { SWARM_END_CLEAN, SWARM_END_KILL, SWARM_END_POWER };
+
+struct swarm_node {
+    uint32_t host;
+    struct sim_node *node; /* NULL while DOWN */
+    struct sim_node_options options;
+    enum swarm_process process;
+    enum swarm_end end; /* of an ENDING one */
+    enum world_power_cut cut;
+    bool may_fail;          /* a fault lets this process fail */
+    bool healed;            /* no fault applies any more */
+    uint64_t start_at_ns;   /* not before, of the world */
+    uint64_t busy_until_ns; /* a slow one: not stepped before */
+    /* How many actions are in force. */
+    uint32_t holds_down;
+    uint32_t holds_paused;
+    uint32_t holds_stalled;
+    uint32_t holds_slow_disk;
+    uint32_t holds_full;
+    uint32_t holds_failing;
+    uint32_t holds_slow_cpu;
+    uint64_t slow_disk_ns;
+    uint64_t slow_cpu_ns;
+};
+
+/* What may befall a way from one host to another. */
+enum swarm_way_effect {
+    SWARM_WAY_CUT,
+    SWARM_WAY_CLOG,
+    SWARM_WAY_SLOW, /* amount: ms */
+    SWARM_WAY_FLIP, /* amount: pieces in a thousand */
+    SWARM_WAY_EFFECTS,
+};
+
+/* A way: how many actions are in force, the amount of the last one, and what the world knows. */
+struct swarm_way {
+    uint32_t count[SWARM_WAY_EFFECTS];
+    uint64_t amount[SWARM_WAY_EFFECTS];
+    bool told[SWARM_WAY_EFFECTS];
+};
+
+struct swarm {
+    const struct swarm_plan *plan;
+    const struct swarm_watch *watch;
+    struct swarm_result *result;
+    struct world *world;
+    struct random random; /* of what the plan leaves open */
+    uint64_t begun_ns;    /* of the world */
+    uint64_t step;
+    uint32_t hosts[SWARM_NODES_MAX]; /* of the world, by index */
+    struct swarm_node nodes[SWARM_NODES_MAX];
+    struct swarm_way ways[SWARM_ENDS][SWARM_ENDS];
+    bool begun[SWARM_ACTIONS_MAX];
+    bool over[SWARM_ACTIONS_MAX];
+    uint32_t who[SWARM_ACTIONS_MAX]; /* the node that changed places with a leader's */
+    bool schedule_over;
+    uint64_t schedule_due_ns; /* when the next action begins or ends, of the world */
+    struct swarm_check check;
+    struct swarm_load *load;
+};
+
+/* ---- swarm_run.c --------------------------------------------------------------------------- */
+
+/* The first finding ends the run. */
+__attribute__((format(printf, 2, 3))) void swarm_find(struct swarm *swarm, const char *format, ...);
+
+/* Adds a line to the story, if somebody listens. */
+__attribute__((format(printf, 2, 3))) void swarm_say(struct swarm *swarm, const char *format, ...);
+
+/* Whether there is a finding. */
+bool swarm_broken(const struct swarm *swarm);
+
+/* Time since the cluster began. */
+uint64_t swarm_time_ns(const struct swarm *swarm);
+
+/* ---- swarm_cluster.c ----------------------------------------------------------------------- */
+
+/* A world with so many hosts, no process yet. */
+void swarm_cluster_create(struct swarm *swarm);
+void swarm_cluster_destroy(struct swarm *swarm);
+
+/* Begins to end a process that is UP; others are left as they are.  `steps`: of its disk that are
+ * still made, for a power cut. */
+void swarm_process_end(struct swarm *swarm, uint32_t index, enum swarm_end end,
+                       enum world_power_cut cut, uint64_t steps);
+
+/* Starts what is down and wanted, ends what is at rest, and lets each process do one thing; whether
+ * anything was done. */
+bool swarm_cluster_step(struct swarm *swarm);
+
+/* When a process wants to be looked at though nothing happens; UINT64_MAX: never. */
+uint64_t swarm_cluster_due_ns(const struct swarm *swarm);
+
+/* The index of the node that leads in the highest term; UINT32_MAX: nobody. */
+uint32_t swarm_leader(const struct swarm *swarm);
+
+/* ---- swarm_fault.c ------------------------------------------------------------------------- */
+
+/* Fills in what an action of this fault needs, its times apart. */
+void swarm_fault_draw(struct random *random, const struct swarm_plan *plan,
+                      struct swarm_action *action);
+
+/* How often a fault is drawn, beside the others; whether it means nothing in a cluster of one. */
+uint32_t swarm_fault_weight(enum swarm_fault fault);
+bool swarm_fault_needs_others(enum swarm_fault fault);
+
+/* Begins and ends an action. `number` is its own in the plan. */
+void swarm_fault_begin(struct swarm *swarm, uint32_t number);
+void swarm_fault_end(struct swarm *swarm, uint32_t number);
+
+/* Adds what an action does, in words. */
+void swarm_fault_print(const struct swarm_plan *plan, const struct swarm_action *action, char *text,
+                       size_t text_bytes);
+
+/* Tells the world what is in force for a node, after something has changed. */
+void swarm_node_apply(struct swarm *swarm, uint32_t index);
+
+/* ---- swarm_links.c ------------------------------------------------------------------------- */
+
+/* Draws the ways of an action: between nodes in any shape; between clients and nodes. */
+void swarm_links_draw(struct random *random, const struct swarm_plan *plan,
+                      struct swarm_action *action);
+void swarm_links_draw_clients(struct random *random, const struct swarm_plan *plan,
+                              struct swarm_action *action);
+
+/* Something begins and ends on the ways of an action; `who` has changed places with its node. */
+void swarm_ways_begin(struct swarm *swarm, const struct swarm_action *action, uint32_t who,
+                      enum swarm_way_effect effect);
+void swarm_ways_end(struct swarm *swarm, const struct swarm_action *action, uint32_t who,
+                    enum swarm_way_effect effect);
+
+/* Resets all connections between nodes whose ways these are. */
+void swarm_ways_reset(struct swarm *swarm, const struct swarm_action *action, uint32_t who);
+
+/* Tells the world what is in force on all ways, after something has changed. */
+void swarm_ways_apply(struct swarm *swarm);
+
+/* Writes the ways of an action: " 1>2 2>1". */
+void swarm_links_print(const struct swarm_action *action, char *text, size_t text_bytes);
+
+/* ---- swarm_schedule.c ---------------------------------------------------------------------- */
+
+/* Begins and ends the actions that are due, and finds out when the next one is. */
+void swarm_schedule(struct swarm *swarm);
+
+/* Nothing begins any more, and for these nodes (bit n) everything ends. */
+void swarm_heal(struct swarm *swarm, uint32_t nodes);
+
+/* ---- swarm_judge.c ------------------------------------------------------------------------- */
+
+/* Judges the histories by the committed entries. */
+void swarm_judge(struct swarm *swarm);
+
+#endif

@@ -1,0 +1,181 @@
+/*
+ * What a seed draws.
+ *
+ * Swarm testing (Groce and others, 2012): a run with a few sorts of faults, often, finds what a run
+ * with all of them, seldom, does not, since some hide others.  So a seed first draws which faults
+ * it has, then how often each comes, then the actions, evenly over the safety phase.
+ *
+ * The ranges of the network and the disk follow what hosts of one site have, with a share of seeds
+ * that are far worse.  A way carries at least some hundred KB a second, since pieces follow one
+ * another: so long delays have large pieces.
+ */
+
+#include "sim/swarm_internal.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+
+enum {
+    SAFETY_MS_MIN = 16000,
+    SAFETY_MS_MAX = 24000,
+    KINDS_MAX = 6,
+    OPERATIONS_A_SECOND = 200,
+};
+
+static uint64_t between(struct random *random, uint64_t min, uint64_t max) {
+    ASSERT(min <= max);
+    return min + random_below(random, max - min + 1);
+}
+
+/* ---- the world ------------------------------------------------------------------------------ */
+
+static struct world_options draw_world(struct random *random) {
+    struct world_options world = world_options_calm();
+    static const uint32_t delay_us_max[] = {100, 300, 1000, 3000, 10000, 25000};
+    uint64_t delay_us = between(random, 50, delay_us_max[random_below(random, 6)]);
+    world.network_delay_ns_min = delay_us * between(random, 0, 800);
+    world.network_delay_ns_max = delay_us * 1000;
+    /* A piece a mean delay: at least 200 KB a second. */
+    uint64_t piece_bytes_min = delay_us * 1000 / 5000 + 200;
+    world.network_piece_bytes_max = (uint32_t)between(random, piece_bytes_min, 32768);
+    world.socket_send_bytes = (uint32_t)between(random, 4096, 65536);
+    world.socket_receive_bytes = (uint32_t)between(random, 4096, 65536);
+    if (random_below(random, 2) == 0) {
+        world.send_partial_chance = (uint32_t)random_below(random, 300);
+        world.no_buffers_chance = (uint32_t)random_below(random, 30);
+        world.receive_end_chance = (uint32_t)random_below(random, 50);
+        world.accept_error_chance = (uint32_t)random_below(random, 20);
+    }
+    static const uint32_t disk_us_max[] = {100, 400, 2000, 6000, 15000};
+    uint64_t disk_us = between(random, 40, disk_us_max[random_below(random, 5)]);
+    world.disk_delay_ns_min = disk_us * between(random, 50, 500);
+    world.disk_delay_ns_max = disk_us * 1000;
+    world.disk_parts_max = (uint32_t)between(random, 1, 4);
+    world.clock_drift_ppm_max = (uint32_t)between(random, 0, 500);
+    return world;
+}
+
+/* ---- actions -------------------------------------------------------------------------------- */
+
+/* Which faults a seed has, as a mask. */
+static uint32_t draw_kinds(struct random *random, uint32_t node_count) {
+    uint32_t total = 0;
+    for (enum swarm_fault fault = 0; fault < SWARM_FAULTS; fault++) {
+        total += swarm_fault_weight(fault);
+    }
+    uint32_t wanted = 1 + (uint32_t)random_below(random, KINDS_MAX);
+    uint32_t kinds = 0;
+    for (uint32_t tries = 0; tries < 2 * wanted; tries++) {
+        uint32_t at = (uint32_t)random_below(random, total);
+        enum swarm_fault fault = 0;
+        while (at >= swarm_fault_weight(fault)) {
+            at -= swarm_fault_weight(fault++);
+        }
+        ASSERT(fault < SWARM_FAULTS);
+        if (node_count > 1 || !swarm_fault_needs_others(fault)) {
+            kinds |= 1U << fault;
+        }
+        if ((uint32_t)__builtin_popcount(kinds) == wanted) {
+            break;
+        }
+    }
+    return kinds;
+}
+
+/* Keeps the list in the order of time. */
+static void action_add(struct swarm_plan *plan, const struct swarm_action *action) {
+    ASSERT(plan->action_count < SWARM_ACTIONS_MAX);
+    uint32_t at = plan->action_count++;
+    while (at > 0 && plan->actions[at - 1].from_ns > action->from_ns) {
+        plan->actions[at] = plan->actions[at - 1];
+        at--;
+    }
+    plan->actions[at] = *action;
+}
+
+/* One after the other, the gaps between them drawn; their mean is drawn for the whole seed. */
+static void draw_actions(struct random *random, struct swarm_plan *plan, enum swarm_fault fault,
+                         uint32_t most) {
+    uint64_t gap_ns_max = between(random, 500, 6000) * SWARM_MS_NS;
+    uint64_t at_ns = between(random, 0, gap_ns_max) + 200 * SWARM_MS_NS;
+    for (uint32_t i = 0; i < most && at_ns < plan->safety_ns; i++) {
+        struct swarm_action action = {.from_ns = at_ns, .fault = fault};
+        swarm_fault_draw(random, plan, &action);
+        action_add(plan, &action);
+        /* Mostly behind this one; now and then while it lasts. */
+        uint64_t behind_ns = random_below(random, 4) == 0 ? at_ns : action.to_ns;
+        at_ns = behind_ns + between(random, 10 * SWARM_MS_NS, gap_ns_max);
+    }
+}
+
+void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t node_count) {
+    static const uint32_t sizes[] = {1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7};
+    static const char *const maps[] = {"fused", "fused", "pair", "split"};
+    ASSERT(node_count <= SWARM_NODES_MAX);
+    struct random random;
+    random_seed(&random, seed);
+    memset(plan, 0, sizeof(*plan));
+    uint32_t drawn = sizes[random_below(&random, ARRAY_COUNT(sizes))];
+    plan->seed = seed;
+    plan->node_count = node_count == 0 ? drawn : node_count;
+    plan->safety_ns = between(&random, SAFETY_MS_MIN, SAFETY_MS_MAX) * SWARM_MS_NS;
+    plan->world = draw_world(&random);
+    const char *map = maps[random_below(&random, ARRAY_COUNT(maps))];
+    bool mixed = random_below(&random, 2) == 0;
+    for (uint32_t i = 0; i < SWARM_NODES_MAX; i++) {
+        plan->maps[i] = mixed ? maps[random_below(&random, ARRAY_COUNT(maps))] : map;
+    }
+    plan->budget_max = random_below(&random, 2) == 0 ? 0 : (uint32_t)between(&random, 1, 40);
+    plan->batch_count = 1U << between(&random, 4, 6);
+    plan->clients = (uint32_t)between(&random, 3, 12);
+    plan->operations_a_second = OPERATIONS_A_SECOND;
+    plan->quorum_seed = random_u64(&random);
+    uint32_t kinds = draw_kinds(&random, plan->node_count);
+    uint32_t count = (uint32_t)__builtin_popcount(kinds);
+    for (enum swarm_fault fault = 0; fault < SWARM_FAULTS && count > 0; fault++) {
+        if ((kinds >> fault & 1) != 0) {
+            draw_actions(&random, plan, fault, SWARM_ACTIONS_MAX / count);
+        }
+    }
+}
+
+/* ---- text ----------------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 2, 3))) static void print(struct kv_model_text *out,
+                                                        const char *format, ...) {
+    char text[2 * SWARM_TEXT_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    ASSERT(length >= 0 && (size_t)length < sizeof(text));
+    kv_model_text_append(out, text, (size_t)length);
+}
+
+void swarm_plan_print(const struct swarm_plan *plan, struct kv_model_text *out) {
+    print(out, "seed %" PRIu64 ": %u nodes (", plan->seed, plan->node_count);
+    for (uint32_t i = 0; i < plan->node_count; i++) {
+        print(out, "%s%s", i == 0 ? "" : ", ", plan->maps[i]);
+    }
+    print(out, "), %u clients, %" PRIu64 " ms of faults\n", plan->clients,
+          plan->safety_ns / SWARM_MS_NS);
+    print(out,
+          "network %" PRIu64 " to %" PRIu64 " us, pieces of %u bytes; disk %" PRIu64 " to %" PRIu64
+          " us; budget %u, batches %u, snapshots each %" PRIu64 " bytes\n",
+          plan->world.network_delay_ns_min / 1000, plan->world.network_delay_ns_max / 1000,
+          plan->world.network_piece_bytes_max, plan->world.disk_delay_ns_min / 1000,
+          plan->world.disk_delay_ns_max / 1000, plan->budget_max, plan->batch_count,
+          plan->snapshot_log_bytes);
+    for (uint32_t i = 0; i < plan->action_count; i++) {
+        char text[SWARM_TEXT_BYTES];
+        swarm_fault_print(plan, &plan->actions[i], text, sizeof(text));
+        print(out, "#%u  %9.3f s to %9.3f s  %s\n", i + 1,
+              (double)plan->actions[i].from_ns / (double)SWARM_SECOND_NS,
+              (double)plan->actions[i].to_ns / (double)SWARM_SECOND_NS, text);
+    }
+}

@@ -1,0 +1,336 @@
+/*
+ * The phases of a run.
+ *
+ * Happy path: the cluster starts; the safety phase takes its time; a quorum is healed, a leader is
+ * found within a bound, and operations are answered for a while; all are healed, and come to the
+ * same end within a bound; the processes stop, and the histories are judged.
+ *
+ * Failure modes: the first finding ends the run, whatever phase it is in; what is left is torn
+ * down, and nothing is judged any more.  A run that has come to rest, or that does not move on
+ * though it works, is a finding too.
+ */
+
+#include "sim/swarm_internal.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "raft/raft.h"
+
+enum {
+    /* A time-out of elections is [200, 400) ms; ten of them, and the time that TCP and a node's own
+       patience need to find each other again. */
+    LEADER_MS_MAX = 30000,
+    /* From then on everything is answered, after so long, ... */
+    SETTLE_MS = 1000,
+    /* ... for so long, ... */
+    ANSWERED_MS = 3000,
+    /* ... each within so long. */
+    ANSWER_MS_MAX = 3000,
+    PEACE_MS_MAX = 60000,
+    STOP_MS_MAX = 30000,
+    /* Rounds without any time passing: far more than a moment ever has work for. */
+    ROUNDS_MAX = 1000 * 1000,
+    OK_MIN = 200,
+};
+
+void swarm_find(struct swarm *swarm, const char *format, ...) {
+    if (swarm->result->failed) {
+        return;
+    }
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(swarm->result->finding, sizeof(swarm->result->finding), format, arguments);
+    va_end(arguments);
+    swarm->result->failed = true;
+    swarm_say(swarm, "BROKEN: %s", swarm->result->finding);
+}
+
+void swarm_say(struct swarm *swarm, const char *format, ...) {
+    if (swarm->watch->line == NULL) {
+        return;
+    }
+    char text[4096];
+    int head = snprintf(text, sizeof(text), "%10.6f s  ",
+                        (double)swarm_time_ns(swarm) / (double)SWARM_SECOND_NS);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text + head, sizeof(text) - (size_t)head, format, arguments);
+    va_end(arguments);
+    swarm->watch->line(swarm->watch->context, text);
+}
+
+bool swarm_broken(const struct swarm *swarm) {
+    return swarm->result->failed;
+}
+
+uint64_t swarm_time_ns(const struct swarm *swarm) {
+    return swarm->world == NULL ? 0 : world_now_ns(swarm->world) - swarm->begun_ns;
+}
+
+/* ---- one step ------------------------------------------------------------------------------- */
+
+static uint64_t earlier(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+static void position_tell(const struct swarm *swarm) {
+    struct swarm_position *position = swarm->watch->position;
+    if (position != NULL) {
+        position->seed = swarm->plan->seed;
+        position->step = swarm->step;
+        position->time_ns = swarm_time_ns(swarm);
+    }
+}
+
+/* Everybody does one thing, or time moves to the next moment, but not beyond until_ns. */
+static void swarm_step(struct swarm *swarm, uint64_t until_ns, uint32_t *rounds) {
+    swarm->step++;
+    position_tell(swarm);
+    swarm_schedule(swarm);
+    bool worked = swarm_cluster_step(swarm);
+    worked |= swarm_load_poll(swarm->load);
+    if (worked) {
+        if (++*rounds > ROUNDS_MAX) {
+            swarm_find(swarm, "a million rounds and no time has passed");
+        }
+        return;
+    }
+    *rounds = 0;
+    uint64_t due_ns = earlier(until_ns, swarm->schedule_due_ns);
+    due_ns = earlier(due_ns, swarm_cluster_due_ns(swarm));
+    due_ns = earlier(due_ns, swarm_load_due_ns(swarm->load));
+    (void)world_step_until(swarm->world, due_ns);
+}
+
+/* Goes on until something holds, or a time of the cluster has come; whether it holds. */
+static bool swarm_until(struct swarm *swarm, uint64_t time_ns,
+                        bool (*holds)(const struct swarm *swarm)) {
+    uint64_t until_ns = swarm->begun_ns + time_ns;
+    uint32_t rounds = 0;
+    while (!swarm_broken(swarm) && world_now_ns(swarm->world) < until_ns) {
+        if (holds != NULL && holds(swarm)) {
+            return true;
+        }
+        swarm_step(swarm, until_ns, &rounds);
+    }
+    return holds == NULL || holds(swarm);
+}
+
+/* ---- phases --------------------------------------------------------------------------------- */
+
+static bool is_led(const struct swarm *swarm) {
+    uint32_t leader = swarm_leader(swarm);
+    return leader != UINT32_MAX && sim_node_serving(swarm->nodes[leader].node) &&
+           raft_serving(sim_node_raft(swarm->nodes[leader].node));
+}
+
+static bool all_answered(const struct swarm *swarm) {
+    for (uint32_t i = 0; i < swarm->load->client_count; i++) {
+        if (swarm->load->clients[i].busy) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_settled(const struct swarm *swarm) {
+    uint32_t leader = swarm_leader(swarm);
+    if (leader == UINT32_MAX) {
+        return false;
+    }
+    uint64_t last = log_last_index(sim_node_log(swarm->nodes[leader].node));
+    for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
+        if (swarm->nodes[i].process != SWARM_UP || swarm->check.nodes[i].applied_index != last) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_down(const struct swarm *swarm) {
+    for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
+        if (swarm->nodes[i].process != SWARM_DOWN) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A random quorum; bit n: node n. */
+static uint32_t draw_quorum(const struct swarm_plan *plan) {
+    struct random random;
+    random_seed(&random, plan->quorum_seed);
+    uint32_t wanted = plan->node_count / 2 + 1;
+    uint32_t quorum = 0;
+    while ((uint32_t)__builtin_popcount(quorum) < wanted) {
+        quorum |= 1U << random_below(&random, plan->node_count);
+    }
+    return quorum;
+}
+
+/* Of the operations begun in [from, to), how many ended so. */
+static uint32_t count_between(const struct swarm *swarm, uint64_t from_ns, uint64_t to_ns,
+                              enum history_outcome outcome) {
+    const struct history *history = &swarm->load->history;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < history->operation_count; i++) {
+        const struct history_operation *each = &history->operations[i];
+        count += each->invoked_ns >= from_ns && each->invoked_ns < to_ns &&
+                 each->outcome == (uint8_t)outcome;
+    }
+    return count;
+}
+
+/* Where each node is: the story of a phase that did not come to its end. */
+static void say_nodes(struct swarm *swarm) {
+    static const char *const states[] = {"down", "up", "ending"};
+    for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
+        const struct swarm_node *node = &swarm->nodes[i];
+        const struct swarm_seen *seen = &swarm->check.nodes[i];
+        swarm_say(swarm,
+                  "node %u is %s: term %" PRIu64 ", last %" PRIu64 ", committed %" PRIu64
+                  ", applied %" PRIu64 "; failure: %s",
+                  i + 1, states[node->process], seen->term, seen->last_index, seen->commit_index,
+                  seen->applied_index,
+                  node->node == NULL || sim_node_failure(node->node) == NULL
+                      ? "none"
+                      : sim_node_failure(node->node));
+    }
+}
+
+static void liveness_phase(struct swarm *swarm) {
+    uint32_t quorum = draw_quorum(swarm->plan);
+    char members[2 * SWARM_NODES_MAX + 1] = "";
+    for (uint32_t i = 0, at = 0; i < swarm->plan->node_count; i++) {
+        if ((quorum >> i & 1) != 0) {
+            at += (uint32_t)snprintf(members + at, sizeof(members) - at, " %u", i + 1);
+        }
+    }
+    swarm_say(swarm, "---- liveness: healed are%s", members);
+    swarm_heal(swarm, quorum);
+    swarm_load_reach(swarm->load, quorum);
+    uint64_t now_ns = swarm_time_ns(swarm);
+    if (!swarm_until(swarm, now_ns + LEADER_MS_MAX * SWARM_MS_NS, is_led)) {
+        say_nodes(swarm);
+        swarm_find(swarm, "no leader within %u s of a quorum's healing", LEADER_MS_MAX / 1000);
+    }
+    /* Somebody who is not healed may lead: whoever has no faults left follows where it can. */
+    bool healed_leads = (quorum >> swarm_leader(swarm) & 1) != 0;
+    swarm_load_reach(swarm->load, quorum | 1U << swarm_leader(swarm));
+    now_ns = swarm_time_ns(swarm) + SETTLE_MS * SWARM_MS_NS;
+    (void)swarm_until(swarm, now_ns + ANSWERED_MS * SWARM_MS_NS, NULL);
+    swarm->load->on = false;
+    (void)swarm_until(swarm, now_ns + (ANSWERED_MS + ANSWER_MS_MAX) * SWARM_MS_NS, all_answered);
+    uint64_t from_ns = swarm->begun_ns + now_ns;
+    uint32_t ok = count_between(swarm, from_ns, UINT64_MAX, HISTORY_OK);
+    uint32_t unknown = count_between(swarm, from_ns, UINT64_MAX, HISTORY_UNKNOWN);
+    uint32_t pending = count_between(swarm, from_ns, UINT64_MAX, HISTORY_PENDING);
+    swarm_say(swarm, "answered: %u, unknown: %u, never: %u", ok, unknown, pending);
+    healed_leads = healed_leads && is_led(swarm) && (quorum >> swarm_leader(swarm) & 1) != 0;
+    if ((healed_leads && unknown + pending > 0) || ok == 0) {
+        swarm_find(swarm, "a healed quorum answered %u operations, left %u unknown and %u open", ok,
+                   unknown, pending);
+    }
+}
+
+static void peace_phase(struct swarm *swarm) {
+    swarm_say(swarm, "---- peace: all are healed");
+    swarm_heal(swarm, (1U << swarm->plan->node_count) - 1);
+    uint64_t now_ns = swarm_time_ns(swarm);
+    if (!swarm_until(swarm, now_ns + PEACE_MS_MAX * SWARM_MS_NS, is_settled)) {
+        say_nodes(swarm);
+        swarm_find(swarm, "not all have the same entries within %u s of peace",
+                   PEACE_MS_MAX / 1000);
+    }
+    swarm_check_peace(&swarm->check, swarm);
+}
+
+static void stop_phase(struct swarm *swarm) {
+    swarm_load_end(swarm->load);
+    for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
+        swarm->nodes[i].holds_down++;
+        swarm->nodes[i].healed = false;
+        swarm_process_end(swarm, i, SWARM_END_CLEAN, WORLD_KEEP_ALL, 0);
+    }
+    uint64_t now_ns = swarm_time_ns(swarm);
+    if (!swarm_until(swarm, now_ns + STOP_MS_MAX * SWARM_MS_NS, is_down)) {
+        say_nodes(swarm);
+        swarm_find(swarm, "not all have stopped within %u s", STOP_MS_MAX / 1000);
+    }
+}
+
+static void count_outcomes(struct swarm *swarm) {
+    struct swarm_counts *counts = &swarm->result->counts;
+    counts->ok = count_between(swarm, 0, UINT64_MAX, HISTORY_OK);
+    counts->refused = count_between(swarm, 0, UINT64_MAX, HISTORY_REFUSED);
+    counts->unknown = count_between(swarm, 0, UINT64_MAX, HISTORY_UNKNOWN) +
+                      count_between(swarm, 0, UINT64_MAX, HISTORY_PENDING);
+    counts->committed = swarm->check.committed_count;
+}
+
+static void phases(struct swarm *swarm) {
+    swarm_say(swarm, "---- safety: for %.3f s",
+              (double)swarm->plan->safety_ns / (double)SWARM_SECOND_NS);
+    (void)swarm_until(swarm, swarm->plan->safety_ns, NULL);
+    if (!swarm_broken(swarm)) {
+        liveness_phase(swarm);
+    }
+    if (!swarm_broken(swarm)) {
+        peace_phase(swarm);
+    }
+    if (!swarm_broken(swarm)) {
+        stop_phase(swarm);
+    }
+    count_outcomes(swarm);
+    if (!swarm_broken(swarm)) {
+        swarm_judge(swarm);
+    }
+    if (!swarm_broken(swarm) && swarm->result->counts.ok < OK_MIN) {
+        swarm_find(swarm, "only %" PRIu64 " operations succeeded: the run says nothing",
+                   swarm->result->counts.ok);
+    }
+}
+
+static void event_line(void *context, const char *line) {
+    struct swarm *swarm = context;
+    swarm->watch->line(swarm->watch->context, line);
+}
+
+void swarm_run(const struct swarm_plan *plan, const struct swarm_watch *watch,
+               struct swarm_result *result) {
+    static const struct swarm_watch nobody;
+    ASSERT(plan->node_count >= 1 && plan->node_count <= SWARM_NODES_MAX);
+    ASSERT(plan->action_count <= SWARM_ACTIONS_MAX);
+    struct swarm *swarm = calloc(1, sizeof(*swarm));
+    ASSERT(swarm != NULL);
+    memset(result, 0, sizeof(*result));
+    result->seed = plan->seed;
+    swarm->plan = plan;
+    swarm->watch = watch == NULL ? &nobody : watch;
+    swarm->result = result;
+    random_seed(&swarm->random, plan->seed ^ UINT64_C(0x5eed));
+    swarm_check_create(&swarm->check);
+    swarm_cluster_create(swarm);
+    swarm->begun_ns = world_now_ns(swarm->world);
+    if (swarm->watch->every_event && swarm->watch->line != NULL) {
+        world_trace_to(swarm->world, event_line, swarm);
+    }
+    swarm->load = swarm_load_create(swarm->world, swarm->hosts, plan->node_count, plan->clients,
+                                    plan->operations_a_second, plan->seed);
+    phases(swarm);
+    result->step = swarm->step;
+    result->time_ns = swarm_time_ns(swarm);
+    result->trace_hash = world_trace_hash(swarm->world);
+    if (!result->failed) {
+        swarm_load_end(swarm->load);
+    }
+    swarm_load_destroy(swarm->load);
+    swarm_cluster_destroy(swarm);
+    swarm_check_destroy(&swarm->check);
+    free(swarm);
+}

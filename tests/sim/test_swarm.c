@@ -1,0 +1,98 @@
+/*
+ * Whole clusters under faults: nothing breaks, a seed gives the same run again, and what was
+ * planted is found.
+ *
+ * WEIR_SIM_SEEDS multiplies the number of seeds.
+ */
+
+#include "sim/swarm.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/decimal.h"
+#include "base/log.h"
+#include "tests/cmocka_wrapper.h"
+
+enum { SEEDS = WEIR_SANITIZER_BUILD ? 4 : 24 };
+
+static struct swarm_plan plan[1];
+
+static uint64_t seeds(void) {
+    const char *text = getenv("WEIR_SIM_SEEDS");
+    uint64_t factor = 1;
+    if (text != NULL && decimal_parse_u64(text, strlen(text), &factor) != 0) {
+        fail_msg("WEIR_SIM_SEEDS is no number: %s", text);
+    }
+    return SEEDS * factor;
+}
+
+static void a_plan_is_drawn_from_its_seed_alone(void **state) {
+    (void)state;
+    static struct swarm_plan again[1];
+    for (uint64_t seed = 0; seed < 200; seed++) {
+        swarm_plan_draw(plan, seed, 0);
+        swarm_plan_draw(again, seed, 0);
+        assert_memory_equal(plan, again, sizeof(plan));
+        assert_in_range(plan->node_count, 1, SWARM_NODES_MAX);
+        for (uint32_t i = 1; i < plan->action_count; i++) {
+            assert_true(plan->actions[i - 1].from_ns <= plan->actions[i].from_ns);
+            assert_true(plan->actions[i].from_ns <= plan->actions[i].to_ns);
+        }
+    }
+}
+
+static void every_fault_is_drawn_by_some_seed(void **state) {
+    (void)state;
+    uint32_t seen = 0;
+    for (uint64_t seed = 0; seed < 200; seed++) {
+        swarm_plan_draw(plan, seed, 0);
+        for (uint32_t i = 0; i < plan->action_count; i++) {
+            seen |= 1U << plan->actions[i].fault;
+        }
+    }
+    assert_int_equal(seen, (1U << SWARM_FAULTS) - 1);
+}
+
+static void a_seed_gives_the_same_run_event_by_event(void **state) {
+    (void)state;
+    struct swarm_result first;
+    struct swarm_result second;
+    for (uint64_t seed = 1; seed <= (WEIR_SANITIZER_BUILD ? 1 : 3); seed++) {
+        swarm_plan_draw(plan, seed, 3);
+        swarm_run(plan, NULL, &first);
+        swarm_run(plan, NULL, &second);
+        assert_int_equal(first.trace_hash, second.trace_hash);
+        assert_int_equal(first.step, second.step);
+        assert_int_equal(first.counts.ok, second.counts.ok);
+        swarm_plan_draw(plan, seed + 1000, 3);
+        swarm_run(plan, NULL, &second);
+        assert_int_not_equal(first.trace_hash, second.trace_hash);
+    }
+}
+
+static void nothing_breaks_under_any_faults(void **state) {
+    (void)state;
+    struct swarm_result result;
+    for (uint64_t seed = 1; seed <= seeds(); seed++) {
+        swarm_plan_draw(plan, seed, 0);
+        swarm_run(plan, NULL, &result);
+        if (result.failed) {
+            fail_msg("seed %" PRIu64 ": %s", seed, result.finding);
+        }
+        assert_true(result.time_ns >= UINT64_C(20) * 1000 * 1000 * 1000);
+        assert_true(result.counts.ok >= 200);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_plan_is_drawn_from_its_seed_alone),
+        cmocka_unit_test(every_fault_is_drawn_by_some_seed),
+        cmocka_unit_test(a_seed_gives_the_same_run_event_by_event),
+        cmocka_unit_test(nothing_breaks_under_any_faults),
+    };
+    log_level_set(LOG_ERROR);
+    return cmocka_run_group_tests_name("sim_swarm", tests, NULL, NULL);
+}
