@@ -70,7 +70,7 @@ struct serve {
     struct apply_options apply_options;
 
     /* Held by the starter while it makes the data directory, and by who leaves meanwhile: a half
-       made one is refused by the next start. */
+       made one would have to be made anew by the next start. */
     pthread_mutex_t directory_whole;
     pthread_t main_thread;
     uint32_t serving_port; /* port + 1.  Writer: read's thread (release); reader: main (acquire) */
