@@ -224,6 +224,7 @@ static void add_counts(struct cluster_clients_counts *sum, const struct cluster_
     sum->resets += counts->resets;
     sum->half_closes += counts->half_closes;
     sum->moved += counts->moved;
+    sum->stale += counts->stale;
     sum->once_operations += counts->once_operations;
     sum->once_repeated += counts->once_repeated;
     sum->once_repeats += counts->once_repeats;
@@ -248,6 +249,7 @@ static void print_counts(const char *what, const struct cluster_clients_counts *
         {"repeated", sum->once_repeated},
         {"repetitions", sum->once_repeats},
         {"beside", sum->beside},
+        {"stale", sum->stale},
     };
     print_message("%s:", what);
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
@@ -272,6 +274,32 @@ static void the_checkers_are_content_with_a_node_that_is_right(void **state) {
     }
     print_counts("calm and rough", &sum);
     assert_true(sum.resets > 0 && sum.half_closes > 0 && sum.beside > 0 && sum.once_repeats > 0);
+}
+
+static void reads_that_may_be_stale_are_recorded_as_such_and_not_judged(void **state) {
+    (void)state;
+    struct session session;
+    session_open(&session, 11, false);
+    struct cluster_clients_options options = usual(11, &session.node);
+    options.readonly_share = 300;
+    session_clients(&session, &options);
+    session_run(&session, 4 * SECOND_NS);
+    session_drain(&session);
+    session_expect_right(&session);
+    const struct history *history = cluster_clients_history(session.clients);
+    uint64_t stale = 0;
+    for (uint32_t i = 0; i < history->operation_count; i++) {
+        static const char *const writes[] = {"SET",    "MSET", "INCR",   "DECR",    "INCRBY",
+                                             "APPEND", "DEL",  "EXPIRE", "PEXPIRE", "PERSIST"};
+        struct kv_model_word words[HISTORY_WORDS_MAX];
+        (void)history_words(history, i, words);
+        stale += history->operations[i].stale;
+        for (size_t j = 0; history->operations[i].stale && j < ARRAY_COUNT(writes); j++)
+            assert_false(history_word_is(&words[0], writes[j]));
+    }
+    const uint64_t counted = cluster_clients_counts(session.clients)->stale;
+    assert_true(stale > 100 && stale == counted && stale < history->operation_count);
+    session_close(&session);
 }
 
 /* The power goes, and the process ends by itself, or because it is asked to; then it starts again
@@ -351,7 +379,11 @@ static void cluster_open(struct cluster *cluster, uint64_t seed) {
     options.port = SIM_NODE_PORT;
     options.host_count = 3;
     options.timeout_ns = SECOND_NS;
+    options.lease_share = 100;
+    options.stale_share = 100;
+    options.readonly_share = 100;
     for (uint32_t i = 0; i < 3; i++) {
+        cluster->group.nodes[i].options.knows_addresses = true;
         options.hosts[i] = cluster->group.nodes[i].host;
         group_start(&cluster->group, i);
         committed_log_look(cluster->log, cluster->group.nodes[i].node);
@@ -393,7 +425,8 @@ static void the_checkers_are_content_with_a_cluster_that_loses_its_leaders(void 
         cluster_close(&cluster);
     }
     print_counts("a cluster", &sum);
-    assert_true(sum.refused > 0 && sum.unknown > 0 && sum.once_repeats > 0);
+    assert_true(sum.refused > 0 && sum.unknown > 0 && sum.once_repeats > 0 && sum.moved > 0);
+    assert_true(sum.stale > 0);
 }
 
 /* Two nodes that are no cluster, taken for one. */
@@ -543,6 +576,7 @@ int main(void) {
         cmocka_unit_test(an_entry_that_nobody_saw_leaves_a_gap),
         cmocka_unit_test(the_checkers_are_content_with_a_cluster_that_loses_its_leaders),
         cmocka_unit_test(the_checkers_are_content_with_a_node_that_is_right),
+        cmocka_unit_test(reads_that_may_be_stale_are_recorded_as_such_and_not_judged),
         cmocka_unit_test(unknown_writes_are_decided_and_once_is_once_over_power_cuts),
         cmocka_unit_test(a_node_that_stands_still_is_given_up_after_the_timeout),
         cmocka_unit_test(nothing_is_pending_behind_the_end),
