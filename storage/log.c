@@ -437,9 +437,8 @@ void log_pump(struct log *log, bool close_open) {
         return;
     if (log->switching != SWITCH_NONE) {
         segment_switch_pump(log);
-        /* No room for the segment that a truncation needs: whoever stops does not wait for it. */
+        /* Whoever stops does not wait for the room that a truncation needs. */
         log->stopped = log->stopping && log->spare == SPARE_STARVED && log->operations_busy == 0;
-        ASSERT(!log->stopped || log->truncate == TRUNCATE_PENDING);
         return;
     }
     const bool is_last_call = log->stopping || log->truncate != TRUNCATE_NONE;
@@ -557,8 +556,7 @@ bool log_completion(struct log *log, const struct io_completion *completion) {
     case LOG_OPERATION_SEEK: reader_completed(log, &log->seeker, completion->result); break;
     case LOG_OPERATION_COUNT: UNREACHABLE("asserted above");
     }
-    /* Writes that are already closed go at once; the open one goes with the flush at the end of
-       this poll, and so takes along what the poll appends. */
+    /* Closed writes go at once; the open one takes along what this poll appends. */
     log_pump(log, log->stopping);
     return true;
 }
