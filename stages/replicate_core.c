@@ -153,6 +153,7 @@ static void on_role(struct replicate_shard *shard, const struct raft_action *act
         shard->noop_term = 0;
         shard->configuration_term = 0;
         shard->leadership++; /* nobody looks for what was proposed in it */
+        node_figure_set(&shard->node->replicate.log_clock_ns, 0);
         replicate_abandon(shard);
     }
     if (action->role == RAFT_LEADER && (!led || term_over)) {

@@ -28,6 +28,7 @@ struct replicate_connection {
     uint32_t last_batch; /* the batch of that entry; valid while the entry was not handed on */
     uint32_t generation;
     uint32_t leadership; /* in which that was */
+    uint32_t waiting;    /* its batches that are noted and not handed on */
 };
 
 /* The batch that is becoming an entry in slices, and how far that is. */
@@ -127,6 +128,7 @@ struct replicate_shard {
     uint64_t round_confirmed; /* the latest round of reads, in this term */
     struct raft_action read;  /* what the core said of the read last asked for */
     uint32_t leadership; /* counts the terms led: what a connection proposed in another is void */
+    uint64_t leases_due_ns;                    /* when the core may be asked for them again */
     struct configuration configuration_wanted; /* to be appended in noop_term */
     uint64_t configuration_term;               /* 0: none is wanted */
     enum replicate_reader reader;
@@ -311,6 +313,12 @@ uint64_t replicate_log_time(const struct replicate_shard *shard, uint64_t now_ns
 /* Appends a time entry if the machine's earliest deadline has passed and no entry says so; *due_ns
  * is when to look again otherwise (UINT64_MAX: not for its sake).  Returns whether it appended. */
 bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns);
+
+/* ---- replicate_leases.c ---------------------------------------------------------------------- */
+
+/* Publishes whether the configuration in force has leases, and asks the core to change that if the
+ * options want it so and this node leads.  Returns whether it asked. */
+bool replicate_leases_configure(struct replicate_shard *shard, uint64_t now_ns);
 
 /* ---- replicate_addresses.c ------------------------------------------------------------------- */
 

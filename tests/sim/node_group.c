@@ -181,7 +181,12 @@ static bool records_take(struct group *group, uint32_t from) {
                                              .length_bytes = length_bytes};
                 any = true;
                 group->counts.records++;
+                if (bytes_get_u32(bytes) == PEER_RECORD_REOPEN) {
+                    group->counts.reopened++;
+                    group->clogged[from][model.to] &= !group->reopening_mends;
+                }
                 if (bytes_get_u32(bytes) != PEER_RECORD_MESSAGE || group->cut[from][model.to] ||
+                    (lane == PEER_DATA && group->clogged[from][model.to]) ||
                     random_chance(&group->random, group->loss_per_mille, 1000)) {
                     group->counts.lost++;
                 } else {

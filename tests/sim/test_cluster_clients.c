@@ -274,6 +274,32 @@ static void the_checkers_are_content_with_a_node_that_is_right(void **state) {
     assert_true(sum.resets > 0 && sum.half_closes > 0 && sum.beside > 0 && sum.once_repeats > 0);
 }
 
+static void reads_that_may_be_stale_are_recorded_as_such_and_not_judged(void **state) {
+    (void)state;
+    struct session session;
+    session_open(&session, 11, false);
+    struct cluster_clients_options options = usual(11, &session.node);
+    options.readonly_share = 300;
+    session_clients(&session, &options);
+    session_run(&session, 4 * SECOND_NS);
+    session_drain(&session);
+    session_expect_right(&session);
+    const struct history *history = cluster_clients_history(session.clients);
+    uint64_t stale = 0;
+    for (uint32_t i = 0; i < history->operation_count; i++) {
+        static const char *const writes[] = {"SET",    "MSET", "INCR",   "DECR",    "INCRBY",
+                                             "APPEND", "DEL",  "EXPIRE", "PEXPIRE", "PERSIST"};
+        struct kv_model_word words[HISTORY_WORDS_MAX];
+        (void)history_words(history, i, words);
+        stale += history->operations[i].stale;
+        for (size_t j = 0; history->operations[i].stale && j < ARRAY_COUNT(writes); j++)
+            assert_false(history_word_is(&words[0], writes[j]));
+    }
+    const uint64_t counted = cluster_clients_counts(session.clients)->stale;
+    assert_true(stale > 100 && stale == counted && stale < history->operation_count);
+    session_close(&session);
+}
+
 /* The power goes, and the process ends by itself, or because it is asked to; then it starts again
  * on what is left. */
 static void power_cut(struct session *session) {
@@ -543,6 +569,7 @@ int main(void) {
         cmocka_unit_test(an_entry_that_nobody_saw_leaves_a_gap),
         cmocka_unit_test(the_checkers_are_content_with_a_cluster_that_loses_its_leaders),
         cmocka_unit_test(the_checkers_are_content_with_a_node_that_is_right),
+        cmocka_unit_test(reads_that_may_be_stale_are_recorded_as_such_and_not_judged),
         cmocka_unit_test(unknown_writes_are_decided_and_once_is_once_over_power_cuts),
         cmocka_unit_test(a_node_that_stands_still_is_given_up_after_the_timeout),
         cmocka_unit_test(nothing_is_pending_behind_the_end),
