@@ -320,6 +320,10 @@ const struct node *sim_node_figures(const struct sim_node *node) {
     return node->node;
 }
 
+struct change_box *sim_node_changes(struct sim_node *node) {
+    return &node->node->changes;
+}
+
 struct peers *sim_node_peers(struct sim_node *node) {
     return pipeline_peers(node->pipeline);
 }
