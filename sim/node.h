@@ -93,6 +93,9 @@ bool sim_node_serving(const struct sim_node *node);
 /* What the stages publish about themselves. */
 const struct node *sim_node_figures(const struct sim_node *node);
 
+/* Where changes of members and leader are asked for: stages/change.h; then sim_node_wake. */
+struct change_box *sim_node_changes(struct sim_node *node);
+
 /* The rings to and from other members, for whoever moves what is in them; and what to do when a
  * record was put into one. */
 struct peers *sim_node_peers(struct sim_node *node);

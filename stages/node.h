@@ -4,8 +4,8 @@
 /*
  * The node: what all shards of one process may read.
  *
- * Three sorts of things, and a box (stages/digest.h), and nothing else, are seen by more than one
- * thread besides rings:
+ * Three sorts of things, and two boxes (stages/digest.h, stages/change.h), and nothing else, are
+ * seen by more than one thread besides rings:
  *
  *   options      set before the first core starts, constant from then on.
  *   figures      what a stage publishes about itself: one writer each, relaxed words, a cache line
@@ -26,6 +26,7 @@
 #include "machines/machine.h"
 #include "queues/atomic.h"
 #include "stages/addresses.h"
+#include "stages/change.h"
 #include "stages/consistency.h"
 #include "stages/digest.h"
 #include "stages/snapshot_box.h"
@@ -294,6 +295,7 @@ struct node {
     struct digest_box digests;     /* apply to replicate: stages/digest.h */
     struct snapshot_box snapshots; /* likewise: stages/snapshot_box.h */
     struct addresses addresses;    /* of members, as the log has them: stages/addresses.h */
+    struct change_box changes;     /* an asker and replicate: stages/change.h */
     CACHE_ALIGNED struct node_read_figures read;
     CACHE_ALIGNED struct node_parse_figures parse;
     CACHE_ALIGNED struct node_validate_figures validate;

@@ -47,6 +47,7 @@ void replicate_fail(struct replicate_shard *shard, const char *sentence) {
     struct log_quoted quoted;
     log_error("log_failed", "what=%s", log_quote(&quoted, sentence, strlen(sentence)));
     replicate_abandon(shard);
+    replicate_change_end(shard);
     node_fail(shard->node, sentence);
 }
 
@@ -244,6 +245,7 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
     uint32_t taken = take_batches(shard, budget, now_ns, &waiting);
     result.work += taken;
     if (!shard->failed) {
+        result.work += replicate_change_take(shard);
         result.work += replicate_append_wanted(shard);
         if (!shard->stop_started) {
             result.work += replicate_send_from_disk(shard);
@@ -294,6 +296,7 @@ static bool replicate_drain(void *state, const struct stage_moment *moment) {
         }
         shard->stop_started = true;
         replicate_snapshot_stop(shard);
+        replicate_change_end(shard);
         shard->serving = false; /* no more time entries */
         if (!shard->failed) {
             log_stop(shard->log);

@@ -80,8 +80,9 @@ struct replicate_peers {
     /* An APPEND whose entries are being read back from disk, and to whom nothing else goes. */
     struct raft_message reading;
     bool reading_wanted;
-    uint64_t read_from; /* the first entry that is being read */
-    uint8_t *buffer;    /* for them: the largest entry fits */
+    uint64_t read_from;       /* the first entry that is being read */
+    struct entry_tail before; /* the entry before one that was to be read back; index 0: none */
+    uint8_t *buffer;          /* for them: the largest entry fits */
     size_t buffer_bytes;
     uint64_t dropped; /* messages, for want of room */
     struct replicate_addresses addresses;
@@ -118,6 +119,7 @@ struct replicate_shard {
     struct peers *links;          /* to other members; NULL in a cluster of one */
     struct replicate_peers *peers;
     struct replicate_members members;
+    bool change_under_way; /* the core has taken what stands in the box of stages/change.h */
     struct ring *to_write; /* notes */
     struct ring *to_parse; /* notes */
     struct ring *from_parse;
@@ -307,6 +309,20 @@ bool replicate_members_completion(struct replicate_shard *shard,
 
 /* True while the table is being stored. */
 bool replicate_members_busy(const struct replicate_shard *shard);
+
+/* ---- replicate_change.c: what an operator asks --------------------------------------------- */
+
+/* Takes a request to the core; returns whether there was one. */
+bool replicate_change_take(struct replicate_shard *shard);
+
+/* What the core says: REFUSED, CONFIGURED, TRANSFER_FAILED, ROLE. */
+void replicate_change_refused(struct replicate_shard *shard, enum raft_refusal refusal);
+void replicate_change_configured(struct replicate_shard *shard);
+void replicate_change_given_up(struct replicate_shard *shard);
+void replicate_change_role(struct replicate_shard *shard, enum raft_role role, uint64_t leader);
+
+/* The node stops or has failed: nothing more will be said of a request. */
+void replicate_change_end(struct replicate_shard *shard);
 
 /* ---- replicate_start.c ----------------------------------------------------------------------- */
 
