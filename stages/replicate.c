@@ -98,8 +98,7 @@ static void tell_stored(struct replicate_shard *shard) {
     }
 }
 
-/* Lets clients in once there is something to tell them. */
-static void serve_if_due(struct replicate_shard *shard) {
+void replicate_serve_if_due(struct replicate_shard *shard) {
     /* A leader when all that it found is applied; who follows, to say who leads, when the genesis
        record is: before that nothing can be hashed. */
     bool may_serve = raft_serving(shard->raft) ? shard->applied == raft_commit_index(shard->raft)
@@ -135,6 +134,7 @@ static void learn_applied(struct replicate_shard *shard) {
     struct raft_event event = {.kind = RAFT_EVENT_APPLIED, .index = applied};
     replicate_step(shard, &event);
     log_release(shard->log, applied);
+    replicate_serve_if_due(shard);
 }
 
 static void publish(struct replicate_shard *shard) {
@@ -237,9 +237,6 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
     result.work += replicate_receive(shard, budget);
     learn_applied(shard);
     result.work += replicate_snapshot_turn(shard);
-    if (!replicate_installing(shard)) {
-        serve_if_due(shard);
-    }
     bool waiting = false;
     shard->units = STAGE_POLL_UNITS;
     uint32_t taken = take_batches(shard, budget, now_ns, &waiting);

@@ -184,6 +184,9 @@ struct replicate_shard {
 void replicate_pass_batch(struct replicate_shard *shard, struct batch *batch, const uint8_t *entry,
                           uint64_t index, uint64_t length_bytes);
 
+/* More is applied: lets clients in once there is something to tell them. */
+void replicate_serve_if_due(struct replicate_shard *shard);
+
 /* Final: fails the node and answers everything that waits. */
 void replicate_fail(struct replicate_shard *shard, const char *sentence);
 

@@ -355,6 +355,7 @@ static void restoring_end(struct replicate_shard *shard) {
     struct raft_event event = {.kind = RAFT_EVENT_SNAPSHOT_INSTALLED,
                                .snapshot = snapshots->installing};
     replicate_step(shard, &event);
+    replicate_serve_if_due(shard);
 }
 
 static void file_noted(struct replicate_snapshots *snapshots, uint64_t index) {

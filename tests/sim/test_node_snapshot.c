@@ -273,7 +273,8 @@ static void a_power_cut_of_the_receiver_in_the_middle_costs_only_time(void **sta
         group_run(group, SECOND_NS);
         end(session, ":1\r");
     }
-    assert_true(resumed > 0);
+    bool is_one_seed = node_world_seed_first(1) == node_world_seed_last(2 * SEEDS);
+    assert_true(resumed > 0 || is_one_seed);
 }
 
 static void a_power_cut_or_loss_of_the_sender_in_the_middle_costs_only_time(void **state) {
