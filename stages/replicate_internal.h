@@ -314,13 +314,13 @@ bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns, uint64
 
 /* ---- replicate_addresses.c ------------------------------------------------------------------- */
 
-/* A member says where clients reach it: "host:port", foreign bytes; empty: nowhere. */
+/* A member has said where clients reach it; node id 0: it did not. */
 void replicate_address_announced(struct replicate_shard *shard, const struct peer_link *link,
-                                 const char *text, size_t length_bytes);
+                                 const struct entry_address *address);
 
-/* Appends an address that the log does not have, if this node leads; *due_ns becomes now_ns if
- * there was no room.  Returns whether it appended. */
-bool replicate_address_entry(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns);
+/* Appends an address that the log does not have, if this node leads and there is room.  Returns
+ * whether it appended. */
+bool replicate_address_entry(struct replicate_shard *shard, uint64_t now_ns);
 
 /* ---- replicate_digest.c ---------------------------------------------------------------------- */
 
