@@ -315,15 +315,7 @@ static void let_in(struct parse_peers *peers, struct parse_peer *peer,
     peer->head_bytes = 0;
     node_figure_add(&peers->node->parse.peers_introduced, 1);
     if (peer->lane == PEER_CONTROL) {
-        struct peer_introduction introduction = {.incarnation = hello->incarnation,
-                                                 .known = hello->known};
-        if (entry_address_parse(hello->address, strlen(hello->address), &introduction.address)) {
-            introduction.address.node_id = hello->from;
-        } else if (hello->address[0] != '\0') {
-            log_warn_limited("address_refused",
-                             "peer=%lu what=\"what it advertises to clients is not host:port\"",
-                             hello->from);
-        }
+        struct peer_introduction introduction = peer_introduction_of(hello);
         link_connected(peers, peer->row, &introduction);
     }
     log_info_limited("peer_connected", "peer=%lu for=%s", hello->from,

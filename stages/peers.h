@@ -70,6 +70,10 @@ struct peer_introduction {
     struct entry_address address; /* where clients reach it; node id 0: it says nothing of that */
 };
 
+/* What a valid HELLO says; an address that clients could not use is left out, and logged.  Any
+ * thread. */
+struct peer_introduction peer_introduction_of(const struct peer_hello *hello);
+
 enum {
     /* Control messages are below 200 bytes: some hundred of them. */
     PEER_CONTROL_RING_BYTES = 64 * 1024,

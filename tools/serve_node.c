@@ -243,6 +243,9 @@ int serve_node_options(struct node_options *options, const struct config *config
         .started_wall_ms = clock_wall_ms(),
         .version = WEIR_VERSION,
         .snapshot_log_bytes = config->snapshot_log_bytes,
+        .reads = config->reads,
+        .leases = config->leases,
+        .log_time_jump_ms_max = config->log_time_jump_s_max * 1000,
     };
     memcpy(options->password, config->password, sizeof(options->password));
     node_sizes(options, config);

@@ -224,6 +224,7 @@ static void add_counts(struct cluster_clients_counts *sum, const struct cluster_
     sum->resets += counts->resets;
     sum->half_closes += counts->half_closes;
     sum->moved += counts->moved;
+    sum->stale += counts->stale;
     sum->once_operations += counts->once_operations;
     sum->once_repeated += counts->once_repeated;
     sum->once_repeats += counts->once_repeats;
@@ -248,6 +249,7 @@ static void print_counts(const char *what, const struct cluster_clients_counts *
         {"repeated", sum->once_repeated},
         {"repetitions", sum->once_repeats},
         {"beside", sum->beside},
+        {"stale", sum->stale},
     };
     print_message("%s:", what);
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
@@ -377,7 +379,11 @@ static void cluster_open(struct cluster *cluster, uint64_t seed) {
     options.port = SIM_NODE_PORT;
     options.host_count = 3;
     options.timeout_ns = SECOND_NS;
+    options.lease_share = 100;
+    options.stale_share = 100;
+    options.readonly_share = 100;
     for (uint32_t i = 0; i < 3; i++) {
+        cluster->group.nodes[i].options.knows_addresses = true;
         options.hosts[i] = cluster->group.nodes[i].host;
         group_start(&cluster->group, i);
         committed_log_look(cluster->log, cluster->group.nodes[i].node);
@@ -419,7 +425,8 @@ static void the_checkers_are_content_with_a_cluster_that_loses_its_leaders(void 
         cluster_close(&cluster);
     }
     print_counts("a cluster", &sum);
-    assert_true(sum.refused > 0 && sum.unknown > 0 && sum.once_repeats > 0);
+    assert_true(sum.refused > 0 && sum.unknown > 0 && sum.once_repeats > 0 && sum.moved > 0);
+    assert_true(sum.stale > 0);
 }
 
 /* Two nodes that are no cluster, taken for one. */
