@@ -139,7 +139,7 @@ static void build_options(struct sim_node *node, const struct sim_node_options *
     options->leases = asked->leases;
     options->log_time_jump_ms_max = asked->log_time_jump_ms_max;
     for (uint32_t i = 0; asked->knows_addresses && i < node->member_count; i++) {
-        (void)snprintf(node->hosts[i], sizeof(node->hosts[i]), "10.0.0.%u", i + 1);
+        (void)snprintf(node->hosts[i], sizeof(node->hosts[i]), "10.0.0.%u", (i + 1) & 0xff);
         options->endpoints[i] =
             (struct node_endpoint){.node_id = i + 1, .host = node->hosts[i], .port = SIM_NODE_PORT};
         options->endpoint_count = i + 1;

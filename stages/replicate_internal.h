@@ -80,8 +80,9 @@ struct replicate_peers {
     /* An APPEND whose entries are being read back from disk, and to whom nothing else goes. */
     struct raft_message reading;
     bool reading_wanted;
-    uint64_t read_from; /* the first entry that is being read */
-    uint8_t *buffer;    /* for them: the largest entry fits */
+    uint64_t read_from;       /* the first entry that is being read */
+    struct entry_tail before; /* the entry before one that was to be read back; index 0: none */
+    uint8_t *buffer;          /* for them: the largest entry fits */
     size_t buffer_bytes;
     uint64_t dropped; /* messages, for want of room */
     struct replicate_addresses addresses;
