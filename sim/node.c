@@ -57,6 +57,7 @@ struct sim_node {
     struct node_options options;
     char hosts[CONFIGURATION_MEMBERS_MAX][16]; /* of options.endpoints */
     char peer_addresses[CONFIGURATION_MEMBERS_MAX - 1][WORLD_ADDRESS_BYTES];
+    char client_host[WORLD_ADDRESS_BYTES];
     struct node *node;
     struct directory *directory;
     struct pipeline *pipeline;
@@ -174,6 +175,10 @@ static void build_address_book(struct sim_node *node, const struct sim_node_opti
             (struct node_peer){.node_id = i + 1, .address = address};
     }
     if (member_hosts != NULL && options->peer_count > 0) {
+        uint32_t own = member_hosts[node->node_id - 1];
+        snprintf(node->client_host, sizeof(node->client_host), "10.0.0.%u", own + 1);
+        options->endpoints[options->endpoint_count++] = (struct node_endpoint){
+            .node_id = node->node_id, .host = node->client_host, .port = SIM_NODE_PORT};
         options->peer_listen_address = "0.0.0.0:7380";
     }
 }
