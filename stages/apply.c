@@ -418,6 +418,7 @@ static bool item_continue(struct apply_shard *shard, uint32_t *units) {
 static void item_begin(struct apply_shard *shard, const struct apply_item *item) {
     struct apply_work *work = &shard->work;
     ASSERT(!work->active);
+    apply_digest_turn(shard);
     ASSERT(item->entry_count == 0 || !apply_installing(shard));
     *work = (struct apply_work){
         .active = true, .item = *item, .entry = item->entry, .entries_left = item->entry_count};
@@ -569,6 +570,7 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
     if (worked) {
         apply_publish(shard);
     }
+    apply_digest_turn(shard);
     worked |= apply_snapshot_turn(shard, moment->monotonic_ns);
     if (worked && result.work == 0) {
         result.work = 1; /* housekeeping that must go on */

@@ -6,8 +6,8 @@
  * room; after the last slice the writer seals the file, and replicate may drop the log before it.
  *
  * Failure modes: the writer fails (disk full): nothing remains, the node goes on, the next one is
- * tried when the log has grown again.  The machine has diverged from the log: none is begun, and
- * the one under way is given up.
+ * tried when the log has grown again.  The data may be wrong, or are (apply_digest.c): none
+ * is begun, and the one under way is given up.
  */
 
 #include <stdio.h>
@@ -187,7 +187,7 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
         snapshot->untold.index = 0;
         apply_note_send(shard);
     }
-    if (shard->digests.diverged) {
+    if (apply_digest_in_doubt(shard)) {
         apply_snapshot_forsake(shard);
         return worked;
     }
@@ -195,7 +195,8 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
         return worked;
     }
     if (!snapshot->emitting && !snapshot->sealing) {
-        if (snapshot_due(shard)) {
+        /* One that was given up may still have writes under way. */
+        if (snapshot_due(shard) && apply_snapshot_quiet(shard)) {
             snapshot_start(shard);
             return true;
         }
@@ -229,7 +230,7 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
 
 bool apply_snapshot_rest(struct apply_shard *shard, uint64_t now_ns) {
     /* One under way is carried through: it is nearly always nearly done, and then it is of use. */
-    if (shard->snapshot.emitting || shard->snapshot.sealing || shard->digests.diverged) {
+    if (shard->snapshot.emitting || shard->snapshot.sealing || apply_digest_in_doubt(shard)) {
         apply_snapshot_turn(shard, now_ns);
     }
     return !shard->snapshot.emitting && !shard->snapshot.sealing &&
