@@ -71,6 +71,7 @@ enum swarm_fault {
     SWARM_FULL_DISK,
     SWARM_SYNC_FAILS,
     SWARM_WRITE_FAILS,
+    SWARM_HALT, /* a power cut at a named point of sim/world.h */
     SWARM_FAULTS,
 };
 
