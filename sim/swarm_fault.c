@@ -348,7 +348,7 @@ static const struct fault_row rows[SWARM_FAULTS] = {
                           end_sync_fails, "operations on"},
     [SWARM_WRITE_FAILS] = {"write fails", 1, 500, 3000, false, draw_nth, begin_write_fails,
                            end_write_fails, "operations on"},
-    [SWARM_HALT] = {"halt", 4, 500, 4000, false, swarm_halt_draw, swarm_halt_begin, swarm_halt_end,
+    [SWARM_HALT] = {"halt", 0, 500, 4000, false, swarm_halt_draw, swarm_halt_begin, swarm_halt_end,
                     NULL},
 };
 
