@@ -16,6 +16,9 @@
  *   redirect     -MOVED names the node to go to: the client takes the replies that are under way,
  *                and goes there. -CLUSTERDOWN and -READONLY: it waits a little, and goes to another
  *                node. -TRYAGAIN: it waits.
+ *   reads        some connections ask for another mode: CLIENT READS lease, CLIENT READS stale or
+ *                READONLY. On the latter two nothing but reads is asked; they are recorded as reads
+ *                that may be stale, which no checker judges. Those by lease are judged as any.
  *   outcome      what was answered is ok, refused, or, with -UNKNOWN, unknown. What was not
  *                answered when the connection ended is unknown; what had not begun to be sent is
  *                refused. A plain command is never repeated.
@@ -26,8 +29,8 @@
  *                connection of its own (history_detach). Given up after CLUSTER_CLIENTS_ONCE_TRIES
  *                tries, or when its number is about to leave the session's window: unknown, or
  *                refused if every try was refused.
- *   beside       HELLO, PING, ONCE.OPEN and malformed commands are sent too. They are not recorded;
- *                their replies are judged here.
+ *   beside       HELLO, CLIENT READS, READONLY, PING, ONCE.OPEN and malformed commands are sent
+ *                too. They are not recorded; their replies are judged here.
  *
  * What they see themselves, and say (cluster_clients_finding): bytes that are no reply, a reply to
  * no command, a reply to one of the commands beside that it cannot have, an -APPLIED for what was
@@ -88,14 +91,17 @@ struct cluster_clients_options {
     uint32_t long_share;    /* of all values: up to value_bytes_max */
     uint32_t value_bytes_max; /* at least 32 */
 
-    uint32_t resp3_share;  /* of connections */
-    uint32_t slow_share;   /* of connections: read a few bytes at a time */
-    uint32_t piece_share;  /* of batches: sent in pieces, with pauses */
-    uint32_t inline_share; /* of commands without values: sent as a line */
-    uint32_t batches_max;  /* a connection ends after [1, this] batches */
-    uint32_t reset_share;  /* of the ends of connections; the rest is one half each: */
-    uint32_t half_share;   /* half-closed and read to the end, or closed */
-    uint64_t timeout_ns;   /* of a command, from its invocation */
+    uint32_t resp3_share;    /* of connections */
+    uint32_t lease_share;    /* of connections: CLIENT READS lease */
+    uint32_t stale_share;    /* of connections: CLIENT READS stale */
+    uint32_t readonly_share; /* of connections: READONLY */
+    uint32_t slow_share;     /* of connections: read a few bytes at a time */
+    uint32_t piece_share;    /* of batches: sent in pieces, with pauses */
+    uint32_t inline_share;   /* of commands without values: sent as a line */
+    uint32_t batches_max;    /* a connection ends after [1, this] batches */
+    uint32_t reset_share;    /* of connections: end in the middle of a batch, by a reset; */
+    uint32_t half_share;     /* and these half-closed and read to the end; the rest is closed */
+    uint64_t timeout_ns;     /* of a command, from its invocation */
 
     uint32_t operations_max; /* room of the history */
     uint64_t history_bytes;
@@ -110,6 +116,7 @@ struct cluster_clients_counts {
     uint64_t ok;
     uint64_t refused;
     uint64_t unknown;
+    uint64_t stale;  /* of the operations, those that asked for reads that may be */
     uint64_t beside; /* commands beside that were answered */
     uint64_t connections;
     uint64_t connections_failed; /* nothing listened */

@@ -38,8 +38,23 @@ static void add_line(struct client *client, enum client_slot_kind kind, const ch
     kv_model_text_append(&client->connection.out, line, strlen(line));
 }
 
-void client_hello(struct client *client, uint64_t now_ns) {
-    add_line(client, CLIENT_SLOT_HELLO, "HELLO 3\r\n", now_ns);
+void client_greet(struct cluster_clients *clients, struct client *client, uint64_t now_ns) {
+    const struct cluster_clients_options *options = &clients->options;
+    if (client_chance(client, options->resp3_share))
+        add_line(client, CLIENT_SLOT_HELLO, "HELLO 3\r\n", now_ns);
+    const char *line = NULL;
+    uint64_t drawn = random_below(&client->random, 1000);
+    if (drawn < options->lease_share) {
+        line = "CLIENT READS lease\r\n";
+    } else if ((drawn -= options->lease_share) < options->stale_share) {
+        line = "CLIENT READS stale\r\n";
+        client->connection.is_stale = true;
+    } else if (drawn - options->stale_share < options->readonly_share) {
+        line = "READONLY\r\n";
+        client->connection.is_stale = true;
+    }
+    if (line != NULL)
+        add_line(client, CLIENT_SLOT_READS, line, now_ns);
 }
 
 /* ---- Writes under ONCE ----------------------------------------------------------------------- */
@@ -130,6 +145,7 @@ static uint32_t operation_begin(struct cluster_clients *clients, struct client *
                                       .client = client->number,
                                       .connection = client->connection.number,
                                       .sequence = client->connection.sequence + 1,
+                                      .stale = client->connection.is_stale,
                                       .words = command->words,
                                       .word_count = command->word_count};
     uint32_t operation;
@@ -141,6 +157,7 @@ static uint32_t operation_begin(struct cluster_clients *clients, struct client *
     }
     client->connection.sequence++;
     clients->counts.operations++;
+    clients->counts.stale += client->connection.is_stale;
     return operation;
 }
 
@@ -156,7 +173,8 @@ static void operation_add(struct cluster_clients *clients, struct client *client
                           struct client_command *command, uint64_t now_ns) {
     const struct cluster_clients_options *options = &clients->options;
     struct client_once *once = NULL;
-    if (client_chance(client, options->once_share)) {
+    command->must_read = client->connection.is_stale;
+    if (!command->must_read && client_chance(client, options->once_share)) {
         session_want(client, now_ns);
         once = client->session == 0 ? NULL : once_free(client);
     }
@@ -192,8 +210,15 @@ static bool has_room(const struct client_connection *connection) {
 _Static_assert(CLUSTER_CLIENTS_PIPELINE >= CLUSTER_CLIENTS_ONCE + 1 + 2 * CLUSTER_CLIENTS_BATCH,
                "an idle connection has room for a batch");
 
-static bool once_waits(const struct client_once *once, uint64_t now_ns) {
+static bool once_is_due(const struct client_once *once, uint64_t now_ns) {
     return once->operation != CLIENT_NONE && !once->in_flight && once->retry_ns <= now_ns;
+}
+
+bool client_once_waits(const struct client *client, uint64_t now_ns) {
+    for (uint32_t i = 0; i < CLUSTER_CLIENTS_ONCE; i++)
+        if (once_is_due(&client->once[i], now_ns))
+            return true;
+    return false;
 }
 
 bool client_batch_due(const struct cluster_clients *clients, const struct client *client,
@@ -202,10 +227,8 @@ bool client_batch_due(const struct cluster_clients *clients, const struct client
     if (connection->socket == NULL || connection->is_leaving || now_ns < client->wait_ns ||
         !has_room(connection))
         return false;
-    for (uint32_t i = 0; i < CLUSTER_CLIENTS_ONCE; i++)
-        if (once_waits(&client->once[i], now_ns))
-            return true;
-    return clients->is_on && !clients->is_full && now_ns >= client->batch_ns;
+    return client_once_waits(client, now_ns) ||
+           (clients->is_on && !clients->is_full && now_ns >= client->batch_ns);
 }
 
 /* The connection's last batch: says how it ends. */
@@ -229,7 +252,7 @@ static void next_batch(const struct cluster_clients *clients, struct client *cli
 void client_batch_make(struct cluster_clients *clients, struct client *client, uint64_t now_ns) {
     struct client_connection *connection = &client->connection;
     for (uint32_t i = 0; i < CLUSTER_CLIENTS_ONCE; i++)
-        if (once_waits(&client->once[i], now_ns))
+        if (once_is_due(&client->once[i], now_ns))
             once_repeat(clients, client, &client->once[i], now_ns);
     if (clients->is_on && !clients->is_full && now_ns >= client->batch_ns) {
         const uint32_t operations =

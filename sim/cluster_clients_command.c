@@ -222,7 +222,7 @@ void client_command_make(struct cluster_clients *clients, struct client *client,
     command->text.length = 0;
     command->is_plain = true;
     command->is_common = false;
-    command->is_write = !client_chance(client, options->read_share);
+    command->is_write = !client_chance(client, options->read_share) && !command->must_read;
     make_command *make;
     if (client_chance(client, options->expiry_share))
         make = command->is_write ? make_expiry_write : make_expiry_read;

@@ -126,8 +126,7 @@ static void connection_begin(struct cluster_clients *clients, struct client *cli
         .batches_left = 1 + (uint32_t)random_below(&client->random, options->batches_max),
         .reset_ns = UINT64_MAX,
     };
-    if (client_chance(client, options->resp3_share))
-        client_hello(client, now_ns);
+    client_greet(clients, client, now_ns);
 }
 
 /* ---- Receiving ------------------------------------------------------------------------------- */
@@ -242,7 +241,7 @@ static void once_give_up(struct cluster_clients *clients, struct client *client,
 }
 
 bool client_poll(struct cluster_clients *clients, struct client *client) {
-    const struct client_connection *connection = &client->connection;
+    struct client_connection *connection = &client->connection;
     const uint64_t now_ns = world_now_ns(clients->world);
     if (connection->socket == NULL) {
         if (now_ns < client->connect_ns)
@@ -254,6 +253,8 @@ bool client_poll(struct cluster_clients *clients, struct client *client) {
     if (connection->socket == NULL)
         return true;
     once_give_up(clients, client, now_ns);
+    if (connection->is_stale && client_once_waits(client, now_ns))
+        connection->is_leaving = true; /* for one that may write */
     if (client_batch_due(clients, client, now_ns)) {
         client_batch_make(clients, client, now_ns);
         moved = true;

@@ -21,7 +21,8 @@ enum client_slot_kind {
     CLIENT_SLOT_OPERATION,
     CLIENT_SLOT_ONCE,
     CLIENT_SLOT_HELLO,
-    CLIENT_SLOT_OPEN, /* ONCE.OPEN */
+    CLIENT_SLOT_OPEN,  /* ONCE.OPEN */
+    CLIENT_SLOT_READS, /* CLIENT READS or READONLY */
     CLIENT_SLOT_PING,
     CLIENT_SLOT_MALFORMED, /* an error is its only reply */
 };
@@ -52,6 +53,7 @@ struct client_connection {
     struct kv_model_text in;
     struct kv_model_text held; /* a reply kept back by CLUSTER_CLIENTS_SPOIL_SWAP */
     bool is_slow;
+    bool is_stale;    /* it asked for reads that may be stale, and asks for nothing else */
     bool in_pieces;   /* what is in `out` now */
     bool is_leaving;  /* no more batches; it ends when everything is answered */
     bool half_closed; /* read until the node ends it */
@@ -118,6 +120,7 @@ struct client_command {
     size_t offsets[HISTORY_WORDS_MAX + 1];
     struct kv_model_text text;
     bool is_write;
+    bool must_read;     /* set by the caller: no write */
     bool may_be_common; /* set by the caller: another command may have the same words, */
     bool is_common;     /* and so it may be */
     bool is_plain;      /* no word is empty or holds more than letters, digits, ':' and '.' */
@@ -151,8 +154,11 @@ bool client_batch_due(const struct cluster_clients *clients, const struct client
 /* Makes one: repetitions first, then new commands. */
 void client_batch_make(struct cluster_clients *clients, struct client *client, uint64_t now_ns);
 
-/* Adds a command beside: HELLO 3. */
-void client_hello(struct client *client, uint64_t now_ns);
+/* Begins a new connection: HELLO 3, and a mode of reads, if they are drawn. */
+void client_greet(struct cluster_clients *clients, struct client *client, uint64_t now_ns);
+
+/* Whether a write under ONCE waits to be repeated. */
+bool client_once_waits(const struct client *client, uint64_t now_ns);
 
 /* ---- cluster_clients_reply.c --------------------------------------------------------------- */
 

@@ -190,6 +190,7 @@ static void beside_answered(struct cluster_clients *clients, struct client *clie
     bool is_right = false;
     switch (kind) {
     case CLIENT_SLOT_HELLO: is_right = *reply->data == '%'; break;
+    case CLIENT_SLOT_READS: is_right = begins(reply, "+OK\r\n"); break;
     case CLIENT_SLOT_PING: is_right = begins(reply, "+PONG\r\n"); break;
     case CLIENT_SLOT_MALFORMED: is_right = is_error; break;
     case CLIENT_SLOT_OPERATION:

@@ -11,6 +11,7 @@
 
 #include "sim/node.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +55,7 @@ struct sim_node {
     uint64_t node_id;
     struct map map;
     struct node_options options;
+    char hosts[CONFIGURATION_MEMBERS_MAX][16]; /* of options.endpoints */
     char peer_addresses[CONFIGURATION_MEMBERS_MAX - 1][WORLD_ADDRESS_BYTES];
     struct node *node;
     struct directory *directory;
@@ -132,6 +134,15 @@ static void build_options(struct sim_node *node, const struct sim_node_options *
     options->started_wall_ms = io_wall_ms(node->io);
     options->version = "simulated";
     options->snapshot_log_bytes = asked->snapshot_log_bytes;
+    options->reads = asked->reads;
+    options->leases = asked->leases;
+    options->log_time_jump_ms_max = asked->log_time_jump_ms_max;
+    for (uint32_t i = 0; asked->knows_addresses && i < node->member_count; i++) {
+        (void)snprintf(node->hosts[i], sizeof(node->hosts[i]), "10.0.0.%u", i + 1);
+        options->endpoints[i] =
+            (struct node_endpoint){.node_id = i + 1, .host = node->hosts[i], .port = SIM_NODE_PORT};
+        options->endpoint_count = i + 1;
+    }
 }
 
 static void create_node(struct sim_node *node) {
@@ -307,6 +318,10 @@ bool sim_node_serving(const struct sim_node *node) {
 
 const struct node *sim_node_figures(const struct sim_node *node) {
     return node->node;
+}
+
+struct change_box *sim_node_changes(struct sim_node *node) {
+    return &node->node->changes;
 }
 
 struct peers *sim_node_peers(struct sim_node *node) {

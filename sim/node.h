@@ -50,6 +50,10 @@ struct sim_node_options {
     uint64_t node_id;            /* 0: 1.  Above member_count: made to be added later */
     uint64_t snapshot_log_bytes; /* 0: never */
     uint64_t zero_ahead_bytes;   /* of the log: storage/log.h; 0: none */
+    uint8_t reads;               /* enum read_mode of the node */
+    enum node_leases leases;
+    uint64_t log_time_jump_ms_max; /* 0: no limit */
+    bool knows_addresses;          /* of all members' clients: 10.0.0.ID, SIM_NODE_PORT */
     enum durability durability;
 };
 
@@ -88,6 +92,9 @@ bool sim_node_serving(const struct sim_node *node);
 
 /* What the stages publish about themselves. */
 const struct node *sim_node_figures(const struct sim_node *node);
+
+/* Where changes of members and leader are asked for: stages/change.h; then sim_node_wake. */
+struct change_box *sim_node_changes(struct sim_node *node);
 
 /* The rings to and from other members, for whoever moves what is in them; and what to do when a
  * record was put into one. */

@@ -362,6 +362,7 @@ static void entry_end(struct apply_shard *shard, uint32_t *units) {
                                       .term = work->header.term,
                                       .log_time_ms = work->header.log_time_ms,
                                       .chain = work->header.chain};
+    shard->tail_ns = shard->now_ns;
     shard->snapshot.log_bytes += work->header.length_bytes;
     work->entry_open = false;
     if (again) {
@@ -506,11 +507,20 @@ static bool intake_fill(struct apply_shard *shard) {
     return shard->intake_next < shard->intake_count;
 }
 
+/* The clock by which TTL is answered: log time as it now is, if this node leads; otherwise as it
+ * was in the last entry, and what has passed since that was applied, which is not more. */
+static uint64_t leader_clock_ms(const struct apply_shard *shard) {
+    uint64_t clock_ns = node_figure(&shard->node->replicate.log_clock_ns);
+    return clock_ns != 0 ? (clock_ns + shard->now_ns) / 1000000
+                         : shard->tail.log_time_ms + (shard->now_ns - shard->tail_ns) / 1000000;
+}
+
 static struct stage_result apply_poll(void *state, const struct stage_moment *moment,
                                       uint32_t budget) {
     struct apply_shard *shard = state;
     struct stage_result result = {0};
-    shard->clock_ms = moment->wall_ms;
+    shard->now_ns = moment->monotonic_ns;
+    shard->clock_ms = leader_clock_ms(shard);
     blocks_come_home(shard);
     uint32_t units = APPLY_POLL_UNITS;
     while (result.work < budget && units > 0) {

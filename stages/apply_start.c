@@ -92,6 +92,7 @@ fail:
 int apply_start(void *state, struct error_text *error) {
     struct apply_shard *shard = state;
     int result = io_port_create(shard->io, &shard->port, SNAPSHOT_OPERATIONS_MAX + 4);
+    shard->tail_ns = io_monotonic_ns(shard->io);
     if (result == WEIR_OK) {
         result = io_directory_open(shard->io, shard->node->options->data_directory, false,
                                    &shard->directory_handle, error);

@@ -40,6 +40,7 @@
 #include <stdint.h>
 
 #include "base/assert.h"
+#include "stages/consistency.h"
 #include "wire/reply.h"
 #include "wire/reply_encode.h"
 #include "wire/resp_parse.h"
@@ -146,8 +147,10 @@ struct batch_command {
     uint8_t refusal;      /* enum batch_refusal */
     uint8_t resp_version; /* 2 or 3: stamped by validate, valid for this command's reply */
     uint8_t is_inline;
-    uint8_t detail; /* more about the refusal, or validate's note to itself */
-    uint8_t once;   /* enum batch_once */
+    uint8_t detail;         /* more about the refusal, or validate's note to itself */
+    uint8_t once;           /* enum batch_once */
+    uint8_t reads;          /* enum read_mode, stamped by validate; for a read */
+    uint8_t reads_anywhere; /* it may be answered as READ_STALE where nobody leads; likewise */
 };
 _Static_assert(sizeof(struct batch_command) == 48, "three to two cache lines");
 
@@ -194,6 +197,7 @@ struct batch {
     uint32_t write_count;
     uint32_t read_count;
     uint32_t write_entry_bytes; /* the body of its entry */
+    uint8_t reads;              /* the strictest enum read_mode of its commands */
     uint32_t local_block;       /* of validate's arena, or BATCH_NO_BLOCK */
 
     /* replicate */

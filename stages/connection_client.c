@@ -102,6 +102,19 @@ void connection_client_setinfo_write(const struct connection_run *run,
     UNREACHABLE("the effect noted what is wrong");
 }
 
+/* ---- READS --------------------------------------------------------------------------------- */
+
+enum connection_step connection_client_reads(struct connection_run *run) {
+    for (uint32_t mode = 0; mode < READ_MODES; mode++) {
+        if (connection_argument_is(run, 2, read_mode_name(mode))) {
+            run->connection->reads = (uint8_t)mode;
+            run->connection->reads_chosen = true;
+            return connection_canned(run, CONNECTION_REPLY_OK);
+        }
+    }
+    return connection_canned(run, CONNECTION_REPLY_READS);
+}
+
 /* ---- INFO and LIST ------------------------------------------------------------------------- */
 
 /* "get", "client|list", or "NULL" before the first command, as Redis has it. */
@@ -123,14 +136,14 @@ static void client_line_add(struct connection_run *run, const struct node_record
     connection_text_add(
         &run->text,
         "id=%llu addr=%s fd=%d name=%s age=%llu idle=%llu flags=%s db=0 sub=0 "
-        "psub=0 ssub=0 multi=-1 cmd=%s user=default redir=-1 resp=%u lib-name=%s "
-        "lib-ver=%s tot-cmds=%llu\n",
+        "psub=0 ssub=0 multi=-1 cmd=%s user=default redir=-1 resp=%u reads=%s "
+        "lib-name=%s lib-ver=%s tot-cmds=%llu\n",
         (unsigned long long)record->client_id, record->address, record->socket, record->name,
         (unsigned long long)client_seconds_since(run, record->opened_ms),
         (unsigned long long)client_seconds_since(run, last_ms),
         record->accepts_replica != 0 ? "r" : "N", client_command_name(run, record->last_command),
-        record->resp_version == 0 ? 2u : record->resp_version, record->library_name,
-        record->library_version, (unsigned long long)record->commands);
+        record->resp_version == 0 ? 2u : record->resp_version, read_mode_name(record->reads),
+        record->library_name, record->library_version, (unsigned long long)record->commands);
 }
 
 size_t connection_client_info_bytes(struct connection_run *run) {
@@ -254,6 +267,8 @@ void connection_client_help_write(const struct connection_run *run, struct reply
         "    Return information about the current client connection.",
         "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB) | ID <id> [<id> ...]]",
         "    Return information about client connections.",
+        "READS (QUORUM|LEASE|STALE)",
+        "    Choose how current the reads of the current connection are.",
         "SETINFO (LIB-NAME|LIB-VER) <value>",
         "    Tell the name or the version of the client library.",
         "SETNAME <name>",

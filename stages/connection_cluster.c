@@ -6,8 +6,9 @@
  * is not known is not made up: a member without a known address has the host "?" (in NODES ":0"
  * and the flag noaddr), and without a known leader nobody serves the slots.
  *
- * READONLY says that the connection takes what a replica may answer.  It is noted and shown (flag r
- * of CLIENT LIST); no read is answered otherwise because of it, and all are linearizable.
+ * READONLY says that the connection takes what a replica may answer: a node that does not lead then
+ * answers its reads from what it has applied (stages/consistency.h).  It is shown as flag r of
+ * CLIENT LIST.
  */
 
 #include "stages/connection_run.h"

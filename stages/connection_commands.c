@@ -65,7 +65,8 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
     COMMAND_ROW(QUIT, "quit", -1, BEFORE_AUTH, "1.0.0", "",
                 "Closes the connection, after the replies to what came before.", "connection"),
     COMMAND_ROW(READONLY, "readonly", 1, CONNECTION_FAST, "3.0.0", "",
-                "Notes that the connection takes what a replica may answer.", "cluster"),
+                "Lets a node that does not lead answer this connection's reads from what it has.",
+                "cluster"),
     COMMAND_ROW(READWRITE, "readwrite", 1, CONNECTION_FAST, "3.0.0", "", "Takes READONLY back.",
                 "cluster"),
     COMMAND_ROW(RESET, "reset", 1, BEFORE_AUTH, "6.2.0", "",
@@ -88,6 +89,9 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
     SUBCOMMAND_ROW(CLIENT, LIST, "client|list", -2, CONNECTION_ADMIN, "2.4.0",
                    "[TYPE NORMAL | MASTER | REPLICA | PUBSUB] [ID client-id ...]",
                    "Lists the open connections.", "connection"),
+    SUBCOMMAND_ROW(CLIENT, READS, "client|reads", 3, CONNECTION_FAST, "0.1.0",
+                   "QUORUM | LEASE | STALE", "Chooses how current this connection's reads are.",
+                   "connection"),
     SUBCOMMAND_ROW(CLIENT, SETINFO, "client|setinfo", 4, 0, "7.2.0",
                    "LIB-NAME libname | LIB-VER libver",
                    "Tells the client library's name or version.", "connection"),
@@ -181,6 +185,7 @@ static const char *const canned_errors[CONNECTION_REPLY_COUNT] = {
     [CONNECTION_REPLY_NO_SHUTDOWN] = "ERR No shutdown in progress.",
     [CONNECTION_REPLY_SHUTDOWN_SAVE] =
         "ERR nothing can be saved: this node runs with durability none",
+    [CONNECTION_REPLY_READS] = "ERR reads are quorum, lease or stale",
     [CONNECTION_REPLY_KEY_LENGTH] = "ERR key too long: the limit is 65536 bytes",
 };
 
@@ -212,6 +217,7 @@ void connection_reply_write(struct reply_writer *writer, const struct batch *bat
     case CONNECTION_REPLY_ARGUMENTS:
     case CONNECTION_REPLY_NO_SHUTDOWN:
     case CONNECTION_REPLY_SHUTDOWN_SAVE:
+    case CONNECTION_REPLY_READS:
     case CONNECTION_REPLY_KEY_LENGTH: {
         const char *words = canned_errors[command->detail];
         reply_error(writer, words, strlen(words));

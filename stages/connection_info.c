@@ -249,8 +249,15 @@ static void info_raft(struct connection_run *run) {
         "raft_commit_index:%llu\r\nraft_applied_index:%llu\r\n",
         info_figure(&node->replicate.last_index), info_figure(&node->replicate.durable_index),
         info_figure(&node->replicate.commit_index), info_figure(&node->apply.applied_index));
-    connection_text_add(&run->text, "raft_log_time_ms:%llu\r\n",
-                        info_figure(&node->apply.log_time_ms));
+    connection_text_add(&run->text, "raft_log_time_ms:%llu\r\nraft_leases:%llu\r\n",
+                        info_figure(&node->apply.log_time_ms),
+                        info_figure(&node->replicate.leases));
+    connection_text_add(&run->text, "reads:%s\r\n", read_mode_name(node->options->reads));
+    connection_text_add(&run->text, "reads_by_quorum:%llu\r\nreads_by_lease:%llu\r\n",
+                        info_figure(&node->replicate.reads_asked),
+                        info_figure(&node->replicate.reads_leased));
+    connection_text_add(&run->text, "reads_stale:%llu\r\n",
+                        info_figure(&node->replicate.reads_stale));
 }
 
 static void info_stages_shards(struct connection_run *run, const struct gauge_view *view) {

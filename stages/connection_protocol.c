@@ -52,6 +52,7 @@ void connection_transit(struct connection *connection, enum connection_event eve
     if (event == CONNECTION_OPENED || event == CONNECTION_RESETTED || event == CONNECTION_ENDED) {
         connection->resp_version = RESP_VERSION_2;
         connection->accepts_replica = false;
+        connection->reads_chosen = false;
         memset(connection->name, 0, sizeof(connection->name));
         memset(connection->library_name, 0, sizeof(connection->library_name));
         memset(connection->library_version, 0, sizeof(connection->library_version));

@@ -51,6 +51,8 @@ struct connection {
     uint8_t state;        /* enum connection_state */
     uint8_t resp_version; /* enum resp_version */
     bool accepts_replica; /* READONLY: it takes what a replica may answer */
+    bool reads_chosen;    /* CLIENT READS: `reads` counts; otherwise the node's mode does */
+    uint8_t reads;        /* enum read_mode */
     /* The names as they are published in the slot's record; always terminated. */
     char name[NODE_CLIENT_NAME_BYTES_MAX];
     char library_name[NODE_CLIENT_NAME_BYTES_MAX];
@@ -59,10 +61,16 @@ struct connection {
 
 /*
  * Takes the transition of `event`; `password_required` decides where OPENED and RESETTED lead.
- * OPENED, RESETTED and ENDED also forget the names and READONLY, and go back to protocol version 2.
+ * OPENED, RESETTED and ENDED also forget the names, READONLY and the mode of reads, and go back to
+ * protocol version 2.
  */
 void connection_transit(struct connection *connection, enum connection_event event,
                         bool password_required);
+
+/* The enum read_mode in force on it; `node_reads` is the node's. */
+static inline uint8_t connection_reads(const struct connection *connection, uint8_t node_reads) {
+    return connection->reads_chosen ? connection->reads : node_reads;
+}
 
 /*
  * Whether `given` is the password, in a time that depends on the length given and not on what is

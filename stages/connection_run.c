@@ -44,6 +44,7 @@ static const struct connection_functions functions[CONNECTION_ROW_COUNT] = {
                                 .text_bytes = connection_client_list_bytes,
                                 .compose = connection_client_list_compose,
                                 .write = connection_client_list_write},
+    [CONNECTION_CLIENT_READS] = {.effect = connection_client_reads},
     [CONNECTION_CLIENT_SETINFO] = {.effect = connection_client_setinfo,
                                    .write = connection_client_setinfo_write},
     [CONNECTION_CLIENT_SETNAME] = {.effect = connection_client_setname},

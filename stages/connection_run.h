@@ -122,6 +122,7 @@ enum connection_step connection_client_list(struct connection_run *run);
 size_t connection_client_list_bytes(struct connection_run *run);
 bool connection_client_list_compose(struct connection_run *run);
 void connection_client_list_write(const struct connection_run *run, struct reply_writer *writer);
+enum connection_step connection_client_reads(struct connection_run *run);
 enum connection_step connection_client_setinfo(struct connection_run *run);
 void connection_client_setinfo_write(const struct connection_run *run, struct reply_writer *writer);
 enum connection_step connection_client_setname(struct connection_run *run);

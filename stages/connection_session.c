@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "base/decimal.h"
+#include "raft/raft.h"
 
 /* The one user there is. */
 static const char user_name[] = "default";
@@ -142,7 +143,8 @@ void connection_hello_write(const struct connection_run *run, struct reply_write
     reply_bulk(writer, "id", 2);
     reply_integer(writer, (int64_t)node_figure(&connection_record(run)->client_id));
     session_pair(writer, "mode", "standalone");
-    session_pair(writer, "role", "master");
+    bool leads = node_figure(&run->node->replicate.role) == RAFT_LEADER;
+    session_pair(writer, "role", leads ? "master" : "replica");
     reply_bulk(writer, "modules", 7);
     reply_array(writer, 0);
 }

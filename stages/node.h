@@ -4,8 +4,8 @@
 /*
  * The node: what all shards of one process may read.
  *
- * Three sorts of things, and a box (stages/digest.h), and nothing else, are seen by more than one
- * thread besides rings:
+ * Three sorts of things, and two boxes (stages/digest.h, stages/change.h), and nothing else, are
+ * seen by more than one thread besides rings:
  *
  *   options      set before the first core starts, constant from then on.
  *   figures      what a stage publishes about itself: one writer each, relaxed words, a cache line
@@ -26,7 +26,9 @@
 #include "machines/machine.h"
 #include "queues/atomic.h"
 #include "stages/addresses.h"
+#include "stages/change.h"
 #include "stages/digest.h"
+#include "stages/consistency.h"
 #include "storage/identity.h"
 #include "storage/log.h"
 #include "wire/resp_parse.h"
@@ -51,6 +53,13 @@ struct node_endpoint {
     uint64_t node_id; /* not 0 */
     const char *host; /* an address without brackets, or a name; empty: not known */
     uint16_t port;    /* 0: that on which this node listens */
+};
+
+/* What a leader makes of the cluster's leases. */
+enum node_leases {
+    NODE_LEASES_KEEP = 0, /* as the configuration in force has it */
+    NODE_LEASES_ON,       /* logs a configuration that has them, if there is none */
+    NODE_LEASES_OFF,
 };
 
 /* Where this node reaches another member: the port for peers. */
@@ -80,8 +89,12 @@ struct node_options {
     const char *map_text;         /* the map as configured, for INFO */
     const char *data_directory;
     uint64_t started_wall_ms;
-    const char *version;         /* of this program */
-    uint64_t snapshot_log_bytes; /* take a snapshot when the log has grown by this; 0: never */
+    const char *version; /* of this program */
+    uint8_t reads;       /* enum read_mode, of connections that choose none */
+    enum node_leases leases;
+    uint64_t log_time_jump_ms_max; /* a new leader's log time is at most so far ahead of the log's
+                                      last; 0: no limit */
+    uint64_t snapshot_log_bytes;   /* take a snapshot when the log has grown by this; 0: never */
     const struct node_config_item *config_items;
     uint32_t config_item_count;
     /* As far as they are known; at most one of a member. */
@@ -144,6 +157,12 @@ struct node_replicate_figures {
     uint64_t log_write_ns_max;
     uint64_t log_full; /* 1 while there is no room for the next segment */
     uint64_t log_time_ms;
+    uint64_t log_clock_ns; /* of a leader: log time in nanoseconds less the monotonic clock, modulo
+                              2^64; otherwise 0.  Who reads it adds that clock */
+    uint64_t leases;       /* 1: the configuration in force allows them */
+    uint64_t reads_leased; /* reads (batches of them) answered by a lease, */
+    uint64_t reads_asked;  /* after a question to a quorum, */
+    uint64_t reads_stale;  /* or from what is applied */
 };
 
 /* What apply publishes. */
@@ -237,6 +256,7 @@ struct node_record {
     CACHE_ALIGNED uint32_t authenticated; /* also glanced at by parse: its limits before it */
     uint32_t resp_version;
     uint32_t accepts_replica; /* READONLY */
+    uint32_t reads;           /* enum read_mode in force */
     uint32_t last_command;    /* enum batch_table << 16 | row; 0: none yet */
     uint64_t last_command_ms;
     uint64_t commands;
@@ -261,6 +281,7 @@ struct node {
     struct node_signals signals;
     struct digest_box digests;  /* apply to replicate: stages/digest.h */
     struct addresses addresses; /* of members, as the log has them: stages/addresses.h */
+    struct change_box changes;  /* an asker and replicate: stages/change.h */
     CACHE_ALIGNED struct node_read_figures read;
     CACHE_ALIGNED struct node_parse_figures parse;
     CACHE_ALIGNED struct node_validate_figures validate;

@@ -47,6 +47,7 @@ void replicate_fail(struct replicate_shard *shard, const char *sentence) {
     struct log_quoted quoted;
     log_error("log_failed", "what=%s", log_quote(&quoted, sentence, strlen(sentence)));
     replicate_abandon(shard);
+    replicate_change_end(shard);
     node_fail(shard->node, sentence);
 }
 
@@ -231,6 +232,7 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
     uint32_t taken = take_batches(shard, budget, now_ns, &waiting);
     result.work += taken;
     if (!shard->failed) {
+        result.work += replicate_change_take(shard);
         result.work += replicate_append_wanted(shard);
         if (!shard->stop_started) {
             result.work += replicate_send_from_disk(shard);
@@ -240,6 +242,9 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
             result.work++;
         }
         if (replicate_digest_entry(shard, now_ns, &due_ns)) {
+            result.work++;
+        }
+        if (replicate_leases_configure(shard, now_ns)) {
             result.work++;
         }
         if (replicate_address_entry(shard, now_ns, &due_ns)) {
@@ -277,6 +282,7 @@ static bool replicate_drain(void *state, const struct stage_moment *moment) {
             return false;
         }
         shard->stop_started = true;
+        replicate_change_end(shard);
         shard->serving = false; /* no more time entries */
         if (!shard->failed) {
             log_stop(shard->log);

@@ -65,7 +65,7 @@ static const struct entry_address *missing(const struct replicate_shard *shard) 
 
 bool replicate_address_entry(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns) {
     if (shard->peers == NULL || !shard->serving || shard->encode.batch != NULL ||
-        raft_role(shard->raft) != RAFT_LEADER) {
+        raft_role(shard->raft) != RAFT_LEADER || replicate_incoming_busy(shard)) {
         return false;
     }
     struct replicate_addresses *addresses = &shard->peers->addresses;

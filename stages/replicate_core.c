@@ -148,11 +148,13 @@ static void on_role(struct replicate_shard *shard, const struct raft_action *act
     node_figure_set(&figures->role, action->role);
     node_figure_set(&figures->term, action->term);
     node_figure_set(&figures->leader, action->node_id);
+    replicate_change_role(shard, action->role, action->node_id);
     if (led && (action->role != RAFT_LEADER || term_over)) {
         log_info("leadership_lost", "term=%lu leader=%lu", action->term, action->node_id);
         shard->noop_term = 0;
         shard->configuration_term = 0;
         shard->leadership++; /* nobody looks for what was proposed in it */
+        node_figure_set(&shard->node->replicate.log_clock_ns, 0);
         replicate_abandon(shard);
     }
     if (action->role == RAFT_LEADER && (!led || term_over)) {
@@ -191,14 +193,16 @@ static void carry_out(struct replicate_shard *shard, const struct raft_action *a
     case RAFT_ACTION_READ_WAIT:
     case RAFT_ACTION_READ_FAILED: shard->read = *action; break; /* for replicate_order.c */
     case RAFT_ACTION_REFUSED:
-        log_warn("membership_refused", "reason=\"%s\"", raft_refusal_name(action->refusal));
+        replicate_change_refused(shard, action->refusal);
         break;
     case RAFT_ACTION_CONFIGURED:
         log_info("configured", "index=%lu members=%u", action->index,
                  action->configuration->member_count);
+        replicate_change_configured(shard);
         break;
     case RAFT_ACTION_TRANSFER_FAILED:
         log_warn("transfer_failed", "target=%lu", action->node_id);
+        replicate_change_given_up(shard);
         break;
     case RAFT_ACTION_REOPEN: replicate_reopen(shard, action->node_id); break;
     case RAFT_ACTION_SNAPSHOT_CHUNK:

@@ -27,8 +27,8 @@ bool replicate_digest_entry(struct replicate_shard *shard, uint64_t now_ns, uint
         digest_box_clear(box);
         return false;
     }
-    if (shard->encode.batch != NULL) {
-        return false; /* an entry is coming, and its end finds us here again */
+    if (shard->encode.batch != NULL || replicate_incoming_busy(shard)) {
+        return false; /* entries are coming, and their end finds us here again */
     }
     uint8_t *entry = result == WEIR_OK ? log_reserve(shard->log, length_bytes, true) : NULL;
     if (entry == NULL) {

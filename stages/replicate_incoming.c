@@ -8,7 +8,9 @@
  * Failure modes: what cannot be done to the log at once (a vote is on its way to the disk, a
  * truncation is under way, the log's memory is full) waits in `incoming`, and with it all further
  * data: the rings fill, and TCP holds the senders back.  Control messages go on meanwhile, since
- * none of them touches the log.  A message that no working member sends is dropped, and said.
+ * none of them touches the log: a commit that one of them tells is for what the core knows, not for
+ * what still stands in the log in its place.  A message that no working
+ * member sends is dropped, and said.
  */
 
 #include "base/assert.h"

@@ -28,6 +28,7 @@ struct replicate_connection {
     uint32_t last_batch; /* the batch of that entry; valid while the entry was not handed on */
     uint32_t generation;
     uint32_t leadership; /* in which that was */
+    uint32_t waiting;    /* its batches that are noted and not handed on */
 };
 
 /* The batch that is becoming an entry in slices, and how far that is. */
@@ -117,6 +118,7 @@ struct replicate_shard {
     struct peers *links;          /* to other members; NULL in a cluster of one */
     struct replicate_peers *peers;
     struct replicate_members members;
+    bool change_under_way; /* the core has taken what stands in the box of stages/change.h */
     struct ring *to_write; /* notes */
     struct ring *to_parse; /* notes */
     struct ring *from_parse;
@@ -127,6 +129,7 @@ struct replicate_shard {
     uint64_t round_confirmed; /* the latest round of reads, in this term */
     struct raft_action read;  /* what the core said of the read last asked for */
     uint32_t leadership; /* counts the terms led: what a connection proposed in another is void */
+    uint64_t leases_due_ns;                    /* when the core may be asked for them again */
     struct configuration configuration_wanted; /* to be appended in noop_term */
     uint64_t configuration_term;               /* 0: none is wanted */
     enum replicate_reader reader;
@@ -260,6 +263,20 @@ bool replicate_members_completion(struct replicate_shard *shard,
 /* True while the table is being stored. */
 bool replicate_members_busy(const struct replicate_shard *shard);
 
+/* ---- replicate_change.c: what an operator asks --------------------------------------------- */
+
+/* Takes a request to the core; returns whether there was one. */
+bool replicate_change_take(struct replicate_shard *shard);
+
+/* What the core says: REFUSED, CONFIGURED, TRANSFER_FAILED, ROLE. */
+void replicate_change_refused(struct replicate_shard *shard, enum raft_refusal refusal);
+void replicate_change_configured(struct replicate_shard *shard);
+void replicate_change_given_up(struct replicate_shard *shard);
+void replicate_change_role(struct replicate_shard *shard, enum raft_role role, uint64_t leader);
+
+/* The node stops or has failed: nothing more will be said of a request. */
+void replicate_change_end(struct replicate_shard *shard);
+
 /* ---- replicate_start.c ----------------------------------------------------------------------- */
 
 /* stage.start: opens vote file and log, and creates the core. */
@@ -311,6 +328,12 @@ uint64_t replicate_log_time(const struct replicate_shard *shard, uint64_t now_ns
 /* Appends a time entry if the machine's earliest deadline has passed and no entry says so; *due_ns
  * is when to look again otherwise (UINT64_MAX: not for its sake).  Returns whether it appended. */
 bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns);
+
+/* ---- replicate_leases.c ---------------------------------------------------------------------- */
+
+/* Publishes whether the configuration in force has leases, and asks the core to change that if the
+ * options want it so and this node leads.  Returns whether it asked. */
+bool replicate_leases_configure(struct replicate_shard *shard, uint64_t now_ns);
 
 /* ---- replicate_addresses.c ------------------------------------------------------------------- */
 

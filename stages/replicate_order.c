@@ -6,7 +6,9 @@
  *
  * Failure modes: no log memory: the batch is stalled, and with it all behind it, until apply has
  * left some.  Disk full, or writes too large for an entry: the writes are refused, whole, and the
- * batch goes on as one without writes.  The log has failed: proposed writes are unknown.
+ * batch goes on as one without writes.  Too much is uncommitted, since no quorum answers: likewise
+ * (the client shall try again; those behind it, who may only want to read, do not wait).  The log
+ * has failed: proposed writes are unknown.
  */
 
 #include "base/assert.h"
@@ -67,14 +69,20 @@ static void writes_answer(struct batch *batch, enum batch_fate fate, enum batch_
     batch->write_count = 0;
 }
 
-static void reads_refuse(struct batch *batch) {
+/* This node does not lead: answers the reads but for those that then may be stale.  These run at
+ * what is applied. */
+static void reads_refuse(struct replicate_shard *shard, struct batch *batch) {
+    uint32_t left = 0;
     for (uint32_t i = 0; i < batch->command_count; i++) {
-        if (batch->commands[i].fate == FATE_READ) {
-            batch->commands[i].fate = FATE_REFUSED;
-            batch->commands[i].refusal = REFUSAL_NOT_LEADER;
+        struct batch_command *command = &batch->commands[i];
+        if (command->fate == FATE_READ && (shard->failed || !command->reads_anywhere)) {
+            command->fate = FATE_REFUSED;
+            command->refusal = REFUSAL_NOT_LEADER;
         }
+        left += command->fate == FATE_READ;
     }
-    batch->read_count = 0;
+    batch->read_count = left;
+    node_figure_add(&shard->node->replicate.reads_stale, left > 0);
 }
 
 /* Encodes one command of the batch; returns the bytes written. */
@@ -118,11 +126,18 @@ static enum propose_result propose(struct replicate_shard *shard, struct batch *
     int result =
         shard->failed ? WEIR_EAGAIN : raft_propose(shard->raft, 1, length_bytes, &index, &term);
     if (result == WEIR_EFULL) {
-        return PROPOSE_STALLED; /* until some of it is committed */
+        if (raft_configuration(shard->raft)->member_count == 1) {
+            return PROPOSE_STALLED; /* until the disk has taken some of it */
+        }
+        writes_answer(batch, FATE_REFUSED, REFUSAL_OVERLOAD);
+        return PROPOSE_REFUSED;
     }
     if (result != WEIR_OK) {
         writes_answer(batch, FATE_REFUSED, REFUSAL_NOT_LEADER);
         return PROPOSE_REFUSED;
+    }
+    if (replicate_incoming_busy(shard)) {
+        return PROPOSE_STALLED; /* until what it took over as a follower is in the log */
     }
     if (length_bytes > shard->node->options->log.entry_bytes_max) {
         writes_answer(batch, FATE_REFUSED, REFUSAL_ENTRY_SIZE);
@@ -177,7 +192,7 @@ static bool confirmed(const struct replicate_shard *shard, const struct batch *b
 
 /* Puts a batch without writes where it belongs: not before `index`. */
 static void note(struct replicate_shard *shard, struct batch *batch,
-                 const struct replicate_connection *connection, uint64_t index) {
+                 struct replicate_connection *connection, uint64_t index) {
     uint64_t last_index = own_last(shard, connection);
     batch->index = 0;
     batch->place = last_index > index ? last_index : index;
@@ -186,11 +201,13 @@ static void note(struct replicate_shard *shard, struct batch *batch,
         replicate_pass_batch(shard, batch, NULL, 0, 0);
         return;
     }
+    /* Other connections' may be noted and wait; its own would be overtaken. */
     if (MUTANT(READS_BEFORE_APPLIED, true, batch->place <= shard->handed) &&
-        shard->reading.head == BATCH_NO_BLOCK && confirmed(shard, batch)) {
+        connection->waiting == 0 && confirmed(shard, batch)) {
         replicate_pass_batch(shard, batch, NULL, 0, 0);
         return;
     }
+    connection->waiting++;
     if (last_index > shard->handed && last_index >= index) {
         /* Its own write is under way: it runs right behind that entry. */
         struct batch *own = pipeline_batch(shard->pipeline, connection->last_batch);
@@ -206,12 +223,24 @@ static void note(struct replicate_shard *shard, struct batch *batch,
 
 /* Asks the core when the batch's reads may run: not before *index, and its round.  False: never. */
 static bool reads_ask(struct replicate_shard *shard, struct batch *batch, uint64_t *index) {
-    struct raft_event event = {.kind = RAFT_EVENT_READ};
+    struct node_replicate_figures *figures = &shard->node->replicate;
+    if (batch->reads == READ_STALE) {
+        node_figure_add(&figures->reads_stale, 1);
+        return true; /* at what is applied: its own writes are */
+    }
+    struct raft_event event = {.kind = RAFT_EVENT_READ, .lease = batch->reads == READ_LEASE};
+    if (event.lease) {
+        /* The time of the poll may be older than the read: had the process been stopped in between,
+           the lease would have run out. */
+        shard->now_ns = io_monotonic_ns(shard->io);
+    }
     shard->read.kind = RAFT_ACTION_READ_FAILED;
     replicate_step(shard, &event);
     if (shard->read.kind == RAFT_ACTION_READ_FAILED) {
         return false;
     }
+    bool asked = shard->read.kind == RAFT_ACTION_READ_WAIT;
+    node_figure_add(asked ? &figures->reads_asked : &figures->reads_leased, 1);
     batch->round = shard->read.kind == RAFT_ACTION_READ_WAIT ? shard->read.round : 0;
     *index = shard->read.index;
     return true;
@@ -228,11 +257,11 @@ static void queue_writer(struct replicate_shard *shard, struct batch *batch,
 
 /* A batch without writes, or whose writes were refused. */
 static void take_reads(struct replicate_shard *shard, struct batch *batch,
-                       const struct replicate_connection *connection) {
+                       struct replicate_connection *connection) {
     uint64_t index = 0;
     batch->round = 0;
     if (batch->read_count > 0 && (shard->failed || !reads_ask(shard, batch, &index))) {
-        reads_refuse(batch);
+        reads_refuse(shard, batch);
     }
     note(shard, batch, connection, index);
 }
@@ -292,12 +321,20 @@ static struct batch *reader_due(const struct replicate_shard *shard) {
                                                                                             : NULL;
 }
 
+/* A noted batch is on its way. */
+static void pass_noted(struct replicate_shard *shard, struct batch *batch) {
+    struct replicate_connection *connection = connection_of(shard, batch);
+    ASSERT(connection->waiting > 0);
+    connection->waiting--;
+    replicate_pass_batch(shard, batch, NULL, 0, 0);
+}
+
 /* Noted batches whose place has been handed on; these first, in the order noted. */
 static uint32_t hand_on_readers(struct replicate_shard *shard) {
     uint32_t items = 0;
     struct batch *due;
     while ((due = reader_due(shard)) != NULL && confirmed(shard, due)) {
-        replicate_pass_batch(shard, queue_pop(shard, &shard->reading), NULL, 0, 0);
+        pass_noted(shard, queue_pop(shard, &shard->reading));
         items++;
     }
     return items;
@@ -425,8 +462,8 @@ static void abandon_readers(struct replicate_shard *shard, uint64_t index) {
     while (shard->reading.head != BATCH_NO_BLOCK &&
            pipeline_batch(shard->pipeline, shard->reading.head)->place < index) {
         struct batch *batch = queue_pop(shard, &shard->reading);
-        reads_refuse(batch);
-        replicate_pass_batch(shard, batch, NULL, 0, 0);
+        reads_refuse(shard, batch);
+        pass_noted(shard, batch);
     }
 }
 
@@ -437,12 +474,12 @@ void replicate_abandon(struct replicate_shard *shard) {
         struct batch *batch = queue_pop(shard, &shard->writing);
         struct batch_queue readers = {.head = batch->readers_head, .tail = batch->readers_tail};
         writes_answer(batch, FATE_UNKNOWN, REFUSAL_NONE);
-        reads_refuse(batch);
+        reads_refuse(shard, batch);
         replicate_pass_batch(shard, batch, NULL, 0, 0);
         while (readers.head != BATCH_NO_BLOCK) {
             struct batch *reader = queue_pop(shard, &readers);
-            reads_refuse(reader);
-            replicate_pass_batch(shard, reader, NULL, 0, 0);
+            reads_refuse(shard, reader);
+            pass_noted(shard, reader);
         }
     }
     abandon_readers(shard, UINT64_MAX);
@@ -452,7 +489,7 @@ void replicate_abandon(struct replicate_shard *shard) {
         log_append_cancel(shard->log);
         shard->encode.batch = NULL;
         writes_answer(batch, FATE_REFUSED, REFUSAL_NOT_LEADER);
-        reads_refuse(batch);
+        reads_refuse(shard, batch);
         replicate_pass_batch(shard, batch, NULL, 0, 0);
     }
     shard->round_confirmed = 0;

@@ -177,6 +177,10 @@ static void append_send(struct replicate_shard *shard, const struct raft_message
     if (peers->reading_wanted && peers->reading.to == message->to) {
         return; /* it comes behind what is being read back */
     }
+    if (replicate_incoming_busy(shard)) {
+        peers->dropped++; /* the log is not yet what the core means: it will ask again */
+        return;
+    }
     struct entry_tail previous;
     uint32_t known;
     uint64_t bytes =

@@ -21,6 +21,10 @@ enum {
     /* Between members; a group of one has no use for them. */
     REPLICATE_ELECTION_TIMEOUT_NS = 200 * 1000 * 1000,
     REPLICATE_HEARTBEAT_NS = REPLICATE_ELECTION_TIMEOUT_NS / 10,
+    /* No two members' clocks differ in rate by more: crystals differ by 0.1, ntpd steers by 0.5, a
+       virtual machine's clock that catches up may run some per cent fast.  It costs nothing: a
+       lease is 180 ms then, and is renewed at every heartbeat. */
+    REPLICATE_CLOCK_DRIFT_PER_MILLE = 100,
     REPLICATE_INFLIGHT_MESSAGES = 64,
     /* More than the uncommitted entries there can be: one for each batch. */
     REPLICATE_WINDOW_ENTRIES = 65536,
@@ -128,11 +132,13 @@ static int core_create(struct replicate_shard *shard, const struct vote_record *
         .configuration_count = recovered->configuration_count,
         .election_timeout_ns = REPLICATE_ELECTION_TIMEOUT_NS,
         .heartbeat_ns = REPLICATE_HEARTBEAT_NS,
+        .clock_drift_per_mille = REPLICATE_CLOCK_DRIFT_PER_MILLE,
         .inflight_messages_max = REPLICATE_INFLIGHT_MESSAGES,
         .inflight_bytes_max = options->log.memory_bytes / 4,
         .message_bytes_max = options->log.write_bytes_max,
         .snapshot_chunk_bytes = options->log.write_bytes_max,
-        .uncommitted_bytes_max = options->log.memory_bytes,
+        /* The rest is for what is committed and not yet applied. */
+        .uncommitted_bytes_max = options->log.memory_bytes / 2,
         .window_entries = REPLICATE_WINDOW_ENTRIES,
     };
     const struct raft_configuration_entry *last =

@@ -1,7 +1,9 @@
 /*
  * Log time: max(last log time, base + monotonic time since leadership began), in milliseconds,
  * where base = max(last log time, wall clock) at that moment.  It never goes back, whatever the
- * wall clock does while the leader leads.
+ * wall clock does while the leader leads.  A new leader's wall clock may be wrong, and log time
+ * never goes back: what one hour too much has expired is gone.  So an operator can limit the first
+ * jump (log_time_jump_ms_max); log time then goes on from there, behind the wall clock.
  *
  * When the machine's earliest deadline has passed and no entry comes by, the leader appends an
  * entry that holds nothing but the time; and only then: an idle log does not grow.
@@ -16,11 +18,15 @@ enum {
     LOG_TIME_JUMP_MS_MAX = 24 * 3600 * 1000,
 };
 
-void replicate_time_begin(struct replicate_shard *shard, uint64_t now_ns, uint64_t wall_ms) {
-    uint64_t last_ms = log_tail(shard->log)->log_time_ms;
-    shard->base_ms = wall_ms > last_ms ? wall_ms : last_ms;
-    shard->base_ns = now_ns;
-    if (last_ms != 0 && wall_ms > last_ms + LOG_TIME_JUMP_MS_MAX) {
+/* Says what of the wall clock was not taken as it is. */
+static void time_begin_say(const struct replicate_shard *shard, uint64_t last_ms,
+                           uint64_t wall_ms) {
+    if (shard->base_ms > last_ms && shard->base_ms < wall_ms) {
+        log_error("log_time_limited",
+                  "from_ms=%lu to_ms=%lu wall_ms=%lu what=\"the wall clock is further ahead of the "
+                  "log than log-time-jump-max allows; log time goes on from that limit\"",
+                  last_ms, shard->base_ms, wall_ms);
+    } else if (last_ms != 0 && wall_ms > last_ms + LOG_TIME_JUMP_MS_MAX) {
         log_warn("log_time_jump",
                  "from_ms=%lu to_ms=%lu what=\"the wall clock is more than a day "
                  "ahead of the log; keys that expire in between are gone\"",
@@ -31,6 +37,21 @@ void replicate_time_begin(struct replicate_shard *shard, uint64_t now_ns, uint64
                  "log; log time goes on from the log's\"",
                  last_ms, wall_ms);
     }
+}
+
+void replicate_time_begin(struct replicate_shard *shard, uint64_t now_ns, uint64_t wall_ms) {
+    uint64_t last_ms = log_tail(shard->log)->log_time_ms;
+    uint64_t jump_ms_max = shard->node->options->log_time_jump_ms_max;
+    shard->base_ms = wall_ms > last_ms ? wall_ms : last_ms;
+    if (last_ms != 0 && jump_ms_max != 0 && shard->base_ms - last_ms > jump_ms_max) {
+        shard->base_ms = last_ms + jump_ms_max;
+    }
+    shard->base_ns = now_ns;
+    ASSERT(shard->base_ms >= last_ms);
+    time_begin_say(shard, last_ms, wall_ms);
+    /* Modulo 2^64; never 0, which says that nobody leads here. */
+    node_figure_set(&shard->node->replicate.log_clock_ns,
+                    (shard->base_ms * 1000000 - shard->base_ns) | 1);
 }
 
 uint64_t replicate_log_time(const struct replicate_shard *shard, uint64_t now_ns) {
@@ -45,8 +66,12 @@ bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns, uint64
     *due_ns = UINT64_MAX;
     uint64_t deadline_ms = node_figure(&shard->node->apply.next_deadline_ms);
     if (!shard->serving || deadline_ms == UINT64_MAX || deadline_ms == 0 ||
-        shard->encode.batch != NULL) {
-        return false; /* none, or an entry is coming */
+        shard->encode.batch != NULL || shard->noop_term != 0 ||
+        raft_role(shard->raft) != RAFT_LEADER) {
+        return false; /* none, or an entry is coming, or another node's */
+    }
+    if (!raft_serving(shard->raft) || replicate_incoming_busy(shard)) {
+        return false; /* who follows waits for the leader's; and the log's end is not known now */
     }
     if (raft_role(shard->raft) != RAFT_LEADER || replicate_incoming_busy(shard)) {
         return false; /* somebody else says what time it is; the log's end may not be known */

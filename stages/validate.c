@@ -42,6 +42,8 @@ static void batch_cut(struct batch *batch, uint32_t command_count) {
 static void connection_publish(struct validate_shard *shard, uint32_t slot,
                                const struct connection *connection) {
     struct node_record *record = &shard->node->records[slot];
+    uint8_t reads = connection_reads(connection, shard->node->options->reads);
+    atomic_store_relaxed_u32(&record->reads, reads);
     atomic_store_relaxed_u32(&record->authenticated, connection->state == CONNECTION_READY);
     atomic_store_relaxed_u32(&record->resp_version, connection->resp_version);
     atomic_store_relaxed_u32(&record->accepts_replica, connection->accepts_replica);
@@ -337,6 +339,11 @@ static void judge(struct validate_shard *shard, struct connection *connection,
     }
     /* After the effect: HELLO's own reply is in the version that it asked for. */
     command->resp_version = connection->resp_version;
+    command->reads = connection_reads(connection, shard->node->options->reads);
+    command->reads_anywhere = connection->accepts_replica || command->reads == READ_STALE;
+    if (command->reads < shard->work.batch->reads) {
+        shard->work.batch->reads = command->reads;
+    }
 }
 
 /* How far a look at the present work has come. */
@@ -388,6 +395,7 @@ static void batch_begin(struct validate_shard *shard, struct batch *batch) {
     batch->write_count = 0;
     batch->read_count = 0;
     batch->write_entry_bytes = 0;
+    batch->reads = READ_MODES - 1;
     batch->local_block = BATCH_NO_BLOCK;
     if ((batch->flags & BATCH_OPEN) != 0) {
         connection->generation = batch->connection.generation;

@@ -5,14 +5,16 @@
  * written under a temporary name, synced, renamed, the directory synced.  Only a directory with a
  * valid identity is ever served.
  *
- * Failure modes: a crash in between leaves vote or log without an identity: unfinished, refused by
- * identity_load, and by identity_create as not empty (removing it is the operator's to decide).
+ * Failure modes: a crash in between leaves vote or log without an identity.  If these prove that
+ * the directory was never used (identity_unfinished.h), identity_create removes them and begins
+ * again; otherwise both functions refuse it (removing it is the operator's to decide).
  */
 
 #include "storage/identity.h"
 
 #include "storage/files.h"
 #include "storage/identity_format.h"
+#include "storage/identity_unfinished.h"
 #include "storage/incarnations.h"
 #include "storage/log.h"
 #include "storage/vote.h"
@@ -111,11 +113,18 @@ static int create(struct io *io, int32_t directory, const char *cluster_name, ui
         result = directory_look(io, directory, &content, error);
     if (result != 0)
         return result;
+    struct owner owner;
+    if (!content.has_identity && content.has_other &&
+        identity_is_unfinished(io, directory, &owner)) {
+        result = identity_unfinished_remove(io, directory, error);
+        if (result != 0)
+            return result;
+        content.has_other = false;
+    }
     if (content.has_identity || content.has_other) {
         error_text_set(error,
-                       "the directory already holds \"%s\": it belongs to a node, or its creation "
-                       "was interrupted; choose another directory, or empty this one if nothing "
-                       "in it is needed",
+                       "the directory already holds \"%s\": it belongs to a node; choose another "
+                       "directory, or empty this one if nothing in it is needed",
                        content.has_identity ? FILE_NAME_IDENTITY : content.other_name);
         return WEIR_EEXISTS;
     }
@@ -194,14 +203,22 @@ int identity_load(struct io *io, int32_t directory, struct identity *out,
     if (result != 0)
         return result;
     if (!content.has_identity && !content.has_other) {
+        *out = (struct identity){0};
         error_text_set(error, "the directory is empty: create it with `weir init`");
+        return WEIR_ENOENT;
+    }
+    struct owner owner;
+    if (!content.has_identity && identity_is_unfinished(io, directory, &owner)) {
+        *out = (struct identity){.cluster_id = owner.cluster_id, .node_id = owner.node_id};
+        error_text_set(error, "the creation of the directory was interrupted before it was used: "
+                              "create it again with `weir init`");
         return WEIR_ENOENT;
     }
     if (!content.has_identity) {
         error_text_set(error,
-                       "the directory holds \"%s\" but no identity: its creation was interrupted, "
-                       "or the file was removed; if the node never served, empty the directory and "
-                       "run `weir init` again, otherwise restore the file from a backup",
+                       "the directory holds \"%s\" but no identity: it was used, and the file was "
+                       "removed; restore it from a backup, or, if nothing in the directory is "
+                       "needed, empty it and run `weir init` again",
                        content.other_name);
         return WEIR_ECORRUPT;
     }

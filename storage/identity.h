@@ -47,8 +47,9 @@ uint64_t identity_cluster_id(const char *cluster_name, const struct configuratio
  * Makes `directory` (open, locked) the data directory of node `node_id`: draws the incarnation,
  * writes identity, an empty vote file, a blank table of incarnations (storage/incarnations.h) and
  * the log with entry 1, each synced, the identity last, so that a crash in between leaves a
- * directory that identity_load calls unfinished.
- * Errors: WEIR_EEXISTS if it holds anything of weir's already; WEIR_EINVAL if node_id is not a
+ * directory that was never used.  What such a crash has left (storage/identity_unfinished.h) is
+ * removed first.
+ * Errors: WEIR_EEXISTS if it holds anything else of weir's already; WEIR_EINVAL if node_id is not a
  * member or the name is empty, too long or not printable; WEIR_ENOSPC, WEIR_EIO.
  */
 int identity_create(struct io *io, int32_t directory, const char *cluster_name, uint64_t node_id,
@@ -66,8 +67,10 @@ int identity_create_joining(struct io *io, int32_t directory, const char *cluste
                             struct identity *out, struct error_text *error);
 
 /*
- * Reads it.  Errors: WEIR_ENOENT if the directory is empty (never created); WEIR_ECORRUPT if the
- * file is damaged or the directory holds other files of weir's without it; WEIR_EVERSION; WEIR_EIO.
+ * Reads it.  Errors: WEIR_ENOENT if the directory is empty, or its creation was interrupted and it
+ * was never used (then identity_create makes it anew, and out->cluster_id and node_id are whom it
+ * was made for, 0 if nothing says it); WEIR_ECORRUPT if the file is damaged or the directory holds
+ * other files of weir's without it; WEIR_EVERSION; WEIR_EIO.
  */
 int identity_load(struct io *io, int32_t directory, struct identity *out, struct error_text *error);
 

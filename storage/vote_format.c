@@ -72,6 +72,11 @@ enum format_state vote_slot_read(const uint8_t *image, uint32_t number, const st
     return FORMAT_VALID;
 }
 
+struct owner vote_slot_owner(const uint8_t *image, uint32_t number) {
+    ASSERT(number < 2);
+    return owner_get(image + (uint64_t)number * VOTE_SLOT_BYTES + VOTE_OFFSET_OWNER);
+}
+
 static bool records_are_equal(const struct vote_record *a, const struct vote_record *b) {
     return a->term == b->term && a->voted_for == b->voted_for;
 }

@@ -36,6 +36,9 @@ int vote_choose(const uint8_t image[VOTE_FILE_BYTES], const struct owner *owner,
                 struct vote_slot *out, int *repair_slot, const char **reason,
                 struct format_fault *fault);
 
+/* Whose a valid slot is. */
+struct owner vote_slot_owner(const uint8_t *image, uint32_t number);
+
 /* Judges one slot.  FORMAT_BLANK counts as damaged.  For vote_choose and `weir inspect`. */
 enum format_state vote_slot_read(const uint8_t *image, uint32_t number, const struct owner *owner,
                                  struct vote_slot *out, struct format_fault *fault);

@@ -26,6 +26,8 @@ enum {
     CONFIG_TYPO_MAX = 3, /* more edits than this make another word */
 };
 
+/* A hundred years: beyond that it is no limit. */
+#define CONFIG_JUMP_S_MAX           (UINT64_C(100) * 366 * 24 * 3600)
 /* 1 GiB of log between two snapshots: some seconds of replay. */
 #define CONFIG_SNAPSHOT_LOG_DEFAULT (UINT64_C(1) << 30)
 
@@ -345,6 +347,47 @@ static void show_snapshot(const struct config *config, char *out, size_t capacit
     show_number(config->snapshot_log_bytes, out, capacity);
 }
 
+static const char *take_reads(struct config *config, const char *value) {
+    for (uint32_t i = 0; i < READ_MODES; i++) {
+        if (strcmp(read_mode_name(i), value) == 0) {
+            config->reads = (uint8_t)i;
+            return TAKEN;
+        }
+    }
+    return "quorum, lease or stale";
+}
+
+static void show_reads(const struct config *config, char *out, size_t capacity) {
+    (void)snprintf(out, capacity, "%s", read_mode_name(config->reads));
+}
+
+static const char *const leases_names[] = {
+    [NODE_LEASES_KEEP] = "keep", [NODE_LEASES_ON] = "on", [NODE_LEASES_OFF] = "off"};
+
+static const char *take_leases(struct config *config, const char *value) {
+    for (size_t i = 0; i < ARRAY_COUNT(leases_names); i++) {
+        if (strcmp(leases_names[i], value) == 0) {
+            config->leases = (enum node_leases)i;
+            return TAKEN;
+        }
+    }
+    return "keep, on or off";
+}
+
+static void show_leases(const struct config *config, char *out, size_t capacity) {
+    (void)snprintf(out, capacity, "%s", leases_names[config->leases]);
+}
+
+static const char *take_jump(struct config *config, const char *value) {
+    return take_number(&config->log_time_jump_s_max, value, 0, CONFIG_JUMP_S_MAX)
+               ? TAKEN
+               : "a number of seconds, such as 0 (no limit) or 3600";
+}
+
+static void show_jump(const struct config *config, char *out, size_t capacity) {
+    show_number(config->log_time_jump_s_max, out, capacity);
+}
+
 static const struct {
     const char *name;
     enum log_level level;
@@ -398,7 +441,9 @@ static const struct config_row rows[] = {
     {"durability", take_durability, show_durability},
     {"id", take_id, show_id},
     {"io-features", take_io_features, show_io_features},
+    {"leases", take_leases, show_leases},
     {"listen", take_listen, show_listen},
+    {"log-time-jump-max", take_jump, show_jump},
     {"loglevel", take_loglevel, show_loglevel},
     {"machine", take_machine, show_machine},
     {"map", take_map, show_map},
@@ -406,6 +451,7 @@ static const struct config_row rows[] = {
     {"maxmemory", take_maxmemory, show_maxmemory},
     {"port", take_port, show_port},
     {"proto-max-bulk-len", take_bulk, show_bulk},
+    {"reads", take_reads, show_reads},
     {"requirepass", take_requirepass, NULL},
     {"snapshot-log-bytes", take_snapshot, show_snapshot},
 };

@@ -70,7 +70,7 @@ struct serve {
     struct apply_options apply_options;
 
     /* Held by the starter while it makes the data directory, and by who leaves meanwhile: a half
-       made one is refused by the next start. */
+       made one would have to be made anew by the next start. */
     pthread_mutex_t directory_whole;
     pthread_t main_thread;
     uint32_t serving_port; /* port + 1.  Writer: read's thread (release); reader: main (acquire) */
@@ -98,12 +98,16 @@ static const char usage[] =
     "  --machine NAME       kv or log (machine)\n"
     "  --durability MODE    fsync, write or none (durability): when a write is acknowledged,\n"
     "                       it is on stable storage, handed to the system, or in memory only\n"
+    "  --reads MODE         quorum, lease or stale (reads): how current a read is, unless its\n"
+    "                       connection chooses (CLIENT READS)\n"
+    "  --leases WHAT        on or off: what the cluster's leader makes of leases, when it is\n"
+    "                       this node; keep (default): as they are (leases)\n"
     "  --config FILE        lines of KEY VALUE; the command line overrides it\n"
     "  --help               this text\n"
     "\n"
     "Keys of the file, beside those in brackets: requirepass, maxclients, maxmemory,\n"
     "proto-max-bulk-len, snapshot-log-bytes, io-features (all or floor: what Linux 6.1\n"
-    "has), loglevel (debug, notice or warning).\n"
+    "has), loglevel (debug, notice or warning), log-time-jump-max (seconds).\n"
     "\n"
     "Exit status: 0 stopped on request, 1 failed, 2 usage or configuration.\n";
 
@@ -119,6 +123,8 @@ static const struct {
     {"--map", "map"},
     {"--machine", "machine"},
     {"--durability", "durability"},
+    {"--leases", "leases"},
+    {"--reads", "reads"},
     {"--config", NULL},
 };
 

@@ -46,11 +46,21 @@ static uint64_t greater(uint64_t a, uint64_t b) {
 
 /* ---- identity ------------------------------------------------------------------------------ */
 
+/* On entry *identity says for whom a creation was begun that was cut; zeros: for nobody. */
 static int node_directory_new(struct io *io, const struct config *config, int32_t directory,
                               struct identity *identity, struct error_text *error) {
     struct configuration members = {.member_count = 1};
     members.members[0] = (struct configuration_member){
         .node_id = config->node_id == 0 ? 1 : config->node_id, .roles = CONFIGURATION_VOTER};
+    if (identity->cluster_id != 0 &&
+        identity->cluster_id != identity_cluster_id("weir", &members)) {
+        error_text_set(error,
+                       "the creation of the data directory %s was interrupted, and it was for "
+                       "another cluster or id (node %llu): give that --id, run `weir init` again, "
+                       "or choose another directory",
+                       config->data_directory, (unsigned long long)identity->node_id);
+        return WEIR_EIDENTITY;
+    }
     int status = identity_create(io, directory, "weir", members.members[0].node_id, &members,
                                  identity, error);
     if (status == 0) {
@@ -233,6 +243,9 @@ int serve_node_options(struct node_options *options, const struct config *config
         .started_wall_ms = clock_wall_ms(),
         .version = WEIR_VERSION,
         .snapshot_log_bytes = config->snapshot_log_bytes,
+        .reads = config->reads,
+        .leases = config->leases,
+        .log_time_jump_ms_max = config->log_time_jump_s_max * 1000,
     };
     memcpy(options->password, config->password, sizeof(options->password));
     node_sizes(options, config);

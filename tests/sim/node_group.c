@@ -78,6 +78,11 @@ void group_start(struct group *group, uint32_t index) {
         fail_msg("seed %" PRIu64 ": node %u does not start: %s", group->seed, index + 1,
                  error.text);
     }
+    for (uint32_t i = 0; i < group->node_count; i++) { /* what an address book does */
+        if (i != index) {
+            assert_non_null(peers_row(sim_node_peers(node->node), i + 1));
+        }
+    }
 }
 
 static void client_drop(struct group_client *client) {
@@ -181,7 +186,12 @@ static bool records_take(struct group *group, uint32_t from) {
                                              .length_bytes = length_bytes};
                 any = true;
                 group->counts.records++;
+                if (bytes_get_u32(bytes) == PEER_RECORD_REOPEN) {
+                    group->counts.reopened++;
+                    group->clogged[from][model.to] &= !group->reopening_mends;
+                }
                 if (bytes_get_u32(bytes) != PEER_RECORD_MESSAGE || group->cut[from][model.to] ||
+                    (lane == PEER_DATA && group->clogged[from][model.to]) ||
                     random_chance(&group->random, group->loss_per_mille, 1000)) {
                     group->counts.lost++;
                 } else {
@@ -436,7 +446,9 @@ bool group_step(struct group *group) {
             worked |= records_take(group, (first + i) % group->node_count);
         }
     }
-    connections_open(group);
+    if (!group->is_networked) {
+        connections_open(group);
+    }
     worked |= records_deliver(group);
     for (uint32_t i = 0; i < GROUP_CLIENTS; i++) {
         worked |= client_step(group, &group->clients[i]);

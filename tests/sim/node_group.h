@@ -69,6 +69,7 @@ struct group_counts {
     uint64_t refused;
     uint64_t records;
     uint64_t lost;
+    uint64_t reopened; /* data connections, by their sender */
 };
 
 struct group {
@@ -81,6 +82,8 @@ struct group {
     bool is_networked;
     uint32_t hosts[GROUP_NODES_MAX];
     bool cut[GROUP_NODES_MAX][GROUP_NODES_MAX];
+    bool clogged[GROUP_NODES_MAX][GROUP_NODES_MAX]; /* only what is of the data lane is lost */
+    bool reopening_mends;                           /* ... until its sender opens it anew */
     bool connected[GROUP_NODES_MAX][GROUP_NODES_MAX]; /* control, opened by the first */
     uint64_t delay_ns_max;
     uint32_t loss_per_mille;

@@ -301,6 +301,58 @@ static void readonly_is_noted_and_shown_until_it_is_taken_back(void **state) {
     has(rig_say(&rig, 0, "client info"), " flags=N ");
 }
 
+static void another_mode_of_reads_is_refused_and_changes_nothing(void **state) {
+    (void)state;
+    rig_expect(&rig, 0, "client reads",
+               "-ERR wrong number of arguments for 'client|reads' command\r\n");
+    rig_expect(&rig, 0, "client reads fresh", "-ERR reads are quorum, lease or stale\r\n");
+    rig_expect(&rig, 0, "client reads \"\"", "-ERR reads are quorum, lease or stale\r\n");
+    rig_expect(&rig, 0, "client reads stale x",
+               "-ERR wrong number of arguments for 'client|reads' command\r\n");
+    has(rig_say(&rig, 0, "client info"), " reads=quorum ");
+}
+
+static void reads_are_the_nodes_until_a_connection_chooses_its_own(void **state) {
+    (void)state;
+    rig.options.reads = READ_LEASE;
+    has(rig_say(&rig, 0, "client info"), " reads=lease ");
+    rig_expect(&rig, 0, "CLIENT READS Stale", "+OK\r\n");
+    has(rig_say(&rig, 0, "client list"), " reads=stale ");
+    has(rig_say(&rig, 1, "client info"), " reads=lease ");
+    rig_expect(&rig, 0, "client reads quorum", "+OK\r\n");
+    has(rig_say(&rig, 0, "client info"), " reads=quorum ");
+    rig_expect(&rig, 0, "reset", "+RESET\r\n");
+    has(rig_say(&rig, 0, "client info"), " reads=lease ");
+}
+
+/* Whoever decides does not look at the connection, which may have gone on since. */
+static void each_command_carries_the_mode_that_it_was_said_in(void **state) {
+    (void)state;
+    rig_expect(&rig, 0,
+               "client reads stale\r\nget a\r\nclient reads lease\r\nget a\r\nreset\r\nget a",
+               "+OK\r\n<READ>+OK\r\n<READ>+RESET\r\n<READ>");
+    const struct batch *batch = &rig.batches[0];
+    assert_int_equal(batch->commands[1].reads, READ_STALE);
+    assert_true(batch->commands[1].reads_anywhere);
+    assert_int_equal(batch->commands[3].reads, READ_LEASE);
+    assert_false(batch->commands[3].reads_anywhere);
+    assert_int_equal(batch->commands[5].reads, READ_QUORUM);
+    assert_int_equal(batch->reads, READ_QUORUM); /* the strictest counts for all */
+    rig_expect(&rig, 0, "readonly\r\nget a", "+OK\r\n<READ>");
+    assert_int_equal(batch->commands[1].reads, READ_QUORUM);
+    assert_true(batch->commands[1].reads_anywhere);
+    rig_expect(&rig, 0, "client reads stale", "+OK\r\n");
+    rig_expect(&rig, 0, "get a\r\nget b", "<READ><READ>");
+    assert_int_equal(batch->reads, READ_STALE);
+}
+
+static void hello_tells_who_leads(void **state) {
+    (void)state;
+    has(rig_say(&rig, 0, "hello 2"), "$6\r\nmaster\r\n");
+    leads(2);
+    has(rig_say(&rig, 0, "hello 2"), "$7\r\nreplica\r\n");
+}
+
 static void info_says_that_cluster_is_answered(void **state) {
     (void)state;
     rig_expect(&rig, 0, "info cluster", "$30\r\n# Cluster\r\ncluster_enabled:1\r\n\r\n");
@@ -326,6 +378,10 @@ int main(void) {
         RIGGED(a_node_that_listens_everywhere_names_no_host_of_its_own),
         RIGGED(the_longest_lines_fit),
         RIGGED(readonly_is_noted_and_shown_until_it_is_taken_back),
+        RIGGED(another_mode_of_reads_is_refused_and_changes_nothing),
+        RIGGED(reads_are_the_nodes_until_a_connection_chooses_its_own),
+        RIGGED(each_command_carries_the_mode_that_it_was_said_in),
+        RIGGED(hello_tells_who_leads),
         RIGGED(info_says_that_cluster_is_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 
 #include "tests/stages/validate_rig.h"
 
+#include "raft/raft.h"
 #include "stages/batch.h"
 #include "tests/cmocka_wrapper.h"
 
@@ -225,6 +226,7 @@ static void auth_without_a_password_is_an_error(void **state) {
 
 static void a_new_connection_inherits_nothing(void **state) {
     (void)state;
+    rig.node.replicate.role = RAFT_LEADER;
     rig_expect(&rig, 3, "hello 3 auth default secret setname me\r\nclient getname",
                "%7\r\n$6\r\nserver\r\n$4\r\nweir\r\n$7\r\nversion\r\n$5\r\n1.2.3\r\n$5\r\nproto"
                "\r\n:3\r\n$2\r\nid\r\n:4\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n"

@@ -281,53 +281,6 @@ static void wrong_names_and_numbers_are_refused(void **state) {
     end();
 }
 
-/* The power goes at any step of the creation: unfinished and refused, or whole. */
-static void a_creation_that_was_cut_is_refused_or_whole(void **state) {
-    (void)state;
-    uint32_t whole_count = 0;
-    uint32_t unfinished_count = 0;
-    uint32_t empty_count = 0;
-    uint32_t complete_count = 0;
-    for (uint64_t cut = 0; complete_count < 60; cut++) {
-        for (uint32_t round = 0; round < 20; round++) {
-            struct identity identity;
-            struct identity found;
-            struct error_text error;
-            int32_t directory;
-            world_begin(cut * 20 + round);
-            struct io *io = world_io(world, 0);
-            assert_int_equal(io_directory_open(io, path, true, &directory, &error), 0);
-            world_disk_die_after(world, 0, cut);
-            const int created = create(io, directory, 1, &identity, &error);
-            world_crash(world, 0, (enum world_power_cut)(round % 3));
-            io = world_io(world, 0);
-            if (io_directory_open(io, path, true, &directory, &error) != 0)
-                fail_msg("%s", error.text);
-            const int result = identity_load(io, directory, &found, &error);
-            assert_true(created != 0 || result == 0);
-            if (result == 0) {
-                restart();
-                if (fixture_log_open(&fixture, NULL) != 0)
-                    fail_msg("%s", fixture.error.text);
-                assert_true(log_last_index(fixture.log) == 1);
-                fixture_log_stop(&fixture);
-                whole_count++;
-            } else if (result == WEIR_ENOENT) {
-                assert_int_equal(create(io, directory, 1, &identity, &error), 0);
-                empty_count++;
-            } else {
-                assert_int_equal(result, WEIR_ECORRUPT);
-                assert_non_null(strstr(error.text, "interrupted"));
-                assert_int_equal(create(io, directory, 1, &identity, &error), WEIR_EEXISTS);
-                unfinished_count++;
-            }
-            complete_count += created == 0;
-            end();
-        }
-    }
-    assert_true(empty_count > 10 && unfinished_count > 10 && whole_count > complete_count);
-}
-
 static void every_flipped_byte_of_the_identity_is_refused(void **state) {
     (void)state;
     struct identity identity = {
@@ -383,7 +336,6 @@ int main(void) {
         cmocka_unit_test(another_nodes_vote_is_refused),
         cmocka_unit_test(members_agree_on_the_cluster_and_differ_in_incarnation),
         cmocka_unit_test(wrong_names_and_numbers_are_refused),
-        cmocka_unit_test(a_creation_that_was_cut_is_refused_or_whole),
         cmocka_unit_test(every_flipped_byte_of_the_identity_is_refused),
         cmocka_unit_test(files_of_an_earlier_life_are_refused),
     };

@@ -57,6 +57,11 @@ static void a_value_out_of_range_names_the_range(void **state) {
     refused("port", "-1", WEIR_EINVAL, "0 to 65535");
     refused("port", "", WEIR_EINVAL, "0 to 65535");
     refused("maxclients", "0", WEIR_EINVAL, "1 to 65000");
+    refused("reads", "fresh", WEIR_EINVAL, "expected quorum, lease or stale");
+    refused("reads", "", WEIR_EINVAL, "expected quorum, lease or stale");
+    refused("leases", "yes", WEIR_EINVAL, "expected keep, on or off");
+    refused("log-time-jump-max", "1h", WEIR_EINVAL, "a number of seconds, such as 0 (no limit)");
+    refused("log-time-jump-max", "3162240001", WEIR_EINVAL, "a number of seconds");
     refused("maxclients", "65001", WEIR_EINVAL, "1 to 65000");
     refused("maxmemory", "1tb", WEIR_EINVAL, "such as 0 (no limit), 100mb or 4gb");
     refused("maxmemory", "mb", WEIR_EINVAL, "100mb");

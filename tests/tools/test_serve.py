@@ -172,7 +172,7 @@ class Usage(Scratch):
             self.assertRegex(text, rf"\b{key}\b")
 
     def test_options_of_work_to_come_are_not_accepted(self):
-        for option in ("--peers", "--reads", "--join", "--bootstrap", "--cores",
+        for option in ("--peers", "--join", "--bootstrap", "--cores",
                        "--nonsense", "data"):
             self.refused(2, f'do not know "{option}"', option, "1")
 
@@ -529,6 +529,7 @@ class Interrupted(Scratch):
             "signals are heard": lambda: True,
             "two threads": lambda: len(os.listdir(f"/proc/{process.pid}/task")) > 1,
             "a directory": lambda: os.path.isdir(directory),
+            "a vote": lambda: files(directory, "vote"),
             "an identity": lambda: files(directory, "identity"),
             "a line of the log": lambda: self.text() != "",
             "a file of gauges": lambda: files("/dev/shm", f"weir-.*-{process.pid}"),
@@ -552,6 +553,17 @@ class Interrupted(Scratch):
                 self.interrupted(process, (signal.SIGTERM, signal.SIGINT)[i % 2])
                 if name == "signals are heard":
                     self.assertIn('reason="SIGTERM while starting"', self.text())
+                self.works(directory)
+
+    def test_a_first_start_may_be_killed_at_any_moment(self):
+        """What it has left of a data directory is finished or made anew by the next start."""
+        for i, name in enumerate(self.moments(None, None)):
+            with self.subTest(name):
+                directory = os.path.join(self.scratch, str(i))
+                process = self.spawn(directory)
+                self.wait_until(process, self.moments(process, directory)[name])
+                process.kill()
+                process.wait()
                 self.works(directory)
 
     def test_a_start_with_data_may_be_left_at_any_moment(self):
