@@ -31,6 +31,7 @@ enum {
     ANSWERED_MS = 3000,
     /* ... each within so long. */
     ANSWER_MS_MAX = 3000,
+    LOOK_MS = 100, /* who leads is looked at so often */
     PEACE_MS_MAX = 60000,
     STOP_MS_MAX = 30000,
     /* Rounds without any time passing: far more than a moment ever has work for. */
@@ -210,20 +211,38 @@ static void say_quorum(struct swarm *swarm, uint32_t quorum) {
     swarm_say(swarm, "---- liveness: healed are%s", members);
 }
 
+/* Goes on, while clients go to the quorum, and to whoever leads: somebody who is not healed may, as
+ * long as enough others hear it.  *healed_leads becomes false if that was so. */
+static void swarm_until_led(struct swarm *swarm, uint64_t time_ns, uint32_t *reach,
+                            bool *healed_leads) {
+    uint32_t healed = 0;
+    for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
+        healed |= (uint32_t)swarm->nodes[i].healed << i;
+    }
+    while (!swarm_broken(swarm) && swarm_time_ns(swarm) < time_ns) {
+        uint32_t leader = swarm_leader(swarm);
+        uint32_t wanted = healed | (leader == UINT32_MAX ? 0 : 1U << leader);
+        if (wanted != *reach) {
+            cluster_clients_reach(swarm->clients, wanted);
+            *reach = wanted;
+        }
+        *healed_leads = *healed_leads && is_led(swarm) && wanted == healed;
+        uint64_t next_ns = swarm_time_ns(swarm) + LOOK_MS * SWARM_MS_NS;
+        (void)swarm_until(swarm, next_ns < time_ns ? next_ns : time_ns, NULL);
+    }
+}
+
 /* The cluster has a leader: it answers everything that is asked a moment later. */
 static void answers_phase(struct swarm *swarm, uint32_t quorum) {
     struct cluster_clients_since since;
-    /* Somebody who is not healed may lead: whoever has no faults left follows where it can. */
-    bool healed_leads = (quorum >> swarm_leader(swarm) & 1) != 0;
-    cluster_clients_reach(swarm->clients, quorum | 1U << swarm_leader(swarm));
+    bool healed_leads = true;
     uint64_t from_ns = swarm_time_ns(swarm) + SETTLE_MS * SWARM_MS_NS;
-    (void)swarm_until(swarm, from_ns + ANSWERED_MS * SWARM_MS_NS, NULL);
+    swarm_until_led(swarm, from_ns + ANSWERED_MS * SWARM_MS_NS, &quorum, &healed_leads);
     cluster_clients_begin(swarm->clients, false);
     (void)swarm_until(swarm, from_ns + (ANSWERED_MS + ANSWER_MS_MAX) * SWARM_MS_NS, nothing_pends);
     cluster_clients_since(swarm->clients, swarm->begun_ns + from_ns, &since);
     swarm_say(swarm, "answered: %u, refused: %u, unknown: %u, never: %u", since.ok, since.refused,
               since.unknown, since.pending);
-    healed_leads = healed_leads && is_led(swarm) && (quorum >> swarm_leader(swarm) & 1) != 0;
     if ((healed_leads && since.unknown + since.pending > 0) || since.ok == 0) {
         say_nodes(swarm);
         swarm_find(

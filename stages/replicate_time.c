@@ -73,9 +73,6 @@ bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns, uint64
     if (!raft_serving(shard->raft) || replicate_incoming_busy(shard)) {
         return false; /* who follows waits for the leader's; and the log's end is not known now */
     }
-    if (raft_role(shard->raft) != RAFT_LEADER || replicate_incoming_busy(shard)) {
-        return false; /* somebody else says what time it is; the log's end may not be known */
-    }
     uint64_t last_ms = log_tail(shard->log)->log_time_ms;
     if (last_ms >= deadline_ms) {
         return false; /* an entry already says that it has passed; apply will see it */
