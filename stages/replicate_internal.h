@@ -120,6 +120,7 @@ struct replicate_shard {
     struct replicate_peers *peers;
     struct replicate_members members;
     bool change_under_way; /* the core has taken what stands in the box of stages/change.h */
+    bool change_asking;    /* this is the step in which it is asked to */
     struct ring *to_write; /* notes */
     struct ring *to_parse; /* notes */
     struct ring *from_parse;

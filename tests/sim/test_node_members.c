@@ -449,6 +449,41 @@ static void a_transfer_to_who_is_gone_is_given_up_and_the_leader_goes_on(void **
     }
 }
 
+/* A new leader asks for leases by itself, and is refused while a transfer is under way: that is no
+ * answer to who asked for the transfer. */
+static void what_the_node_asks_for_by_itself_answers_nobody_else(void **state) {
+    (void)state;
+    group_init(group, 900, 3, "fused");
+    for (uint32_t i = 0; i < 3; i++) {
+        group->nodes[i].options.leases = i % 2 == 0 ? NODE_LEASES_ON : NODE_LEASES_OFF;
+        group_start(group, i);
+    }
+    group_run(group, 2 * SECOND_NS);
+    uint32_t leader = group_leader(group);
+    group_expect(group, leader != UINT32_MAX, "somebody leads");
+    uint32_t gone = leader == 2 ? 0 : 2;
+    group_crash(group, gone);
+    for (uint32_t round = 0; round < 6; round++) {
+        leader = group_leader(group);
+        group_expect(group, leader != UINT32_MAX, "somebody leads");
+        uint32_t target = 3 - gone - leader;
+        const struct change_request there = {.kind = CHANGE_LEADER, .leader = target + 1};
+        const struct change_request nowhere = {.kind = CHANGE_LEADER, .leader = gone + 1};
+        const char *reason;
+        assert_int_equal(ask_at(leader, &there, &reason), CHANGE_DONE);
+        while (group_leader(group) != target) {
+            group_step(group);
+        }
+        enum change_state told = ask_at(target, &nowhere, &reason);
+        if (told != CHANGE_FAILED) {
+            fail_msg("round %u: %d, %s", round, (int)told, reason);
+        }
+        group_run(group, 2 * SECOND_NS);
+    }
+    group_start(group, gone);
+    settle(50);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_done_is_refused_with_its_reason),
@@ -460,6 +495,7 @@ int main(void) {
         cmocka_unit_test(a_cluster_changes_over_connections_of_its_own),
         cmocka_unit_test(a_change_that_was_truncated_is_rolled_back),
         cmocka_unit_test(a_later_member_that_was_wiped_is_refused),
+        cmocka_unit_test(what_the_node_asks_for_by_itself_answers_nobody_else),
         cmocka_unit_test(leadership_goes_back_and_forth_under_load),
     };
     return cmocka_run_group_tests_name("sim_node_members", tests, NULL, NULL);
