@@ -81,6 +81,8 @@
       "goes on after a sync has failed, as if the next one made up for it")                       \
     X(CHECKSUM_UNVERIFIED, "checksum-unverified",                                                 \
       "takes what is on the disk without looking at checksums")                                   \
+    X(FRAME_UNVERIFIED, "frame-unverified",                                                       \
+      "takes what comes from a member without looking at checksums")                              \
     X(READS_BEFORE_APPLIED, "reads-before-applied",                                               \
       "executes a confirmed read before its index is applied")                                    \
     X(APPLIES_TWICE, "applies-twice",                                                             \

@@ -11,7 +11,7 @@
 include_guard(GLOBAL)
 
 # Where defects may be planted. tests/sim/test_mutants_trace fails if one is anywhere else.
-set(WEIR_MUTANTS_PLANTED entry raft storage machines stages)
+set(WEIR_MUTANTS_PLANTED entry wire raft storage stages)
 
 weir_library(mutant SOURCES ${PROJECT_SOURCE_DIR}/base/mutant.c USES base)
 target_compile_definitions(weir_mutant PRIVATE WEIR_MUTANTS)

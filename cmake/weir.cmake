@@ -36,6 +36,10 @@ set(WEIR_TIMEOUT_FACTOR 1 CACHE STRING "test time limits are multiplied by this"
 # Link-time optimization is off: what is hot across files is static inline in headers.
 # NDEBUG is never set: our assertions stay on in release, cmocka's and the library's too.
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
+if(WEIR_SANITIZER)
+    # What a stack in a finding shows, files and lines; the rest is a sixth of the time to compile.
+    set(CMAKE_C_FLAGS_RELEASE "-O2 -g1")
+endif()
 set(CMAKE_C_FLAGS_DEBUG "-O0 -g3")
 
 add_library(weir_flags INTERFACE)

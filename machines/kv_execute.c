@@ -11,7 +11,6 @@
  * answers the old value, writes that before it changes anything.
  */
 
-#include "base/mutant.h"
 #include "machines/kv.h"
 
 static enum kv_step (*const kv_handlers[KV_ROWS])(struct kv_call *) = {
@@ -53,7 +52,7 @@ enum machine_progress kv_execute(struct machine *machine, struct machine_run *ru
         .run = run,
         .reply = run->reply,
         .cursor = &run->cursor,
-        .now_ms = MUTANT(EXPIRES_BY_CLOCK, run->moment.clock_ms, run->moment.log_time_ms),
+        .now_ms = run->moment.log_time_ms,
     };
     if (kv->log_time_ms < call.now_ms)
         kv->log_time_ms = call.now_ms;

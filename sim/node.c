@@ -57,6 +57,7 @@ struct sim_node {
     struct node_options options;
     char hosts[CONFIGURATION_MEMBERS_MAX][16]; /* of options.endpoints */
     char peer_addresses[CONFIGURATION_MEMBERS_MAX - 1][WORLD_ADDRESS_BYTES];
+    char client_host[WORLD_ADDRESS_BYTES];
     struct node *node;
     struct directory *directory;
     struct pipeline *pipeline;
@@ -138,7 +139,7 @@ static void build_options(struct sim_node *node, const struct sim_node_options *
     options->leases = asked->leases;
     options->log_time_jump_ms_max = asked->log_time_jump_ms_max;
     for (uint32_t i = 0; asked->knows_addresses && i < node->member_count; i++) {
-        (void)snprintf(node->hosts[i], sizeof(node->hosts[i]), "10.0.0.%u", i + 1);
+        (void)snprintf(node->hosts[i], sizeof(node->hosts[i]), "10.0.0.%u", (i + 1) & 0xff);
         options->endpoints[i] =
             (struct node_endpoint){.node_id = i + 1, .host = node->hosts[i], .port = SIM_NODE_PORT};
         options->endpoint_count = i + 1;
@@ -174,6 +175,10 @@ static void build_address_book(struct sim_node *node, const struct sim_node_opti
             (struct node_peer){.node_id = i + 1, .address = address};
     }
     if (member_hosts != NULL && options->peer_count > 0) {
+        uint32_t own = member_hosts[node->node_id - 1];
+        snprintf(node->client_host, sizeof(node->client_host), "10.0.0.%u", own + 1);
+        options->endpoints[options->endpoint_count++] = (struct node_endpoint){
+            .node_id = node->node_id, .host = node->client_host, .port = SIM_NODE_PORT};
         options->peer_listen_address = "0.0.0.0:7380";
     }
 }

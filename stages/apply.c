@@ -118,11 +118,13 @@ static void run_start(struct apply_shard *shard) {
     struct machine_moment *moment = &work->run.moment;
     if (work->entry_open) {
         moment->index = work->header.index;
-        moment->log_time_ms = work->header.log_time_ms;
+        moment->log_time_ms =
+            MUTANT(EXPIRES_BY_CLOCK, io_wall_ms(shard->io), work->header.log_time_ms);
         moment->random = work->header.chain; /* the same on every replica, unknown before */
     } else {
         moment->index = shard->tail.index;
-        moment->log_time_ms = shard->tail.log_time_ms;
+        moment->log_time_ms =
+            MUTANT(EXPIRES_BY_CLOCK, io_wall_ms(shard->io), shard->tail.log_time_ms);
     }
     moment->clock_ms =
         moment->log_time_ms > shard->clock_ms ? moment->log_time_ms : shard->clock_ms;

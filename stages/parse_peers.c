@@ -264,8 +264,7 @@ static void let_in(struct parse_peers *peers, struct parse_peer *peer,
     peer->head_bytes = 0;
     node_figure_add(&peers->node->parse.peers_introduced, 1);
     if (peer->lane == PEER_CONTROL) {
-        const struct peer_introduction introduction = {.incarnation = hello->incarnation,
-                                                       .known = hello->known};
+        struct peer_introduction introduction = peer_introduction_of(hello);
         link_connected(peers, peer->row, &introduction);
     }
     log_info_limited("peer_connected", "peer=%lu for=%s", hello->from,

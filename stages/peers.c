@@ -5,11 +5,13 @@
 
 #include "stages/peers.h"
 
+#include <string.h>
 #include <sys/mman.h>
 
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "queues/atomic.h"
 #include "queues/ring.h"
 
@@ -154,4 +156,18 @@ void peers_incarnations_fill(struct peers *peers, const struct identity *own,
             member->incarnation = link == NULL ? 0 : atomic_load_relaxed_u64(&link->incarnation);
         }
     }
+}
+
+struct peer_introduction peer_introduction_of(const struct peer_hello *hello) {
+    struct peer_introduction introduction = {.incarnation = hello->incarnation,
+                                             .known = hello->known};
+    ASSERT(introduction.incarnation != 0);
+    if (entry_address_parse(hello->address, strlen(hello->address), &introduction.address)) {
+        introduction.address.node_id = hello->from;
+    } else if (hello->address[0] != '\0') {
+        log_warn_limited("address_refused",
+                         "peer=%lu what=\"what it advertises to clients is not host:port\"",
+                         hello->from);
+    }
+    return introduction;
 }

@@ -40,6 +40,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "entry/address.h"
 #include "entry/configuration.h"
 #include "queues/record_ring.h"
 #include "queues/ring.h"
@@ -62,11 +63,16 @@ enum peer_record {
 };
 enum { PEER_RECORD_HEAD_BYTES = 8 };
 
-/* What a member said of lives when it opened its control connection (wire/peer_hello.h). */
+/* What a member said when it opened its control connection (wire/peer_hello.h). */
 struct peer_introduction {
-    uint64_t incarnation; /* its own: not 0 */
-    uint64_t known;       /* this node's, as its table has it; 0: it has no table yet */
+    uint64_t incarnation;         /* its own: not 0 */
+    uint64_t known;               /* this node's, as its table has it; 0: it has no table yet */
+    struct entry_address address; /* where clients reach it; node id 0: it says nothing of that */
 };
+
+/* What a valid HELLO says; an address that clients could not use is left out, and logged.  Any
+ * thread. */
+struct peer_introduction peer_introduction_of(const struct peer_hello *hello);
 
 enum {
     /* Control messages are below 200 bytes: some hundred of them. */

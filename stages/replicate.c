@@ -247,7 +247,7 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
         if (replicate_leases_configure(shard, now_ns)) {
             result.work++;
         }
-        if (replicate_address_entry(shard, now_ns, &due_ns)) {
+        if (replicate_address_entry(shard, now_ns)) {
             result.work++;
         }
         log_flush(shard->log);

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/log.h"
 #include "stages/replicate_internal.h"
 
 /* This node's own address, once it is known on which port it listens. */
@@ -20,27 +19,25 @@ static void own_note(struct replicate_shard *shard) {
     struct entry_address own;
     if (node_endpoint_configured(shard->node, shard->node->options->identity.node_id, &own) &&
         own.host[0] != '\0' && own.port != 0) {
+        /* Others judge what is logged: what they would not take is not logged. */
+        char text[ENTRY_ADDRESS_BYTES_MAX + 1];
+        if (!entry_address_parse(text, entry_address_text(&own, text), &own)) {
+            return;
+        }
         shard->peers->addresses.announced[PEERS_MAX] = own;
     }
 }
 
 void replicate_address_announced(struct replicate_shard *shard, const struct peer_link *link,
-                                 const char *text, size_t length_bytes) {
+                                 const struct entry_address *address) {
     struct replicate_addresses *addresses = &shard->peers->addresses;
     size_t row = (size_t)(link - shard->links->links);
     ASSERT(row < PEERS_MAX);
-    struct entry_address address = {.node_id = link->node_id};
-    if (length_bytes == 0) {
-        return; /* it advertises none */
+    ASSERT(address->node_id == 0 || address->node_id == link->node_id);
+    if (address->node_id != 0) {
+        addresses->announced[row] = *address;
+        addresses->look = true;
     }
-    if (!entry_address_parse(text, length_bytes, &address)) {
-        log_warn_limited("address_refused",
-                         "peer=%lu what=\"what it advertises to clients is not host:port\"",
-                         link->node_id);
-        return;
-    }
-    addresses->announced[row] = address;
-    addresses->look = true;
 }
 
 /* Whether the log says so already. */
@@ -55,6 +52,9 @@ static const struct entry_address *missing(const struct replicate_shard *shard) 
     const struct configuration *configuration = raft_configuration(shard->raft);
     for (uint32_t i = 0; i <= PEERS_MAX; i++) {
         const struct entry_address *address = &shard->peers->addresses.announced[i];
+        if (i < PEERS_MAX && !replicate_members_heard(shard, &shard->links->links[i])) {
+            continue; /* not of one that is not let in */
+        }
         if (address->node_id != 0 && configuration_find(configuration, address->node_id) != NULL &&
             !known(shard, address)) {
             return address;
@@ -63,7 +63,7 @@ static const struct entry_address *missing(const struct replicate_shard *shard) 
     return NULL;
 }
 
-bool replicate_address_entry(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns) {
+bool replicate_address_entry(struct replicate_shard *shard, uint64_t now_ns) {
     if (shard->peers == NULL || !shard->serving || shard->encode.batch != NULL ||
         raft_role(shard->raft) != RAFT_LEADER || replicate_incoming_busy(shard)) {
         return false;
@@ -72,6 +72,7 @@ bool replicate_address_entry(struct replicate_shard *shard, uint64_t now_ns, uin
     if (addresses->leadership != shard->leadership) {
         addresses->leadership = shard->leadership;
         addresses->look = true;
+        addresses->pending_index = 0;
         own_note(shard);
     }
     if (!addresses->look || addresses->pending_index > shard->applied) {
@@ -88,10 +89,7 @@ bool replicate_address_entry(struct replicate_shard *shard, uint64_t now_ns, uin
     int result = raft_propose(shard->raft, 1, length_bytes, &index, &term);
     uint8_t *entry = result == WEIR_OK ? log_reserve(shard->log, length_bytes, true) : NULL;
     if (entry == NULL) {
-        if (result == WEIR_OK || result == WEIR_EFULL) {
-            *due_ns = now_ns; /* try again soon */
-        }
-        return false;
+        return false; /* what makes room, a commit or a write, brings us here again */
     }
     entry_address_write(entry + ENTRY_HEADER_BYTES, address);
     struct entry_header header = {.length_bytes = length_bytes,

@@ -131,13 +131,19 @@ bool replicate_change_take(struct replicate_shard *shard) {
         event = (struct raft_event){.kind = RAFT_EVENT_CONFIGURE, .configuration = &wanted};
     }
     tell(shard, CHANGE_ACCEPTED, ""); /* unless this very step says otherwise */
+    shard->change_asking = true;
     replicate_step(shard, &event);
+    shard->change_asking = false;
     return true;
 }
 
 void replicate_change_refused(struct replicate_shard *shard, enum raft_refusal refusal) {
-    ASSERT(shard->change_under_way); /* nobody else asks the core */
-    tell(shard, CHANGE_REFUSED, raft_refusal_name(refusal));
+    if (shard->change_asking) {
+        ASSERT(shard->change_under_way);
+        tell(shard, CHANGE_REFUSED, raft_refusal_name(refusal));
+    } else { /* the node has asked for its leases, and does so again */
+        log_info("configuration_refused", "reason=\"%s\"", raft_refusal_name(refusal));
+    }
 }
 
 void replicate_change_configured(struct replicate_shard *shard) {
@@ -164,7 +170,8 @@ void replicate_change_role(struct replicate_shard *shard, enum raft_role role, u
     } else if (role == RAFT_FOLLOWER && leader == request->leader) {
         tell(shard, CHANGE_DONE, "");
     } else if (is_leader || (role == RAFT_FOLLOWER && leader != 0)) {
-        tell(shard, CHANGE_FAILED, "another node won the election");
+        tell(shard, CHANGE_FAILED,
+             is_leader ? "this node leads again" : "another node won the election");
     } /* else nobody leads yet */
 }
 

@@ -170,13 +170,12 @@ static bool record_take(struct replicate_shard *shard, struct peer_link *link,
         ASSERT(length_bytes == PEER_RECORD_HEAD_BYTES + sizeof(introduction));
         memcpy(&introduction, record + PEER_RECORD_HEAD_BYTES, sizeof(introduction));
         replicate_members_introduced(shard, link, &introduction);
+        replicate_address_announced(shard, link, &introduction.address);
     } else if (!replicate_members_heard(shard, link)) {
         shard->peers->dropped++; /* of a node that is not let in, or before this one is */
     } else if (bytes_get_u32(record) == PEER_RECORD_DISCONNECTED) {
         struct raft_event event = {.kind = RAFT_EVENT_DISCONNECTED, .node_id = link->node_id};
         replicate_step(shard, &event);
-    } else if (bytes_get_u32(record) == PEER_RECORD_CONNECTED) {
-        ASSERT(length_bytes == PEER_RECORD_HEAD_BYTES + sizeof(struct peer_introduction));
     } else if (message_read(shard, link, lane, record + PEER_RECORD_HEAD_BYTES,
                             length_bytes - PEER_RECORD_HEAD_BYTES)) {
         const struct peer_message *decoded = &shard->peers->decoded;

@@ -80,8 +80,9 @@ struct replicate_peers {
     /* An APPEND whose entries are being read back from disk, and to whom nothing else goes. */
     struct raft_message reading;
     bool reading_wanted;
-    uint64_t read_from; /* the first entry that is being read */
-    uint8_t *buffer;    /* for them: the largest entry fits */
+    uint64_t read_from;       /* the first entry that is being read */
+    struct entry_tail before; /* the entry before one that was to be read back; index 0: none */
+    uint8_t *buffer;          /* for them: the largest entry fits */
     size_t buffer_bytes;
     uint64_t dropped; /* messages, for want of room */
     struct replicate_addresses addresses;
@@ -119,6 +120,7 @@ struct replicate_shard {
     struct replicate_peers *peers;
     struct replicate_members members;
     bool change_under_way; /* the core has taken what stands in the box of stages/change.h */
+    bool change_asking;    /* this is the step in which it is asked to */
     struct ring *to_write; /* notes */
     struct ring *to_parse; /* notes */
     struct ring *from_parse;
@@ -337,13 +339,13 @@ bool replicate_leases_configure(struct replicate_shard *shard, uint64_t now_ns);
 
 /* ---- replicate_addresses.c ------------------------------------------------------------------- */
 
-/* A member says where clients reach it: "host:port", foreign bytes; empty: nowhere. */
+/* A member has said where clients reach it; node id 0: it did not. */
 void replicate_address_announced(struct replicate_shard *shard, const struct peer_link *link,
-                                 const char *text, size_t length_bytes);
+                                 const struct entry_address *address);
 
-/* Appends an address that the log does not have, if this node leads; *due_ns becomes now_ns if
- * there was no room.  Returns whether it appended. */
-bool replicate_address_entry(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns);
+/* Appends an address that the log does not have, if this node leads and there is room.  Returns
+ * whether it appended. */
+bool replicate_address_entry(struct replicate_shard *shard, uint64_t now_ns);
 
 /* ---- replicate_digest.c ---------------------------------------------------------------------- */
 

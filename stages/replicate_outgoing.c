@@ -8,7 +8,9 @@
  * full, or too many are held: the message is lost, as it might be on the way.  Its first entries
  * are no longer in memory: they are read back from disk, the message then has as many as were read,
  * the core is told (SHORTENED), and what it puts out meanwhile for the same member is dropped
- * (obligation 11).
+ * (obligation 11).  A read can end behind the entry before the first one, which is needed for its
+ * chain, since it ends with a segment or with what is durable: then that one is kept, and the
+ * message is made again.
  */
 
 #include "base/assert.h"
@@ -95,12 +97,29 @@ static bool still_meant(const struct replicate_shard *shard, const struct raft_m
            message->previous_index + message->entry_count <= log_last_index(shard->log);
 }
 
+/* The entry before the message's first, unless it has to be read: the log knows it, or it was. */
+static bool before_known(const struct replicate_shard *shard, const struct raft_message *message,
+                         struct entry_tail *previous) {
+    const struct entry_tail *before = &shard->peers->before;
+    if (log_tail_at(shard->log, message->previous_index, previous)) {
+        return true;
+    }
+    if (before->index == 0 || before->index != message->previous_index ||
+        before->term != message->previous_term) {
+        return false; /* the same index and term are the same entry */
+    }
+    *previous = *before;
+    return true;
+}
+
+static void append_send(struct replicate_shard *shard, const struct raft_message *message);
+
 /* What was read, from the entry before the message's first on; returns the last index sent. */
 static uint64_t send_read(struct replicate_shard *shard, struct raft_message *message,
                           uint64_t first_index, uint32_t count, size_t length_bytes) {
     const uint8_t *entries = shard->peers->buffer;
     struct entry_tail previous;
-    if (log_tail_at(shard->log, message->previous_index, &previous)) {
+    if (before_known(shard, message, &previous)) {
         ASSERT(first_index == message->previous_index + 1);
     } else {
         struct entry_header header = entry_header_read(entries);
@@ -111,6 +130,12 @@ static uint64_t send_read(struct replicate_shard *shard, struct raft_message *me
                                        .chain = header.chain};
         entries += entry_stride_bytes(header.length_bytes);
         count--;
+        shard->peers->before = previous;
+        if (count == 0 && message->entry_count > 0) {
+            struct raft_message again = *message;
+            append_send(shard, &again); /* from memory, or the disk from there on */
+            return message->previous_index + message->entry_count;
+        }
     }
     if (count < message->entry_count) {
         message->entry_count = count;
@@ -127,8 +152,8 @@ static uint64_t send_read(struct replicate_shard *shard, struct raft_message *me
 /* Where the disk is to be read from: the entry before is needed for its chain. */
 static uint64_t read_from(const struct replicate_shard *shard, const struct raft_message *message) {
     struct entry_tail previous;
-    return log_tail_at(shard->log, message->previous_index, &previous) ? message->previous_index + 1
-                                                                       : message->previous_index;
+    return before_known(shard, message, &previous) ? message->previous_index + 1
+                                                   : message->previous_index;
 }
 
 uint32_t replicate_send_from_disk(struct replicate_shard *shard) {
@@ -185,8 +210,7 @@ static void append_send(struct replicate_shard *shard, const struct raft_message
     uint32_t known;
     uint64_t bytes =
         entries_in_memory(shard, message->previous_index + 1, message->entry_count, &known);
-    if (known == message->entry_count &&
-        log_tail_at(shard->log, message->previous_index, &previous)) {
+    if (known == message->entry_count && before_known(shard, message, &previous)) {
         message_put(shard, message, &previous, NULL, bytes);
     } else if (!peers->reading_wanted) {
         peers->reading = *message;

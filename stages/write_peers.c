@@ -165,15 +165,22 @@ static void receive_arm(struct write_peers *peers, struct write_link *link) {
                      user_of(peers, link, USER_RECEIVE));
 }
 
+_Static_assert((int)ENTRY_ADDRESS_BYTES_MAX == (int)PEER_ADDRESS_BYTES_MAX, "an address fits");
+
 static void hello_send(struct write_peers *peers, struct write_link *link) {
     const struct identity *identity = &peers->node->options->identity;
-    const struct peer_hello hello = {
-        .connection = link->lane == PEER_CONTROL ? PEER_CONNECTION_CONTROL : PEER_CONNECTION_DATA,
-        .cluster_id = identity->cluster_id,
-        .from = identity->node_id,
-        .incarnation = identity->incarnation,
-        .to = link->peer->node_id,
-        .known = atomic_load_relaxed_u64(&link->peer->incarnation)};
+    struct peer_hello hello = {.connection = link->lane == PEER_CONTROL ? PEER_CONNECTION_CONTROL
+                                                                        : PEER_CONNECTION_DATA,
+                               .cluster_id = identity->cluster_id,
+                               .from = identity->node_id,
+                               .incarnation = identity->incarnation,
+                               .to = link->peer->node_id,
+                               .known = atomic_load_relaxed_u64(&link->peer->incarnation)};
+    struct entry_address own;
+    if (node_endpoint_configured(peers->node, identity->node_id, &own) && own.host[0] != '\0' &&
+        own.port != 0) {
+        (void)entry_address_text(&own, hello.address);
+    }
     uint32_t body_bytes = peer_hello_write(link->hello + PEER_FRAME_HEADER_BYTES, &hello);
     peer_frame_writer_begin(&link->writer);
     const struct peer_frame_span span = {link->hello + PEER_FRAME_HEADER_BYTES, body_bytes};

@@ -97,6 +97,16 @@ void by_hand_log(struct by_hand *made, const char *command) {
     made->log_count++;
 }
 
+void by_hand_rows(struct by_hand *made, const struct by_hand_row *rows, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].connection == 0)
+            by_hand_log(made, rows[i].command);
+        else
+            (void)by_hand_add(made, rows[i].connection, rows[i].invoked_ns, rows[i].returned_ns,
+                              rows[i].command, rows[i].reply);
+    }
+}
+
 /* Prints a text, and sees whether another is in it. */
 static void text_show(const struct kv_model_text *text, const char *wanted) {
     if (text->length > 0)

@@ -24,6 +24,27 @@ struct by_hand {
     size_t log_count;
 };
 
+/* One operation; or, of connection 0, a command of the log. */
+struct by_hand_row {
+    uint32_t connection;
+    uint64_t invoked_ns;
+    uint64_t returned_ns;
+    const char *command;
+    const char *reply;
+};
+
+/* For tables of rows: never, and a command of the log. */
+#define N HISTORY_NEVER
+#define LOG(command) \
+    { 0, 0, 0, command, NULL }
+
+/* Assertions about a table of rows, by a function `judge` of the test: its verdict on so many of
+ * them, with a text that it must say, or NULL. */
+#define COUNT(rows)           (sizeof(rows) / sizeof((rows)[0]))
+#define WRONG(rows, text)     assert_int_equal(judge(rows, COUNT(rows), text), HISTORY_WRONG)
+#define RIGHT(rows)           assert_int_equal(judge(rows, COUNT(rows), NULL), HISTORY_RIGHT)
+#define UNDECIDED(rows, text) assert_int_equal(judge(rows, COUNT(rows), text), HISTORY_UNDECIDED)
+
 void by_hand_begin(struct by_hand *made);
 void by_hand_end(struct by_hand *made);
 
@@ -33,6 +54,9 @@ uint32_t by_hand_add(struct by_hand *made, uint32_t connection, uint64_t invoked
 
 /* Adds the command to the log, at a second more than the last one; nobody says whose it is. */
 void by_hand_log(struct by_hand *made, const char *command);
+
+/* Adds rows, of both kinds. */
+void by_hand_rows(struct by_hand *made, const struct by_hand_row *rows, size_t count);
 
 /* Checks, prints the text of what is not right, frees it, and returns the verdict. `text`, if not
  * NULL, must be in it. */

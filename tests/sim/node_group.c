@@ -9,6 +9,7 @@
 
 #include "base/decimal.h"
 #include "raft/raft.h"
+#include "storage/files.h"
 
 enum {
     CLIENT_TIMEOUT_NS = 1000 * 1000 * 1000,
@@ -134,9 +135,37 @@ void group_crash(struct group *group, uint32_t index) {
     world_crash(group->world, node->host, WORLD_KEEP_RANDOM);
 }
 
+struct wipe {
+    struct io_port *port;
+    int32_t directory;
+    uint32_t count; /* removed in one listing, which may pass over some meanwhile */
+};
+
+static void file_wipe(void *context, const char *name, uint64_t size_bytes,
+                      enum io_entry_sort sort) {
+    struct wipe *wipe = context;
+    struct error_text error;
+    (void)size_bytes;
+    assert_int_equal(sort, IO_ENTRY_FILE);
+    assert_int_equal(files_remove(wipe->port, wipe->directory, name, &error), 0);
+    wipe->count++;
+}
+
 void group_wipe(struct group *group, uint32_t index) {
+    struct wipe wipe;
+    struct error_text error;
     assert_null(group->nodes[index].node);
-    group->nodes[index].host = world_node_add(group->world); /* an empty disk */
+    struct io *io = world_io(group->world, group->nodes[index].host);
+    assert_int_equal(io_directory_open(io, sim_node_directory, false, &wipe.directory, &error), 0);
+    assert_int_equal(io_port_create(io, &wipe.port, FILES_OPERATIONS_MAX), 0);
+    do {
+        wipe.count = 0;
+        assert_int_equal(io_directory_list(io, wipe.directory, file_wipe, &wipe), 0);
+    } while (wipe.count > 0);
+    assert_int_equal(files_directory_sync(wipe.port, wipe.directory, &error), 0);
+    io_port_destroy(wipe.port);
+    io_close(io, wipe.directory);
+    io_destroy(io);
     group->nodes[index].applied_index = 0;
 }
 

@@ -10,160 +10,8 @@
 #include <time.h>
 
 #include "base/bytes.h"
-#include "sim/cluster_clients.h"
-#include "sim/committed_log.h"
-#include "sim/linearizable.h"
+#include "tests/sim/clients_session.h"
 #include "tests/sim/node_group.h"
-#include "tests/sim/node_world.h"
-
-#define SECOND_NS UINT64_C(1000000000)
-
-struct session {
-    struct node_world node; /* its load is not used */
-    struct cluster_clients *clients;
-    struct committed_log *log;
-    struct random random; /* of what goes on next: the node or the world */
-};
-
-/* The usual clients on a node whose pools and connections suffice. */
-static struct cluster_clients_options usual(uint64_t seed, const struct node_world *node) {
-    struct cluster_clients_options options = cluster_clients_options_default();
-    options.seed = seed;
-    options.hosts[0] = node->host;
-    options.port = SIM_NODE_PORT;
-    return options;
-}
-
-/* A process, looked at from its first step on, until it serves. */
-static void session_start(struct session *session) {
-    struct node_world *test = &session->node;
-    struct error_text error = {0};
-    test->options.schedule_seed = test->seed * 31 + ++test->starts;
-    const int status =
-        sim_node_start(&test->load.node, test->world, test->host, &test->options, &error);
-    if (status != 0)
-        fail_msg("it does not start: %s", error.text);
-    struct sim_node *node = test->load.node;
-    committed_log_look(session->log, node);
-    while (!sim_node_serving(node)) {
-        if (sim_node_step(node))
-            committed_log_look(session->log, node);
-        else
-            assert_true(world_step(test->world));
-    }
-}
-
-/* A node and no clients yet. */
-static void session_open(struct session *session, uint64_t seed, bool is_rough) {
-    static const char *const maps[] = {"fused", "pair", "split"};
-    node_world_init(&session->node, seed, is_rough);
-    session->node.options.map = maps[seed % ARRAY_COUNT(maps)];
-    session->clients = NULL;
-    session->log = committed_log_create();
-    random_seed(&session->random, seed);
-    session_start(session);
-}
-
-static void session_clients(struct session *session,
-                            const struct cluster_clients_options *options) {
-    session->clients = cluster_clients_create(session->node.world, options);
-}
-
-static void session_close(struct session *session) {
-    if (session->clients != NULL)
-        cluster_clients_destroy(session->clients);
-    committed_log_destroy(session->log);
-    if (session->node.load.node != NULL)
-        node_world_stop(&session->node);
-    node_world_free(&session->node);
-}
-
-/* One thing happens, not later than `until_ns`. Now and then that is the world's, although the node
- * could go on: a core that polls for what is not there yet would else stop the time. */
-static void session_step(struct session *session, uint64_t until_ns) {
-    struct sim_node *node = session->node.load.node;
-    if (node != NULL && !sim_node_ended(node) && !random_chance(&session->random, 1, 16) &&
-        sim_node_step(node)) {
-        if (!sim_node_ended(node))
-            committed_log_look(session->log, node);
-        return;
-    }
-    const uint64_t deadline_ns = cluster_clients_deadline_ns(session->clients);
-    (void)world_step_until(session->node.world, deadline_ns < until_ns ? deadline_ns : until_ns);
-    (void)cluster_clients_poll(session->clients);
-}
-
-static void session_run(struct session *session, uint64_t ns) {
-    const uint64_t until_ns = world_now_ns(session->node.world) + ns;
-    while (world_now_ns(session->node.world) < until_ns &&
-           cluster_clients_finding(session->clients) == NULL)
-        session_step(session, until_ns);
-}
-
-/* No more operations, until all are answered or a time has passed. */
-static void session_drain(struct session *session) {
-    cluster_clients_begin(session->clients, false);
-    for (uint32_t i = 0; i < 100 && !cluster_clients_all_answered(session->clients, 0); i++)
-        session_run(session, SECOND_NS / 10);
-}
-
-/* What checkers and clients say: HISTORY_WRONG also if the clients found something. */
-static enum history_verdict judge(const struct cluster_clients *clients,
-                                  const struct committed_log *log, struct kv_model_text *text) {
-    const struct history *history = cluster_clients_history(clients);
-    const char *finding = cluster_clients_finding(clients);
-    if (finding == NULL)
-        finding = committed_log_finding(log);
-    if (finding != NULL) {
-        history_print(text, "%s\n", finding);
-        return HISTORY_WRONG;
-    }
-    if (!committed_log_complete(log)) {
-        history_print(text, "the log has gaps\n");
-        return HISTORY_UNDECIDED;
-    }
-    struct committed_commands commands;
-    struct replay_report replay;
-    struct linearizable_report linearizable;
-    committed_log_commands(log, cluster_clients_once_operation, clients, &commands);
-    assert_int_equal(
-        replay_check(history, commands.commands, commands.count, SIM_NODE_BULK_BYTES_MAX, &replay),
-        0);
-    struct linearizable_options options = linearizable_options_default();
-    options.value_bytes_max = SIM_NODE_BULK_BYTES_MAX;
-    if (replay.verdict == HISTORY_RIGHT)
-        options.never_applied = replay.never_applied;
-    assert_int_equal(linearizable_check(history, &options, &linearizable), 0);
-    enum history_verdict verdict = replay.verdict;
-    if (linearizable.keys_wrong > 0)
-        verdict = HISTORY_WRONG;
-    else if (verdict == HISTORY_RIGHT && linearizable.keys_undecided > 0)
-        verdict = HISTORY_UNDECIDED;
-    if (verdict != HISTORY_RIGHT) {
-        kv_model_text_append(text, replay.text.data, replay.text.length);
-        kv_model_text_append(text, linearizable.text.data, linearizable.text.length);
-    }
-    kv_model_text_free(&linearizable.text);
-    replay_free(&replay);
-    committed_commands_free(&commands);
-    return verdict;
-}
-
-/* Fails the test unless the run is right. */
-static void expect_right(uint64_t seed, const struct cluster_clients *clients,
-                         const struct committed_log *log) {
-    struct kv_model_text text = {0};
-    const enum history_verdict verdict = judge(clients, log, &text);
-    if (verdict != HISTORY_RIGHT)
-        print_error("seed %llu: %s\n%.*s", (unsigned long long)seed, history_verdict_name(verdict),
-                    (int)text.length, text.data);
-    kv_model_text_free(&text);
-    assert_int_equal(verdict, HISTORY_RIGHT);
-}
-
-static void session_expect_right(const struct session *session) {
-    expect_right(session->node.seed, session->clients, session->log);
-}
 
 /* ---- Eyes that are wrong --------------------------------------------------------------------- */
 
@@ -173,17 +21,17 @@ static uint32_t found(enum cluster_clients_spoiling spoiling, uint32_t runs) {
     for (uint64_t seed = 1; seed <= runs; seed++) {
         struct session session;
         struct kv_model_text text = {0};
-        session_open(&session, seed, false);
-        struct cluster_clients_options options = usual(seed, &session.node);
+        session_begin(&session, seed, false);
+        struct cluster_clients_options options = session_usual(seed, &session.node);
         options.clients = 3;
         options.batches_max = 100;
         options.spoiling = spoiling;
         options.spoiling_reply = 100 + 17 * seed;
         session_clients(&session, &options);
         session_run(&session, 4 * SECOND_NS);
-        count += judge(session.clients, session.log, &text) == HISTORY_WRONG;
+        count += session_judge(session.clients, session.log, &text) == HISTORY_WRONG;
         kv_model_text_free(&text);
-        session_close(&session);
+        session_end(&session);
     }
     return count;
 }
@@ -224,6 +72,7 @@ static void add_counts(struct cluster_clients_counts *sum, const struct cluster_
     sum->resets += counts->resets;
     sum->half_closes += counts->half_closes;
     sum->moved += counts->moved;
+    sum->stale += counts->stale;
     sum->once_operations += counts->once_operations;
     sum->once_repeated += counts->once_repeated;
     sum->once_repeats += counts->once_repeats;
@@ -248,6 +97,7 @@ static void print_counts(const char *what, const struct cluster_clients_counts *
         {"repeated", sum->once_repeated},
         {"repetitions", sum->once_repeats},
         {"beside", sum->beside},
+        {"stale", sum->stale},
     };
     print_message("%s:", what);
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
@@ -260,15 +110,15 @@ static void the_checkers_are_content_with_a_node_that_is_right(void **state) {
     struct cluster_clients_counts sum = {0};
     for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(6); seed++) {
         struct session session;
-        session_open(&session, seed, seed % 2 == 0);
-        const struct cluster_clients_options options = usual(seed, &session.node);
+        session_begin(&session, seed, seed % 2 == 0);
+        const struct cluster_clients_options options = session_usual(seed, &session.node);
         session_clients(&session, &options);
         session_run(&session, 8 * SECOND_NS);
         session_drain(&session);
         session_expect_right(&session);
         assert_true(cluster_clients_counts(session.clients)->ok > 1000);
         add_counts(&sum, session.clients);
-        session_close(&session);
+        session_end(&session);
     }
     print_counts("calm and rough", &sum);
     assert_true(sum.resets > 0 && sum.half_closes > 0 && sum.beside > 0 && sum.once_repeats > 0);
@@ -277,8 +127,8 @@ static void the_checkers_are_content_with_a_node_that_is_right(void **state) {
 static void reads_that_may_be_stale_are_recorded_as_such_and_not_judged(void **state) {
     (void)state;
     struct session session;
-    session_open(&session, 11, false);
-    struct cluster_clients_options options = usual(11, &session.node);
+    session_begin(&session, 11, false);
+    struct cluster_clients_options options = session_usual(11, &session.node);
     options.readonly_share = 300;
     session_clients(&session, &options);
     session_run(&session, 4 * SECOND_NS);
@@ -297,22 +147,7 @@ static void reads_that_may_be_stale_are_recorded_as_such_and_not_judged(void **s
     }
     const uint64_t counted = cluster_clients_counts(session.clients)->stale;
     assert_true(stale > 100 && stale == counted && stale < history->operation_count);
-    session_close(&session);
-}
-
-/* The power goes, and the process ends by itself, or because it is asked to; then it starts again
- * on what is left. */
-static void power_cut(struct session *session) {
-    struct node_world *test = &session->node;
-    world_disk_die_after(test->world, test->host, 0);
-    sim_node_stop(test->load.node);
-    while (!sim_node_ended(test->load.node))
-        session_step(session, UINT64_MAX);
-    world_crash(test->world, test->host, WORLD_KEEP_RANDOM);
-    sim_node_destroy(test->load.node);
-    test->load.node = NULL;
-    session_run(session, SECOND_NS / 5);
-    session_start(session);
+    session_end(&session);
 }
 
 static void unknown_writes_are_decided_and_once_is_once_over_power_cuts(void **state) {
@@ -321,17 +156,17 @@ static void unknown_writes_are_decided_and_once_is_once_over_power_cuts(void **s
     uint64_t snapshots = 0; /* runs in which the log's beginning was removed from the node */
     for (uint64_t seed = node_world_seed_first(21); seed <= node_world_seed_last(26); seed++) {
         struct session session;
-        session_open(&session, seed, false);
+        session_begin(&session, seed, false);
         session.node.options.snapshot_log_bytes = 16 * 1024;
         /* Slow, so that something is under way at any moment. */
         world_disk_delay(session.node.world, session.node.host, SECOND_NS / 1000, SECOND_NS / 50);
-        struct cluster_clients_options options = usual(seed, &session.node);
+        struct cluster_clients_options options = session_usual(seed, &session.node);
         options.once_share = 500;
         options.long_share = 100;
         session_clients(&session, &options);
         for (uint32_t i = 0; i < 5; i++) {
             session_run(&session, SECOND_NS + seed * 1234567);
-            power_cut(&session);
+            session_power_cut(&session);
         }
         session_run(&session, SECOND_NS);
         session_drain(&session);
@@ -339,7 +174,7 @@ static void unknown_writes_are_decided_and_once_is_once_over_power_cuts(void **s
         snapshots +=
             node_figure(&sim_node_figures(session.node.load.node)->apply.snapshot_index) > 0;
         add_counts(&sum, session.clients);
-        session_close(&session);
+        session_end(&session);
     }
     print_counts("power cuts", &sum);
     assert_true(sum.unknown > 10 && sum.once_repeats > 10 && sum.connections_failed > 0);
@@ -377,7 +212,11 @@ static void cluster_open(struct cluster *cluster, uint64_t seed) {
     options.port = SIM_NODE_PORT;
     options.host_count = 3;
     options.timeout_ns = SECOND_NS;
+    options.lease_share = 100;
+    options.stale_share = 100;
+    options.readonly_share = 100;
     for (uint32_t i = 0; i < 3; i++) {
+        cluster->group.nodes[i].options.knows_addresses = true;
         options.hosts[i] = cluster->group.nodes[i].host;
         group_start(&cluster->group, i);
         committed_log_look(cluster->log, cluster->group.nodes[i].node);
@@ -411,7 +250,7 @@ static void the_checkers_are_content_with_a_cluster_that_loses_its_leaders(void 
         cluster_run(&cluster, SECOND_NS);
         cluster_clients_begin(cluster.clients, false);
         cluster_run(&cluster, SECOND_NS);
-        expect_right(seed, cluster.clients, cluster.log);
+        session_cluster_expect_right(seed, cluster.clients, cluster.log);
         struct cluster_clients_since since;
         cluster_clients_since(cluster.clients, moment_ns, &since);
         assert_true(since.ok > 50 && since.pending == 0);
@@ -419,7 +258,8 @@ static void the_checkers_are_content_with_a_cluster_that_loses_its_leaders(void 
         cluster_close(&cluster);
     }
     print_counts("a cluster", &sum);
-    assert_true(sum.refused > 0 && sum.unknown > 0 && sum.once_repeats > 0);
+    assert_true(sum.refused > 0 && sum.unknown > 0 && sum.once_repeats > 0 && sum.moved > 0);
+    assert_true(sum.stale > 0);
 }
 
 /* Two nodes that are no cluster, taken for one. */
@@ -427,25 +267,25 @@ static void two_nodes_that_apply_different_entries_are_found(void **state) {
     (void)state;
     struct session one;
     struct session other;
-    session_open(&one, 61, false);
-    session_open(&other, 62, false);
+    session_begin(&one, 61, false);
+    session_begin(&other, 62, false);
     assert_null(committed_log_finding(one.log));
     committed_log_look(one.log, other.node.load.node);
     assert_non_null(committed_log_finding(one.log));
-    session_close(&one);
-    session_close(&other);
+    session_end(&one);
+    session_end(&other);
 }
 
 static void an_entry_that_nobody_saw_leaves_a_gap(void **state) {
     (void)state;
     struct session session;
     struct committed_log *late = committed_log_create();
-    session_open(&session, 63, false);
+    session_begin(&session, 63, false);
     committed_log_look(late, session.node.load.node);
     assert_true(committed_log_complete(session.log));
     assert_false(committed_log_complete(late));
     committed_log_destroy(late);
-    session_close(&session);
+    session_end(&session);
 }
 
 /* ---- Of one node ----------------------------------------------------------------------------- */
@@ -453,8 +293,8 @@ static void an_entry_that_nobody_saw_leaves_a_gap(void **state) {
 static void a_node_that_stands_still_is_given_up_after_the_timeout(void **state) {
     (void)state;
     struct session session;
-    session_open(&session, 7, false);
-    struct cluster_clients_options options = usual(7, &session.node);
+    session_begin(&session, 7, false);
+    struct cluster_clients_options options = session_usual(7, &session.node);
     options.timeout_ns = SECOND_NS / 4;
     session_clients(&session, &options);
     session_run(&session, SECOND_NS);
@@ -472,14 +312,14 @@ static void a_node_that_stands_still_is_given_up_after_the_timeout(void **state)
     cluster_clients_since(session.clients, moment_ns + SECOND_NS / 2, &since);
     assert_true(since.ok > 100);
     assert_false(cluster_clients_all_answered(session.clients, 0));
-    session_close(&session);
+    session_end(&session);
 }
 
 static void nothing_is_pending_behind_the_end(void **state) {
     (void)state;
     struct session session;
-    session_open(&session, 8, false);
-    const struct cluster_clients_options options = usual(8, &session.node);
+    session_begin(&session, 8, false);
+    const struct cluster_clients_options options = session_usual(8, &session.node);
     session_clients(&session, &options);
     session_run(&session, SECOND_NS);
     world_pause(session.node.world, session.node.host, true);
@@ -494,14 +334,14 @@ static void nothing_is_pending_behind_the_end(void **state) {
     world_pause(session.node.world, session.node.host, false);
     session_run(&session, SECOND_NS);
     session_expect_right(&session);
-    session_close(&session);
+    session_end(&session);
 }
 
 static void a_full_history_ends_the_operations(void **state) {
     (void)state;
     struct session session;
-    session_open(&session, 9, false);
-    struct cluster_clients_options options = usual(9, &session.node);
+    session_begin(&session, 9, false);
+    struct cluster_clients_options options = session_usual(9, &session.node);
     options.operations_max = 100;
     session_clients(&session, &options);
     session_run(&session, 4 * SECOND_NS);
@@ -509,21 +349,21 @@ static void a_full_history_ends_the_operations(void **state) {
     assert_int_equal(cluster_clients_history(session.clients)->operation_count, 100);
     assert_true(cluster_clients_all_answered(session.clients, 0));
     session_expect_right(&session);
-    session_close(&session);
+    session_end(&session);
 }
 
 /* ---- One seed, one history ------------------------------------------------------------------- */
 
 static uint64_t history_hash(uint64_t seed, bool is_rough) {
     struct session session;
-    session_open(&session, seed, is_rough);
-    const struct cluster_clients_options options = usual(seed, &session.node);
+    session_begin(&session, seed, is_rough);
+    const struct cluster_clients_options options = session_usual(seed, &session.node);
     session_clients(&session, &options);
     session_run(&session, 3 * SECOND_NS);
-    power_cut(&session);
+    session_power_cut(&session);
     session_run(&session, 2 * SECOND_NS);
     const uint64_t hash = cluster_clients_hash(session.clients);
-    session_close(&session);
+    session_end(&session);
     return hash;
 }
 
@@ -543,9 +383,9 @@ static double real_seconds(void) {
 static void two_hundred_operations_a_second_for_twenty_seconds_cost_little(void **state) {
     (void)state;
     struct session session;
-    session_open(&session, 40, false);
+    session_begin(&session, 40, false);
     session.node.options.map = "fused";
-    const struct cluster_clients_options options = usual(40, &session.node);
+    const struct cluster_clients_options options = session_usual(40, &session.node);
     session_clients(&session, &options);
     const double begin = real_seconds();
     session_run(&session, 20 * SECOND_NS);
@@ -557,7 +397,7 @@ static void two_hundred_operations_a_second_for_twenty_seconds_cost_little(void 
     print_message("20 s, %llu operations: %.3f s of a CPU to run, %.3f s to judge\n",
                   (unsigned long long)counts->operations, ran - begin, judged - ran);
     assert_true(counts->ok > 20 * 200 * 7 / 10 && counts->ok < 20 * 200 * 13 / 10);
-    session_close(&session);
+    session_end(&session);
 }
 
 int main(void) {

@@ -9,135 +9,118 @@
 #include "tests/sim/history_by_hand.h"
 #include "tests/sim/history_maker.h"
 
-/* One operation of a history by hand. */
-struct row {
-    uint32_t connection;
-    uint64_t invoked_ns;
-    uint64_t returned_ns;
-    const char *command;
-    const char *reply;
-};
-
-#define N HISTORY_NEVER
-
-static enum history_verdict judge(const struct row *rows, size_t count, const char *text) {
+static enum history_verdict judge(const struct by_hand_row *rows, size_t count, const char *text) {
     struct by_hand made;
     by_hand_begin(&made);
-    for (size_t i = 0; i < count; i++)
-        (void)by_hand_add(&made, rows[i].connection, rows[i].invoked_ns, rows[i].returned_ns,
-                          rows[i].command, rows[i].reply);
+    by_hand_rows(&made, rows, count);
     const enum history_verdict verdict = by_hand_linearizable(&made, text);
     by_hand_end(&made);
     return verdict;
 }
 
-#define COUNT(rows)           (sizeof(rows) / sizeof((rows)[0]))
-#define WRONG(rows, text)     assert_int_equal(judge(rows, COUNT(rows), text), HISTORY_WRONG)
-#define RIGHT(rows)           assert_int_equal(judge(rows, COUNT(rows), NULL), HISTORY_RIGHT)
-#define UNDECIDED(rows, text) assert_int_equal(judge(rows, COUNT(rows), text), HISTORY_UNDECIDED)
-
 /* ---- Wrong ----------------------------------------------------------------------------------- */
 
 static void a_read_after_a_write_that_misses_it_is_stale(void **state) {
     (void)state;
-    const struct row rows[] = {
+    const struct by_hand_row rows[] = {
         {1, 10, 20, "SET x 1", "+OK"}, {1, 30, 40, "SET x 2", "+OK"}, {2, 50, 60, "GET x", "$1"}};
     WRONG(rows, "then the key holds $2, and none of these");
 }
 
 static void a_read_of_an_empty_store_after_a_write_is_stale(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 20, "SET x 1", "+OK"}, {2, 21, 30, "GET x", "nil"}};
+    const struct by_hand_row rows[] = {{1, 10, 20, "SET x 1", "+OK"}, {2, 21, 30, "GET x", "nil"}};
     WRONG(rows, "(the reply here: $1)");
 }
 
 static void two_increments_with_one_number_lose_an_update(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 50, "INCR n", ":1"}, {2, 20, 40, "INCR n", ":1"}};
+    const struct by_hand_row rows[] = {{1, 10, 50, "INCR n", ":1"}, {2, 20, 40, "INCR n", ":1"}};
     WRONG(rows, "(the reply here: :2)");
 }
 
 static void a_value_that_nobody_wrote_cannot_be_read(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 50, "SET x 1", "+OK"}, {2, 20, 40, "GET x", "$7"}};
+    const struct by_hand_row rows[] = {{1, 10, 50, "SET x 1", "+OK"}, {2, 20, 40, "GET x", "$7"}};
     WRONG(rows, "key x: no order of its operations");
 }
 
 static void a_value_cannot_be_read_before_it_is_written(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 20, "GET x", "$1"}, {2, 30, 40, "SET x 1", "+OK"}};
+    const struct by_hand_row rows[] = {{1, 10, 20, "GET x", "$1"}, {2, 30, 40, "SET x 1", "+OK"}};
     WRONG(rows, "has 0 of 2 operations\n");
 }
 
 static void an_unknown_write_that_was_seen_does_not_go_away(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 20, "SET x 1", "+OK"},
-                               {2, 30, N, "SET x 2", "?"},
-                               {3, 40, 50, "GET x", "$2"},
-                               {3, 60, 70, "GET x", "$1"}};
+    const struct by_hand_row rows[] = {{1, 10, 20, "SET x 1", "+OK"},
+                                       {2, 30, N, "SET x 2", "?"},
+                                       {3, 40, 50, "GET x", "$2"},
+                                       {3, 60, 70, "GET x", "$1"}};
     WRONG(rows, "then the key holds $2");
 }
 
 static void an_unknown_write_happens_at_most_once(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, N, "INCR n", "?"}, {2, 20, 30, "GET n", "$2"}};
+    const struct by_hand_row rows[] = {{1, 10, N, "INCR n", "?"}, {2, 20, 30, "GET n", "$2"}};
     WRONG(rows, NULL);
 }
 
 static void a_refused_write_is_never_seen(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 20, "SET x 1", "!"}, {2, 30, 40, "GET x", "$1"}};
+    const struct by_hand_row rows[] = {{1, 10, 20, "SET x 1", "!"}, {2, 30, 40, "GET x", "$1"}};
     WRONG(rows, NULL);
 }
 
 static void two_readers_agree_on_the_order_of_two_writes(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 100, "SET x 1", "+OK"},
-                               {2, 10, 100, "SET x 2", "+OK"},
-                               {3, 20, 30, "GET x", "$1"},
-                               {3, 40, 50, "GET x", "$2"},
-                               {4, 60, 70, "GET x", "$1"}};
+    const struct by_hand_row rows[] = {{1, 10, 100, "SET x 1", "+OK"},
+                                       {2, 10, 100, "SET x 2", "+OK"},
+                                       {3, 20, 30, "GET x", "$1"},
+                                       {3, 40, 50, "GET x", "$2"},
+                                       {4, 60, 70, "GET x", "$1"}};
     WRONG(rows, NULL);
 }
 
 static void a_connection_sees_its_own_pipelined_write(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 50, "SET x 1", "+OK"}, {1, 11, 50, "GET x", "nil"}};
+    const struct by_hand_row rows[] = {{1, 10, 50, "SET x 1", "+OK"}, {1, 11, 50, "GET x", "nil"}};
     WRONG(rows, NULL);
 }
 
 static void the_second_of_two_set_nx_fails(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 20, "SET x 1 NX", "+OK"}, {2, 10, 20, "SET x 2 NX", "+OK"}};
+    const struct by_hand_row rows[] = {{1, 10, 20, "SET x 1 NX", "+OK"},
+                                       {2, 10, 20, "SET x 2 NX", "+OK"}};
     WRONG(rows, "(the reply here: null)");
 }
 
 static void a_part_of_mget_may_not_be_stale(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 20, "MSET x 1 y 1", "+OK"},
-                               {2, 30, 40, "MGET x y", "[1 nil]"}};
+    const struct by_hand_row rows[] = {{1, 10, 20, "MSET x 1 y 1", "+OK"},
+                                       {2, 30, 40, "MGET x y", "[1 nil]"}};
     WRONG(rows, "key y");
 }
 
 static void a_flushed_key_stays_away(void **state) {
     (void)state;
-    const struct row rows[] = {
+    const struct by_hand_row rows[] = {
         {1, 10, 20, "SET x 1", "+OK"}, {1, 30, 40, "FLUSHALL", "+OK"}, {2, 50, 60, "GET x", "$1"}};
     WRONG(rows, NULL);
 }
 
 static void a_deletion_that_says_0_left_the_key_there(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 20, "SET x 1", "+OK"}, {2, 30, 40, "DEL x", ":0"}};
+    const struct by_hand_row rows[] = {{1, 10, 20, "SET x 1", "+OK"}, {2, 30, 40, "DEL x", ":0"}};
     WRONG(rows, NULL);
 }
 
 static void a_reply_of_another_type_or_form_fits_nothing(void **state) {
     (void)state;
-    const struct row type[] = {{1, 10, 20, "GET x", ":0"}};
-    const struct row form[] = {{1, 10, 20, "STRLEN x", ":zero"}};
-    const struct row more[] = {{1, 10, 20, "GET x", "$-1\r\n$-1"}};
-    const struct row array[] = {{1, 10, 20, "MGET x", "*1\r\n$-1\r\n$-1"}};
+    const struct by_hand_row type[] = {{1, 10, 20, "GET x", ":0"}};
+    const struct by_hand_row form[] = {{1, 10, 20, "STRLEN x", ":zero"}};
+    const struct by_hand_row more[] = {{1, 10, 20, "GET x", "$-1\r\n$-1"}};
+    const struct by_hand_row array[] = {{1, 10, 20, "MGET x", "*1\r\n$-1\r\n$-1"}};
     WRONG(type, NULL);
     WRONG(form, NULL);
     WRONG(more, NULL);
@@ -148,9 +131,11 @@ static void a_reply_of_another_type_or_form_fits_nothing(void **state) {
 
 static void a_read_during_a_write_may_see_either_value(void **state) {
     (void)state;
-    const struct row before[] = {{1, 10, 50, "SET x 1", "+OK"}, {2, 20, 30, "GET x", "nil"}};
-    const struct row after[] = {{1, 10, 50, "SET x 1", "+OK"}, {2, 20, 30, "GET x", "$1"}};
-    const struct row touching[] = {{1, 10, 20, "SET x 1", "+OK"}, {2, 20, 30, "GET x", "nil"}};
+    const struct by_hand_row before[] = {{1, 10, 50, "SET x 1", "+OK"},
+                                         {2, 20, 30, "GET x", "nil"}};
+    const struct by_hand_row after[] = {{1, 10, 50, "SET x 1", "+OK"}, {2, 20, 30, "GET x", "$1"}};
+    const struct by_hand_row touching[] = {{1, 10, 20, "SET x 1", "+OK"},
+                                           {2, 20, 30, "GET x", "nil"}};
     RIGHT(before);
     RIGHT(after);
     RIGHT(touching);
@@ -158,11 +143,11 @@ static void a_read_during_a_write_may_see_either_value(void **state) {
 
 static void an_unknown_write_may_happen_late_or_never(void **state) {
     (void)state;
-    const struct row never[] = {{1, 10, N, "SET x 1", "?"}, {2, 20, 30, "GET x", "nil"}};
-    const struct row late[] = {{1, 10, N, "SET x 1", "?"},
-                               {2, 20, 30, "GET x", "nil"},
-                               {2, 40, 50, "SET x 2", "+OK"},
-                               {2, 60, 70, "GET x", "$1"}};
+    const struct by_hand_row never[] = {{1, 10, N, "SET x 1", "?"}, {2, 20, 30, "GET x", "nil"}};
+    const struct by_hand_row late[] = {{1, 10, N, "SET x 1", "?"},
+                                       {2, 20, 30, "GET x", "nil"},
+                                       {2, 40, 50, "SET x 2", "+OK"},
+                                       {2, 60, 70, "GET x", "$1"}};
     RIGHT(never);
     RIGHT(late);
 }
@@ -170,18 +155,18 @@ static void an_unknown_write_may_happen_late_or_never(void **state) {
 static void an_unknown_write_is_not_held_up_by_its_twin(void **state) {
     (void)state;
     /* The first INCR stands behind the SET of its connection; the second need not. */
-    const struct row rows[] = {{1, 10, 100, "SET n 5", "+OK"},
-                               {1, 11, N, "INCR n", "?"},
-                               {2, 12, N, "INCR n", "?"},
-                               {3, 20, 30, "GET n", "$1"},
-                               {3, 110, 120, "GET n", "$5"}};
+    const struct by_hand_row rows[] = {{1, 10, 100, "SET n 5", "+OK"},
+                                       {1, 11, N, "INCR n", "?"},
+                                       {2, 12, N, "INCR n", "?"},
+                                       {3, 20, 30, "GET n", "$1"},
+                                       {3, 110, 120, "GET n", "$5"}};
     RIGHT(rows);
 }
 
 static void unanswered_and_stale_reads_say_nothing(void **state) {
     (void)state;
     struct by_hand made;
-    const struct row rows[] = {{1, 10, 20, "SET x 1", "+OK"}, {2, 30, N, "GET x", "?"}};
+    const struct by_hand_row rows[] = {{1, 10, 20, "SET x 1", "+OK"}, {2, 30, N, "GET x", "?"}};
     RIGHT(rows);
     by_hand_begin(&made);
     (void)by_hand_add(&made, 1, 10, 20, "SET x 1", "+OK");
@@ -192,7 +177,7 @@ static void unanswered_and_stale_reads_say_nothing(void **state) {
 
 static void every_command_has_the_reply_of_its_place(void **state) {
     (void)state;
-    const struct row rows[] = {
+    const struct by_hand_row rows[] = {
         {1, 1, 2, "TYPE x", "+none"},
         {1, 3, 4, "set x ab", "+OK"},
         {1, 5, 6, "TYPE x", "+string"},
@@ -226,17 +211,19 @@ static void every_command_has_the_reply_of_its_place(void **state) {
 
 static void a_key_with_a_deadline_is_not_judged_and_that_is_said(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 20, "SET x 1 PX 5", "+OK"},
-                               {2, 30, 40, "GET x", "nil"},
-                               {2, 50, 60, "SET y 1", "+OK"}};
-    const struct row wrong[] = {{1, 10, 20, "SET x 1 PX 5", "+OK"}, {2, 30, 40, "GET y", "$1"}};
+    const struct by_hand_row rows[] = {{1, 10, 20, "SET x 1 PX 5", "+OK"},
+                                       {2, 30, 40, "GET x", "nil"},
+                                       {2, 50, 60, "SET y 1", "+OK"}};
+    const struct by_hand_row wrong[] = {{1, 10, 20, "SET x 1 PX 5", "+OK"},
+                                        {2, 30, 40, "GET y", "$1"}};
     UNDECIDED(rows, "key x: not judged");
     WRONG(wrong, "key y: no order");
 }
 
 static void a_command_that_is_not_known_decides_nothing(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 20, "RENAME x y", "+OK"}, {2, 30, 40, "GET x", "nil"}};
+    const struct by_hand_row rows[] = {{1, 10, 20, "RENAME x y", "+OK"},
+                                       {2, 30, 40, "GET x", "nil"}};
     UNDECIDED(rows, "1 commands are not known");
 }
 

@@ -80,6 +80,28 @@ static void test_all_count_together_and_keys_expire_neither_early_nor_late(void 
     assert_true(alive > 100 && gone > 100 && counted > 100);
 }
 
+static void test_a_wall_clock_that_jumps_expires_no_key(void **state) {
+    (void)state;
+    uint64_t alive = 0;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(3); seed++) {
+        struct node_world test;
+        node_world_init(&test, 800 + seed, false);
+        test.options.map = maps[seed % ARRAY_COUNT(maps)];
+        test.load.options.common_share = 80;
+        test.load.options.expiry_delay_ns = UINT64_C(500000000);
+        node_world_start(&test);
+        for (uint32_t round = 0; round < 6; round++) {
+            node_world_expect(&test, load_run(&test.load, 60), "commands are answered");
+            world_clock_jump(test.world, test.host, round % 2 == 0 ? 3600 * 1000 : -7200 * 1000);
+        }
+        node_world_expect(&test, load_drain(&test.load), "every command is answered");
+        node_world_stop(&test);
+        alive += test.load.leases_alive;
+        node_world_free(&test);
+    }
+    assert_true(alive > 50);
+}
+
 /* The trace of the world, of the clients' bytes, and of the disk, as one number. */
 static uint64_t run_fingerprint(uint64_t seed) {
     struct node_world test;
@@ -131,6 +153,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replies_and_state_equal_the_model_on_every_map),
         cmocka_unit_test(test_all_count_together_and_keys_expire_neither_early_nor_late),
+        cmocka_unit_test(test_a_wall_clock_that_jumps_expires_no_key),
         cmocka_unit_test(test_the_same_seed_gives_the_same_bytes_and_disk),
         cmocka_unit_test(test_a_receive_without_a_buffer_goes_on_though_all_are_home),
     };

@@ -8,6 +8,7 @@
 #include "tests/sim/node_group.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define SECOND_NS UINT64_C(1000000000)
 
@@ -108,6 +109,44 @@ static void all_can_lose_power_at_once(void **state) {
             }
         }
         end(200);
+    }
+}
+
+/* ---- where clients reach the others ------------------------------------------------------- */
+
+/* Whether every node knows the address of every node. */
+static bool all_addresses_known(void) {
+    for (uint32_t i = 0; i < group->node_count; i++) {
+        const struct node *node = sim_node_figures(group->nodes[i].node);
+        for (uint32_t j = 0; j < group->node_count; j++) {
+            struct entry_address found;
+            char host[WORLD_ADDRESS_BYTES];
+            snprintf(host, sizeof(host), "10.0.0.%u", group->hosts[j] + 1);
+            if (!addresses_find(&node->addresses, j + 1, &found) || found.port != SIM_NODE_PORT ||
+                strcmp(found.host, host) != 0) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void the_log_says_where_clients_reach_each_node(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        begin(700 + seed, 3);
+        group_run(group, 2 * SECOND_NS);
+        (void)group_settle(group, 20 * SECOND_NS);
+        group_expect(group, all_addresses_known(), "all know where clients reach the others");
+        for (uint32_t i = 0; i < 3; i++) {
+            group_crash(group, i);
+        }
+        for (uint32_t i = 0; i < 3; i++) {
+            group_start(group, i);
+        }
+        (void)group_settle(group, 20 * SECOND_NS);
+        group_expect(group, all_addresses_known(), "and still do, by log or snapshot");
+        end(100);
     }
 }
 
@@ -280,6 +319,7 @@ int main(void) {
         cmocka_unit_test(members_find_each_other_and_replicate),
         cmocka_unit_test(a_node_that_loses_power_is_found_again),
         cmocka_unit_test(all_can_lose_power_at_once),
+        cmocka_unit_test(the_log_says_where_clients_reach_each_node),
         cmocka_unit_test(flipped_bytes_end_connections_and_nothing_else),
         cmocka_unit_test(connections_can_be_reset_at_any_byte),
         cmocka_unit_test(who_is_cut_off_or_clogged_catches_up),

@@ -189,6 +189,36 @@ static void a_wiped_node_votes_nothing_acknowledged_away(void **state) {
     }
 }
 
+/* The same between real connections: whoever opens one is judged before it says anything. */
+static void a_wiped_node_is_refused_over_connections_of_its_own(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        group_init_networked(group, 500 + seed, 3, maps[seed % 3]);
+        for (uint32_t i = 0; i < 3; i++) {
+            group_start(group, i);
+        }
+        group_run(group, 2 * SECOND_NS);
+        uint32_t wiped = (uint32_t)(seed % 3);
+        group_crash(group, wiped);
+        group_wipe(group, wiped);
+        group_start(group, wiped);
+        uint64_t acked = group->counts.incr_acked;
+        group_run(group, 4 * SECOND_NS);
+        group_expect(group, group->counts.incr_acked > acked + 50, "the others go on");
+        group_expect(group, last_index(wiped) == 1, "the wiped one gets no entry");
+        group_expect(group, term(wiped) <= 1, "nor has it a say in any term");
+        uint64_t refused = 0;
+        for (uint32_t i = 0; i < 3; i++) {
+            refused += node_figure(&sim_node_figures(group->nodes[i].node)->parse.peers_refused);
+        }
+        group_expect(group, refused > 0, "its connections are refused");
+        group_crash(group, wiped);
+        group->load_on = false;
+        group_expect(group, group_settle(group, 5 * SECOND_NS), "the others have everything");
+        group_free(group);
+    }
+}
+
 /* A member that is not there yet may be wiped; one whose disk some have met may not. */
 static void a_node_wiped_before_all_have_met_is_let_in_by_none_or_by_all(void **state) {
     (void)state;
@@ -275,6 +305,7 @@ int main(void) {
         cmocka_unit_test(a_new_cluster_waits_for_all_of_its_members_once),
         cmocka_unit_test(a_power_cut_while_they_meet_costs_nothing),
         cmocka_unit_test(a_wiped_node_votes_nothing_acknowledged_away),
+        cmocka_unit_test(a_wiped_node_is_refused_over_connections_of_its_own),
         cmocka_unit_test(a_node_wiped_before_all_have_met_is_let_in_by_none_or_by_all),
         cmocka_unit_test(a_wiped_node_that_votes_is_found),
         cmocka_unit_test(a_table_that_is_not_synced_is_found),

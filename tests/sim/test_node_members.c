@@ -38,6 +38,18 @@ static void begin(uint64_t seed, uint32_t founders, uint32_t nodes) {
     }
 }
 
+/* The same over connections of their own; the address books have all from the start. */
+static void begin_networked(uint64_t seed, uint32_t founders, uint32_t nodes) {
+    group_init_networked(group, seed, nodes, maps[seed % 3]);
+    for (uint32_t i = 0; i < nodes; i++) {
+        group->nodes[i].options.member_count = founders;
+        group->nodes[i].options.member_hosts_count = nodes;
+    }
+    for (uint32_t i = 0; i < founders; i++) {
+        group_start(group, i);
+    }
+}
+
 /* The role of a node as another one has it in the configuration in force; 0: no member. */
 static uint32_t role_at(uint32_t at, uint32_t node) {
     const struct configuration_member *member =
@@ -341,6 +353,33 @@ static void a_change_that_was_truncated_is_rolled_back(void **state) {
     settle(50);
 }
 
+static void a_cluster_changes_over_connections_of_its_own(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        begin_networked(800 + seed, 3, 5);
+        group_run(group, 2 * SECOND_NS);
+        for (uint32_t node = 3; node < 5; node++) {
+            group_start(group, node);
+            grow(node);
+        }
+        uint32_t leader = group_leader(group);
+        group_expect(group, leader != UINT32_MAX, "somebody leads");
+        edit(CHANGE_REMOVE, leader, "the leader is removed");
+        group_run(group, 2 * SECOND_NS);
+        group_expect(group, role_of(leader) == 0, "it is no member any more");
+        group_crash(group, leader);
+        uint32_t wiped = leader == 3 ? 4 : 3;
+        group_crash(group, wiped);
+        group_wipe(group, wiped);
+        group_start(group, wiped);
+        group_run(group, 2 * SECOND_NS);
+        const struct node *figures = sim_node_figures(group->nodes[wiped].node);
+        group_expect(group, node_figure(&figures->replicate.last_index) == 1, "it gets no entry");
+        group_crash(group, wiped);
+        settle(200);
+    }
+}
+
 /* A node added later and then wiped is refused by the incarnation in the log. */
 static void a_later_member_that_was_wiped_is_refused(void **state) {
     (void)state;
@@ -410,6 +449,41 @@ static void a_transfer_to_who_is_gone_is_given_up_and_the_leader_goes_on(void **
     }
 }
 
+/* A new leader asks for leases by itself, and is refused while a transfer is under way: that is no
+ * answer to who asked for the transfer. */
+static void what_the_node_asks_for_by_itself_answers_nobody_else(void **state) {
+    (void)state;
+    group_init(group, 900, 3, "fused");
+    for (uint32_t i = 0; i < 3; i++) {
+        group->nodes[i].options.leases = i % 2 == 0 ? NODE_LEASES_ON : NODE_LEASES_OFF;
+        group_start(group, i);
+    }
+    group_run(group, 2 * SECOND_NS);
+    uint32_t leader = group_leader(group);
+    group_expect(group, leader != UINT32_MAX, "somebody leads");
+    uint32_t gone = leader == 2 ? 0 : 2;
+    group_crash(group, gone);
+    for (uint32_t round = 0; round < 6; round++) {
+        leader = group_leader(group);
+        group_expect(group, leader != UINT32_MAX, "somebody leads");
+        uint32_t target = 3 - gone - leader;
+        const struct change_request there = {.kind = CHANGE_LEADER, .leader = target + 1};
+        const struct change_request nowhere = {.kind = CHANGE_LEADER, .leader = gone + 1};
+        const char *reason;
+        assert_int_equal(ask_at(leader, &there, &reason), CHANGE_DONE);
+        while (group_leader(group) != target) {
+            group_step(group);
+        }
+        enum change_state told = ask_at(target, &nowhere, &reason);
+        if (told != CHANGE_FAILED) {
+            fail_msg("round %u: %d, %s", round, (int)told, reason);
+        }
+        group_run(group, 2 * SECOND_NS);
+    }
+    group_start(group, gone);
+    settle(50);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_done_is_refused_with_its_reason),
@@ -418,8 +492,10 @@ int main(void) {
         cmocka_unit_test(a_cluster_shrinks_from_five_to_three_and_its_leader_goes_first),
         cmocka_unit_test(two_leave_in_one_step_with_the_leader_among_them),
         cmocka_unit_test(changes_survive_power_cuts_and_partitions),
+        cmocka_unit_test(a_cluster_changes_over_connections_of_its_own),
         cmocka_unit_test(a_change_that_was_truncated_is_rolled_back),
         cmocka_unit_test(a_later_member_that_was_wiped_is_refused),
+        cmocka_unit_test(what_the_node_asks_for_by_itself_answers_nobody_else),
         cmocka_unit_test(leadership_goes_back_and_forth_under_load),
     };
     return cmocka_run_group_tests_name("sim_node_members", tests, NULL, NULL);

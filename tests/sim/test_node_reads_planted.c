@@ -248,12 +248,13 @@ static void is_found(enum defect defect) {
         if (group->finding[0] != '\0' && !found) {
             fail_msg("seed %" PRIu64 ": %s", seed, group->finding);
         }
+        planted = DEFECT_NONE; /* nor does such a leader ever come to rest */
         scenario_end();
         if (found) {
             print_message("found with seed %" PRIu64 "\n", seed);
-            planted = DEFECT_NONE;
             return;
         }
+        planted = defect;
     }
     fail_msg("defect %u was not found with %u seeds", defect, SEEDS_MAX);
 }

@@ -8,113 +8,90 @@
 #include "tests/sim/history_by_hand.h"
 #include "tests/sim/history_maker.h"
 
-/* One operation of a history by hand; or, of connection 0, a command of the log. */
-struct row {
-    uint32_t connection;
-    uint64_t invoked_ns;
-    uint64_t returned_ns;
-    const char *command;
-    const char *reply;
-};
-
-#define N HISTORY_NEVER
-#define LOG(command) \
-    { 0, 0, 0, command, NULL }
-
-static enum history_verdict judge(const struct row *rows, size_t count, const char *text) {
+static enum history_verdict judge(const struct by_hand_row *rows, size_t count, const char *text) {
     struct by_hand made;
     by_hand_begin(&made);
-    for (size_t i = 0; i < count; i++) {
-        if (rows[i].connection == 0)
-            by_hand_log(&made, rows[i].command);
-        else
-            (void)by_hand_add(&made, rows[i].connection, rows[i].invoked_ns, rows[i].returned_ns,
-                              rows[i].command, rows[i].reply);
-    }
+    by_hand_rows(&made, rows, count);
     const enum history_verdict verdict = by_hand_replay(&made, text);
     by_hand_end(&made);
     return verdict;
 }
 
-#define COUNT(rows)           (sizeof(rows) / sizeof((rows)[0]))
-#define WRONG(rows, text)     assert_int_equal(judge(rows, COUNT(rows), text), HISTORY_WRONG)
-#define RIGHT(rows)           assert_int_equal(judge(rows, COUNT(rows), NULL), HISTORY_RIGHT)
-#define UNDECIDED(rows, text) assert_int_equal(judge(rows, COUNT(rows), text), HISTORY_UNDECIDED)
-
 /* ---- Wrong ----------------------------------------------------------------------------------- */
 
 static void an_acknowledged_write_that_is_not_in_the_log_is_lost(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 20, "SET x 1", "+OK"}};
+    const struct by_hand_row rows[] = {{1, 10, 20, "SET x 1", "+OK"}};
     WRONG(rows, "an acknowledged write is not in the log");
 }
 
 static void a_write_is_in_the_log_once(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 20, "INCR x", ":1"}, LOG("INCR x"), LOG("INCR x")};
+    const struct by_hand_row rows[] = {{1, 10, 20, "INCR x", ":1"}, LOG("INCR x"), LOG("INCR x")};
     WRONG(rows, "twice");
 }
 
 static void an_unknown_write_is_in_the_log_once_at_most(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, N, "INCR x", "?"}, LOG("INCR x"), LOG("INCR x")};
+    const struct by_hand_row rows[] = {{1, 10, N, "INCR x", "?"}, LOG("INCR x"), LOG("INCR x")};
     WRONG(rows, "twice");
 }
 
 static void a_refused_write_is_not_in_the_log(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 20, "SET x 1", "!"}, LOG("SET x 1")};
+    const struct by_hand_row rows[] = {{1, 10, 20, "SET x 1", "!"}, LOG("SET x 1")};
     WRONG(rows, "a refused write is in the log");
 }
 
 static void what_nobody_asked_for_is_not_in_the_log(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 20, "SET x 1", "+OK"}, LOG("SET x 1"), LOG("SET x 2")};
+    const struct by_hand_row rows[] = {
+        {1, 10, 20, "SET x 1", "+OK"}, LOG("SET x 1"), LOG("SET x 2")};
     WRONG(rows, "nobody asked for");
 }
 
 static void a_reply_is_that_of_its_place(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 20, "INCRBY x 2", ":2"},
-                               {2, 10, 20, "INCRBY x 3", ":3"},
-                               LOG("INCRBY x 2"),
-                               LOG("INCRBY x 3")};
+    const struct by_hand_row rows[] = {{1, 10, 20, "INCRBY x 2", ":2"},
+                                       {2, 10, 20, "INCRBY x 3", ":3"},
+                                       LOG("INCRBY x 2"),
+                                       LOG("INCRBY x 3")};
     WRONG(rows, "the model's reply there: :5");
 }
 
 static void the_log_keeps_the_order_of_time(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 20, "SET x 1", "+OK"},
-                               {2, 30, 40, "SET y 1", "+OK"},
-                               LOG("SET y 1"),
-                               LOG("SET x 1")};
+    const struct by_hand_row rows[] = {{1, 10, 20, "SET x 1", "+OK"},
+                                       {2, 30, 40, "SET y 1", "+OK"},
+                                       LOG("SET y 1"),
+                                       LOG("SET x 1")};
     WRONG(rows, "invoked after its return");
 }
 
 static void the_log_keeps_the_order_of_a_connection(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 50, "SET x 1", "+OK"},
-                               {1, 11, 50, "SET y 1", "+OK"},
-                               LOG("SET y 1"),
-                               LOG("SET x 1")};
+    const struct by_hand_row rows[] = {{1, 10, 50, "SET x 1", "+OK"},
+                                       {1, 11, 50, "SET y 1", "+OK"},
+                                       LOG("SET y 1"),
+                                       LOG("SET x 1")};
     WRONG(rows, "a later one of its connection");
 }
 
 static void an_unknown_write_stands_behind_what_returned_before_it(void **state) {
     (void)state;
-    const struct row rows[] = {
+    const struct by_hand_row rows[] = {
         {1, 10, 20, "SET x 1", "+OK"}, {2, 30, N, "SET x 2", "?"}, LOG("SET x 2"), LOG("SET x 1")};
     WRONG(rows, NULL);
 }
 
 static void a_read_fits_between_its_invocation_and_its_return(void **state) {
     (void)state;
-    const struct row stale[] = {{1, 10, 20, "SET x 1", "+OK"},
-                                {1, 30, 40, "SET x 2", "+OK"},
-                                {2, 50, 60, "GET x", "$1"},
-                                LOG("SET x 1"),
-                                LOG("SET x 2")};
-    const struct row early[] = {
+    const struct by_hand_row stale[] = {{1, 10, 20, "SET x 1", "+OK"},
+                                        {1, 30, 40, "SET x 2", "+OK"},
+                                        {2, 50, 60, "GET x", "$1"},
+                                        LOG("SET x 1"),
+                                        LOG("SET x 2")};
+    const struct by_hand_row early[] = {
         {1, 30, 40, "SET x 1", "+OK"}, {2, 10, 20, "GET x", "$1"}, LOG("SET x 1")};
     WRONG(stale, "a read fits nowhere");
     WRONG(early, "a read fits nowhere");
@@ -123,12 +100,12 @@ static void a_read_fits_between_its_invocation_and_its_return(void **state) {
 static void reads_of_two_keys_agree_on_one_order(void **state) {
     (void)state;
     /* Each key alone is linearizable: only the log sees this. */
-    const struct row rows[] = {{1, 10, 100, "SET x 1", "+OK"},
-                               {2, 10, 100, "SET y 1", "+OK"},
-                               {3, 20, 30, "MGET x y", "[1 nil]"},
-                               {4, 20, 30, "MGET x y", "[nil 1]"},
-                               LOG("SET x 1"),
-                               LOG("SET y 1")};
+    const struct by_hand_row rows[] = {{1, 10, 100, "SET x 1", "+OK"},
+                                       {2, 10, 100, "SET y 1", "+OK"},
+                                       {3, 20, 30, "MGET x y", "[1 nil]"},
+                                       {4, 20, 30, "MGET x y", "[nil 1]"},
+                                       LOG("SET x 1"),
+                                       LOG("SET y 1")};
     WRONG(rows, "[20, 30] ok: MGET");
     struct by_hand made;
     by_hand_begin(&made);
@@ -141,28 +118,28 @@ static void reads_of_two_keys_agree_on_one_order(void **state) {
 
 static void a_pipelined_read_sees_the_write_before_it(void **state) {
     (void)state;
-    const struct row rows[] = {
+    const struct by_hand_row rows[] = {
         {1, 10, 50, "SET x 1", "+OK"}, {1, 11, 50, "GET x", "nil"}, LOG("SET x 1")};
     WRONG(rows, "a read fits nowhere");
 }
 
 static void replies_come_in_the_order_of_their_connection(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 50, "GET x", "nil"}, {1, 11, 49, "GET x", "nil"}};
+    const struct by_hand_row rows[] = {{1, 10, 50, "GET x", "nil"}, {1, 11, 49, "GET x", "nil"}};
     WRONG(rows, "out of its order");
 }
 
 static void half_an_mset_is_seen_by_nobody(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 50, "MSET x 1 y 1", "+OK"},
-                               {2, 20, 30, "MGET x y", "[1 nil]"},
-                               LOG("MSET x 1 y 1")};
+    const struct by_hand_row rows[] = {{1, 10, 50, "MSET x 1 y 1", "+OK"},
+                                       {2, 20, 30, "MGET x y", "[1 nil]"},
+                                       LOG("MSET x 1 y 1")};
     WRONG(rows, NULL);
 }
 
 static void a_listing_tells_every_key(void **state) {
     (void)state;
-    const struct row rows[] = {
+    const struct by_hand_row rows[] = {
         {1, 10, 20, "MSET x 1 y 1", "+OK"}, {2, 30, 40, "KEYS *", "[x]"}, LOG("MSET x 1 y 1")};
     WRONG(rows, NULL);
 }
@@ -170,14 +147,14 @@ static void a_listing_tells_every_key(void **state) {
 static void a_key_is_gone_at_its_deadline_of_log_time(void **state) {
     (void)state;
     /* By hand the log's entries are a second apart. */
-    const struct row rows[] = {{1, 10, 20, "SET x 1 PX 999", "+OK"},
-                               {1, 30, 40, "SET y 1", "+OK"},
-                               {2, 50, 60, "GET x", "$1"},
-                               LOG("SET x 1 PX 999"),
-                               LOG("SET y 1")};
-    const struct row ttl[] = {{1, 10, 20, "SET x 1 PX 999", "+OK"},
-                              {2, 50, 60, "PTTL x", ":1000"},
-                              LOG("SET x 1 PX 999")};
+    const struct by_hand_row rows[] = {{1, 10, 20, "SET x 1 PX 999", "+OK"},
+                                       {1, 30, 40, "SET y 1", "+OK"},
+                                       {2, 50, 60, "GET x", "$1"},
+                                       LOG("SET x 1 PX 999"),
+                                       LOG("SET y 1")};
+    const struct by_hand_row ttl[] = {{1, 10, 20, "SET x 1 PX 999", "+OK"},
+                                      {2, 50, 60, "PTTL x", ":1000"},
+                                      LOG("SET x 1 PX 999")};
     WRONG(rows, "the model's reply at the last such place: $-1");
     WRONG(ttl, "the model's reply at the last such place: :999");
 }
@@ -236,38 +213,39 @@ static void an_unknown_write_is_decided_by_the_log(void **state) {
 
 static void reads_stand_between_writes_where_they_fit(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 100, "SET x 1", "+OK"},
-                               {1, 11, 100, "SET x 2", "+OK"},
-                               {2, 12, 30, "GET x", "nil"},
-                               {2, 31, 90, "GET x", "$1"},
-                               {3, 20, 30, "GET x", "$1"},
-                               {3, 31, 90, "MGET x y", "[2 nil]"},
-                               LOG("SET x 1"),
-                               LOG("set x 2")};
+    const struct by_hand_row rows[] = {{1, 10, 100, "SET x 1", "+OK"},
+                                       {1, 11, 100, "SET x 2", "+OK"},
+                                       {2, 12, 30, "GET x", "nil"},
+                                       {2, 31, 90, "GET x", "$1"},
+                                       {3, 20, 30, "GET x", "$1"},
+                                       {3, 31, 90, "MGET x y", "[2 nil]"},
+                                       LOG("SET x 1"),
+                                       LOG("set x 2")};
     RIGHT(rows);
 }
 
 static void time_and_listings_are_judged_as_far_as_they_can_be(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 20, "SET x 1 PX 1500", "+OK"},
-                               {2, 21, 22, "PTTL x", ":1234"},
-                               {1, 30, 40, "SET y 1", "+OK"},
-                               {2, 50, 55, "KEYS *", "[y x]"},
-                               {2, 56, 57, "SCAN 0", "*2\r\n$2\r\n17\r\n*1\r\n$1\r\nq"},
-                               {2, 58, 59, "SCAN 0", "*2\r\n$1\r\n0\r\n*2\r\n$1\r\ny\r\n$1\r\nx"},
-                               {1, 60, 70, "SET z 1", "+OK"},
-                               {2, 80, 90, "PTTL x", ":-2"},
-                               {2, 91, 92, "TTL y", ":-1"},
-                               {2, 93, 94, "DBSIZE", ":2"},
-                               LOG("SET x 1 PX 1500"),
-                               LOG("SET y 1"),
-                               LOG("SET z 1")};
+    const struct by_hand_row rows[] = {
+        {1, 10, 20, "SET x 1 PX 1500", "+OK"},
+        {2, 21, 22, "PTTL x", ":1234"},
+        {1, 30, 40, "SET y 1", "+OK"},
+        {2, 50, 55, "KEYS *", "[y x]"},
+        {2, 56, 57, "SCAN 0", "*2\r\n$2\r\n17\r\n*1\r\n$1\r\nq"},
+        {2, 58, 59, "SCAN 0", "*2\r\n$1\r\n0\r\n*2\r\n$1\r\ny\r\n$1\r\nx"},
+        {1, 60, 70, "SET z 1", "+OK"},
+        {2, 80, 90, "PTTL x", ":-2"},
+        {2, 91, 92, "TTL y", ":-1"},
+        {2, 93, 94, "DBSIZE", ":2"},
+        LOG("SET x 1 PX 1500"),
+        LOG("SET y 1"),
+        LOG("SET z 1")};
     RIGHT(rows);
 }
 
 static void a_form_that_is_refused_with_an_error_goes_through_no_log(void **state) {
     (void)state;
-    const struct row rows[] = {
+    const struct by_hand_row rows[] = {
         {1, 10, 20, "INCRBY x y", "-ERR value is not an integer or out of range"},
         {1, 30, 40, "SET x a", "+OK"},
         {1, 50, 60, "INCR x", "-ERR value is not an integer or out of range"},
@@ -278,13 +256,13 @@ static void a_form_that_is_refused_with_an_error_goes_through_no_log(void **stat
 
 static void the_same_words_are_told_apart_by_their_replies(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 100, "INCR x", ":2"},
-                               {2, 10, 100, "INCR x", ":1"},
-                               {3, 10, N, "INCR x", "?"},
-                               {4, 110, 120, "GET x", "$3"},
-                               LOG("INCR x"),
-                               LOG("INCR x"),
-                               LOG("INCR x")};
+    const struct by_hand_row rows[] = {{1, 10, 100, "INCR x", ":2"},
+                                       {2, 10, 100, "INCR x", ":1"},
+                                       {3, 10, N, "INCR x", "?"},
+                                       {4, 110, 120, "GET x", "$3"},
+                                       LOG("INCR x"),
+                                       LOG("INCR x"),
+                                       LOG("INCR x")};
     RIGHT(rows);
 }
 
@@ -292,22 +270,22 @@ static void the_same_words_are_told_apart_by_their_replies(void **state) {
 
 static void a_choice_that_leads_nowhere_is_undecided(void **state) {
     (void)state;
-    const struct row rows[] = {{1, 10, 100, "SET x 1", "+OK"},
-                               {2, 10, 101, "SET x 1", "+OK"},
-                               {2, 11, 102, "SET y 1", "+OK"},
-                               {3, 110, 120, "GET x", "$7"},
-                               LOG("SET x 1"),
-                               LOG("SET x 1"),
-                               LOG("SET y 1")};
+    const struct by_hand_row rows[] = {{1, 10, 100, "SET x 1", "+OK"},
+                                       {2, 10, 101, "SET x 1", "+OK"},
+                                       {2, 11, 102, "SET y 1", "+OK"},
+                                       {3, 110, 120, "GET x", "$7"},
+                                       LOG("SET x 1"),
+                                       LOG("SET x 1"),
+                                       LOG("SET y 1")};
     UNDECIDED(rows, "might have been another operation's");
     /* Where one cannot be better than the other, there is no choice. */
-    const struct row no_choice[] = {{1, 10, 100, "SET x 1", "+OK"},
-                                    {2, 10, 101, "SET x 1", "+OK"},
-                                    {3, 10, N, "SET x 1", "?"},
-                                    {3, 110, 120, "GET x", "$7"},
-                                    LOG("SET x 1"),
-                                    LOG("SET x 1"),
-                                    LOG("SET x 1")};
+    const struct by_hand_row no_choice[] = {{1, 10, 100, "SET x 1", "+OK"},
+                                            {2, 10, 101, "SET x 1", "+OK"},
+                                            {3, 10, N, "SET x 1", "?"},
+                                            {3, 110, 120, "GET x", "$7"},
+                                            LOG("SET x 1"),
+                                            LOG("SET x 1"),
+                                            LOG("SET x 1")};
     WRONG(no_choice, "a read fits nowhere");
 }
 
