@@ -364,6 +364,10 @@ uint64_t raft_term(const struct raft *raft) {
     return raft->term;
 }
 
+uint64_t raft_voted_for(const struct raft *raft) {
+    return raft->voted_for;
+}
+
 uint64_t raft_leader(const struct raft *raft) {
     return raft->leader;
 }

@@ -308,6 +308,9 @@ int raft_propose(const struct raft *raft, uint32_t count, uint64_t length_bytes,
 /* Pure looks; owner's thread. */
 enum raft_role raft_role(const struct raft *raft);
 uint64_t raft_term(const struct raft *raft);
+
+/* For whom it has voted in this term, stored or not; 0: nobody. */
+uint64_t raft_voted_for(const struct raft *raft);
 uint64_t raft_leader(const struct raft *raft); /* node id, as far as known; 0: unknown */
 uint64_t raft_commit_index(const struct raft *raft);
 uint64_t raft_last_index(const struct raft *raft);

@@ -344,7 +344,14 @@ static void entry_begin(struct apply_shard *shard, uint32_t *units) {
         addresses_set(&shard->node->addresses, &address);
         break;
     }
-    default: break; /* no-op, configuration: the core's business */
+    case ENTRY_CONFIGURATION: { /* the core's business, but snapshots tell it */
+        int result = configuration_read(work->entry + ENTRY_HEADER_BYTES,
+                                        work->header.length_bytes - ENTRY_HEADER_BYTES,
+                                        &shard->configuration);
+        ASSERT(result == WEIR_OK); /* the log has checked it */
+        break;
+    }
+    default: break; /* no-op: the core's business */
     }
 }
 
@@ -411,6 +418,7 @@ static bool item_continue(struct apply_shard *shard, uint32_t *units) {
 static void item_begin(struct apply_shard *shard, const struct apply_item *item) {
     struct apply_work *work = &shard->work;
     ASSERT(!work->active);
+    ASSERT(item->entry_count == 0 || !apply_installing(shard));
     *work = (struct apply_work){
         .active = true, .item = *item, .entry = item->entry, .entries_left = item->entry_count};
     if (item->batch != BATCH_NO_BLOCK) {
@@ -418,7 +426,7 @@ static void item_begin(struct apply_shard *shard, const struct apply_item *item)
         ASSERT(work->batch->owner == STAGE_APPLY);
         ASSERT(item->entry_count <= 1);
         apply_replies_begin(work->batch);
-        if (shard->digests.diverged) {
+        if (shard->digests.diverged || apply_installing(shard)) {
             apply_digest_refuse(work->batch);
         }
     }
@@ -530,7 +538,15 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
             if (!intake_fill(shard)) {
                 break;
             }
-            item_begin(shard, &shard->intake[shard->intake_next++]);
+            const struct apply_item *item = &shard->intake[shard->intake_next++];
+            if (item->entry_count == 0 && item->batch == BATCH_NO_BLOCK) {
+                result.work++;
+                if (item->first_index != 0) {
+                    apply_install_begin(shard, item->first_index);
+                }
+                continue; /* or only a nudge */
+            }
+            item_begin(shard, item);
         }
         result.work++;
         if (!item_continue(shard, &units)) {
@@ -539,9 +555,13 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
         item_end(shard);
     }
     bool worked = result.work > 0;
-    shard->maintaining |= worked;
-    worked |= maintain_turn(shard, &units);
-    worked |= apply_sessions_turn(shard);
+    if (apply_installing(shard)) {
+        worked |= apply_install_turn(shard, &units);
+    } else {
+        shard->maintaining |= worked;
+        worked |= maintain_turn(shard, &units);
+        worked |= apply_sessions_turn(shard);
+    }
     if (units > 0 && machine_host_trim(shard->pages)) {
         units -= units < APPLY_TRIM_UNITS ? units : APPLY_TRIM_UNITS;
         worked = true; /* there is more */

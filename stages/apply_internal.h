@@ -9,7 +9,9 @@
 #include "stages/machine_host.h"
 #include "stages/pipeline.h"
 #include "stages/sessions.h"
+#include "storage/format.h"
 #include "storage/snapshot.h"
+#include "storage/snapshot_stream.h"
 
 enum {
     /* Machine units (about 100 ns, machines/machine.h) a poll; a machine may overrun them by its
@@ -106,9 +108,11 @@ struct apply_snapshot {
     struct snapshot_writer *writer;
     bool emitting; /* the machine has slices left */
     bool sealing;
-    uint64_t log_bytes;     /* entries applied since the last one began */
-    uint64_t index;         /* of the one under way */
-    uint32_t address_bytes; /* of the record below that are still to be emitted: all, or 0 */
+    bool starved;                  /* the writer had no room for what was to be emitted last */
+    struct snapshot_record untold; /* complete, and not yet in the box; index 0: none */
+    uint64_t log_bytes;            /* entries applied since the last one began */
+    uint64_t index;                /* of the one under way */
+    uint32_t address_bytes;        /* of the record below that are still to be emitted: all, or 0 */
     uint8_t address_record[ADDRESSES_RECORD_BYTES_MAX]; /* as of `index` */
 };
 
@@ -118,6 +122,26 @@ struct apply_digests {
     uint64_t agreed_index; /* up to here they were those in the log; 0: none compared yet */
     bool changed;          /* commands were applied since the last record for replicate */
     bool diverged;         /* final: the machine is not used any more */
+};
+
+/* Restoring what another member has sent; drawn in apply_install.c. */
+enum apply_install_step {
+    APPLY_INSTALL_NONE = 0,
+    APPLY_INSTALL_FORSAKING,
+    APPLY_INSTALL_DESTROYING,
+    APPLY_INSTALL_FORGETTING,
+    APPLY_INSTALL_LOADING,
+    APPLY_INSTALL_FAILED,
+};
+struct apply_install {
+    enum apply_install_step step;
+    uint64_t index; /* of the snapshot */
+    char name[FILE_NAME_BYTES];
+    struct snapshot_stream *stream;
+    uint32_t session_slot; /* removed before it */
+    bool begun;            /* the new machine is made */
+    uint64_t session_left; /* bytes of sessions still to come */
+    size_t used_bytes;     /* of the block that is there */
 };
 
 struct apply_shard {
@@ -160,6 +184,8 @@ struct apply_shard {
     struct sessions *sessions;
     struct apply_once once;
     struct apply_digests digests;
+    struct apply_install install;
+    struct configuration configuration; /* as of the tail */
 };
 
 /* ---- apply_start.c: of struct stage ---------------------------------------------------------- */
@@ -229,6 +255,18 @@ void apply_replies_give(struct apply_shard *shard, uint32_t block);
 void apply_reply_canned(struct apply_shard *shard, struct batch *batch,
                         struct batch_command *command);
 
+/* ---- apply_install.c ------------------------------------------------------------------------- */
+
+/* Begins to restore snapshot `index`, which replicate has placed: between two items. */
+void apply_install_begin(struct apply_shard *shard, uint64_t index);
+
+/* From then until the machine is restored; no entry is applied meanwhile, and the machine may not
+ * be there. */
+bool apply_installing(const struct apply_shard *shard);
+
+/* Goes on; returns whether something was done. */
+bool apply_install_turn(struct apply_shard *shard, uint32_t *units);
+
 /* ---- apply_snapshot.c ------------------------------------------------------------------------ */
 
 /* Makes the machine of a genesis.  Errors: WEIR_ENOMEM. */
@@ -245,6 +283,18 @@ int apply_restore(struct apply_shard *shard, const struct apply_options *options
 
 /* One turn of the snapshot; returns whether something was done. */
 bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns);
+
+/* Restores a first part of the records before the machine's bytes: of addresses, which come first
+ * if at all, or some 64 KiB of sessions; *consumed is what that was.  `first`: these are the very
+ * first bytes.  Errors: WEIR_ECORRUPT, WEIR_EVERSION. */
+int apply_records_restore(struct apply_shard *shard, const struct snapshot_meta *meta, bool first,
+                          const uint8_t *bytes, size_t length_bytes, size_t *consumed);
+
+/* Gives up the one under way, if there is one. */
+void apply_snapshot_forsake(struct apply_shard *shard);
+
+/* Nothing of one that was given up is under way any more. */
+bool apply_snapshot_quiet(struct apply_shard *shard);
 
 /* Abandons one under way; true when nothing is outstanding. */
 bool apply_snapshot_rest(struct apply_shard *shard, uint64_t now_ns);

@@ -26,16 +26,19 @@ enum {
 /* ---- taking -------------------------------------------------------------------------------- */
 
 static uint8_t *sink_reserve(void *context, uint32_t length_bytes) {
-    return snapshot_reserve(context, length_bytes);
+    struct apply_snapshot *snapshot = context;
+    uint8_t *room = snapshot_reserve(snapshot->writer, length_bytes);
+    snapshot->starved = room == NULL;
+    return room;
 }
 
 static void sink_commit(void *context, uint32_t length_bytes) {
-    snapshot_commit(context, length_bytes);
+    snapshot_commit(((struct apply_snapshot *)context)->writer, length_bytes);
 }
 
 static struct machine_sink sink_of(struct apply_shard *shard) {
     return (struct machine_sink){
-        .context = shard->snapshot.writer, .reserve = sink_reserve, .commit = sink_commit};
+        .context = &shard->snapshot, .reserve = sink_reserve, .commit = sink_commit};
 }
 
 /* The addresses as they were at the beginning; false if there is no room yet. */
@@ -44,7 +47,7 @@ static bool addresses_emit(struct apply_shard *shard) {
     if (snapshot->address_bytes == 0) {
         return true;
     }
-    uint8_t *out = snapshot_reserve(snapshot->writer, snapshot->address_bytes);
+    uint8_t *out = sink_reserve(snapshot, snapshot->address_bytes);
     if (out == NULL) {
         return false;
     }
@@ -77,14 +80,18 @@ static void snapshot_start(struct apply_shard *shard) {
         node_figure_add(&shard->node->apply.snapshot_failures, 1);
         return;
     }
-    const struct node_options *options = shard->node->options;
+    ASSERT(shard->configuration.member_count > 0);
     struct snapshot_meta meta = {
         .tail = shard->tail,
-        .configuration = options->identity.members,
+        .configuration = shard->configuration,
         .genesis = shard->genesis,
         .machine_version = shard->operations->version,
         .digest_count = shard->genesis.partition_count,
         .session_bytes = MUTANT(FORGETS_SESSIONS, 0, sessions_snapshot_begin(shard->sessions))};
+    struct peers *peers = pipeline_peers(shard->pipeline);
+    if (peers != NULL) { /* who begins from it has no table of incarnations */
+        peers_incarnations_fill(peers, &shard->node->options->identity, &meta.configuration);
+    }
     snapshot->address_bytes = addresses_record_bytes(&shard->node->addresses);
     if (snapshot->address_bytes > 0) {
         addresses_record_write(&shard->node->addresses, snapshot->address_record);
@@ -115,6 +122,10 @@ static void snapshot_over(struct apply_shard *shard, bool complete) {
     if (complete) {
         node_figure_set(&shard->node->apply.snapshot_index, snapshot->index);
         node_figure_add(&shard->node->apply.snapshots, 1);
+        snapshot->untold =
+            (struct snapshot_record){.index = snapshot->index,
+                                     .term = snapshot_writer_meta(snapshot->writer)->tail.term,
+                                     .size_bytes = snapshot_writer_file_bytes(snapshot->writer)};
         log_info("snapshot_complete", "index=%lu bytes=%lu", snapshot->index,
                  snapshot_writer_meta(snapshot->writer)->machine_bytes);
     } else {
@@ -128,20 +139,21 @@ static bool take_completions(struct apply_shard *shard) {
     struct io_completion completions[SNAPSHOT_TAKE_MAX];
     uint32_t count = io_take(shard->port, completions, SNAPSHOT_TAKE_MAX);
     for (uint32_t i = 0; i < count; i++) {
-        bool taken = snapshot_completion(shard->snapshot.writer, &completions[i]);
+        bool taken = snapshot_completion(shard->snapshot.writer, &completions[i]) ||
+                     snapshot_stream_completion(shard->install.stream, &completions[i]);
         ASSERT(taken);
     }
     return count > 0;
 }
 
-/* Gives up the one under way: its file is removed at the next start. */
-static void snapshot_forsake(struct apply_shard *shard) {
+void apply_snapshot_forsake(struct apply_shard *shard) {
     struct apply_snapshot *snapshot = &shard->snapshot;
     if (snapshot->emitting) {
         shard->operations->snapshot_end(shard->machine);
     }
     if (snapshot->emitting || snapshot->sealing) {
         sessions_snapshot_end(shard->sessions);
+        snapshot_abandon(snapshot->writer);
         snapshot->emitting = false;
         snapshot->sealing = false;
         node_figure_set(&shard->node->apply.snapshot_running, 0);
@@ -149,18 +161,41 @@ static void snapshot_forsake(struct apply_shard *shard) {
     }
 }
 
+bool apply_snapshot_quiet(struct apply_shard *shard) {
+    ASSERT(!shard->snapshot.emitting && !shard->snapshot.sealing);
+    enum snapshot_state state = snapshot_poll(shard->snapshot.writer, 0);
+    return state != SNAPSHOT_WRITING && state != SNAPSHOT_SEALING;
+}
+
+/* The log has grown by so much since the last one, or a member needs one. */
+static bool snapshot_due(const struct apply_shard *shard) {
+    uint64_t trigger = shard->node->options->snapshot_log_bytes;
+    uint64_t wanted = atomic_load_relaxed_u64(&shard->node->signals.snapshot_wanted);
+    if (shard->work.active || shard->machine == NULL ||
+        atomic_load_relaxed_u32(&shard->node->signals.stopping) != 0) {
+        return false;
+    }
+    return (trigger != 0 && shard->snapshot.log_bytes >= trigger) ||
+           (wanted > shard->snapshot.index && wanted <= shard->tail.index);
+}
+
 bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
     struct apply_snapshot *snapshot = &shard->snapshot;
     bool worked = take_completions(shard);
+    if (snapshot->untold.index != 0 &&
+        snapshot_box_put(&shard->node->snapshots, &snapshot->untold)) {
+        snapshot->untold.index = 0;
+        apply_note_send(shard);
+    }
     if (shard->digests.diverged) {
-        snapshot_forsake(shard);
+        apply_snapshot_forsake(shard);
+        return worked;
+    }
+    if (apply_installing(shard)) {
         return worked;
     }
     if (!snapshot->emitting && !snapshot->sealing) {
-        uint64_t trigger = shard->node->options->snapshot_log_bytes;
-        if (trigger != 0 && snapshot->log_bytes >= trigger && !shard->work.active &&
-            shard->machine != NULL &&
-            atomic_load_relaxed_u32(&shard->node->signals.stopping) == 0) {
+        if (snapshot_due(shard)) {
             snapshot_start(shard);
             return true;
         }
@@ -169,13 +204,14 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
     enum snapshot_state state = snapshot_poll(snapshot->writer, now_ns);
     if (state == SNAPSHOT_FAILED || state == SNAPSHOT_COMPLETE) {
         snapshot_over(shard, state == SNAPSHOT_COMPLETE);
-        return true;
+        return true; /* and here again, to tell replicate */
     }
     if (snapshot->emitting && state == SNAPSHOT_WRITING) {
         struct machine_sink sink = sink_of(shard);
+        snapshot->starved = false;
         /* These come first: what their section holds is over before the machine's begins. */
         if (!addresses_emit(shard) || sessions_emit_on(shard->sessions, &sink) == MACHINE_MORE) {
-            return true;
+            return worked || !snapshot->starved;
         }
         enum machine_progress progress =
             shard->operations->snapshot_emit(shard->machine, &sink, APPLY_EMIT_UNITS);
@@ -184,8 +220,9 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
             snapshot->emitting = false;
             snapshot->sealing = true;
             snapshot_finish(snapshot->writer);
+            snapshot->starved = false;
         }
-        return true;
+        return worked || !snapshot->starved; /* a completion makes room, and wakes us */
     }
     return worked;
 }
@@ -212,22 +249,29 @@ int apply_machine_make(struct apply_shard *shard, const struct entry_genesis *ge
     return shard->operations->create(&shard->machine, &shard->host, &options);
 }
 
-/* The records of one block: the addresses, which come first if at all, and sessions. */
-static int restore_records(struct apply_shard *shard, const struct snapshot_meta *meta, bool first,
-                           const uint8_t *bytes, size_t length_bytes) {
+int apply_records_restore(struct apply_shard *shard, const struct snapshot_meta *meta, bool first,
+                          const uint8_t *bytes, size_t length_bytes, size_t *consumed) {
     if (meta->session_version == 0 || meta->session_version > SESSION_SNAPSHOT_VERSION) {
         return WEIR_EVERSION;
     }
     if (first && meta->session_version > 1 && addresses_record_is(bytes, length_bytes)) {
-        size_t taken;
-        int result = addresses_restore(&shard->node->addresses, bytes, length_bytes, &taken);
-        if (result != WEIR_OK) {
-            return result;
-        }
-        bytes += taken;
-        length_bytes -= taken;
+        return addresses_restore(&shard->node->addresses, bytes, length_bytes, consumed);
     }
-    return sessions_restore(shard->sessions, bytes, length_bytes);
+    return sessions_restore_slice(shard->sessions, bytes, length_bytes, consumed);
+}
+
+/* The records of one block. */
+static int restore_records(struct apply_shard *shard, const struct snapshot_meta *meta, bool first,
+                           const uint8_t *bytes, size_t length_bytes) {
+    int result = WEIR_OK;
+    while (length_bytes > 0 && result == WEIR_OK) {
+        size_t consumed = 0;
+        result = apply_records_restore(shard, meta, first, bytes, length_bytes, &consumed);
+        first = false;
+        bytes += consumed;
+        length_bytes -= consumed;
+    }
+    return result;
 }
 
 /* Restores what of a block is the sessions', of which *left bytes are to come; moves behind it. */
@@ -341,11 +385,18 @@ int apply_restore(struct apply_shard *shard, const struct apply_options *options
             result = restore_state(shard, reader, &meta, options, error);
         }
         shard->tail = meta.tail;
-        node->recovery = (struct node_recovery){.tail = meta.tail,
-                                                .has_genesis = true,
-                                                .genesis = meta.genesis,
-                                                .configuration = meta.configuration};
+        shard->configuration = meta.configuration;
+        shard->snapshot.index = meta.tail.index;
+        node->recovery =
+            (struct node_recovery){.tail = meta.tail,
+                                   .has_genesis = true,
+                                   .genesis = meta.genesis,
+                                   .configuration = meta.configuration,
+                                   .snapshot_bytes = snapshot_reader_file_bytes(reader)};
         node_figure_set(&node->apply.snapshot_index, meta.tail.index);
+    }
+    if (result == WEIR_OK && reader != NULL) {
+        (void)snapshot_prune_behind(io, port, directory, meta.tail.index); /* or the next start */
     }
     if (reader != NULL) {
         snapshot_close(reader);

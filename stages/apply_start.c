@@ -21,6 +21,7 @@ void apply_fini(void *state) {
     if (shard->pages != NULL) {
         machine_host_destroy(shard->pages);
     }
+    snapshot_stream_destroy(shard->install.stream);
     if (shard->snapshot.writer != NULL) {
         snapshot_writer_destroy(shard->snapshot.writer);
     }
@@ -101,6 +102,10 @@ int apply_start(void *state, struct error_text *error) {
         result =
             snapshot_writer_create(&shard->snapshot.writer, shard->io, shard->port,
                                    shard->directory_handle, &shard->node->options->identity, 0);
+    }
+    if (result == WEIR_OK) {
+        result = snapshot_stream_create(&shard->install.stream, shard->io, shard->port,
+                                        shard->directory_handle, &shard->node->options->identity);
     }
     if (result == WEIR_ENOMEM) {
         error_text_set(error, "no memory for the snapshots of the apply stage");

@@ -27,8 +27,9 @@
 #include "queues/atomic.h"
 #include "stages/addresses.h"
 #include "stages/change.h"
-#include "stages/digest.h"
 #include "stages/consistency.h"
+#include "stages/digest.h"
+#include "stages/snapshot_box.h"
 #include "storage/identity.h"
 #include "storage/log.h"
 #include "wire/resp_parse.h"
@@ -157,6 +158,12 @@ struct node_replicate_figures {
     uint64_t log_write_ns_max;
     uint64_t log_full; /* 1 while there is no room for the next segment */
     uint64_t log_time_ms;
+    uint64_t snapshot_chunks_sent;
+    uint64_t snapshot_chunks_received; /* and written */
+    uint64_t snapshot_bytes_resumed;   /* that a predecessor of this process had received */
+    uint64_t snapshots_refused;        /* received, and not what a snapshot is */
+    uint64_t snapshots_placed;         /* received, and durable under their name */
+    uint64_t compacted_index;          /* the log may begin behind it */
     uint64_t log_clock_ns; /* of a leader: log time in nanoseconds less the monotonic clock, modulo
                               2^64; otherwise 0.  Who reads it adds that clock */
     uint64_t leases;       /* 1: the configuration in force allows them */
@@ -179,9 +186,10 @@ struct node_apply_figures {
     uint64_t snapshots; /* completed */
     uint64_t snapshot_failures;
     uint64_t snapshot_running;
-    uint64_t reply_bytes;   /* memory of long replies in use */
-    uint64_t reply_refused; /* reads refused since there was none left for them */
-    uint64_t sessions;      /* of clients, in the table */
+    uint64_t snapshots_installed; /* restored from what another member sent */
+    uint64_t reply_bytes;         /* memory of long replies in use */
+    uint64_t reply_refused;       /* reads refused since there was none left for them */
+    uint64_t sessions;            /* of clients, in the table */
     uint64_t sessions_opened;
     uint64_t sessions_expired; /* removed */
     uint64_t sessions_evicted; /* removed for another one, before they expired */
@@ -227,6 +235,10 @@ struct node_signals {
        catch-up buffer).  Reader: apply, which then sends a note.  Each side stores its word, makes
        a full fence, and looks at the other's, so that not both can miss. */
     CACHE_ALIGNED uint32_t applied_wanted;
+    /* A member needs a snapshot that covers at least this index; 0: nobody does.  Writer:
+       replicate, which then sends apply an item without anything.  Reader: apply, at a glance
+       between two items; a late one only delays. */
+    CACHE_ALIGNED uint64_t snapshot_wanted;
     /* Counts the reads that apply refused for want of reply memory though they were entitled to it.
        Writer: apply.  Reader: write, at a glance, which then looks for whom to cut; a late one only
        delays that, and a sleeping one is woken by the refusal itself, which it has to send. */
@@ -273,15 +285,17 @@ struct node_recovery {
     bool has_genesis;
     struct entry_genesis genesis;
     struct configuration configuration; /* member_count 0: not known from a snapshot */
+    uint64_t snapshot_bytes;            /* of its file */
 };
 
 struct node {
     const struct node_options *options;
     struct node_recovery recovery; /* written by apply's init, read by replicate's start */
     struct node_signals signals;
-    struct digest_box digests;  /* apply to replicate: stages/digest.h */
-    struct addresses addresses; /* of members, as the log has them: stages/addresses.h */
-    struct change_box changes;  /* an asker and replicate: stages/change.h */
+    struct digest_box digests;     /* apply to replicate: stages/digest.h */
+    struct snapshot_box snapshots; /* likewise: stages/snapshot_box.h */
+    struct addresses addresses;    /* of members, as the log has them: stages/addresses.h */
+    struct change_box changes;     /* an asker and replicate: stages/change.h */
     CACHE_ALIGNED struct node_read_figures read;
     CACHE_ALIGNED struct node_parse_figures parse;
     CACHE_ALIGNED struct node_validate_figures validate;

@@ -70,7 +70,8 @@ static uint32_t take_completions(struct replicate_shard *shard) {
             } else if (stored) {
                 replicate_vote_stored(shard);
             }
-        } else if (!replicate_members_completion(shard, &completions[i])) {
+        } else if (!replicate_members_completion(shard, &completions[i]) &&
+                   !replicate_snapshot_completion(shard, &completions[i])) {
             bool taken = log_completion(shard->log, &completions[i]);
             ASSERT(taken);
         }
@@ -85,6 +86,9 @@ static void tell_stored(struct replicate_shard *shard) {
         replicate_fail(shard, log_error_text(shard->log));
         return;
     }
+    if (replicate_installing(shard)) {
+        return;
+    }
     if (durable > shard->stored || shard->stored_again) {
         shard->stored = durable;
         shard->stored_again = false;
@@ -94,23 +98,12 @@ static void tell_stored(struct replicate_shard *shard) {
     }
 }
 
-/* Learns how far apply is, and gives that memory back. */
-static void learn_applied(struct replicate_shard *shard) {
-    /* Partner: apply's release of applied_sequence, after it has left the entries. */
-    (void)atomic_load_acquire_u32(&shard->node->signals.applied_sequence);
-    uint64_t applied = atomic_load_relaxed_u64(&shard->node->signals.applied_index);
-    if (applied <= shard->applied) {
-        return;
-    }
-    shard->applied = applied;
-    struct raft_event event = {.kind = RAFT_EVENT_APPLIED, .index = applied};
-    replicate_step(shard, &event);
-    log_release(shard->log, applied);
+void replicate_serve_if_due(struct replicate_shard *shard) {
     /* A leader when all that it found is applied; who follows, to say who leads, when the genesis
        record is: before that nothing can be hashed. */
-    bool may_serve = raft_serving(shard->raft) ? applied == raft_commit_index(shard->raft)
+    bool may_serve = raft_serving(shard->raft) ? shard->applied == raft_commit_index(shard->raft)
                                                : shard->links != NULL && shard->has_genesis &&
-                                                     shard->genesis_index <= applied;
+                                                     shard->genesis_index <= shard->applied;
     if (!shard->serving && may_serve &&
         atomic_load_acquire_u32(&shard->node->signals.failed) == 0) {
         shard->serving = true;
@@ -119,13 +112,29 @@ static void learn_applied(struct replicate_shard *shard) {
         /* Partner: read's acquire before it accepts. */
         atomic_store_release_u32(&shard->node->signals.serving, 1);
         pipeline_wake(shard->pipeline); /* read may sleep, and no ring of ours leads there */
-        log_info("serving", "term=%lu applied=%lu", raft_term(shard->raft), applied);
+        log_info("serving", "term=%lu applied=%lu", raft_term(shard->raft), shard->applied);
     }
-    uint64_t snapshot = node_figure(&shard->node->apply.snapshot_index);
-    if (snapshot > shard->compacted && shard->links == NULL) { /* others may need it all */
-        shard->compacted = snapshot;
-        log_compact(shard->log, snapshot);
+}
+
+/* Learns how far apply is, and gives that memory back. */
+static void learn_applied(struct replicate_shard *shard) {
+    /* Partner: apply's release of applied_sequence, after it has left the entries. */
+    (void)atomic_load_acquire_u32(&shard->node->signals.applied_sequence);
+    uint64_t applied = atomic_load_relaxed_u64(&shard->node->signals.applied_index);
+    if (replicate_installing(shard)) {
+        if (applied <= shard->handed) {
+            shard->applied = applied; /* the core is told of the snapshot, behind all of these */
+        }
+        return;
     }
+    if (applied <= shard->applied) {
+        return;
+    }
+    shard->applied = applied;
+    struct raft_event event = {.kind = RAFT_EVENT_APPLIED, .index = applied};
+    replicate_step(shard, &event);
+    log_release(shard->log, applied);
+    replicate_serve_if_due(shard);
 }
 
 static void publish(struct replicate_shard *shard) {
@@ -227,6 +236,7 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
     result.work += take_completions(shard);
     result.work += replicate_receive(shard, budget);
     learn_applied(shard);
+    result.work += replicate_snapshot_turn(shard);
     bool waiting = false;
     shard->units = STAGE_POLL_UNITS;
     uint32_t taken = take_batches(shard, budget, now_ns, &waiting);
@@ -282,6 +292,7 @@ static bool replicate_drain(void *state, const struct stage_moment *moment) {
             return false;
         }
         shard->stop_started = true;
+        replicate_snapshot_stop(shard);
         replicate_change_end(shard);
         shard->serving = false; /* no more time entries */
         if (!shard->failed) {
@@ -354,6 +365,7 @@ static void replicate_fini(void *state) {
     if (shard->raft != NULL) {
         raft_destroy(shard->raft);
     }
+    replicate_snapshots_destroy(shard);
     if (shard->log != NULL) {
         log_close(shard->log);
     }

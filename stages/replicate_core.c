@@ -192,9 +192,7 @@ static void carry_out(struct replicate_shard *shard, const struct raft_action *a
     case RAFT_ACTION_READ_READY:
     case RAFT_ACTION_READ_WAIT:
     case RAFT_ACTION_READ_FAILED: shard->read = *action; break; /* for replicate_order.c */
-    case RAFT_ACTION_REFUSED:
-        replicate_change_refused(shard, action->refusal);
-        break;
+    case RAFT_ACTION_REFUSED: replicate_change_refused(shard, action->refusal); break;
     case RAFT_ACTION_CONFIGURED:
         log_info("configured", "index=%lu members=%u", action->index,
                  action->configuration->member_count);
@@ -205,9 +203,9 @@ static void carry_out(struct replicate_shard *shard, const struct raft_action *a
         replicate_change_given_up(shard);
         break;
     case RAFT_ACTION_REOPEN: replicate_reopen(shard, action->node_id); break;
-    case RAFT_ACTION_SNAPSHOT_CHUNK:
+    case RAFT_ACTION_SNAPSHOT_CHUNK: replicate_snapshot_chunk(shard, &action->message); break;
     case RAFT_ACTION_SNAPSHOT_INSTALL:
-        replicate_fail(shard, "a member sends a snapshot, which this version cannot install");
+        replicate_snapshot_install(shard, &action->snapshot, action->epoch);
         break;
     case RAFT_ACTION_HALT: replicate_fail(shard, action->sentence); break;
     }

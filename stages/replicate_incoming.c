@@ -19,10 +19,14 @@
 
 /* ---- the log follows the core -------------------------------------------------------------- */
 
-bool replicate_incoming_busy(const struct replicate_shard *shard) {
+bool replicate_log_behind(const struct replicate_shard *shard) {
     return log_truncating(shard->log) ||
            (shard->peers != NULL &&
             (shard->peers->incoming.truncate || shard->peers->incoming.count > 0));
+}
+
+bool replicate_incoming_busy(const struct replicate_shard *shard) {
+    return replicate_log_behind(shard) || replicate_installing(shard);
 }
 
 void replicate_incoming_truncate(struct replicate_shard *shard, uint64_t index, uint64_t epoch) {
@@ -51,6 +55,14 @@ static void entry_noted(struct replicate_shard *shard, const uint8_t *entry) {
         shard->has_genesis = true;
         shard->genesis_index = header.index;
     }
+}
+
+void replicate_incoming_drop(struct replicate_shard *shard) {
+    struct replicate_incoming *incoming = &shard->peers->incoming;
+    if (incoming->ring != NULL) {
+        record_ring_consume(incoming->ring);
+    }
+    *incoming = (struct replicate_incoming){0};
 }
 
 static bool truncate_now(struct replicate_shard *shard) {

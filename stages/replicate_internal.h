@@ -135,6 +135,7 @@ struct replicate_shard {
     struct configuration configuration_wanted; /* to be appended in noop_term */
     uint64_t configuration_term;               /* 0: none is wanted */
     enum replicate_reader reader;
+    struct replicate_snapshots *snapshots; /* replicate_snapshot.c */
     struct log *log;
     struct vote_file *vote;
     int32_t directory;
@@ -184,6 +185,9 @@ struct replicate_shard {
 void replicate_pass_batch(struct replicate_shard *shard, struct batch *batch, const uint8_t *entry,
                           uint64_t index, uint64_t length_bytes);
 
+/* More is applied: lets clients in once there is something to tell them. */
+void replicate_serve_if_due(struct replicate_shard *shard);
+
 /* Final: fails the node and answers everything that waits. */
 void replicate_fail(struct replicate_shard *shard, const char *sentence);
 
@@ -219,7 +223,13 @@ uint32_t replicate_receive(struct replicate_shard *shard, uint32_t budget);
 void replicate_incoming_truncate(struct replicate_shard *shard, uint64_t index, uint64_t epoch);
 void replicate_incoming_append(struct replicate_shard *shard, uint32_t first, uint32_t count);
 
-/* True while the log is not what the core believes it is. */
+/* The log that it was for is given up: forgets what waits. */
+void replicate_incoming_drop(struct replicate_shard *shard);
+
+/* True while what the core has accepted is not in the log, or cut off from it. */
+bool replicate_log_behind(const struct replicate_shard *shard);
+
+/* True while the log is not what the core believes: that, or a snapshot is being installed. */
 bool replicate_incoming_busy(const struct replicate_shard *shard);
 
 /* ---- replicate_outgoing.c: to other members ----------------------------------------------- */
@@ -235,6 +245,45 @@ void replicate_send_held(struct replicate_shard *shard);
 
 /* Goes on with what has to be read back from disk first; returns the messages sent. */
 uint32_t replicate_send_from_disk(struct replicate_shard *shard);
+
+/* Puts a message into its receiver's ring, or loses it.  `previous`: of an APPEND.  `payload`:
+ * entries or a chunk, `payload_bytes` with their padding; NULL: entries that are in the log. */
+void replicate_message_put(struct replicate_shard *shard, const struct raft_message *message,
+                           const struct entry_tail *previous, const uint8_t *payload,
+                           uint64_t payload_bytes);
+
+/* ---- replicate_snapshot.c ------------------------------------------------------------------ */
+
+/* Makes what is needed for snapshots; start-up.  Errors: WEIR_ENOMEM. */
+int replicate_snapshots_create(struct replicate_shard *shard);
+void replicate_snapshots_destroy(struct replicate_shard *shard);
+
+/* Bytes of a piece of a snapshot. */
+uint32_t replicate_snapshot_chunk_bytes(const struct replicate_shard *shard);
+
+/* SEND of a SNAPSHOT: the piece is read first. */
+void replicate_snapshot_send(struct replicate_shard *shard, const struct raft_message *message);
+
+/* SNAPSHOT_CHUNK: of the message under way. */
+void replicate_snapshot_chunk(struct replicate_shard *shard, const struct raft_message *message);
+
+/* SNAPSHOT_INSTALL. */
+void replicate_snapshot_install(struct replicate_shard *shard, const struct raft_snapshot *snapshot,
+                                uint64_t epoch);
+
+/* From then until the core has been told that it is done: nothing is handed on, and nothing
+ * reported as stored or applied. */
+bool replicate_installing(const struct replicate_shard *shard);
+
+/* Offers a completion; true if it was one of these. */
+bool replicate_snapshot_completion(struct replicate_shard *shard,
+                                   const struct io_completion *completion);
+
+/* Goes on with all of it, once a poll; returns the work done. */
+uint32_t replicate_snapshot_turn(struct replicate_shard *shard);
+
+/* The node stops: nothing more is begun. */
+void replicate_snapshot_stop(struct replicate_shard *shard);
 
 /* ---- replicate_members.c: who they are ---------------------------------------------------- */
 

@@ -417,6 +417,9 @@ static uint32_t hand_on_from_disk(struct replicate_shard *shard, bool *waiting) 
 
 uint32_t replicate_hand_on(struct replicate_shard *shard, bool *waiting) {
     uint32_t items = hand_on_readers(shard);
+    if (replicate_installing(shard)) {
+        return items; /* the snapshot has what is committed */
+    }
     /* Stopping in the midst of a replay: the rest is replayed at the next start. */
     while (shard->handed < committed_here(shard) && !shard->failed && !shard->stop_started) {
         if (reader_due(shard) != NULL) {

@@ -60,14 +60,13 @@ static struct record_ring *ring_to(struct replicate_shard *shard,
     return link->out[raft_message_is_control(message->kind) ? PEER_CONTROL : PEER_DATA];
 }
 
-/* `previous`: of an APPEND.  `entries`: `entry_bytes` bytes in one piece; NULL: in the log. */
-static void message_put(struct replicate_shard *shard, const struct raft_message *message,
-                        const struct entry_tail *previous, const uint8_t *entries,
-                        uint64_t entry_bytes) {
+void replicate_message_put(struct replicate_shard *shard, const struct raft_message *message,
+                           const struct entry_tail *previous, const uint8_t *payload,
+                           uint64_t payload_bytes) {
     struct record_ring *ring = ring_to(shard, message);
     uint8_t head[PEER_MESSAGE_HEAD_BYTES_MAX];
     uint32_t head_bytes = peer_message_encode(head, message, previous);
-    uint64_t bytes = head_bytes + entry_bytes;
+    uint64_t bytes = head_bytes + payload_bytes;
     uint8_t *record = ring == NULL ? NULL : record_begin(ring, PEER_RECORD_MESSAGE, bytes);
     if (record == NULL) {
         shard->peers->dropped++;
@@ -75,9 +74,9 @@ static void message_put(struct replicate_shard *shard, const struct raft_message
     }
     memcpy(record, head, head_bytes);
     uint8_t *position = record + head_bytes;
-    if (entries != NULL) {
-        memcpy(position, entries, entry_bytes);
-        position += entry_bytes;
+    if (payload != NULL) {
+        memcpy(position, payload, payload_bytes);
+        position += payload_bytes;
     } else {
         for (uint32_t i = 0; i < message->entry_count; i++) {
             const uint8_t *entry = log_entry(shard->log, message->previous_index + 1 + i);
@@ -94,6 +93,7 @@ static void message_put(struct replicate_shard *shard, const struct raft_message
 
 static bool still_meant(const struct replicate_shard *shard, const struct raft_message *message) {
     return raft_role(shard->raft) == RAFT_LEADER && raft_term(shard->raft) == message->term &&
+           message->previous_index + 1 >= log_first_index(shard->log) && /* not removed */
            message->previous_index + message->entry_count <= log_last_index(shard->log);
 }
 
@@ -145,7 +145,7 @@ static uint64_t send_read(struct replicate_shard *shard, struct raft_message *me
         bytes += entry_stride_bytes(entry_header_read(entries + bytes).length_bytes);
     }
     ASSERT(bytes <= length_bytes && previous.term == message->previous_term);
-    message_put(shard, message, &previous, entries, bytes);
+    replicate_message_put(shard, message, &previous, entries, bytes);
     return message->previous_index + message->entry_count;
 }
 
@@ -211,7 +211,7 @@ static void append_send(struct replicate_shard *shard, const struct raft_message
     uint64_t bytes =
         entries_in_memory(shard, message->previous_index + 1, message->entry_count, &known);
     if (known == message->entry_count && before_known(shard, message, &previous)) {
-        message_put(shard, message, &previous, NULL, bytes);
+        replicate_message_put(shard, message, &previous, NULL, bytes);
     } else if (!peers->reading_wanted) {
         peers->reading = *message;
         peers->reading_wanted = true;
@@ -232,12 +232,9 @@ void replicate_send(struct replicate_shard *shard, const struct raft_message *me
     } else if (message->kind == RAFT_MESSAGE_APPEND) {
         append_send(shard, message);
     } else if (message->kind == RAFT_MESSAGE_SNAPSHOT) {
-        log_warn_limited("snapshot_not_sent",
-                         "peer=%lu what=\"it needs entries that this log no "
-                         "longer has, and snapshots are not sent yet\"",
-                         message->to);
+        replicate_snapshot_send(shard, message);
     } else {
-        message_put(shard, message, NULL, NULL, 0);
+        replicate_message_put(shard, message, NULL, NULL, 0);
     }
 }
 

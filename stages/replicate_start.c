@@ -125,7 +125,9 @@ static int core_create(struct replicate_shard *shard, const struct vote_record *
         .compacted_index = snapshot->index,
         .compacted_term = snapshot->term,
         .last_index = log_last_index(shard->log),
-        .snapshot = {.index = snapshot->index, .term = snapshot->term},
+        .snapshot = {.index = snapshot->index,
+                     .term = snapshot->term,
+                     .size_bytes = shard->node->recovery.snapshot_bytes},
         .term_runs = recovered->runs,
         .term_run_count = recovered->run_count,
         .configurations = recovered->configurations,
@@ -136,7 +138,7 @@ static int core_create(struct replicate_shard *shard, const struct vote_record *
         .inflight_messages_max = REPLICATE_INFLIGHT_MESSAGES,
         .inflight_bytes_max = options->log.memory_bytes / 4,
         .message_bytes_max = options->log.write_bytes_max,
-        .snapshot_chunk_bytes = options->log.write_bytes_max,
+        .snapshot_chunk_bytes = replicate_snapshot_chunk_bytes(shard),
         /* The rest is for what is committed and not yet applied. */
         .uncommitted_bytes_max = options->log.memory_bytes / 2,
         .window_entries = REPLICATE_WINDOW_ENTRIES,
@@ -172,8 +174,8 @@ int replicate_start(void *state, struct error_text *error) {
     shard->has_genesis = recovery->has_genesis;
     shard->genesis = recovery->genesis;
     /* The log's, two writes of the vote, the table of incarnations, one timer that may be replaced
-       while it is due. */
-    int result = io_port_create(shard->io, &shard->port, LOG_OPERATIONS_MAX + 8);
+       while it is due; of snapshots one that is sent, one that comes, one that is removed. */
+    int result = io_port_create(shard->io, &shard->port, LOG_OPERATIONS_MAX + 12);
     if (result != WEIR_OK) {
         error_text_set(error, "no memory for the replicate stage");
         return result;
@@ -208,6 +210,11 @@ int replicate_start(void *state, struct error_text *error) {
     }
     free(recovered);
     if (result != WEIR_OK) {
+        return result;
+    }
+    result = replicate_snapshots_create(shard);
+    if (result != WEIR_OK) {
+        error_text_set(error, "no memory for the replicate stage");
         return result;
     }
     shard->handed = recovery->tail.index;

@@ -199,6 +199,19 @@ bool sessions_sweep(struct sessions *sessions, uint64_t log_time_ms, uint32_t co
     return false;
 }
 
+bool sessions_clear(struct sessions *sessions, uint32_t *slot, uint32_t count) {
+    ASSERT(!sessions->emitting);
+    while (*slot < sessions->slots_used && count > 0) {
+        if (sessions->slots[*slot].id != 0) {
+            sessions_remove(sessions, *slot);
+            count--;
+        }
+        (*slot)++;
+    }
+    ASSERT(*slot < sessions->slots_used || sessions->count == 0);
+    return *slot == sessions->slots_used;
+}
+
 /* ---- using ---------------------------------------------------------------------------------- */
 
 uint32_t sessions_find(const struct sessions *sessions, uint64_t id, uint64_t log_time_ms) {

@@ -118,6 +118,10 @@ void sessions_remove(struct sessions *sessions, uint32_t slot);
  * being emitted; whether it did. */
 bool sessions_sweep(struct sessions *sessions, uint64_t log_time_ms, uint32_t count);
 
+/* Removes up to `count` sessions, whatever they are, from *slot on; true when none is left.  *slot
+ * is 0 at first, and nothing else happens to the table in between. */
+bool sessions_clear(struct sessions *sessions, uint32_t *slot, uint32_t count);
+
 /* ---- using ----------------------------------------------------------------------------------- */
 
 /* The slot of a session that has not expired, or SESSION_NONE. */
@@ -168,5 +172,9 @@ void sessions_snapshot_end(struct sessions *sessions);
 /* Restores whole records into a table into which only records were restored.  Errors:
  * WEIR_ECORRUPT, it is no such records; the table may then only be destroyed. */
 int sessions_restore(struct sessions *sessions, const uint8_t *bytes, size_t length_bytes);
+
+/* The same for a first part of the records, of some 64 KiB; *consumed is what that was. */
+int sessions_restore_slice(struct sessions *sessions, const uint8_t *bytes, size_t length_bytes,
+                           size_t *consumed);
 
 #endif

@@ -183,14 +183,27 @@ static uint32_t session_restore(struct sessions *sessions, const uint8_t *bytes,
     return position == length_bytes ? length_bytes : 0;
 }
 
-int sessions_restore(struct sessions *sessions, const uint8_t *bytes, size_t length_bytes) {
-    while (length_bytes > 0) {
-        uint32_t record_bytes = session_restore(sessions, bytes, length_bytes);
+int sessions_restore_slice(struct sessions *sessions, const uint8_t *bytes, size_t length_bytes,
+                           size_t *consumed) {
+    *consumed = 0;
+    while (*consumed < length_bytes && *consumed < EMIT_BYTES) {
+        uint32_t record_bytes =
+            session_restore(sessions, bytes + *consumed, length_bytes - *consumed);
         if (record_bytes == 0) {
             return WEIR_ECORRUPT;
         }
-        bytes += record_bytes;
-        length_bytes -= record_bytes;
+        *consumed += record_bytes;
     }
     return WEIR_OK;
+}
+
+int sessions_restore(struct sessions *sessions, const uint8_t *bytes, size_t length_bytes) {
+    int result = WEIR_OK;
+    while (length_bytes > 0 && result == WEIR_OK) {
+        size_t consumed;
+        result = sessions_restore_slice(sessions, bytes, length_bytes, &consumed);
+        bytes += consumed;
+        length_bytes -= consumed;
+    }
+    return result;
 }

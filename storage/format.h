@@ -28,13 +28,14 @@ enum {
 };
 
 /* Names in a data directory. */
-#define FILE_NAME_IDENTITY         "identity"
-#define FILE_NAME_IDENTITY_PARTIAL "identity.partial"
-#define FILE_NAME_VOTE             "vote"
-#define FILE_NAME_INCARNATIONS     "incarnations"
-#define FILE_NAME_SEGMENT_PREFIX   "log-"
-#define FILE_NAME_SNAPSHOT_PREFIX  "snapshot-"
-#define FILE_NAME_SNAPSHOT_PARTIAL "snapshot.partial"
+#define FILE_NAME_IDENTITY          "identity"
+#define FILE_NAME_IDENTITY_PARTIAL  "identity.partial"
+#define FILE_NAME_VOTE              "vote"
+#define FILE_NAME_INCARNATIONS      "incarnations"
+#define FILE_NAME_SEGMENT_PREFIX    "log-"
+#define FILE_NAME_SNAPSHOT_PREFIX   "snapshot-"
+#define FILE_NAME_SNAPSHOT_PARTIAL  "snapshot.partial"
+#define FILE_NAME_SNAPSHOT_RECEIVED "snapshot.received"
 
 /* Room for any of these names with its terminating zero. */
 enum { FILE_NAME_BYTES = 32 };

@@ -452,7 +452,7 @@ void log_pump(struct log *log, bool close_open) {
         else
             segment_switch_start(log, SEGMENT_NEXT, &write->before);
     } else if (log->truncate == TRUNCATE_PENDING) {
-        segment_switch_start(log, SEGMENT_TRUNCATE, &log->truncate_tail);
+        segment_switch_start(log, log->truncate_origin, &log->truncate_tail);
     } else if (log->stopping && log->truncate == TRUNCATE_NONE) {
         stop_pump(log);
     }

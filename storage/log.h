@@ -26,7 +26,9 @@
  *
  * Start.  A log that ends before the snapshot that the machine was restored from (a snapshot of
  * another node may be newer than this node's log) begins again behind the snapshot, in a new
- * segment of the next generation; what is in earlier segments is then void.
+ * segment of the next generation; what is in earlier segments is then void.  The same if its entry
+ * there is of another term: what the snapshot covers is committed, so the log is of a history that
+ * was given up, and the process ended between installing the snapshot and log_restart.
  *
  * Truncation of a suffix never overwrites.  It opens a new segment whose header says {generation
  * + 1, after index i, term and chain at i} and is synced, with its directory, before anything is
@@ -228,7 +230,17 @@ bool log_read_result(struct log *log, uint64_t *first_index, uint32_t *count, si
  */
 void log_truncate(struct log *log, uint64_t index);
 
-/* A truncation is under way. */
+/*
+ * Begins the log again behind `tail`, the last entry of a snapshot that is durable under its name,
+ * whether or not the log has an entry there.  Nothing of the old log is left: entries are gone from
+ * memory at once (so nobody may borrow one any more), a read under way gives WEIR_ENOENT, and the
+ * old segments are removed.  As with log_truncate, log_truncating is true until the new segment is
+ * durable; for want of space on the disk that can last.  A crash before leaves the old log, which
+ * log_open then begins again in the same way.
+ */
+void log_restart(struct log *log, const struct entry_tail *tail);
+
+/* A truncation or a restart is under way. */
 bool log_truncating(const struct log *log);
 
 /* A snapshot covers everything up to `index`: whole segments before it may be removed. */

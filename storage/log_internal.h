@@ -244,6 +244,7 @@ struct log {
     struct segment_header next; /* the header being written */
 
     enum truncate_state truncate;
+    enum segment_origin truncate_origin; /* SEGMENT_TRUNCATE or SEGMENT_RESTART */
     struct entry_tail truncate_tail;
 
     int32_t retire_file; /* -1: none */

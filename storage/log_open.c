@@ -8,7 +8,8 @@
  *   - Damage that is not a torn tail, a gap, a foreign or unreadable file: nothing is changed, and
  *     the sentence names file, offset, reason and what to do.
  *   - A torn tail: the log is cut there by beginning a new segment of the next generation.
- *   - The snapshot is newer than the log's end: the log begins again behind the snapshot, likewise.
+ *   - The snapshot is newer than the log's end, or the log has an entry of another term where the
+ *     snapshot ends: the log begins again behind the snapshot, likewise.
  *   - A segment without a header at the end was allocated ahead, and possibly was about to become
  *     the next one when the power went; nothing was ever appended to it: it is removed.
  *
@@ -226,7 +227,8 @@ static void on_entry(void *context, const uint8_t *entry, uint64_t offset) {
     (void)offset;
     const struct entry_header header = entry_header_read(entry);
     log_terms_append(opening->log, header.index, header.term);
-    if (opening->on_entry != NULL && header.index > opening->start->tail.index)
+    if (opening->on_entry != NULL && header.index > opening->start->tail.index &&
+        !opening->walk.superseded)
         opening->on_entry(opening->context, entry);
 }
 
@@ -352,12 +354,13 @@ static int writing_begin(struct opening *opening) {
     const struct segment_header *last = &opening->segments[opening->count - 1].header;
     char name[FILE_NAME_BYTES];
     segment_name(name, last->number);
-    if (walk->tail.index < opening->start->tail.index) {
-        log_info("log_restarts_behind_snapshot", "last_index=%llu snapshot_index=%llu",
+    if (walk->tail.index < opening->start->tail.index || walk->superseded) {
+        log_info("log_restarts_behind_snapshot", "last_index=%llu snapshot_index=%llu conflict=%d",
                  (unsigned long long)walk->tail.index,
-                 (unsigned long long)opening->start->tail.index);
+                 (unsigned long long)opening->start->tail.index, walk->superseded);
         log->tail = opening->start->tail;
         log->term_run_count = 0;
+        log->sample_count = 0;
         return next_begin(opening, SEGMENT_RESTART, &log->tail);
     }
     log->tail = walk->tail;

@@ -233,11 +233,12 @@ void reader_completed(struct log *log, struct log_reader *reader, int32_t result
         if (reader->state == READER_OPENING && result >= 0)
             reader->file = result; /* log_close closes it */
         reader_finish(log, reader, result == -ENOENT ? WEIR_ENOENT : WEIR_EIO);
-    } else if (reader->wanted_index > reader->limit_index && reader->count == 0) {
+    } else if ((reader->wanted_index > reader->limit_index && reader->count == 0) ||
+               reader->wanted_index < log_first_index(log)) {
         if (reader->state == READER_OPENING)
             reader->file = result;
         reader_close_file(log, reader);
-        reader_finish(log, reader, WEIR_ENOENT); /* truncated meanwhile */
+        reader_finish(log, reader, WEIR_ENOENT); /* truncated, or removed, meanwhile */
     } else if (reader->state == READER_OPENING) {
         reader->file = result;
         reader->file_segment = reader->position.segment;

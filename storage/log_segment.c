@@ -23,6 +23,11 @@
  * written first, then the switch says after which entry the new generation begins.  A crash before
  * the header is durable leaves the log as if it had not been truncated; nothing was appended yet.
  *
+ * A restart behind a snapshot is a truncation of everything: nothing of the queue is written any
+ * more, and the new segment begins at the snapshot's last entry, which the old ones need not have.
+ * The snapshot is durable before; so a crash before the header is leaves the old log, and the start
+ * finds that it ends before the snapshot, or has another entry there, and begins it again itself.
+ *
  * Failure modes: no space (the log goes on in the active segment; it is LOG_FULL from the first
  * entry that finds no room there until there is a spare); any other failure is final, except that a
  * segment which cannot be removed is only reported.
@@ -333,7 +338,8 @@ void segment_adopt(struct log *log, const struct segment_header *header, int32_t
 
 /* Header and seal are durable: the new segment is the active one. */
 static void switch_finish(struct log *log) {
-    const bool is_truncation = log->next.origin == SEGMENT_TRUNCATE;
+    const bool is_restart = log->next.origin == SEGMENT_RESTART;
+    const bool is_truncation = is_restart || log->next.origin == SEGMENT_TRUNCATE;
     ASSERT(is_truncation || log->placed_in_spare);
     active_leave(log);
     segment_adopt(log, &log->next, log->spare_file, SEGMENT_HEADER_BYTES);
@@ -347,6 +353,11 @@ static void switch_finish(struct log *log) {
     if (is_truncation) {
         ASSERT(log->memory.writes_submit == log->memory.writes_end);
         log->truncate = TRUNCATE_NONE;
+    }
+    if (is_restart) {
+        log->sample_count = 0; /* also what a write that was in flight has added */
+        log->remove_count = log->segment_count - 1;
+        log->remove_is_blocked = false;
     }
 }
 
@@ -439,6 +450,7 @@ void log_truncate(struct log *log, uint64_t index) {
     places_renew(log);
 
     /* What never reached the disk is simply gone; otherwise the disk must be told. */
+    log->truncate_origin = SEGMENT_TRUNCATE;
     if (was_on_disk && is_known) {
         log->truncate = TRUNCATE_PENDING;
         log_pump(log, true);
@@ -446,6 +458,30 @@ void log_truncate(struct log *log, uint64_t index) {
         log->truncate = TRUNCATE_SEEKING;
         reader_start(log, &log->seeker, index, log->seeker.buffer, log->seeker.buffer_bytes);
     }
+}
+
+void log_restart(struct log *log, const struct entry_tail *tail) {
+    ASSERT(log->truncate == TRUNCATE_NONE && !log->stopping && !log->appending);
+    ASSERT(tail->index > 0 && tail->term > 0);
+    if (log->state == LOG_FAILED)
+        return;
+    log->reserved_bytes = 0;
+    log_memory_truncate(&log->memory, 0);
+    log->memory.first_index = tail->index + 1;
+    log->term_run_count = 0;
+    log->sample_count = 0;
+    log->durable_index = tail->index;
+    log->stored_index = tail->index;
+    log->released_index = tail->index;
+    log->submitted_index = tail->index;
+    log->reader.limit_index = 0; /* what is being read is of no use */
+    log_memory_free_done(&log->memory, tail->index);
+    log->tail = *tail;
+    log->truncate_tail = *tail;
+    places_renew(log);
+    log->truncate_origin = SEGMENT_RESTART;
+    log->truncate = TRUNCATE_PENDING;
+    log_pump(log, true);
 }
 
 /* ---- removal ------------------------------------------------------------------------------ */

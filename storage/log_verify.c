@@ -108,7 +108,10 @@ static int walk_entries(struct verify_walk *walk, const struct verify_segment *s
             return format_refuse(fault, WEIR_ECORRUPT, position, entry_fault_name(wrong));
         const uint32_t length_bytes = bytes_get_u32(image + position);
         const bool is_live = tail.index <= segment->limit.index;
-        if (is_live && tail.index == walk->start.index && !tails_are_equal(&tail, &walk->start))
+        if (is_live && tail.index == walk->start.index && tail.term != walk->start.term)
+            walk->superseded = true;
+        else if (is_live && tail.index == walk->start.index &&
+                 !tails_are_equal(&tail, &walk->start))
             return format_refuse(fault, WEIR_ECORRUPT, position,
                                  "the entry is not the one that the snapshot covers");
         if (is_live) {

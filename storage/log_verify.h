@@ -50,6 +50,8 @@ struct verify_walk {
     /* Set by the caller before the first segment: */
     struct entry_tail start; /* checked when the walk comes to that index */
     struct entry_tail tail;  /* the first live segment's `before`; then advanced by the walk */
+    bool superseded;         /* false; true once the entry at start.index was found to be of another
+                                term: the snapshot was installed, and the log not yet begun again */
     void (*on_write)(void *context, const struct write_header *write, uint64_t offset,
                      uint64_t stride_bytes);                                /* may be NULL */
     void (*on_entry)(void *context, const uint8_t *entry, uint64_t offset); /* may be NULL */

@@ -80,6 +80,12 @@ void snapshot_commit(struct snapshot_writer *writer, uint32_t length_bytes);
 /* All bytes are in: seal it. */
 void snapshot_finish(struct snapshot_writer *writer);
 
+/* Gives up the one under way, if there is one: FAILED once what is in flight has come back. */
+void snapshot_abandon(struct snapshot_writer *writer);
+
+/* Length of the file of a COMPLETE one. */
+uint64_t snapshot_writer_file_bytes(const struct snapshot_writer *writer);
+
 /* Offers a completion; true if it was the writer's. */
 bool snapshot_completion(struct snapshot_writer *writer, const struct io_completion *completion);
 
@@ -112,8 +118,15 @@ int snapshot_open(struct snapshot_reader **out, struct io *io, struct io_port *p
 int snapshot_read(struct snapshot_reader *reader, const uint8_t **bytes, size_t *length_bytes,
                   struct error_text *error);
 
+/* Length of its file. */
+uint64_t snapshot_reader_file_bytes(const struct snapshot_reader *reader);
+
 /* Frees; at any time. */
 void snapshot_close(struct snapshot_reader *reader);
+
+/* Removes the snapshots that are older than the one before snapshot `index`, which is in use.
+ * Start-up; what cannot be removed stays.  Errors: WEIR_EIO: the directory cannot be listed. */
+int snapshot_prune_behind(struct io *io, struct io_port *port, int32_t directory, uint64_t index);
 
 /* Removes all but the newest `keep` snapshots, and temporary files.  Start-up and tools. */
 int snapshot_prune(struct io *io, struct io_port *port, int32_t directory, uint32_t keep);

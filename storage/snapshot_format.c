@@ -57,7 +57,6 @@ uint64_t snapshot_header_write(uint8_t out[SNAPSHOT_HEADER_BYTES], const struct 
     memset(out, 0, SNAPSHOT_HEADER_BYTES);
     bytes_put_u64(out + HEADER_MAGIC, SNAPSHOT_MAGIC);
     bytes_put_u32(out + HEADER_VERSION, SNAPSHOT_FORMAT_VERSION);
-    owner_put(out + HEADER_OWNER, owner);
     bytes_put_u64(out + HEADER_TAIL, meta->tail.index);
     bytes_put_u64(out + HEADER_TAIL + 8, meta->tail.term);
     bytes_put_u64(out + HEADER_TAIL + 16, meta->tail.log_time_ms);
@@ -73,9 +72,34 @@ uint64_t snapshot_header_write(uint8_t out[SNAPSHOT_HEADER_BYTES], const struct 
         bytes_put_u64(out + HEADER_DIGESTS + (size_t)8 * i, meta->digests[i]);
     bytes_put_u64(out + HEADER_SESSION_BYTES, meta->session_bytes);
     bytes_put_u32(out + HEADER_SESSION_VERSION, meta->session_version);
-    const uint64_t checksum = checksum_64(out, HEADER_CHECKSUM, 0);
-    bytes_put_u64(out + HEADER_CHECKSUM, checksum);
-    return checksum;
+    const uint64_t seed = checksum_64(out, HEADER_CHECKSUM, 0);
+    owner_put(out + HEADER_OWNER, owner);
+    bytes_put_u64(out + HEADER_CHECKSUM, checksum_64(out, HEADER_CHECKSUM, 0));
+    return seed;
+}
+
+/* The seed of the first block behind a header whose checksum is right. */
+static uint64_t header_seed(const uint8_t *image) {
+    if (bytes_get_u32(image + HEADER_VERSION) < SNAPSHOT_FORMAT_VERSION_SEED)
+        return bytes_get_u64(image + HEADER_CHECKSUM);
+    uint8_t anybodys[SNAPSHOT_HEADER_BYTES];
+    memcpy(anybodys, image, sizeof(anybodys));
+    memset(anybodys + HEADER_OWNER, 0, OWNER_BYTES);
+    return checksum_64(anybodys, HEADER_CHECKSUM, 0);
+}
+
+struct owner snapshot_header_owner(const uint8_t image[SNAPSHOT_HEADER_BYTES]) {
+    ASSERT(bytes_get_u64(image + HEADER_MAGIC) == SNAPSHOT_MAGIC);
+    return owner_get(image + HEADER_OWNER);
+}
+
+int snapshot_header_adopt(uint8_t image[SNAPSHOT_HEADER_BYTES], const struct owner *owner) {
+    ASSERT(bytes_get_u64(image + HEADER_MAGIC) == SNAPSHOT_MAGIC);
+    if (bytes_get_u32(image + HEADER_VERSION) < SNAPSHOT_FORMAT_VERSION_SEED)
+        return WEIR_EVERSION;
+    owner_put(image + HEADER_OWNER, owner);
+    bytes_put_u64(image + HEADER_CHECKSUM, checksum_64(image, HEADER_CHECKSUM, 0));
+    return 0;
 }
 
 /* The fields of a header whose checksum is right; NULL, or what is wrong. */
@@ -120,8 +144,7 @@ int snapshot_header_read(const uint8_t *image, uint64_t available_bytes, const s
         return format_refuse(fault, WEIR_ECORRUPT, available_bytes, "the file ends in its header");
     if (bytes_get_u64(image + HEADER_MAGIC) != SNAPSHOT_MAGIC)
         return format_refuse(fault, WEIR_ECORRUPT, HEADER_MAGIC, "not a snapshot");
-    *seed = bytes_get_u64(image + HEADER_CHECKSUM);
-    if (*seed != checksum_64(image, HEADER_CHECKSUM, 0))
+    if (bytes_get_u64(image + HEADER_CHECKSUM) != checksum_64(image, HEADER_CHECKSUM, 0))
         return format_refuse(fault, WEIR_ECORRUPT, 0, "the header's checksum does not match");
     const uint32_t version = bytes_get_u32(image + HEADER_VERSION);
     if (version < SNAPSHOT_FORMAT_VERSION_MIN || version > SNAPSHOT_FORMAT_VERSION)
@@ -134,6 +157,7 @@ int snapshot_header_read(const uint8_t *image, uint64_t available_bytes, const s
     const char *reason = header_fields_read(image, index, meta);
     if (reason != NULL)
         return format_refuse(fault, WEIR_ECORRUPT, HEADER_TAIL, reason);
+    *seed = header_seed(image);
     return 0;
 }
 

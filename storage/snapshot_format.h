@@ -9,7 +9,9 @@
  * A block is 32 bytes of header, up to SNAPSHOT_PAYLOAD_BYTES_MAX of the sessions' and the
  * machine's bytes, and zeros to the next multiple of 4096.  Its checksum is seeded with the one
  * before it (the first one's with the header's): a block that is missing, repeated, moved, or of
- * another snapshot does not fit, and neither does a header that was replaced.
+ * another snapshot does not fit, and neither does a header that was replaced.  The first one's seed
+ * is what the header's checksum would be if its owner were zeros: so a member that was sent the
+ * file of another can make it its own without summing every block anew.
  *
  * Pure; see format.h.
  */
@@ -18,7 +20,10 @@
 #include "storage/snapshot.h"
 
 enum {
-    SNAPSHOT_FORMAT_VERSION = 2,
+    SNAPSHOT_FORMAT_VERSION = 3,
+    /* From here on the first block's seed does not depend on the owner; before it was the header's
+       checksum itself. */
+    SNAPSHOT_FORMAT_VERSION_SEED = 3,
     /* The oldest that is read: as 2, with zeros where 2 tells of client sessions. */
     SNAPSHOT_FORMAT_VERSION_MIN = 1,
     SNAPSHOT_HEADER_BYTES = 4096,
@@ -40,6 +45,13 @@ uint64_t snapshot_header_write(uint8_t out[SNAPSHOT_HEADER_BYTES], const struct 
 int snapshot_header_read(const uint8_t *image, uint64_t available_bytes, const struct owner *owner,
                          uint64_t index, struct snapshot_meta *meta, uint64_t *seed,
                          struct format_fault *fault);
+
+/* Whose file a header that snapshot_header_read has found valid belongs to. */
+struct owner snapshot_header_owner(const uint8_t image[SNAPSHOT_HEADER_BYTES]);
+
+/* Makes a valid header that of another owner.  Errors, unchanged: WEIR_EVERSION, the blocks of that
+ * old version belong to their owner. */
+int snapshot_header_adopt(uint8_t image[SNAPSHOT_HEADER_BYTES], const struct owner *owner);
 
 /* What a block's header says. */
 struct snapshot_block {

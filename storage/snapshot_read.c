@@ -261,8 +261,26 @@ int snapshot_open(struct snapshot_reader **out, struct io *io, struct io_port *p
     return result_newest;
 }
 
+uint64_t snapshot_reader_file_bytes(const struct snapshot_reader *reader) {
+    return reader->file_bytes;
+}
+
 void snapshot_close(struct snapshot_reader *reader) {
     reader_free(reader);
+}
+
+int snapshot_prune_behind(struct io *io, struct io_port *port, int32_t directory, uint64_t index) {
+    struct snapshot_list list;
+    const int result = list_read(io, directory, &list, NULL);
+    uint32_t older_count = 0;
+    for (uint32_t i = 0; i < list.count && result == 0; i++) {
+        char name[FILE_NAME_BYTES];
+        if (list.indices[i] >= index || older_count++ == 0)
+            continue;
+        snapshot_name(name, list.indices[i]);
+        (void)files_remove(port, directory, name, NULL);
+    }
+    return result;
 }
 
 int snapshot_prune(struct io *io, struct io_port *port, int32_t directory, uint32_t keep) {

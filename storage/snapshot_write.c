@@ -65,6 +65,7 @@ struct snapshot_writer {
     struct error_text error;
     char name[FILE_NAME_BYTES];
     int32_t file;
+    bool opening; /* the file is being created: its handle is in the completion */
     uint64_t now_ns;
     uint64_t begun_ns; /* the rate counts from here; 0: not polled yet */
 
@@ -243,6 +244,16 @@ void snapshot_finish(struct snapshot_writer *writer) {
     writer->finishing = true;
 }
 
+void snapshot_abandon(struct snapshot_writer *writer) {
+    if (writer->step != STEP_IDLE && writer->step != STEP_COMPLETE)
+        writer_fail(writer, "it was given up", -ECANCELED);
+}
+
+uint64_t snapshot_writer_file_bytes(const struct snapshot_writer *writer) {
+    ASSERT(writer->step == STEP_COMPLETE);
+    return writer->file_offset;
+}
+
 /* ---- moving on ---------------------------------------------------------------------------- */
 
 /* Writes the header through the first buffer, which nothing else uses yet. */
@@ -337,6 +348,7 @@ static void step_completed(struct snapshot_writer *writer, int32_t result) {
     switch (writer->step) {
     case STEP_REMOVING:
         step_move(writer, STEP_CREATING);
+        writer->opening = true;
         io_file_open(writer->port, writer->directory, FILE_NAME_SNAPSHOT_PARTIAL,
                      IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_DIRECT, step_user(writer));
         break;
@@ -370,6 +382,10 @@ bool snapshot_completion(struct snapshot_writer *writer, const struct io_complet
     const int32_t result = completion->result;
     if (which < BUFFER_COUNT)
         writer->buffer_busy &= ~(1u << which);
+    if (writer->opening && which == STEP_USER) {
+        writer->opening = false;
+        writer->file = result >= 0 ? result : -1; /* also if it was given up meanwhile */
+    }
     if (writer->step == STEP_DRAINING) {
         writer_undo(writer);
     } else if (writer->step == STEP_UNDOING) {

@@ -14,6 +14,7 @@
 enum {
     CLIENT_TIMEOUT_NS = 1000 * 1000 * 1000,
     STEPS_MAX = 50 * 1000 * 1000,
+    STEP_NS = 1000, /* of all nodes together */
 };
 
 static void finding(struct group *group, const char *text, uint64_t a, uint64_t b) {
@@ -185,6 +186,27 @@ static void record_post(struct group *group, const struct group_record *model,
     *link = record;
 }
 
+static bool record_is_chunk(const uint8_t *bytes) {
+    return bytes_get_u32(bytes) == PEER_RECORD_MESSAGE &&
+           bytes[PEER_RECORD_HEAD_BYTES] == RAFT_MESSAGE_SNAPSHOT;
+}
+
+/* A piece of a snapshot may be lost, or get a wrong byte; false if it is lost. */
+static bool chunk_passes(struct group *group, uint8_t *bytes, uint32_t length_bytes) {
+    group->counts.chunks++;
+    if (random_chance(&group->random, group->chunk_loss_per_mille, 1000)) {
+        group->counts.chunks_lost++;
+        return false;
+    }
+    if (group->chunks_spoilt_next > 0) {
+        group->chunks_spoilt_next--;
+        group->counts.chunks_spoilt++;
+        uint32_t back = 1 + (uint32_t)random_below(&group->random, 1000);
+        bytes[length_bytes - back] ^= (uint8_t)(1 << random_below(&group->random, 8));
+    }
+    return true;
+}
+
 /* The latest due time of what is on its way there: a connection keeps its order. */
 static uint64_t due_after(const struct group *group, const struct group_record *model) {
     uint64_t due_ns = model->due_ns;
@@ -223,7 +245,8 @@ static bool records_take(struct group *group, uint32_t from) {
                     (lane == PEER_DATA && group->clogged[from][model.to]) ||
                     random_chance(&group->random, group->loss_per_mille, 1000)) {
                     group->counts.lost++;
-                } else {
+                } else if (!record_is_chunk(bytes) ||
+                           chunk_passes(group, (uint8_t *)(uintptr_t)bytes, length_bytes)) {
                     model.due_ns = due_after(group, &model);
                     record_post(group, &model, bytes);
                     if (random_chance(&group->random, group->twice_per_mille, 1000)) {
@@ -462,6 +485,15 @@ static void check_failures(struct group *group) {
     }
 }
 
+static bool is_anybody_paused(const struct group *group) {
+    for (uint32_t i = 0; i < group->node_count; i++) {
+        if (group->nodes[i].paused) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool group_step(struct group *group) {
     bool worked = false;
     uint32_t first = (uint32_t)random_below(&group->random, group->node_count);
@@ -485,6 +517,8 @@ bool group_step(struct group *group) {
     check_histories(group);
     check_failures(group);
     if (worked) {
+        /* Work takes time: who waits for its disk, busily, gets what it waits for. */
+        (void)world_step_until(group->world, world_now_ns(group->world) + STEP_NS);
         return true;
     }
     uint64_t due_ns = group->records == NULL ? UINT64_MAX : group->records->due_ns;
@@ -492,7 +526,10 @@ bool group_step(struct group *group) {
         due_ns = world_now_ns(group->world) + 1000 * 1000; /* its receiver is full */
     }
     if (due_ns == UINT64_MAX && world_next_ns(group->world) == UINT64_MAX) {
-        return false;
+        if (!is_anybody_paused(group)) {
+            return false;
+        }
+        due_ns = world_now_ns(group->world) + 1000 * 1000; /* it will go on some time */
     }
     (void)world_step_until(group->world, due_ns);
     return true;

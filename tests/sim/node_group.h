@@ -69,6 +69,9 @@ struct group_counts {
     uint64_t refused;
     uint64_t records;
     uint64_t lost;
+    uint64_t chunks; /* pieces of snapshots that were sent, */
+    uint64_t chunks_lost;
+    uint64_t chunks_spoilt;
     uint64_t reopened; /* data connections, by their sender */
 };
 
@@ -82,12 +85,14 @@ struct group {
     bool is_networked;
     uint32_t hosts[GROUP_NODES_MAX];
     bool cut[GROUP_NODES_MAX][GROUP_NODES_MAX];
-    bool clogged[GROUP_NODES_MAX][GROUP_NODES_MAX]; /* only what is of the data lane is lost */
-    bool reopening_mends;                           /* ... until its sender opens it anew */
+    bool clogged[GROUP_NODES_MAX][GROUP_NODES_MAX];   /* only what is of the data lane is lost */
+    bool reopening_mends;                             /* ... until its sender opens it anew */
     bool connected[GROUP_NODES_MAX][GROUP_NODES_MAX]; /* control, opened by the first */
     uint64_t delay_ns_max;
     uint32_t loss_per_mille;
-    uint32_t twice_per_mille; /* delivered once more, later */
+    uint32_t twice_per_mille;      /* delivered once more, later */
+    uint32_t chunk_loss_per_mille; /* of pieces of snapshots, beside that */
+    uint32_t chunks_spoilt_next;   /* so many pieces get a wrong byte */
 
     bool load_on;
     struct group_client clients[GROUP_CLIENTS];
