@@ -207,6 +207,7 @@ static bool process_step(struct swarm *swarm, uint32_t index) {
     }
     if (node->process == SWARM_UP) {
         swarm_check_node(&swarm->check, swarm, index);
+        committed_log_look(swarm->log, node->node);
         if (sim_node_failure(node->node) != NULL) {
             process_failed(swarm, index);
         }

@@ -15,10 +15,11 @@
  */
 
 #include "base/random.h"
+#include "sim/cluster_clients.h"
+#include "sim/committed_log.h"
 #include "sim/node.h"
 #include "sim/swarm.h"
 #include "sim/swarm_check.h"
-#include "sim/swarm_load.h"
 
 #define SWARM_MS_NS     UINT64_C(1000000)
 #define SWARM_SECOND_NS UINT64_C(1000000000)
@@ -91,7 +92,8 @@ struct swarm {
     bool schedule_over;
     uint64_t schedule_due_ns; /* when the next action begins or ends, of the world */
     struct swarm_check check;
-    struct swarm_load *load;
+    struct cluster_clients *clients;
+    struct committed_log *log;
 };
 
 /* ---- swarm_run.c --------------------------------------------------------------------------- */
