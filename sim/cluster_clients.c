@@ -134,6 +134,18 @@ void cluster_clients_reach(struct cluster_clients *clients, uint32_t host_mask) 
     }
 }
 
+void cluster_clients_patient(struct cluster_clients *clients) {
+    clients->options.reset_share = 0;
+    clients->options.slow_share = 0;
+    for (uint32_t i = 0; i < clients->options.clients; i++) {
+        struct client_connection *connection = &clients->clients[i].connection;
+        if (connection->parting == CLIENT_RESETS)
+            connection->parting = CLIENT_CLOSES;
+        connection->reset_ns = UINT64_MAX;
+        connection->is_slow = false;
+    }
+}
+
 void cluster_clients_end(struct cluster_clients *clients) {
     clients->is_on = false;
     for (uint32_t i = 0; i < clients->options.clients; i++) {

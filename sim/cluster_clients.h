@@ -155,6 +155,10 @@ void cluster_clients_begin(struct cluster_clients *clients, bool is_on);
  * connections to others are reset. At first all. */
 void cluster_clients_reach(struct cluster_clients *clients, uint32_t host_mask);
 
+/* From now on no client resets a connection in the midst of its requests by itself, nor reads
+ * slowly: what is not answered in time is the doing of nodes and network. */
+void cluster_clients_patient(struct cluster_clients *clients);
+
 /* Resets every connection, as if the clients' processes had ended: what is open becomes unknown, or
  * refused, at once, ONCE too. Nothing is begun any more. The history is then complete. */
 void cluster_clients_end(struct cluster_clients *clients);

@@ -137,10 +137,10 @@ static void command_take(struct reading *reading, const struct entry_header *hea
 
 static void entry_take(struct reading *reading, const uint8_t *entry) {
     const struct entry_header header = entry_header_read(entry);
-    if (header.kind != ENTRY_COMMANDS) {
-        (void)command_add(reading, &header);
+    /* The entry's time comes before its commands: a read of the same batch may stand between. */
+    (void)command_add(reading, &header);
+    if (header.kind != ENTRY_COMMANDS)
         return;
-    }
     struct entry_cursor cursor;
     struct entry_command command;
     entry_cursor_begin(&cursor, entry);

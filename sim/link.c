@@ -47,6 +47,12 @@ void world_link_flip(struct world *world, uint32_t from, uint32_t to, uint32_t c
     link_of(world, from, to)->flip_chance = chance;
 }
 
+void world_accept_errors(struct world *world, uint32_t chance) {
+    ASSERT(chance <= 1000);
+    world_note(world, "accept errors", 0, 0, chance);
+    world->options.accept_error_chance = chance;
+}
+
 /* Resets both ends now; of what is on its way any part has arrived.  May free the connection. */
 static void connection_reset(struct connection *connection) {
     for (uint32_t side = 0; side < 2; side++) {

@@ -38,6 +38,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sim/cluster_clients.h"
 #include "sim/kv_model.h"
 #include "sim/world.h"
 
@@ -71,6 +72,7 @@ enum swarm_fault {
     SWARM_FULL_DISK,
     SWARM_SYNC_FAILS,
     SWARM_WRITE_FAILS,
+    SWARM_HALT, /* a power cut at a named point of sim/world.h */
     SWARM_FAULTS,
 };
 
@@ -91,13 +93,12 @@ struct swarm_plan {
     uint32_t node_count; /* [1, SWARM_NODES_MAX] */
     uint64_t safety_ns;
     struct world_options world;
-    const char *maps[SWARM_NODES_MAX]; /* of sim/node.h */
-    uint32_t budget_max;               /* likewise */
-    uint32_t batch_count;              /* likewise */
-    uint64_t snapshot_log_bytes;       /* likewise; 0: no snapshots */
-    uint32_t clients;
-    uint32_t operations_a_second;
-    uint64_t quorum_seed; /* of who is healed first */
+    const char *maps[SWARM_NODES_MAX];      /* of sim/node.h */
+    uint32_t budget_max;                    /* likewise */
+    uint32_t batch_count;                   /* likewise */
+    uint64_t snapshot_log_bytes;            /* likewise; 0: no snapshots */
+    struct cluster_clients_options clients; /* but for seed, hosts and port */
+    uint64_t quorum_seed;                   /* of who is healed first */
     uint32_t action_count;
     struct swarm_action actions[SWARM_ACTIONS_MAX];
 };
@@ -107,9 +108,10 @@ struct swarm_counts {
     uint64_t ok;
     uint64_t refused;
     uint64_t unknown;
-    uint64_t elections; /* terms with a leader */
-    uint64_t committed; /* entries */
-    uint64_t starts;    /* of processes, the first ones included */
+    uint64_t operations_once; /* of all these, under ONCE */
+    uint64_t elections;       /* terms with a leader */
+    uint64_t committed;       /* entries */
+    uint64_t starts;          /* of processes, the first ones included */
     uint64_t faults[SWARM_FAULTS];
     uint64_t histories_undecided; /* by a checker, of two */
 };

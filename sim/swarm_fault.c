@@ -348,6 +348,8 @@ static const struct fault_row rows[SWARM_FAULTS] = {
                           end_sync_fails, "operations on"},
     [SWARM_WRITE_FAILS] = {"write fails", 1, 500, 3000, false, draw_nth, begin_write_fails,
                            end_write_fails, "operations on"},
+    [SWARM_HALT] = {"halt", 0, 500, 4000, false, swarm_halt_draw, swarm_halt_begin, swarm_halt_end,
+                    NULL},
 };
 
 const char *swarm_fault_name(enum swarm_fault fault) {
@@ -412,6 +414,10 @@ void swarm_fault_print(const struct swarm_plan *plan, const struct swarm_action 
     if (row->amount != NULL) {
         used += snprintf(text + used, text_bytes - (size_t)used, ", %" PRId64 " %s", action->amount,
                          row->amount);
+    }
+    if (action->fault == SWARM_HALT) {
+        swarm_halt_print(action, text + used, text_bytes - (size_t)used);
+        return;
     }
     (void)plan;
     swarm_links_print(action, text + used, text_bytes - (size_t)used);

@@ -15,10 +15,11 @@
  */
 
 #include "base/random.h"
+#include "sim/cluster_clients.h"
+#include "sim/committed_log.h"
 #include "sim/node.h"
 #include "sim/swarm.h"
 #include "sim/swarm_check.h"
-#include "sim/swarm_load.h"
 
 #define SWARM_MS_NS     UINT64_C(1000000)
 #define SWARM_SECOND_NS UINT64_C(1000000000)
@@ -91,7 +92,8 @@ struct swarm {
     bool schedule_over;
     uint64_t schedule_due_ns; /* when the next action begins or ends, of the world */
     struct swarm_check check;
-    struct swarm_load *load;
+    struct cluster_clients *clients;
+    struct committed_log *log;
 };
 
 /* ---- swarm_run.c --------------------------------------------------------------------------- */
@@ -185,5 +187,14 @@ void swarm_heal(struct swarm *swarm, uint32_t nodes);
 
 /* Judges the histories by the committed entries. */
 void swarm_judge(struct swarm *swarm);
+
+/* ---- swarm_halt.c ---- */
+
+/* What an action of SWARM_HALT draws, how it begins and ends, and its place as text. */
+void swarm_halt_draw(struct random *random, const struct swarm_plan *plan,
+                     struct swarm_action *action);
+void swarm_halt_begin(struct swarm *swarm, const struct swarm_action *action, uint32_t node);
+void swarm_halt_end(struct swarm *swarm, const struct swarm_action *action, uint32_t node);
+void swarm_halt_print(const struct swarm_action *action, char *text, size_t text_bytes);
 
 #endif

@@ -154,7 +154,9 @@ static void world_tell(struct swarm *swarm, uint32_t from, uint32_t to,
 /* Tells the world of one way, where it differs from what the world was told. */
 static void way_apply(struct swarm *swarm, uint32_t from, uint32_t to) {
     struct swarm_way *way = &swarm->ways[from][to];
-    bool healed = end_healed(swarm, from) && end_healed(swarm, to);
+    bool to_clients = from == SWARM_OUTSIDE || to == SWARM_OUTSIDE;
+    bool healed = (end_healed(swarm, from) && end_healed(swarm, to)) ||
+                  (to_clients && swarm->schedule_over); /* whoever leads can be reached */
     for (enum swarm_way_effect effect = 0; effect < SWARM_WAY_EFFECTS; effect++) {
         bool is_on = way->count[effect] > 0 && !healed;
         if (is_on != way->told[effect]) {

@@ -24,7 +24,10 @@ enum {
     SAFETY_MS_MIN = 16000,
     SAFETY_MS_MAX = 24000,
     KINDS_MAX = 6,
-    OPERATIONS_A_SECOND = 200,
+    HALTS_ONE_IN = 4, /* seeds: crashes at named points */
+    HALTS_MAX = 20,
+    /* 200 a second for a minute, and what is refused at once and asked again. */
+    OPERATIONS_MAX = 1 << 15,
 };
 
 static uint64_t between(struct random *random, uint64_t min, uint64_t max) {
@@ -58,6 +61,40 @@ static struct world_options draw_world(struct random *random) {
     world.disk_parts_max = (uint32_t)between(random, 1, 4);
     world.clock_drift_ppm_max = (uint32_t)between(random, 0, 500);
     return world;
+}
+
+/* ---- the load -------------------------------------------------------------------------------- */
+
+/* Chances are in a thousand.  One thing in two is as usual. */
+static void draw_clients(struct random *random, struct cluster_clients_options *clients) {
+    *clients = cluster_clients_options_default();
+    clients->operations_max = OPERATIONS_MAX;
+    clients->clients = (uint32_t)between(random, 2, 16);
+    clients->keys = (uint32_t)between(random, 1, 8);
+    clients->batch_max = (uint32_t)between(random, 1, CLUSTER_CLIENTS_BATCH);
+    uint64_t unusual = random_u64(random);
+    if ((unusual & 1) != 0) {
+        clients->read_share = (uint32_t)between(random, 100, 900);
+    }
+    if ((unusual & 2) != 0) {
+        clients->once_share = (uint32_t)random_below(random, 700);
+    }
+    if ((unusual & 4) != 0) {
+        clients->expiry_share = (uint32_t)random_below(random, 300);
+    }
+    if ((unusual & 8) != 0) {
+        clients->long_share = (uint32_t)random_below(random, 200);
+        clients->value_bytes_max = (uint32_t)between(random, 32, 20000);
+    }
+    if ((unusual & 16) != 0) {
+        clients->slow_share = (uint32_t)random_below(random, 300);
+        clients->piece_share = (uint32_t)random_below(random, 500);
+    }
+    if ((unusual & 32) != 0) {
+        clients->batches_max = (uint32_t)between(random, 1, 200);
+        clients->reset_share = (uint32_t)random_below(random, 500);
+        clients->half_share = (uint32_t)random_below(random, 500);
+    }
 }
 
 /* ---- actions -------------------------------------------------------------------------------- */
@@ -132,8 +169,7 @@ void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t node_count
     }
     plan->budget_max = random_below(&random, 2) == 0 ? 0 : (uint32_t)between(&random, 1, 40);
     plan->batch_count = 1U << between(&random, 4, 6);
-    plan->clients = (uint32_t)between(&random, 3, 12);
-    plan->operations_a_second = OPERATIONS_A_SECOND;
+    draw_clients(&random, &plan->clients);
     plan->quorum_seed = random_u64(&random);
     uint32_t kinds = draw_kinds(&random, plan->node_count);
     uint32_t count = (uint32_t)__builtin_popcount(kinds);
@@ -141,6 +177,12 @@ void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t node_count
         if ((kinds >> fault & 1) != 0) {
             draw_actions(&random, plan, fault, SWARM_ACTIONS_MAX / count);
         }
+    }
+    /* Beside the others, and of a stream of its own, so that the rest of a seed stays as it is. */
+    random_seed(&random, ~seed);
+    uint32_t room = SWARM_ACTIONS_MAX - plan->action_count;
+    if (random_below(&random, HALTS_ONE_IN) == 0) {
+        draw_actions(&random, plan, SWARM_HALT, room < HALTS_MAX ? room : HALTS_MAX);
     }
 }
 
@@ -162,7 +204,7 @@ void swarm_plan_print(const struct swarm_plan *plan, struct kv_model_text *out) 
     for (uint32_t i = 0; i < plan->node_count; i++) {
         print(out, "%s%s", i == 0 ? "" : ", ", plan->maps[i]);
     }
-    print(out, "), %u clients, %" PRIu64 " ms of faults\n", plan->clients,
+    print(out, "), %u clients, %" PRIu64 " ms of faults\n", plan->clients.clients,
           plan->safety_ns / SWARM_MS_NS);
     print(out,
           "network %" PRIu64 " to %" PRIu64 " us, pieces of %u bytes; disk %" PRIu64 " to %" PRIu64

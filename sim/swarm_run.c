@@ -31,6 +31,7 @@ enum {
     ANSWERED_MS = 3000,
     /* ... each within so long. */
     ANSWER_MS_MAX = 3000,
+    LOOK_MS = 100, /* who leads is looked at so often */
     PEACE_MS_MAX = 60000,
     STOP_MS_MAX = 30000,
     /* Rounds without any time passing: far more than a moment ever has work for. */
@@ -87,13 +88,26 @@ static void position_tell(const struct swarm *swarm) {
     }
 }
 
+/* What the clients and the committed log see by themselves. */
+static void look_at_findings(struct swarm *swarm) {
+    const char *text = cluster_clients_finding(swarm->clients);
+    if (text != NULL) {
+        swarm_find(swarm, "a client: %s", text);
+    }
+    text = committed_log_finding(swarm->log);
+    if (text != NULL) {
+        swarm_find(swarm, "%s", text);
+    }
+}
+
 /* Everybody does one thing, or time moves to the next moment, but not beyond until_ns. */
 static void swarm_step(struct swarm *swarm, uint64_t until_ns, uint32_t *rounds) {
     swarm->step++;
     position_tell(swarm);
     swarm_schedule(swarm);
     bool worked = swarm_cluster_step(swarm);
-    worked |= swarm_load_poll(swarm->load);
+    worked |= cluster_clients_poll(swarm->clients);
+    look_at_findings(swarm);
     if (worked) {
         if (++*rounds > ROUNDS_MAX) {
             swarm_find(swarm, "a million rounds and no time has passed");
@@ -103,7 +117,7 @@ static void swarm_step(struct swarm *swarm, uint64_t until_ns, uint32_t *rounds)
     *rounds = 0;
     uint64_t due_ns = earlier(until_ns, swarm->schedule_due_ns);
     due_ns = earlier(due_ns, swarm_cluster_due_ns(swarm));
-    due_ns = earlier(due_ns, swarm_load_due_ns(swarm->load));
+    due_ns = earlier(due_ns, cluster_clients_deadline_ns(swarm->clients));
     (void)world_step_until(swarm->world, due_ns);
 }
 
@@ -123,19 +137,40 @@ static bool swarm_until(struct swarm *swarm, uint64_t time_ns,
 
 /* ---- phases --------------------------------------------------------------------------------- */
 
-static bool is_led(const struct swarm *swarm) {
+/* Those healed nodes that serve clients, and whoever leads. */
+static uint32_t who_serves(const struct swarm *swarm) {
     uint32_t leader = swarm_leader(swarm);
-    return leader != UINT32_MAX && sim_node_serving(swarm->nodes[leader].node) &&
-           raft_serving(sim_node_raft(swarm->nodes[leader].node));
+    uint32_t serving = leader == UINT32_MAX ? 0 : 1U << leader;
+    for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
+        const struct swarm_node *node = &swarm->nodes[i];
+        if (node->healed && node->process == SWARM_UP && sim_node_serving(node->node)) {
+            serving |= 1U << i;
+        }
+    }
+    return serving;
 }
 
-static bool all_answered(const struct swarm *swarm) {
-    for (uint32_t i = 0; i < swarm->load->client_count; i++) {
-        if (swarm->load->clients[i].busy) {
+/* Somebody leads; and if it is healed, all that are healed serve.  That one of these does not hear
+ * of it for a while is TCP's doing, which sends ever more seldom what is lost.  Somebody who is not
+ * healed may lead, as long as enough others hear it. */
+static bool is_led(const struct swarm *swarm) {
+    uint32_t leader = swarm_leader(swarm);
+    if (leader == UINT32_MAX || !raft_serving(sim_node_raft(swarm->nodes[leader].node))) {
+        return false;
+    }
+    uint32_t serving = who_serves(swarm);
+    for (uint32_t i = 0; i < swarm->plan->node_count && swarm->nodes[leader].healed; i++) {
+        if (swarm->nodes[i].healed && (serving >> i & 1) == 0) {
             return false;
         }
     }
     return true;
+}
+
+static bool nothing_pends(const struct swarm *swarm) {
+    struct cluster_clients_since since;
+    cluster_clients_since(swarm->clients, 0, &since);
+    return since.pending == 0;
 }
 
 static bool is_settled(const struct swarm *swarm) {
@@ -173,19 +208,6 @@ static uint32_t draw_quorum(const struct swarm_plan *plan) {
     return quorum;
 }
 
-/* Of the operations begun in [from, to), how many ended so. */
-static uint32_t count_between(const struct swarm *swarm, uint64_t from_ns, uint64_t to_ns,
-                              enum history_outcome outcome) {
-    const struct history *history = &swarm->load->history;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < history->operation_count; i++) {
-        const struct history_operation *each = &history->operations[i];
-        count += each->invoked_ns >= from_ns && each->invoked_ns < to_ns &&
-                 each->outcome == (uint8_t)outcome;
-    }
-    return count;
-}
-
 /* Where each node is: the story of a phase that did not come to its end. */
 static void say_nodes(struct swarm *swarm) {
     static const char *const states[] = {"down", "up", "ending"};
@@ -203,8 +225,7 @@ static void say_nodes(struct swarm *swarm) {
     }
 }
 
-static void liveness_phase(struct swarm *swarm) {
-    uint32_t quorum = draw_quorum(swarm->plan);
+static void say_quorum(struct swarm *swarm, uint32_t quorum) {
     char members[2 * SWARM_NODES_MAX + 1] = "";
     for (uint32_t i = 0, at = 0; i < swarm->plan->node_count; i++) {
         if ((quorum >> i & 1) != 0) {
@@ -212,29 +233,75 @@ static void liveness_phase(struct swarm *swarm) {
         }
     }
     swarm_say(swarm, "---- liveness: healed are%s", members);
+}
+
+/* The operations that were begun since then and were not answered. */
+static void say_unanswered(struct swarm *swarm, uint64_t from_ns) {
+    const struct history *history = cluster_clients_history(swarm->clients);
+    for (uint32_t i = 0; i < history->operation_count; i++) {
+        const struct history_operation *each = &history->operations[i];
+        if (each->invoked_ns < swarm->begun_ns + from_ns || each->outcome == HISTORY_OK ||
+            each->outcome == HISTORY_REFUSED) {
+            continue;
+        }
+        struct kv_model_text text = {0};
+        history_print_operation(&text, history, i);
+        swarm_say(swarm, "not answered: %.*s", (int)text.length, text.data);
+        kv_model_text_free(&text);
+    }
+}
+
+/* Goes on, while clients go to whoever serves.  *healed_leads becomes false if somebody who is not
+ * healed led, or nobody. */
+static void swarm_until_led(struct swarm *swarm, uint64_t time_ns, bool *healed_leads) {
+    uint32_t reach = 0;
+    while (!swarm_broken(swarm) && swarm_time_ns(swarm) < time_ns) {
+        uint32_t leader = swarm_leader(swarm);
+        uint32_t wanted = who_serves(swarm);
+        if (wanted != reach && wanted != 0) {
+            cluster_clients_reach(swarm->clients, wanted);
+            reach = wanted;
+        }
+        *healed_leads = *healed_leads && is_led(swarm) && swarm->nodes[leader].healed;
+        uint64_t next_ns = swarm_time_ns(swarm) + LOOK_MS * SWARM_MS_NS;
+        (void)swarm_until(swarm, next_ns < time_ns ? next_ns : time_ns, NULL);
+    }
+}
+
+/* The cluster has a leader: it answers everything that is asked a moment later. */
+static void answers_phase(struct swarm *swarm) {
+    struct cluster_clients_since since;
+    bool healed_leads = true;
+    uint64_t from_ns = swarm_time_ns(swarm) + SETTLE_MS * SWARM_MS_NS;
+    swarm_until_led(swarm, from_ns + ANSWERED_MS * SWARM_MS_NS, &healed_leads);
+    cluster_clients_begin(swarm->clients, false);
+    (void)swarm_until(swarm, from_ns + (ANSWERED_MS + ANSWER_MS_MAX) * SWARM_MS_NS, nothing_pends);
+    cluster_clients_since(swarm->clients, swarm->begun_ns + from_ns, &since);
+    swarm_say(swarm, "answered: %u, refused: %u, unknown: %u, never: %u", since.ok, since.refused,
+              since.unknown, since.pending);
+    if ((healed_leads && since.unknown + since.pending > 0) || since.ok == 0) {
+        say_unanswered(swarm, from_ns);
+        say_nodes(swarm);
+        swarm_find(
+            swarm,
+            "a healed quorum answered %u operations, refused %u, left %u unknown and %u open",
+            since.ok, since.refused, since.unknown, since.pending);
+    }
+}
+
+static void liveness_phase(struct swarm *swarm) {
+    uint32_t quorum = draw_quorum(swarm->plan);
+    say_quorum(swarm, quorum);
     swarm_heal(swarm, quorum);
-    swarm_load_reach(swarm->load, quorum);
+    cluster_clients_patient(swarm->clients);
+    world_accept_errors(swarm->world, 0);
+    cluster_clients_reach(swarm->clients, quorum);
     uint64_t now_ns = swarm_time_ns(swarm);
-    if (!swarm_until(swarm, now_ns + LEADER_MS_MAX * SWARM_MS_NS, is_led)) {
+    if (swarm_until(swarm, now_ns + LEADER_MS_MAX * SWARM_MS_NS, is_led)) {
+        answers_phase(swarm);
+    } else {
         say_nodes(swarm);
         swarm_find(swarm, "no leader within %u s of a quorum's healing", LEADER_MS_MAX / 1000);
-    }
-    /* Somebody who is not healed may lead: whoever has no faults left follows where it can. */
-    bool healed_leads = (quorum >> swarm_leader(swarm) & 1) != 0;
-    swarm_load_reach(swarm->load, quorum | 1U << swarm_leader(swarm));
-    now_ns = swarm_time_ns(swarm) + SETTLE_MS * SWARM_MS_NS;
-    (void)swarm_until(swarm, now_ns + ANSWERED_MS * SWARM_MS_NS, NULL);
-    swarm->load->on = false;
-    (void)swarm_until(swarm, now_ns + (ANSWERED_MS + ANSWER_MS_MAX) * SWARM_MS_NS, all_answered);
-    uint64_t from_ns = swarm->begun_ns + now_ns;
-    uint32_t ok = count_between(swarm, from_ns, UINT64_MAX, HISTORY_OK);
-    uint32_t unknown = count_between(swarm, from_ns, UINT64_MAX, HISTORY_UNKNOWN);
-    uint32_t pending = count_between(swarm, from_ns, UINT64_MAX, HISTORY_PENDING);
-    swarm_say(swarm, "answered: %u, unknown: %u, never: %u", ok, unknown, pending);
-    healed_leads = healed_leads && is_led(swarm) && (quorum >> swarm_leader(swarm) & 1) != 0;
-    if ((healed_leads && unknown + pending > 0) || ok == 0) {
-        swarm_find(swarm, "a healed quorum answered %u operations, left %u unknown and %u open", ok,
-                   unknown, pending);
     }
 }
 
@@ -251,7 +318,7 @@ static void peace_phase(struct swarm *swarm) {
 }
 
 static void stop_phase(struct swarm *swarm) {
-    swarm_load_end(swarm->load);
+    cluster_clients_end(swarm->clients);
     for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
         swarm->nodes[i].holds_down++;
         swarm->nodes[i].healed = false;
@@ -266,10 +333,11 @@ static void stop_phase(struct swarm *swarm) {
 
 static void count_outcomes(struct swarm *swarm) {
     struct swarm_counts *counts = &swarm->result->counts;
-    counts->ok = count_between(swarm, 0, UINT64_MAX, HISTORY_OK);
-    counts->refused = count_between(swarm, 0, UINT64_MAX, HISTORY_REFUSED);
-    counts->unknown = count_between(swarm, 0, UINT64_MAX, HISTORY_UNKNOWN) +
-                      count_between(swarm, 0, UINT64_MAX, HISTORY_PENDING);
+    const struct cluster_clients_counts *clients = cluster_clients_counts(swarm->clients);
+    counts->ok = clients->ok;
+    counts->refused = clients->refused;
+    counts->unknown = clients->unknown;
+    counts->operations_once = clients->once_operations;
     counts->committed = swarm->check.committed_count;
 }
 
@@ -301,6 +369,18 @@ static void event_line(void *context, const char *line) {
     swarm->watch->line(swarm->watch->context, line);
 }
 
+static void clients_create(struct swarm *swarm) {
+    struct cluster_clients_options options = swarm->plan->clients;
+    options.seed = swarm->plan->seed;
+    options.port = SIM_NODE_PORT;
+    options.host_count = swarm->plan->node_count;
+    for (uint32_t i = 0; i < options.host_count; i++) {
+        options.hosts[i] = swarm->hosts[i];
+    }
+    swarm->clients = cluster_clients_create(swarm->world, &options);
+    swarm->log = committed_log_create();
+}
+
 void swarm_run(const struct swarm_plan *plan, const struct swarm_watch *watch,
                struct swarm_result *result) {
     static const struct swarm_watch nobody;
@@ -320,16 +400,13 @@ void swarm_run(const struct swarm_plan *plan, const struct swarm_watch *watch,
     if (swarm->watch->every_event && swarm->watch->line != NULL) {
         world_trace_to(swarm->world, event_line, swarm);
     }
-    swarm->load = swarm_load_create(swarm->world, swarm->hosts, plan->node_count, plan->clients,
-                                    plan->operations_a_second, plan->seed);
+    clients_create(swarm);
     phases(swarm);
     result->step = swarm->step;
     result->time_ns = swarm_time_ns(swarm);
     result->trace_hash = world_trace_hash(swarm->world);
-    if (!result->failed) {
-        swarm_load_end(swarm->load);
-    }
-    swarm_load_destroy(swarm->load);
+    cluster_clients_destroy(swarm->clients);
+    committed_log_destroy(swarm->log);
     swarm_cluster_destroy(swarm);
     swarm_check_destroy(&swarm->check);
     free(swarm);

@@ -367,6 +367,9 @@ void world_link_delay(struct world *world, uint32_t from, uint32_t to, uint64_t 
  * network_flip_chance between nodes, and 0 to and from outside. */
 void world_link_flip(struct world *world, uint32_t from, uint32_t to, uint32_t chance);
 
+/* How many of a thousand connections are aborted as they are accepted, from now on. */
+void world_accept_errors(struct world *world, uint32_t chance);
+
 /*
  * Resets all connections between two hosts, now, as a box between them may: both ends see it at
  * once, also if the link is clogged or cut, and of the bytes on their way any first part has
