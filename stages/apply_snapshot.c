@@ -163,7 +163,7 @@ void apply_snapshot_forsake(struct apply_shard *shard) {
 
 bool apply_snapshot_quiet(struct apply_shard *shard) {
     ASSERT(!shard->snapshot.emitting && !shard->snapshot.sealing);
-    enum snapshot_state state = snapshot_poll(shard->snapshot.writer, 0);
+    enum snapshot_state state = snapshot_poll(shard->snapshot.writer, shard->now_ns);
     return state != SNAPSHOT_WRITING && state != SNAPSHOT_SEALING;
 }
 

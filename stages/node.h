@@ -4,8 +4,8 @@
 /*
  * The node: what all shards of one process may read.
  *
- * Three sorts of things, and the boxes of stages/digest.h and stages/change.h, and nothing else, are
- * seen by more than one thread besides rings:
+ * Three sorts of things, and the boxes of stages/digest.h and stages/change.h, and nothing else,
+ * are seen by more than one thread besides rings:
  *
  *   options      set before the first core starts, constant from then on.
  *   figures      what a stage publishes about itself: one writer each, relaxed words, a cache line

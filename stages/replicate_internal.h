@@ -99,8 +99,7 @@ struct replicate_members {
     uint64_t introduced[PEERS_MAX]; /* by row: its incarnation, as the member last said; 0: never */
 };
 
-/* ---- see replicate_dispute.c ---- */
-
+/* Where a dispute is; drawn in replicate_dispute.c. */
 enum replicate_dispute_state { DISPUTE_NONE, DISPUTE_OPEN, DISPUTE_SETTLED, DISPUTE_LOST };
 
 /* What a member has said of the index in dispute. */
@@ -111,6 +110,7 @@ struct replicate_voice {
     struct digest_difference difference;
 };
 
+/* Digests at an index that members do not agree on. */
 struct replicate_dispute {
     enum replicate_dispute_state state;
     uint64_t index;                           /* in dispute, while state is not NONE */
