@@ -72,6 +72,9 @@ enum swarm_fault {
     SWARM_FULL_DISK,
     SWARM_SYNC_FAILS,
     SWARM_WRITE_FAILS,
+    SWARM_POINT,    /* the process halts at a named point, and its host loses power */
+    SWARM_DAMAGE,   /* of a sector at rest */
+    SWARM_TRANSFER, /* the leader is asked to hand over: no fault, but it may seem one */
     SWARM_FAULTS,
 };
 
@@ -96,6 +99,7 @@ struct swarm_plan {
     uint32_t budget_max;                    /* likewise */
     uint32_t batch_count;                   /* likewise */
     uint64_t snapshot_log_bytes;            /* likewise; 0: no snapshots */
+    bool leases;                            /* likewise */
     struct cluster_clients_options clients; /* but for seed, hosts and port */
     uint64_t quorum_seed;                   /* of who is healed first */
     uint32_t action_count;

@@ -19,6 +19,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "stages/change.h"
 
 struct fault_row {
     const char *name;
@@ -200,8 +201,8 @@ static void begin_jump(struct swarm *swarm, const struct swarm_action *action, u
 
 static void draw_rate(struct random *random, const struct swarm_plan *plan,
                       struct swarm_action *action) {
-    (void)plan;
-    int64_t ppm = (int64_t)between(random, 100, 100000);
+    /* Leases count on clocks whose rates differ by a tenth at most. */
+    int64_t ppm = (int64_t)between(random, 100, plan->leases ? 45000 : 100000);
     action->amount = random_below(random, 2) == 0 ? ppm : -ppm;
 }
 
@@ -292,6 +293,66 @@ static void end_write_fails(struct swarm *swarm, const struct swarm_action *acti
     world_disk_fail(swarm->world, swarm->nodes[node].host, WORLD_DISK_WRITE, 1, 0, 0);
 }
 
+/* ---- more ---------------------------------------------------------------------------------- */
+
+/* Files that points are about; sockets have none. */
+static const char *const point_files[] = {"", "log-", "vote", "snapshot-"};
+
+/* The amount is the point, the file in bits 8 and 9, and in thousands of 2^16 the how manieth. */
+static void draw_point(struct random *random, const struct swarm_plan *plan,
+                       struct swarm_action *action) {
+    (void)plan;
+    uint64_t point = random_below(random, WORLD_POINTS);
+    uint64_t file =
+        point >= WORLD_POINT_SYNC_NAMES ? 0 : random_below(random, ARRAY_COUNT(point_files));
+    action->amount = (int64_t)(between(random, 1, 40) << 16 | file << 8 | point);
+}
+
+static void begin_point(struct swarm *swarm, const struct swarm_action *action, uint32_t node) {
+    uint64_t amount = (uint64_t)action->amount;
+    swarm->nodes[node].holds_down++;
+    if (swarm->nodes[node].process == SWARM_UP) {
+        swarm->nodes[node].may_fail = true;
+        swarm->nodes[node].end = SWARM_END_POWER;
+        world_halt_at(swarm->world, swarm->nodes[node].host, (enum world_point)(amount & 0xff),
+                      point_files[amount >> 8 & 3], (uint32_t)(amount >> 16));
+    }
+}
+
+static void end_point(struct swarm *swarm, const struct swarm_action *action, uint32_t node) {
+    world_halt_at(swarm->world, swarm->nodes[node].host, WORLD_POINT_WRITE, "", 0);
+    end_crash_step(swarm, action, node);
+}
+
+static void draw_damage(struct random *random, const struct swarm_plan *plan,
+                        struct swarm_action *action) {
+    (void)plan;
+    action->amount = (int64_t)random_below(random, 1000000);
+}
+
+static void begin_damage(struct swarm *swarm, const struct swarm_action *action, uint32_t node) {
+    swarm_damage(swarm, node, (uint64_t)action->amount);
+}
+
+/* Asks whoever leads to let this node lead. */
+static void begin_transfer(struct swarm *swarm, const struct swarm_action *action, uint32_t node) {
+    uint32_t leader = swarm_leader(swarm);
+    struct change_request request = {.kind = CHANGE_LEADER, .leader = node + 1};
+    (void)action;
+    if (leader == UINT32_MAX || leader == node) {
+        return;
+    }
+    struct change_box *box = sim_node_changes(swarm->nodes[leader].node);
+    const char *reason;
+    if (box != NULL && change_look(box, &reason) >= CHANGE_DONE) {
+        change_forget(box); /* of a transfer before */
+    }
+    if (box != NULL && change_ask(box, &request)) {
+        swarm_say(swarm, "node %u is asked to let node %u lead", leader + 1, node + 1);
+        sim_node_wake(swarm->nodes[leader].node);
+    }
+}
+
 void swarm_node_apply(struct swarm *swarm, uint32_t index) {
     struct swarm_node *node = &swarm->nodes[index];
     const struct world_options *usual = &swarm->plan->world;
@@ -346,6 +407,9 @@ static const struct fault_row rows[SWARM_FAULTS] = {
                          NULL},
     [SWARM_SYNC_FAILS] = {"sync fails", 2, 500, 3000, false, draw_nth, begin_sync_fails,
                           end_sync_fails, "operations on"},
+    [SWARM_POINT] = {"point", 4, 500, 4000, false, draw_point, begin_point, end_point, "point"},
+    [SWARM_DAMAGE] = {"damage", 1, 0, 0, true, draw_damage, begin_damage, NULL, "of many"},
+    [SWARM_TRANSFER] = {"transfer", 2, 0, 0, true, draw_nothing, begin_transfer, NULL, NULL},
     [SWARM_WRITE_FAILS] = {"write fails", 1, 500, 3000, false, draw_nth, begin_write_fails,
                            end_write_fails, "operations on"},
 };

@@ -180,7 +180,9 @@ static bool is_settled(const struct swarm *swarm) {
     }
     uint64_t last = log_last_index(sim_node_log(swarm->nodes[leader].node));
     for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
-        if (swarm->nodes[i].process != SWARM_UP || swarm->check.nodes[i].applied_index != last) {
+        bool there =
+            swarm->nodes[i].process == SWARM_UP && swarm->check.nodes[i].applied_index == last;
+        if (!there && !swarm->nodes[i].damaged) {
             return false;
         }
     }
@@ -196,14 +198,16 @@ static bool is_down(const struct swarm *swarm) {
     return true;
 }
 
-/* A random quorum; bit n: node n. */
-static uint32_t draw_quorum(const struct swarm_plan *plan) {
+/* A random quorum of those with intact disks; bit n: node n. */
+static uint32_t draw_quorum(const struct swarm *swarm) {
+    const struct swarm_plan *plan = swarm->plan;
     struct random random;
     random_seed(&random, plan->quorum_seed);
     uint32_t wanted = plan->node_count / 2 + 1;
     uint32_t quorum = 0;
     while ((uint32_t)__builtin_popcount(quorum) < wanted) {
-        quorum |= 1U << random_below(&random, plan->node_count);
+        uint32_t drawn = (uint32_t)random_below(&random, plan->node_count);
+        quorum |= (uint32_t)!swarm->nodes[drawn].damaged << drawn;
     }
     return quorum;
 }
@@ -290,7 +294,7 @@ static void answers_phase(struct swarm *swarm) {
 }
 
 static void liveness_phase(struct swarm *swarm) {
-    uint32_t quorum = draw_quorum(swarm->plan);
+    uint32_t quorum = draw_quorum(swarm);
     say_quorum(swarm, quorum);
     swarm_heal(swarm, quorum);
     cluster_clients_patient(swarm->clients);

@@ -548,10 +548,13 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
             }
             item_begin(shard, item);
         }
-        result.work++;
+        shard->snapshot.starved = false;
         if (!item_continue(shard, &units)) {
+            /* One that waits for the snapshot's writer goes on when a completion has made room. */
+            result.work += !shard->snapshot.starved;
             break;
         }
+        result.work++;
         item_end(shard);
     }
     bool worked = result.work > 0;
