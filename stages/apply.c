@@ -550,8 +550,7 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
         }
         shard->snapshot.starved = false;
         if (!item_continue(shard, &units)) {
-            /* One that waits for the snapshot's writer goes on when a completion has made room. */
-            result.work += !shard->snapshot.starved;
+            result.work += !shard->snapshot.starved; /* else the writer's completion wakes us */
             break;
         }
         result.work++;

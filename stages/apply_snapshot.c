@@ -6,8 +6,8 @@
  * room; after the last slice the writer seals the file, and replicate may drop the log before it.
  *
  * Failure modes: the writer fails (disk full): nothing remains, the node goes on, the next one is
- * tried when the log has grown again, or, if a member needs it, a second later.  The machine has diverged from the log: none is begun, and
- * the one under way is given up.
+ * tried when the log has grown again, or, if a member needs it, a second later.  The machine has
+ * diverged from the log: none is begun, and the one under way is given up.
  */
 
 #include <stdio.h>
