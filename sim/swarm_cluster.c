@@ -206,6 +206,9 @@ static bool process_step(struct swarm *swarm, uint32_t index) {
         return false;
     }
     bool worked = sim_node_step(node->node);
+    if (node->process == SWARM_UP && world_halted(swarm->world, node->host)) {
+        swarm_process_end(swarm, index, SWARM_END_POWER, WORLD_KEEP_RANDOM, 0);
+    }
     if (worked && slow) {
         node->busy_until_ns =
             world_now_ns(swarm->world) + random_below(&swarm->random, node->slow_cpu_ns + 1);

@@ -295,35 +295,6 @@ static void end_write_fails(struct swarm *swarm, const struct swarm_action *acti
 
 /* ---- more ---------------------------------------------------------------------------------- */
 
-/* Files that points are about; sockets have none. */
-static const char *const point_files[] = {"", "log-", "vote", "snapshot-"};
-
-/* The amount is the point, the file in bits 8 and 9, and in thousands of 2^16 the how manieth. */
-static void draw_point(struct random *random, const struct swarm_plan *plan,
-                       struct swarm_action *action) {
-    (void)plan;
-    uint64_t point = random_below(random, WORLD_POINTS);
-    uint64_t file =
-        point >= WORLD_POINT_SYNC_NAMES ? 0 : random_below(random, ARRAY_COUNT(point_files));
-    action->amount = (int64_t)(between(random, 1, 40) << 16 | file << 8 | point);
-}
-
-static void begin_point(struct swarm *swarm, const struct swarm_action *action, uint32_t node) {
-    uint64_t amount = (uint64_t)action->amount;
-    swarm->nodes[node].holds_down++;
-    if (swarm->nodes[node].process == SWARM_UP) {
-        swarm->nodes[node].may_fail = true;
-        swarm->nodes[node].end = SWARM_END_POWER;
-        world_halt_at(swarm->world, swarm->nodes[node].host, (enum world_point)(amount & 0xff),
-                      point_files[amount >> 8 & 3], (uint32_t)(amount >> 16));
-    }
-}
-
-static void end_point(struct swarm *swarm, const struct swarm_action *action, uint32_t node) {
-    world_halt_at(swarm->world, swarm->nodes[node].host, WORLD_POINT_WRITE, "", 0);
-    end_crash_step(swarm, action, node);
-}
-
 static void draw_damage(struct random *random, const struct swarm_plan *plan,
                         struct swarm_action *action) {
     (void)plan;
@@ -407,11 +378,12 @@ static const struct fault_row rows[SWARM_FAULTS] = {
                          NULL},
     [SWARM_SYNC_FAILS] = {"sync fails", 2, 500, 3000, false, draw_nth, begin_sync_fails,
                           end_sync_fails, "operations on"},
-    [SWARM_POINT] = {"point", 4, 500, 4000, false, draw_point, begin_point, end_point, "point"},
     [SWARM_DAMAGE] = {"damage", 1, 0, 0, true, draw_damage, begin_damage, NULL, "of many"},
     [SWARM_TRANSFER] = {"transfer", 2, 0, 0, true, draw_nothing, begin_transfer, NULL, NULL},
     [SWARM_WRITE_FAILS] = {"write fails", 1, 500, 3000, false, draw_nth, begin_write_fails,
                            end_write_fails, "operations on"},
+    [SWARM_HALT] = {"halt", 0, 500, 4000, false, swarm_halt_draw, swarm_halt_begin, swarm_halt_end,
+                    NULL},
 };
 
 const char *swarm_fault_name(enum swarm_fault fault) {
@@ -476,6 +448,10 @@ void swarm_fault_print(const struct swarm_plan *plan, const struct swarm_action 
     if (row->amount != NULL) {
         used += snprintf(text + used, text_bytes - (size_t)used, ", %" PRId64 " %s", action->amount,
                          row->amount);
+    }
+    if (action->fault == SWARM_HALT) {
+        swarm_halt_print(action, text + used, text_bytes - (size_t)used);
+        return;
     }
     (void)plan;
     swarm_links_print(action, text + used, text_bytes - (size_t)used);

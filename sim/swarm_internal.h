@@ -195,4 +195,13 @@ void swarm_heal(struct swarm *swarm, uint32_t nodes);
 /* Judges the histories by the committed entries. */
 void swarm_judge(struct swarm *swarm);
 
+/* ---- swarm_halt.c ---- */
+
+/* What an action of SWARM_HALT draws, how it begins and ends, and its place as text. */
+void swarm_halt_draw(struct random *random, const struct swarm_plan *plan,
+                     struct swarm_action *action);
+void swarm_halt_begin(struct swarm *swarm, const struct swarm_action *action, uint32_t node);
+void swarm_halt_end(struct swarm *swarm, const struct swarm_action *action, uint32_t node);
+void swarm_halt_print(const struct swarm_action *action, char *text, size_t text_bytes);
+
 #endif

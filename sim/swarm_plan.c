@@ -24,6 +24,8 @@ enum {
     SAFETY_MS_MIN = 16000,
     SAFETY_MS_MAX = 24000,
     KINDS_MAX = 6,
+    HALTS_ONE_IN = 4, /* seeds: crashes at named points */
+    HALTS_MAX = 20,
     /* 200 a second for a minute, and what is refused at once and asked again. */
     OPERATIONS_MAX = 1 << 15,
 };
@@ -180,6 +182,12 @@ void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t node_count
         if ((kinds >> fault & 1) != 0) {
             draw_actions(&random, plan, fault, SWARM_ACTIONS_MAX / count);
         }
+    }
+    /* Beside the others, and of a stream of its own, so that the rest of a seed stays as it is. */
+    random_seed(&random, ~seed);
+    uint32_t room = SWARM_ACTIONS_MAX - plan->action_count;
+    if (random_below(&random, HALTS_ONE_IN) == 0) {
+        draw_actions(&random, plan, SWARM_HALT, room < HALTS_MAX ? room : HALTS_MAX);
     }
 }
 

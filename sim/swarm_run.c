@@ -1,7 +1,7 @@
 /*
  * The phases of a run.
  *
- * Happy path: the cluster starts; the safety phase takes its time; a quorum is healed, a leader is
+ * Happy path: the cluster is born; the safety phase takes its time; a quorum is healed, a leader is
  * found within a bound, and operations are answered for a while; all are healed, and come to the
  * same end within a bound; the processes stop, and the histories are judged.
  *
@@ -32,6 +32,7 @@ enum {
     /* ... each within so long. */
     ANSWER_MS_MAX = 3000,
     LOOK_MS = 100, /* who leads is looked at so often */
+    BIRTH_MS_MAX = 20000,
     PEACE_MS_MAX = 60000,
     STOP_MS_MAX = 30000,
     /* Rounds without any time passing: far more than a moment ever has work for. */
@@ -345,7 +346,31 @@ static void count_outcomes(struct swarm *swarm) {
     counts->committed = swarm->check.committed_count;
 }
 
+static bool all_serve(const struct swarm *swarm) {
+    for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
+        if (swarm->nodes[i].process != SWARM_UP || !sim_node_serving(swarm->nodes[i].node)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A new cluster needs all its members once, to learn their incarnations: no fault comes before.
+ * Time begins when it is there. */
+static void birth_phase(struct swarm *swarm) {
+    swarm->schedule_over = true;
+    swarm->schedule_due_ns = UINT64_MAX;
+    if (!swarm_until(swarm, BIRTH_MS_MAX * SWARM_MS_NS, all_serve)) {
+        say_nodes(swarm);
+        swarm_find(swarm, "a new cluster does not serve within %u s", BIRTH_MS_MAX / 1000);
+    }
+    swarm->schedule_over = false;
+    swarm->schedule_due_ns = 0;
+    swarm->begun_ns = world_now_ns(swarm->world);
+}
+
 static void phases(struct swarm *swarm) {
+    birth_phase(swarm);
     swarm_say(swarm, "---- safety: for %.3f s",
               (double)swarm->plan->safety_ns / (double)SWARM_SECOND_NS);
     (void)swarm_until(swarm, swarm->plan->safety_ns, NULL);

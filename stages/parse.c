@@ -439,7 +439,7 @@ static struct stage_result parse_poll(void *state, const struct stage_moment *mo
     struct parse_shard *shard = state;
     struct stage_result result = {0};
     if (shard->peers != NULL) {
-        result = parse_peers_poll(shard->peers, budget);
+        result = parse_peers_poll(shard->peers, moment->monotonic_ns, budget);
     }
     blocks_come_home(shard);
     shard->units = STAGE_POLL_UNITS - (int32_t)result.units;

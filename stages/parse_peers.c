@@ -8,14 +8,13 @@
  * is closed, and said at a bounded rate.  No room in a ring: the connection waits.
  */
 
-#include "stages/parse_peers.h"
+#include "stages/parse_peers_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/log.h"
-#include "stages/pipeline.h"
 
 enum {
     TAKE_MAX = 64,
@@ -27,61 +26,11 @@ enum {
     ITEM_UNITS = 2,
 };
 
-enum parse_peer_state { PEER_CLOSED = 0, PEER_GREETING, PEER_TALKING, PEER_BROKEN, PEER_STATES };
-
 static const bool peer_moves[PEER_STATES][PEER_STATES] = {
     [PEER_CLOSED][PEER_GREETING] = true, [PEER_GREETING][PEER_TALKING] = true,
     [PEER_GREETING][PEER_BROKEN] = true, [PEER_GREETING][PEER_CLOSED] = true,
     [PEER_TALKING][PEER_BROKEN] = true,  [PEER_TALKING][PEER_CLOSED] = true,
     [PEER_BROKEN][PEER_CLOSED] = true,
-};
-
-/* A receive buffer that waits here: a link of its connection's queue. */
-struct waiting {
-    uint32_t next;
-    uint32_t length_bytes;
-};
-
-struct parse_peer {
-    struct peer_frame_reader reader;
-    uint32_t row;        /* TALKING: of the member */
-    uint32_t head_bytes; /* collected: of the HELLO, or of a header */
-    uint32_t body_bytes; /* of the frame whose header is complete */
-    uint32_t filled_bytes;
-    uint32_t first; /* buffers by name, or NO_BUFFER */
-    uint32_t last;
-    uint32_t offset_bytes; /* of the first one: so much was read */
-    uint8_t state;         /* enum parse_peer_state */
-    uint8_t lane;          /* TALKING: what it is for */
-    uint8_t *room;         /* of the record; NULL: not reserved */
-    uint8_t head[PEER_HELLO_FRAME_BYTES_MAX];
-};
-
-/* What is known of a member's connections. */
-struct parse_link {
-    uint32_t slots[PEER_LANES]; /* in use; NO_SLOT: none */
-    bool is_told;               /* replicate takes it for connected */
-    bool owes_disconnected;     /* records for which there was no room yet, in this order */
-    bool owes_connected;
-    struct peer_introduction introduction;
-};
-
-struct parse_peers {
-    struct peers *peers;
-    struct node *node;
-    struct ring *from_read;
-    struct ring *to_read;
-    struct ring *from_replicate;
-    struct ring *to_replicate;
-    struct waiting *waiting[PEER_LANES]; /* by buffer */
-    uint32_t held;                       /* buffers in queues */
-    uint32_t owing;                      /* links that owe a record */
-    uint32_t next;                       /* whose data is looked at first */
-    uint32_t open_count;
-    int32_t units;
-    bool blocked; /* in this poll */
-    struct parse_link links[PEERS_MAX];
-    struct parse_peer slots[PEER_ACCEPTED_MAX];
 };
 
 static void state_set(struct parse_peer *peer, enum parse_peer_state state) {
@@ -405,6 +354,9 @@ static void record_end(struct parse_peers *peers, struct parse_peer *peer) {
     }
     record_ring_commit(peers->peers->links[peer->row].in[peer->lane],
                        PEER_RECORD_HEAD_BYTES + peer->body_bytes);
+    if (peer->lane == PEER_CONTROL) {
+        node_figure_set(&peers->peers->links[peer->row].heard_ns, peers->now_ns);
+    }
     node_figure_add(&peers->node->parse.peer_messages, 1);
     node_figure_add(&peers->node->parse.peer_bytes, frame.length_bytes);
     peer->room = NULL;
@@ -529,8 +481,9 @@ static void serve_held(struct parse_peers *peers) {
     peers->next = (peers->next + 1) % count;
 }
 
-struct stage_result parse_peers_poll(struct parse_peers *peers, uint32_t budget) {
+struct stage_result parse_peers_poll(struct parse_peers *peers, uint64_t now_ns, uint32_t budget) {
     uint32_t notes[TAKE_MAX];
+    peers->now_ns = now_ns;
     peers->units = PARSE_PEERS_UNITS;
     peers->blocked = false;
     uint32_t work = ring_u32_dequeue(peers->from_replicate, notes, TAKE_MAX);

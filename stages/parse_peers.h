@@ -35,7 +35,7 @@ int parse_peers_create(struct parse_peers **out, struct pipeline *pipeline, uint
                        struct error_text *error);
 
 /* One turn: up to `budget` items of read's, and what can be done with the bytes that are here. */
-struct stage_result parse_peers_poll(struct parse_peers *peers, uint32_t budget);
+struct stage_result parse_peers_poll(struct parse_peers *peers, uint64_t now_ns, uint32_t budget);
 
 /* Whether nothing is left: read has ended all connections. */
 bool parse_peers_drain(const struct parse_peers *peers);

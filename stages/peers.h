@@ -103,6 +103,9 @@ struct peer_link {
      * readers: whoever judges a handshake: one that was judged too early is judged again by
      * replicate, which gets the introduction. */
     uint64_t incarnation;
+    /* When a control message of its came last; 0: never.  Writer: parse; reader: write, at a
+     * glance: a late one only delays that a connection is opened again. */
+    CACHE_ALIGNED uint64_t heard_ns;
     struct record_ring *in[PEER_LANES];
     struct record_ring *out[PEER_LANES];
 };

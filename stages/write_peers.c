@@ -7,21 +7,17 @@
  * Failure modes: every one of them ends the connection, which is opened again after a pause.
  */
 
-#include "stages/write_peers.h"
+#include "stages/write_peers_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/log.h"
-#include "base/random.h"
-#include "stages/pipeline.h"
+#include "stages/peer_message.h"
 
 enum {
     TAKE_MAX = 64,
-    LINKS = PEERS_MAX * PEER_LANES,
-    /* A header and a body of each. */
-    SEND_RECORDS_MAX = IO_SEND_PIECES_MAX / 2,
     /* No further record once a send has so many bytes. */
     SEND_BYTES = 128 * 1024,
     CHECKSUM_BYTES_PER_UNIT = 512,
@@ -34,62 +30,11 @@ enum {
     USER_KIND_BITS = 2,
 };
 
-enum link_state {
-    LINK_IDLE = 0,
-    LINK_CONNECTING,
-    LINK_GREETING,
-    LINK_TALKING,
-    LINK_ENDING,
-    LINK_STATES
-};
-
 static const bool link_moves[LINK_STATES][LINK_STATES] = {
     [LINK_IDLE][LINK_CONNECTING] = true,     [LINK_CONNECTING][LINK_IDLE] = true,
     [LINK_CONNECTING][LINK_GREETING] = true, [LINK_CONNECTING][LINK_ENDING] = true,
     [LINK_GREETING][LINK_TALKING] = true,    [LINK_GREETING][LINK_ENDING] = true,
     [LINK_TALKING][LINK_ENDING] = true,      [LINK_ENDING][LINK_IDLE] = true,
-};
-
-struct write_link {
-    struct peer_link *peer;
-    const char *address;
-    struct record_ring *ring;
-    uint64_t deadline_ns; /* IDLE: of the next attempt; CONNECTING, GREETING: of this one */
-    uint64_t pause_ns;    /* before the next attempt */
-    uint64_t talking_ns;  /* since when */
-    uint64_t hello_checksum;
-    int32_t socket;
-    uint32_t answer_bytes;
-    uint32_t piece; /* of the send under way: the first one not yet sent */
-    uint32_t pieces_count;
-    uint32_t until; /* the place in the ring behind what it borrows */
-    uint8_t state;  /* enum link_state */
-    uint8_t lane;   /* enum peer_lane */
-    bool sending;   /* a send is in flight */
-    bool armed;     /* a receive is */
-    bool stopping;  /* the receive, or the attempt, was asked to end */
-    bool warned;    /* that it does not come about, since it last did */
-    struct peer_frame_writer writer;
-    struct iovec pieces[IO_SEND_PIECES_MAX];
-    uint8_t headers[SEND_RECORDS_MAX][PEER_FRAME_HEADER_BYTES];
-    uint8_t hello[PEER_HELLO_FRAME_BYTES_MAX];
-    uint8_t answer[PEER_ANSWER_FRAME_BYTES];
-};
-
-struct write_peers {
-    struct peers *peers;
-    struct node *node;
-    struct io *io;
-    struct io_port *port;
-    struct ring *from_replicate;
-    struct random random;
-    uint64_t timer_ns; /* what the timer is set to; 0: nothing */
-    int32_t units;
-    uint32_t talking;
-    uint32_t link_count;
-    bool begun; /* the first attempts */
-    bool draining;
-    struct write_link links[LINKS]; /* all for control, then all for data */
 };
 
 static void state_set(struct write_link *link, enum link_state state) {
@@ -303,6 +248,7 @@ static void answered(struct write_peers *peers, struct write_link *link,
                                peer_frame_seed(link->hello_checksum, frame->checksum));
     link->talking_ns = now_ns;
     link->warned = false;
+    link->asked_ns = 0;
     peers->talking++;
     node_figure_add(&peers->node->write.peers_opened, 1);
     node_figure_set(&peers->node->write.peers_open, peers->talking);
@@ -358,6 +304,12 @@ static void on_receive(struct write_peers *peers, struct write_link *link,
 
 /* ---- sending ------------------------------------------------------------------------------- */
 
+/* What a member that is there answers at once. */
+static bool asks(const uint8_t *body) {
+    return body[0] == RAFT_MESSAGE_HEARTBEAT || body[0] == RAFT_MESSAGE_VOTE ||
+           body[0] == RAFT_MESSAGE_PRE_VOTE;
+}
+
 /* Makes pieces of the records that are there, up to the limits of a send; whether there are any. */
 static bool pieces_make(struct write_peers *peers, struct write_link *link, uint64_t now_ns) {
     uint32_t position = record_ring_first(link->ring);
@@ -375,6 +327,9 @@ static bool pieces_make(struct write_peers *peers, struct write_link *link, uint
         }
         const struct peer_frame_span body = {record + PEER_RECORD_HEAD_BYTES,
                                              length_bytes - PEER_RECORD_HEAD_BYTES};
+        if (asks(body.data) && node_figure(&link->peer->heard_ns) >= link->asked_ns) {
+            link->asked_ns = now_ns;
+        }
         uint8_t *header = link->headers[count];
         bytes += peer_frame_write(&link->writer, header, PEER_FRAME_MESSAGE, &body, 1);
         link->pieces[2 * count] =
@@ -453,6 +408,22 @@ static uint32_t take_completions(struct write_peers *peers, uint64_t now_ns) {
     return done;
 }
 
+/* Sends what there is; or ends a control connection that nobody seems to hear. */
+static uint64_t talk_look(struct write_peers *peers, struct write_link *link, uint64_t now_ns) {
+    bool is_control = link->lane == PEER_CONTROL;
+    bool heard = node_figure(&link->peer->heard_ns) >= link->asked_ns;
+    if (is_control && !heard && now_ns - link->asked_ns >= PEER_SILENCE_NS) {
+        data_reopen(peers, link, now_ns);
+        link_fail(peers, link, now_ns, "it answers nothing");
+        return link->state == LINK_IDLE ? link->deadline_ns : UINT64_MAX;
+    }
+    if (!link->sending && peers->units > 0 && pieces_make(peers, link, now_ns)) {
+        pieces_send(peers, link);
+    }
+    heard = node_figure(&link->peer->heard_ns) >= link->asked_ns;
+    return is_control && !heard ? link->asked_ns + PEER_SILENCE_NS : UINT64_MAX;
+}
+
 /* What is due happens; returns when something will be, UINT64_MAX: never. */
 static uint64_t link_look(struct write_peers *peers, struct write_link *link, uint64_t now_ns) {
     bool due = link->deadline_ns <= now_ns;
@@ -473,11 +444,7 @@ static uint64_t link_look(struct write_peers *peers, struct write_link *link, ui
             link_fail(peers, link, now_ns, "no answer");
         }
         break;
-    case LINK_TALKING:
-        if (!link->sending && peers->units > 0 && pieces_make(peers, link, now_ns)) {
-            pieces_send(peers, link);
-        }
-        return UINT64_MAX;
+    case LINK_TALKING: return talk_look(peers, link, now_ns);
     default: return UINT64_MAX;
     }
     return link->state == LINK_ENDING ? UINT64_MAX : link->deadline_ns;

@@ -29,6 +29,10 @@
 struct write_peers;
 
 #define PEER_CONNECT_NS   UINT64_C(1000000000) /* for an attempt, and for the answer */
+/* A control connection on which something was asked, and whose member was not heard since, is
+ * opened again after this, and with it the one for data: TCP would go on by itself only after as
+ * long as the network was away. */
+#define PEER_SILENCE_NS   UINT64_C(1000000000)
 #define PEER_PAUSE_NS_MIN UINT64_C(20000000)
 #define PEER_PAUSE_NS_MAX UINT64_C(1000000000)
 

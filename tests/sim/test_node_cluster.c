@@ -32,6 +32,7 @@ struct totals {
     uint64_t replaced;
     uint64_t messages;
     uint64_t opened;
+    uint64_t open;
 };
 
 static struct totals totals_now(void) {
@@ -44,6 +45,7 @@ static struct totals totals_now(void) {
             totals.refused += node_figure(&node->parse.peers_refused);
             totals.replaced += node_figure(&node->parse.peers_replaced);
             totals.messages += node_figure(&node->parse.peer_messages);
+            totals.open += node_figure(&node->write.peers_open);
             totals.opened += node_figure(&node->write.peers_opened);
         }
     }
@@ -68,7 +70,9 @@ static void members_find_each_other_and_replicate(void **state) {
         begin(seed, nodes);
         group_run(group, 3 * SECOND_NS);
         struct totals totals = totals_now();
-        group_expect(group, totals.introduced == 2 * nodes * (nodes - 1), "each has two to each");
+        /* A question from before its answer had a connection may have made one come again. */
+        group_expect(group, totals.open == 2 * nodes * (nodes - 1), "each has two to each");
+        group_expect(group, totals.introduced < 2 * totals.open, "and has kept most of them");
         group_expect(group, totals.opened == totals.introduced, "both ends know it");
         group_expect(group, totals.broken == 0 && totals.refused == 0, "nothing was wrong");
         end(300);
@@ -224,6 +228,28 @@ static void who_is_cut_off_or_clogged_catches_up(void **state) {
     }
 }
 
+/* TCP tries less and less often; connections of a minute ago are not waited for. */
+static void who_was_cut_off_for_a_minute_is_back_at_once(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        begin(800 + seed, 3);
+        group_run(group, SECOND_NS);
+        uint32_t leader = group_leader(group);
+        group_expect(group, leader != UINT32_MAX, "somebody leads");
+        uint32_t alone = seed % 2 == 0 ? leader : (leader + 1) % 3;
+        link_set(world_link_cut, alone, true, true);
+        group_run(group, 2 * SECOND_NS);
+        group->load_on = false;
+        group_run(group, 60 * SECOND_NS);
+        group->load_on = true;
+        link_set(world_link_cut, alone, true, false);
+        group_run(group, SECOND_NS);
+        group->load_on = false;
+        group_expect(group, group_settle(group, 3 * SECOND_NS), "all have applied everything");
+        group_free(group);
+    }
+}
+
 static void slow_links_delay_and_lose_nothing(void **state) {
     (void)state;
     for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
@@ -261,7 +287,11 @@ static void anything_can_happen_at_any_time(void **state) {
                 world_link_delay(group->world, from, to, 50 * 1000,
                                  1000 * 1000 + random_below(&group->random, 20 * 1000 * 1000));
                 break;
-            case 4: group->nodes[a].paused = random_below(&group->random, 2) == 0; break;
+            case 4: /* one at a time: if all stood still, nothing would ever happen */
+                for (uint32_t i = 0; i < nodes; i++) {
+                    group->nodes[i].paused = i == a && random_below(&group->random, 2) == 0;
+                }
+                break;
             default:
                 if (!group->nodes[a].paused) {
                     group_crash(group, a);
@@ -293,6 +323,7 @@ int main(void) {
         cmocka_unit_test(flipped_bytes_end_connections_and_nothing_else),
         cmocka_unit_test(connections_can_be_reset_at_any_byte),
         cmocka_unit_test(who_is_cut_off_or_clogged_catches_up),
+        cmocka_unit_test(who_was_cut_off_for_a_minute_is_back_at_once),
         cmocka_unit_test(slow_links_delay_and_lose_nothing),
         cmocka_unit_test(anything_can_happen_at_any_time),
     };

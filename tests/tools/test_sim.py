@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""weir sim as a person meets it: usage, exit status, what it prints, and that a seed repeats itself.
+"""weir sim as a person meets it: usage, exit status, what it prints; and a seed repeats itself.
 
 usage: test_sim.py WEIR
 """

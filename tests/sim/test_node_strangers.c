@@ -1,0 +1,209 @@
+/*
+ * What comes to the port for members and is none: it is refused, told so if it is a member's HELLO,
+ * counted, and closed in time; and the cluster goes on as if nothing had come.
+ */
+
+#include "tests/sim/node_group.h"
+
+#include <stdio.h>
+
+#include "stages/read_peers.h"
+#include "wire/peer_hello.h"
+
+#define SECOND_NS UINT64_C(1000000000)
+
+enum { STRANGERS = 60 };
+
+static struct group group[1];
+static const char *const maps[] = {"fused", "split", "pair"};
+
+static void begin(uint64_t seed) {
+    group_init_networked(group, seed, 3, maps[seed % 3]);
+    for (uint32_t i = 0; i < 3; i++) {
+        group_start(group, i);
+    }
+    group_run(group, 2 * SECOND_NS);
+    group_expect(group, group_leader(group) != UINT32_MAX, "somebody leads");
+}
+
+static void end(void) {
+    uint64_t acked = group->counts.incr_acked;
+    group_run(group, SECOND_NS);
+    group_expect(group, group->counts.incr_acked > acked + 50, "clients are served");
+    group->load_on = false;
+    group_expect(group, group_settle(group, 5 * SECOND_NS), "all have applied everything");
+    group_free(group);
+}
+
+static const struct node *figures(uint32_t index) {
+    return sim_node_figures(group->nodes[index].node);
+}
+
+static struct world_client *stranger(void) {
+    struct world_client *client =
+        world_client_connect(group->world, group->hosts[0], SIM_NODE_PEER_PORT);
+    assert_non_null(client);
+    return client;
+}
+
+/* Sends bytes, lets a while pass, and takes what came back; whether the connection has ended. */
+static bool say(const void *bytes, size_t length_bytes, uint8_t *answer, size_t *answer_bytes) {
+    struct world_client *client = stranger();
+    const uint8_t *position = bytes;
+    size_t answer_max = *answer_bytes;
+    *answer_bytes = 0;
+    for (uint32_t i = 0; i < 50; i++) {
+        size_t sent = world_client_send(client, position, length_bytes);
+        position += sent;
+        length_bytes -= sent;
+        group_run(group, SECOND_NS / 1000);
+        *answer_bytes +=
+            world_client_receive(client, answer + *answer_bytes, answer_max - *answer_bytes);
+    }
+    bool ended = world_client_state(client) != WORLD_CLIENT_OPEN;
+    world_client_reset(client);
+    return ended;
+}
+
+static void other_protocols_are_closed_without_an_answer(void **state) {
+    (void)state;
+    static const char *const texts[] = {
+        "GET / HTTP/1.1\r\nHost: weir\r\n\r\n",
+        "*1\r\n$4\r\nPING\r\n",
+        "PING\r\n",
+        "\x16\x03\x01\x02\x01\x01\x01\xfc\x03\x03 some handshake of TLS, longer than a header is",
+        "\x30\x01\x01\x01\x01\x01\x01\x01 a length that could be, and nonsense behind it ......",
+    };
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        begin(seed);
+        for (uint32_t i = 0; i < ARRAY_COUNT(texts); i++) {
+            uint64_t refused = node_figure(&figures(0)->parse.peers_refused);
+            uint8_t answer[256];
+            size_t answer_bytes = sizeof(answer);
+            assert_true(say(texts[i], strlen(texts[i]), answer, &answer_bytes));
+            assert_int_equal(answer_bytes, 0);
+            assert_int_equal(node_figure(&figures(0)->parse.peers_refused), refused + 1);
+        }
+        end();
+    }
+}
+
+/* A HELLO frame; returns its length. */
+static uint32_t hello_make(uint8_t out[PEER_HELLO_FRAME_BYTES_MAX],
+                           const struct peer_hello *hello) {
+    uint32_t body_bytes = peer_hello_write(out + PEER_FRAME_HEADER_BYTES, hello);
+    struct peer_frame_writer writer;
+    peer_frame_writer_begin(&writer);
+    const struct peer_frame_span span = {out + PEER_FRAME_HEADER_BYTES, body_bytes};
+    return peer_frame_write(&writer, out, PEER_FRAME_HELLO, &span, 1);
+}
+
+static void expect_refusal(const struct peer_hello *hello, enum peer_handshake result) {
+    uint8_t frame[PEER_HELLO_FRAME_BYTES_MAX];
+    uint8_t answer[256];
+    size_t answer_bytes = sizeof(answer);
+    assert_true(say(frame, hello_make(frame, hello), answer, &answer_bytes));
+    struct peer_frame_reader reader;
+    struct peer_frame read;
+    struct peer_answer said;
+    peer_frame_reader_begin(&reader, PEER_FRAME_HELLO_ANSWER, PEER_HELLO_FRAME_BYTES_MAX);
+    assert_int_equal(peer_frame_read(&reader, answer, answer_bytes, &read), PEER_FRAME_COMPLETE);
+    assert_int_equal(peer_answer_read(read.body, read.body_bytes, &said), PEER_HELLO_VALID);
+    assert_int_equal(said.result, result);
+    assert_int_equal(said.from, 1);
+}
+
+/* Every reason to refuse has its answer; the connections that the members have are not touched. */
+static void who_is_no_member_is_told_why(void **state) {
+    (void)state;
+    for (uint64_t seed = 11; seed <= 13; seed++) {
+        begin(seed);
+        const struct identity *own = &figures(0)->options->identity;
+        const struct peer_hello right = {.connection = PEER_CONNECTION_CONTROL,
+                                         .cluster_id = own->cluster_id,
+                                         .from = 2,
+                                         .incarnation = figures(1)->options->identity.incarnation,
+                                         .to = 1,
+                                         .known = own->incarnation};
+        uint64_t introduced = node_figure(&figures(0)->parse.peers_introduced);
+        struct peer_hello hello = right;
+        hello.cluster_id++;
+        expect_refusal(&hello, PEER_REFUSED_CLUSTER);
+        hello = right;
+        hello.to = 3;
+        expect_refusal(&hello, PEER_REFUSED_RECEIVER);
+        hello = right;
+        hello.from = 9;
+        expect_refusal(&hello, PEER_REFUSED_SENDER);
+        hello = right;
+        hello.incarnation++;
+        expect_refusal(&hello, PEER_REFUSED_INCARNATION);
+        hello = right;
+        hello.known++;
+        expect_refusal(&hello, PEER_REFUSED_INCARNATION);
+        assert_int_equal(node_figure(&figures(0)->parse.peers_introduced), introduced);
+        assert_int_equal(node_figure(&figures(0)->parse.peers_replaced), 0);
+        end();
+    }
+}
+
+/* As if a member had opened a second one: the older is closed, and its opener comes again. */
+static void a_newer_connection_replaces_the_older_one(void **state) {
+    (void)state;
+    begin(21);
+    const struct identity *own = &figures(0)->options->identity;
+    const struct peer_hello hello = {.connection = PEER_CONNECTION_DATA,
+                                     .cluster_id = own->cluster_id,
+                                     .from = 2,
+                                     .incarnation = figures(1)->options->identity.incarnation,
+                                     .to = 1};
+    uint8_t frame[PEER_HELLO_FRAME_BYTES_MAX];
+    uint8_t answer[256];
+    size_t answer_bytes = sizeof(answer);
+    uint64_t opened = node_figure(&figures(1)->write.peers_opened);
+    (void)say(frame, hello_make(frame, &hello), answer, &answer_bytes);
+    assert_int_equal(answer_bytes, PEER_FRAME_HEADER_BYTES + PEER_ANSWER_BYTES);
+    group_run(group, SECOND_NS);
+    assert_true(node_figure(&figures(0)->parse.peers_replaced) >= 2); /* and that one's, too */
+    assert_true(node_figure(&figures(1)->write.peers_opened) > opened);
+    end();
+}
+
+/* Many who say nothing: the oldest make room, the others are too late; and nobody stays. */
+static void who_says_nothing_goes_and_keeps_no_member_out(void **state) {
+    (void)state;
+    for (uint64_t seed = 31; seed <= 33; seed++) {
+        begin(seed);
+        struct world_client *clients[STRANGERS];
+        uint64_t open = node_figure(&figures(0)->read.peers_connections);
+        for (uint32_t i = 0; i < STRANGERS; i++) {
+            clients[i] = stranger();
+            if (i % 3 == 0) {
+                (void)world_client_send(clients[i], "\x60\x00", 2); /* a length begins */
+            }
+            group_run(group, random_below(&group->random, SECOND_NS / 100));
+            assert_true(node_figure(&figures(0)->read.peers_connections) <=
+                        open + PEER_STRANGERS_MAX + 3);
+        }
+        group_crash(group, 1); /* it comes back while they are there */
+        group_start(group, 1);
+        group_run(group, PEER_HANDSHAKE_NS + SECOND_NS);
+        assert_int_equal(node_figure(&figures(0)->read.peers_connections), open);
+        assert_true(node_figure(&figures(0)->read.peers_rejected) >= STRANGERS);
+        for (uint32_t i = 0; i < STRANGERS; i++) {
+            assert_true(world_client_state(clients[i]) != WORLD_CLIENT_OPEN);
+            world_client_reset(clients[i]);
+        }
+        end();
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(other_protocols_are_closed_without_an_answer),
+        cmocka_unit_test(who_is_no_member_is_told_why),
+        cmocka_unit_test(a_newer_connection_replaces_the_older_one),
+        cmocka_unit_test(who_says_nothing_goes_and_keeps_no_member_out),
+    };
+    return cmocka_run_group_tests_name("sim_node_strangers", tests, NULL, NULL);
+}
