@@ -418,7 +418,6 @@ static bool item_continue(struct apply_shard *shard, uint32_t *units) {
 static void item_begin(struct apply_shard *shard, const struct apply_item *item) {
     struct apply_work *work = &shard->work;
     ASSERT(!work->active);
-    apply_digest_turn(shard);
     ASSERT(item->entry_count == 0 || !apply_installing(shard));
     *work = (struct apply_work){
         .active = true, .item = *item, .entry = item->entry, .entries_left = item->entry_count};
@@ -427,7 +426,7 @@ static void item_begin(struct apply_shard *shard, const struct apply_item *item)
         ASSERT(work->batch->owner == STAGE_APPLY);
         ASSERT(item->entry_count <= 1);
         apply_replies_begin(work->batch);
-        if (shard->digests.diverged || apply_installing(shard)) {
+        if (apply_digest_rejected(shard) || apply_installing(shard)) {
             apply_digest_refuse(work->batch);
         }
     }
@@ -549,10 +548,12 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
             }
             item_begin(shard, item);
         }
-        result.work++;
+        shard->snapshot.starved = false;
         if (!item_continue(shard, &units)) {
+            result.work += !shard->snapshot.starved; /* else the writer's completion wakes us */
             break;
         }
+        result.work++;
         item_end(shard);
     }
     bool worked = result.work > 0;
@@ -570,7 +571,6 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
     if (worked) {
         apply_publish(shard);
     }
-    apply_digest_turn(shard);
     worked |= apply_snapshot_turn(shard, moment->monotonic_ns);
     if (worked && result.work == 0) {
         result.work = 1; /* housekeeping that must go on */

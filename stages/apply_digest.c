@@ -158,11 +158,17 @@ void apply_digest_turn(struct apply_shard *shard) {
         digests->untold.index = 0;
         apply_note_send(shard);
     }
-    /* Between two items, since a batch is refused as a whole. */
-    if (!shard->work.active &&
-        atomic_load_relaxed_u32(&shard->node->signals.digest_doubt) == DIGEST_REJECTED) {
-        digests->diverged = true;
+    if (!shard->work.active) {
+        (void)apply_digest_rejected(shard);
     }
+}
+
+bool apply_digest_rejected(struct apply_shard *shard) {
+    ASSERT(!shard->work.entry_open);
+    if (atomic_load_relaxed_u32(&shard->node->signals.digest_doubt) == DIGEST_REJECTED) {
+        shard->digests.diverged = true;
+    }
+    return shard->digests.diverged;
 }
 
 bool apply_digest_in_doubt(const struct apply_shard *shard) {

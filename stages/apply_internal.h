@@ -112,6 +112,7 @@ struct apply_snapshot {
     struct snapshot_record untold; /* complete, and not yet in the box; index 0: none */
     uint64_t log_bytes;            /* entries applied since the last one began */
     uint64_t index;                /* of the one under way */
+    uint64_t retry_ns;             /* one failed: none that a member needs is begun before */
     uint32_t address_bytes;        /* of the record below that are still to be emitted: all, or 0 */
     uint8_t address_record[ADDRESSES_RECORD_BYTES_MAX]; /* as of `index` */
 };
@@ -220,9 +221,12 @@ uint32_t apply_digest_note(struct apply_shard *shard);
  * which fails a node that has no other members.  Returns the units that took. */
 uint32_t apply_digest_compare(struct apply_shard *shard);
 
-/* Tells replicate what it could not be told, and looks whether it has found that the data are
- * wrong; that only between two items. */
+/* Tells replicate what it could not be told, and between two items looks what it has decided. */
 void apply_digest_turn(struct apply_shard *shard);
+
+/* Whether the data are wrong: the machine is not to be used any more.  Not while an entry is open,
+ * since a batch is refused as a whole. */
+bool apply_digest_rejected(struct apply_shard *shard);
 
 /* Whether the data may be wrong, or are: no snapshot is to be made of them. */
 bool apply_digest_in_doubt(const struct apply_shard *shard);
