@@ -194,9 +194,8 @@ void scripted_begin(struct scripted *scripted, uint64_t seed) {
     struct world_options options = world_options_calm();
     scripted->world = world_create(seed, &options);
     scripted->host = world_node_add(scripted->world);
-    scripted->options = (struct sim_node_options){.map = maps[seed % 3],
-                                                  .member_count = SCRIPTED_MEMBERS,
-                                                  .schedule_seed = seed};
+    scripted->options = (struct sim_node_options){
+        .map = maps[seed % 3], .member_count = SCRIPTED_MEMBERS, .schedule_seed = seed};
     start(scripted);
     scripted_run(scripted, 100 * 1000 * 1000); /* until its table of them is durable */
 }

@@ -28,7 +28,8 @@ static uint64_t last_index(void) {
 }
 
 /* A vote for a new term is on its way to a disk that stands still.  The message that brought the
- * term replaces an entry and says that its own is committed: the old one must not be taken for it. */
+ * term replaces an entry and says that its own is committed: the old one must not be taken for
+ * it. */
 static void a_follower_applies_nothing_that_a_waiting_truncation_removes(void **state) {
     (void)state;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
