@@ -15,6 +15,7 @@
  *   run       a world, nodes, clients and checks; the same plan gives the same run, byte for byte.
  *
  * Phases of a run
+ *   birth     a new cluster needs all its members once; its time begins when all serve.
  *   safety    actions come and go.  Nothing but safety is demanded.
  *   liveness  a quorum of the nodes is healed: its disks, clocks, processes, the links between them
  *             and those to clients.  The rest stays as broken as it is, for ever.  Within a bound
@@ -72,7 +73,9 @@ enum swarm_fault {
     SWARM_FULL_DISK,
     SWARM_SYNC_FAILS,
     SWARM_WRITE_FAILS,
-    SWARM_HALT, /* a power cut at a named point of sim/world.h */
+    SWARM_HALT,     /* a power cut at a named point of sim/world.h */
+    SWARM_DAMAGE,   /* of a sector at rest */
+    SWARM_TRANSFER, /* the leader is asked to hand over: no fault, but it may seem one */
     SWARM_FAULTS,
 };
 
@@ -97,6 +100,7 @@ struct swarm_plan {
     uint32_t budget_max;                    /* likewise */
     uint32_t batch_count;                   /* likewise */
     uint64_t snapshot_log_bytes;            /* likewise; 0: no snapshots */
+    bool leases;                            /* likewise */
     struct cluster_clients_options clients; /* but for seed, hosts and port */
     uint64_t quorum_seed;                   /* of who is healed first */
     uint32_t action_count;

@@ -394,7 +394,7 @@ void swarm_check_ending(struct swarm_check *check, struct swarm *swarm, uint32_t
 void swarm_check_peace(struct swarm_check *check, struct swarm *swarm) {
     for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
         const struct swarm_seen *seen = &check->nodes[i];
-        if (seen->applied_index < check->committed_count) {
+        if (!swarm->nodes[i].damaged && seen->applied_index < check->committed_count) {
             swarm_find(swarm, "node %u has applied %" PRIu64 " of %zu entries that were committed",
                        i + 1, seen->applied_index, check->committed_count);
         }

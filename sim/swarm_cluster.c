@@ -31,15 +31,17 @@ void swarm_cluster_create(struct swarm *swarm) {
         swarm->hosts[i] = world_node_add(swarm->world);
     }
     for (uint32_t i = 0; i < plan->node_count; i++) {
-        swarm->nodes[i] =
-            (struct swarm_node){.host = swarm->hosts[i],
-                                .options = {.map = plan->maps[i],
-                                            .member_count = plan->node_count,
-                                            .member_hosts = swarm->hosts,
-                                            .node_id = i + 1,
-                                            .budget_max = plan->budget_max,
-                                            .batch_count = plan->batch_count,
-                                            .snapshot_log_bytes = plan->snapshot_log_bytes}};
+        swarm->nodes[i] = (struct swarm_node){
+            .host = swarm->hosts[i],
+            .options = {.map = plan->maps[i],
+                        .member_count = plan->node_count,
+                        .member_hosts = swarm->hosts,
+                        .node_id = i + 1,
+                        .budget_max = plan->budget_max,
+                        .batch_count = plan->batch_count,
+                        .snapshot_log_bytes = plan->snapshot_log_bytes,
+                        .leases = plan->leases ? NODE_LEASES_ON : NODE_LEASES_KEEP,
+                        .knows_addresses = true}};
     }
 }
 
@@ -108,7 +110,8 @@ static bool may_start(const struct swarm *swarm, const struct swarm_node *node) 
 static void process_start(struct swarm *swarm, uint32_t index) {
     struct swarm_node *node = &swarm->nodes[index];
     struct error_text error = {.text = ""};
-    bool ill = !node->healed && (node->holds_failing > 0 || node->holds_full > 0);
+    bool ill =
+        node->damaged || (!node->healed && (node->holds_failing > 0 || node->holds_full > 0));
     node->options.schedule_seed = random_u64(&swarm->random);
     int status = sim_node_start(&node->node, swarm->world, node->host, &node->options, &error);
     if (status != 0) {
@@ -118,7 +121,9 @@ static void process_start(struct swarm *swarm, uint32_t index) {
             swarm_find(swarm, "node %u does not start: %s", index + 1, error.text);
         }
         world_crash(swarm->world, node->host, WORLD_KEEP_ALL);
-        node->start_at_ns = world_now_ns(swarm->world) + START_AGAIN_MS * SWARM_MS_NS;
+        node->start_at_ns = node->damaged
+                                ? UINT64_MAX /* somebody has to look at it */
+                                : world_now_ns(swarm->world) + START_AGAIN_MS * SWARM_MS_NS;
         return;
     }
     swarm->result->counts.starts++;

@@ -19,6 +19,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "stages/change.h"
 
 struct fault_row {
     const char *name;
@@ -200,8 +201,8 @@ static void begin_jump(struct swarm *swarm, const struct swarm_action *action, u
 
 static void draw_rate(struct random *random, const struct swarm_plan *plan,
                       struct swarm_action *action) {
-    (void)plan;
-    int64_t ppm = (int64_t)between(random, 100, 100000);
+    /* Leases count on clocks whose rates differ by a tenth at most. */
+    int64_t ppm = (int64_t)between(random, 100, plan->leases ? 45000 : 100000);
     action->amount = random_below(random, 2) == 0 ? ppm : -ppm;
 }
 
@@ -292,6 +293,37 @@ static void end_write_fails(struct swarm *swarm, const struct swarm_action *acti
     world_disk_fail(swarm->world, swarm->nodes[node].host, WORLD_DISK_WRITE, 1, 0, 0);
 }
 
+/* ---- more ---------------------------------------------------------------------------------- */
+
+static void draw_damage(struct random *random, const struct swarm_plan *plan,
+                        struct swarm_action *action) {
+    (void)plan;
+    action->amount = (int64_t)random_below(random, 1000000);
+}
+
+static void begin_damage(struct swarm *swarm, const struct swarm_action *action, uint32_t node) {
+    swarm_damage(swarm, node, (uint64_t)action->amount);
+}
+
+/* Asks whoever leads to let this node lead. */
+static void begin_transfer(struct swarm *swarm, const struct swarm_action *action, uint32_t node) {
+    uint32_t leader = swarm_leader(swarm);
+    struct change_request request = {.kind = CHANGE_LEADER, .leader = node + 1};
+    (void)action;
+    if (leader == UINT32_MAX || leader == node) {
+        return;
+    }
+    struct change_box *box = sim_node_changes(swarm->nodes[leader].node);
+    const char *reason;
+    if (box != NULL && change_look(box, &reason) >= CHANGE_DONE) {
+        change_forget(box); /* of a transfer before */
+    }
+    if (box != NULL && change_ask(box, &request)) {
+        swarm_say(swarm, "node %u is asked to let node %u lead", leader + 1, node + 1);
+        sim_node_wake(swarm->nodes[leader].node);
+    }
+}
+
 void swarm_node_apply(struct swarm *swarm, uint32_t index) {
     struct swarm_node *node = &swarm->nodes[index];
     const struct world_options *usual = &swarm->plan->world;
@@ -346,6 +378,8 @@ static const struct fault_row rows[SWARM_FAULTS] = {
                          NULL},
     [SWARM_SYNC_FAILS] = {"sync fails", 2, 500, 3000, false, draw_nth, begin_sync_fails,
                           end_sync_fails, "operations on"},
+    [SWARM_DAMAGE] = {"damage", 1, 0, 0, true, draw_damage, begin_damage, NULL, "of many"},
+    [SWARM_TRANSFER] = {"transfer", 2, 0, 0, true, draw_nothing, begin_transfer, NULL, NULL},
     [SWARM_WRITE_FAILS] = {"write fails", 1, 500, 3000, false, draw_nth, begin_write_fails,
                            end_write_fails, "operations on"},
     [SWARM_HALT] = {"halt", 0, 500, 4000, false, swarm_halt_draw, swarm_halt_begin, swarm_halt_end,

@@ -45,6 +45,7 @@ struct swarm_node {
     enum world_power_cut cut;
     bool may_fail;          /* a fault lets this process fail */
     bool healed;            /* no fault applies any more */
+    bool damaged;           /* its disk: it may refuse to start, or stop, for good */
     uint64_t start_at_ns;   /* not before, of the world */
     uint64_t busy_until_ns; /* a slow one: not stepped before */
     /* How many actions are in force. */
@@ -174,6 +175,12 @@ void swarm_ways_apply(struct swarm *swarm);
 
 /* Writes the ways of an action: " 1>2 2>1". */
 void swarm_links_print(const struct swarm_action *action, char *text, size_t text_bytes);
+
+/* ---- swarm_damage.c ------------------------------------------------------------------------ */
+
+/* Damages a sector of this node's disk that may be damaged, if a minority of disks is then; what is
+ * damaged, and how, is drawn from `seed`. */
+void swarm_damage(struct swarm *swarm, uint32_t index, uint64_t seed);
 
 /* ---- swarm_schedule.c ---------------------------------------------------------------------- */
 

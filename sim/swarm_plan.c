@@ -170,6 +170,11 @@ void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t node_count
     plan->budget_max = random_below(&random, 2) == 0 ? 0 : (uint32_t)between(&random, 1, 40);
     plan->batch_count = 1U << between(&random, 4, 6);
     draw_clients(&random, &plan->clients);
+    if (random_below(&random, 2) == 0) {
+        plan->snapshot_log_bytes = between(&random, 10000, 300000);
+    }
+    plan->leases = random_below(&random, 3) == 0;
+    plan->clients.lease_share = plan->leases ? (uint32_t)random_below(&random, 800) : 0;
     plan->quorum_seed = random_u64(&random);
     uint32_t kinds = draw_kinds(&random, plan->node_count);
     uint32_t count = (uint32_t)__builtin_popcount(kinds);

@@ -1,7 +1,7 @@
 /*
  * The phases of a run.
  *
- * Happy path: the cluster starts; the safety phase takes its time; a quorum is healed, a leader is
+ * Happy path: the cluster is born; the safety phase takes its time; a quorum is healed, a leader is
  * found within a bound, and operations are answered for a while; all are healed, and come to the
  * same end within a bound; the processes stop, and the histories are judged.
  *
@@ -32,6 +32,7 @@ enum {
     /* ... each within so long. */
     ANSWER_MS_MAX = 3000,
     LOOK_MS = 100, /* who leads is looked at so often */
+    BIRTH_MS_MAX = 20000,
     PEACE_MS_MAX = 60000,
     STOP_MS_MAX = 30000,
     /* Rounds without any time passing: far more than a moment ever has work for. */
@@ -180,7 +181,9 @@ static bool is_settled(const struct swarm *swarm) {
     }
     uint64_t last = log_last_index(sim_node_log(swarm->nodes[leader].node));
     for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
-        if (swarm->nodes[i].process != SWARM_UP || swarm->check.nodes[i].applied_index != last) {
+        bool there =
+            swarm->nodes[i].process == SWARM_UP && swarm->check.nodes[i].applied_index == last;
+        if (!there && !swarm->nodes[i].damaged) {
             return false;
         }
     }
@@ -196,14 +199,16 @@ static bool is_down(const struct swarm *swarm) {
     return true;
 }
 
-/* A random quorum; bit n: node n. */
-static uint32_t draw_quorum(const struct swarm_plan *plan) {
+/* A random quorum of those with intact disks; bit n: node n. */
+static uint32_t draw_quorum(const struct swarm *swarm) {
+    const struct swarm_plan *plan = swarm->plan;
     struct random random;
     random_seed(&random, plan->quorum_seed);
     uint32_t wanted = plan->node_count / 2 + 1;
     uint32_t quorum = 0;
     while ((uint32_t)__builtin_popcount(quorum) < wanted) {
-        quorum |= 1U << random_below(&random, plan->node_count);
+        uint32_t drawn = (uint32_t)random_below(&random, plan->node_count);
+        quorum |= (uint32_t)!swarm->nodes[drawn].damaged << drawn;
     }
     return quorum;
 }
@@ -290,7 +295,7 @@ static void answers_phase(struct swarm *swarm) {
 }
 
 static void liveness_phase(struct swarm *swarm) {
-    uint32_t quorum = draw_quorum(swarm->plan);
+    uint32_t quorum = draw_quorum(swarm);
     say_quorum(swarm, quorum);
     swarm_heal(swarm, quorum);
     cluster_clients_patient(swarm->clients);
@@ -341,7 +346,31 @@ static void count_outcomes(struct swarm *swarm) {
     counts->committed = swarm->check.committed_count;
 }
 
+static bool all_serve(const struct swarm *swarm) {
+    for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
+        if (swarm->nodes[i].process != SWARM_UP || !sim_node_serving(swarm->nodes[i].node)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A new cluster needs all its members once, to learn their incarnations: no fault comes before.
+ * Time begins when it is there. */
+static void birth_phase(struct swarm *swarm) {
+    swarm->schedule_over = true;
+    swarm->schedule_due_ns = UINT64_MAX;
+    if (!swarm_until(swarm, BIRTH_MS_MAX * SWARM_MS_NS, all_serve)) {
+        say_nodes(swarm);
+        swarm_find(swarm, "a new cluster does not serve within %u s", BIRTH_MS_MAX / 1000);
+    }
+    swarm->schedule_over = false;
+    swarm->schedule_due_ns = 0;
+    swarm->begun_ns = world_now_ns(swarm->world);
+}
+
 static void phases(struct swarm *swarm) {
+    birth_phase(swarm);
     swarm_say(swarm, "---- safety: for %.3f s",
               (double)swarm->plan->safety_ns / (double)SWARM_SECOND_NS);
     (void)swarm_until(swarm, swarm->plan->safety_ns, NULL);

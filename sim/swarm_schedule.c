@@ -52,7 +52,10 @@ void swarm_heal(struct swarm *swarm, uint32_t nodes) {
             world_disk_fail(swarm->world, node->host, (enum world_disk_operation)j, 1, 0, 0);
         }
         world_clock_rate(swarm->world, node->host, 0);
-        if (node->process == SWARM_UP) {
+        world_halt_at(swarm->world, node->host, WORLD_POINT_WRITE, "", 0);
+        if (world_halted(swarm->world, node->host)) {
+            swarm_process_end(swarm, i, SWARM_END_POWER, WORLD_KEEP_RANDOM, 0);
+        } else if (node->process == SWARM_UP) {
             world_disk_die_after(swarm->world, node->host, UINT64_MAX);
         }
         swarm_node_apply(swarm, i);

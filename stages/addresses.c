@@ -98,7 +98,8 @@ static const struct addresses_row *row_after(const struct addresses *addresses, 
     const struct addresses_row *found = NULL;
     for (uint32_t i = 0; i < ADDRESSES_MAX && addresses->rows[i].version != 0; i++) {
         const struct addresses_row *row = &addresses->rows[i];
-        if (row->order >= *order && (found == NULL || row->order < found->order)) {
+        if (row_read(row).node_id != 0 && row->order >= *order &&
+            (found == NULL || row->order < found->order)) {
             found = row;
         }
     }
@@ -112,7 +113,9 @@ uint32_t addresses_record_bytes(const struct addresses *addresses) {
     uint32_t bytes = 0;
     for (uint32_t i = 0; i < ADDRESSES_MAX && addresses->rows[i].version != 0; i++) {
         struct entry_address address = row_read(&addresses->rows[i]);
-        bytes += PLACE + entry_address_bytes(&address);
+        if (address.node_id != 0) { /* a snapshot without it may have emptied the row */
+            bytes += PLACE + entry_address_bytes(&address);
+        }
     }
     return bytes == 0 ? 0 : ADDRESSES_RECORD_HEADER_BYTES + bytes;
 }

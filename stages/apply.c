@@ -548,10 +548,12 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
             }
             item_begin(shard, item);
         }
-        result.work++;
+        shard->snapshot.starved = false;
         if (!item_continue(shard, &units)) {
+            result.work += !shard->snapshot.starved; /* else the writer's completion wakes us */
             break;
         }
+        result.work++;
         item_end(shard);
     }
     bool worked = result.work > 0;

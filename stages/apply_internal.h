@@ -112,6 +112,7 @@ struct apply_snapshot {
     struct snapshot_record untold; /* complete, and not yet in the box; index 0: none */
     uint64_t log_bytes;            /* entries applied since the last one began */
     uint64_t index;                /* of the one under way */
+    uint64_t retry_ns;             /* one failed: none that a member needs is begun before */
     uint32_t address_bytes;        /* of the record below that are still to be emitted: all, or 0 */
     uint8_t address_record[ADDRESSES_RECORD_BYTES_MAX]; /* as of `index` */
 };

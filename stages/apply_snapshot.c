@@ -6,8 +6,8 @@
  * room; after the last slice the writer seals the file, and replicate may drop the log before it.
  *
  * Failure modes: the writer fails (disk full): nothing remains, the node goes on, the next one is
- * tried when the log has grown again.  The machine has diverged from the log: none is begun, and
- * the one under way is given up.
+ * tried when the log has grown again, or, if a member needs it, a second later.  The machine has
+ * diverged from the log: none is begun, and the one under way is given up.
  */
 
 #include <stdio.h>
@@ -21,6 +21,8 @@
 enum {
     RESTORE_UNITS = 1 << 20, /* at start nobody waits */
     SNAPSHOT_TAKE_MAX = 8,
+    /* One that a member needs and that failed, for want of room, is not tried again at once. */
+    SNAPSHOT_RETRY_NS = 1000 * 1000 * 1000,
 };
 
 /* ---- taking -------------------------------------------------------------------------------- */
@@ -110,7 +112,7 @@ static void snapshot_start(struct apply_shard *shard) {
     log_info("snapshot_begin", "index=%lu", snapshot->index);
 }
 
-static void snapshot_over(struct apply_shard *shard, bool complete) {
+static void snapshot_over(struct apply_shard *shard, bool complete, uint64_t now_ns) {
     struct apply_snapshot *snapshot = &shard->snapshot;
     if (snapshot->emitting) {
         shard->operations->snapshot_end(shard->machine);
@@ -129,6 +131,7 @@ static void snapshot_over(struct apply_shard *shard, bool complete) {
         log_info("snapshot_complete", "index=%lu bytes=%lu", snapshot->index,
                  snapshot_writer_meta(snapshot->writer)->machine_bytes);
     } else {
+        snapshot->retry_ns = now_ns + SNAPSHOT_RETRY_NS;
         node_figure_add(&shard->node->apply.snapshot_failures, 1);
         log_warn("snapshot_failed", "index=%lu what=\"%s\"", snapshot->index,
                  snapshot_error(snapshot->writer));
@@ -168,7 +171,7 @@ bool apply_snapshot_quiet(struct apply_shard *shard) {
 }
 
 /* The log has grown by so much since the last one, or a member needs one. */
-static bool snapshot_due(const struct apply_shard *shard) {
+static bool snapshot_due(const struct apply_shard *shard, uint64_t now_ns) {
     uint64_t trigger = shard->node->options->snapshot_log_bytes;
     uint64_t wanted = atomic_load_relaxed_u64(&shard->node->signals.snapshot_wanted);
     if (shard->work.active || shard->machine == NULL ||
@@ -176,7 +179,8 @@ static bool snapshot_due(const struct apply_shard *shard) {
         return false;
     }
     return (trigger != 0 && shard->snapshot.log_bytes >= trigger) ||
-           (wanted > shard->snapshot.index && wanted <= shard->tail.index);
+           (wanted > shard->snapshot.index && wanted <= shard->tail.index &&
+            now_ns >= shard->snapshot.retry_ns);
 }
 
 bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
@@ -195,7 +199,7 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
         return worked;
     }
     if (!snapshot->emitting && !snapshot->sealing) {
-        if (snapshot_due(shard)) {
+        if (snapshot_due(shard, now_ns)) {
             snapshot_start(shard);
             return true;
         }
@@ -203,7 +207,7 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
     }
     enum snapshot_state state = snapshot_poll(snapshot->writer, now_ns);
     if (state == SNAPSHOT_FAILED || state == SNAPSHOT_COMPLETE) {
-        snapshot_over(shard, state == SNAPSHOT_COMPLETE);
+        snapshot_over(shard, state == SNAPSHOT_COMPLETE, now_ns);
         return true; /* and here again, to tell replicate */
     }
     if (snapshot->emitting && state == SNAPSHOT_WRITING) {

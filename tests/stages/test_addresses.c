@@ -110,6 +110,21 @@ static void a_record_brings_back_all_and_which_is_the_oldest(void **state) {
     assert_false(addresses_find(&table, 2, &found));
 }
 
+static void a_row_that_a_restored_record_emptied_is_in_no_record(void **state) {
+    (void)state;
+    set(1, "one", 1);
+    uint32_t bytes = addresses_record_bytes(&table);
+    addresses_record_write(&table, record);
+    set(2, "two", 2);
+    set(3, "three", 3);
+    size_t taken = 0;
+    assert_int_equal(addresses_restore(&table, record, bytes, &taken), WEIR_OK);
+    uint8_t again[ADDRESSES_RECORD_BYTES_MAX];
+    assert_int_equal(addresses_record_bytes(&table), bytes);
+    addresses_record_write(&table, again);
+    assert_memory_equal(again, record, bytes);
+}
+
 enum { CHANGES = 500000 };
 static uint32_t done;
 
@@ -151,6 +166,7 @@ int main(void) {
         cmocka_unit_test_setup(a_record_cut_at_any_byte_or_with_another_length_is_refused, empty),
         cmocka_unit_test_setup(who_was_never_named_is_not_found, empty),
         cmocka_unit_test_setup(the_latest_one_of_a_member_counts, empty),
+        cmocka_unit_test_setup(a_row_that_a_restored_record_emptied_is_in_no_record, empty),
         cmocka_unit_test_setup(when_there_is_no_room_the_one_written_the_longest_ago_goes, empty),
         cmocka_unit_test_setup(a_record_brings_back_all_and_which_is_the_oldest, empty),
         cmocka_unit_test_setup(a_reader_never_sees_half_of_one, empty),

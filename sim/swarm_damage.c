@@ -1,0 +1,66 @@
+/*
+ * Damage to disks at rest.
+ *
+ * What may be damaged: any sector of a file of the data directory, but not what was synced last in
+ * it, which a torn write could have left as well, and no vote.  What must be kept: damaged disks
+ * together are a minority, so that every entry that was acknowledged is on a disk that is not.
+ *
+ * A node whose disk was damaged may go on (nobody reads the sector), stop, or refuse to start; in
+ * any case nothing is demanded of it any more, but that it does no harm.
+ */
+
+#include "sim/swarm_internal.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+
+enum { FILES_MAX = 64 };
+
+static uint32_t damaged_count(const struct swarm *swarm) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
+        count += swarm->nodes[i].damaged;
+    }
+    return count;
+}
+
+/* Whether the sector is one of those that were synced last in its file. */
+static bool is_newest(const struct world_file *file, uint64_t sector) {
+    return sector >= file->synced_sector_first && sector < file->synced_sector_end;
+}
+
+void swarm_damage(struct swarm *swarm, uint32_t index, uint64_t seed) {
+    static const enum world_damage damages[] = {WORLD_DAMAGE_FLIPPED, WORLD_DAMAGE_STALE,
+                                                WORLD_DAMAGE_MISDIRECTED, WORLD_DAMAGE_UNREADABLE};
+    struct swarm_node *node = &swarm->nodes[index];
+    struct world_file files[FILES_MAX];
+    struct random random;
+    random_seed(&random, seed);
+    uint32_t count = world_files(swarm->world, node->host, sim_node_directory, files, FILES_MAX);
+    uint32_t damaged = damaged_count(swarm) + !node->damaged;
+    if (count == 0 || 2 * damaged >= swarm->plan->node_count) {
+        return;
+    }
+    const struct world_file *file = &files[random_below(&random, count)];
+    uint64_t sectors = file->size_bytes / WORLD_SECTOR_BYTES;
+    if (sectors < 2 || strncmp(file->name, "vote", 4) == 0) {
+        return;
+    }
+    /* Most of a segment is zeros that nobody reads: half of the damage is where the log is. */
+    uint64_t end = random_below(&random, 2) == 0 && file->synced_sector_end > 1
+                       ? file->synced_sector_end
+                       : sectors;
+    uint64_t sector = random_below(&random, end);
+    uint64_t to_sector = random_below(&random, end);
+    enum world_damage damage = damages[random_below(&random, 4)];
+    if (is_newest(file, sector) || is_newest(file, to_sector) || sector == to_sector) {
+        return;
+    }
+    node->damaged = true;
+    node->may_fail = true;
+    (void)world_sector_damage(swarm->world, node->host, sim_node_directory, file->name, damage,
+                              sector, to_sector);
+    swarm_say(swarm, "node %u: sector %llu of %s is %s", index + 1, (unsigned long long)sector,
+              file->name, world_damage_name(damage));
+}
