@@ -149,7 +149,8 @@ uint64_t log_term(const struct log *log, uint64_t index);
 /*
  * What an entry's successor is checked against (index, term, log time, chain of the entry), without
  * reading the disk.  False if the entry is only there, and neither the last one nor the one before
- * a segment's first.  Not while a truncation is under way (asserted).
+ * a segment's first, or before the first in memory.  Not while a truncation is under way
+ * (asserted).
  */
 bool log_tail_at(const struct log *log, uint64_t index, struct entry_tail *out);
 

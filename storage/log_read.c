@@ -299,6 +299,13 @@ bool log_tail_at(const struct log *log, uint64_t index, struct entry_tail *out) 
                                    .chain = header.chain};
         return true;
     }
+    /* What is applied has left the memory at once; the oldest write there knows what is before. */
+    const struct log_memory *memory = &log->memory;
+    if (memory->writes_begin < memory->writes_end) {
+        *out = log_memory_write(memory, memory->writes_begin)->before;
+        if (out->index == index)
+            return true;
+    }
     for (uint32_t i = log->segment_count; i-- > log->remove_count;) {
         if (log->segments[i].before.index > index)
             continue;

@@ -1,0 +1,206 @@
+/*
+ * What the simulator found by chance, each brought about by hand: one node of a cluster of three,
+ * whose other members are the test (tests/sim/scripted_members.h).  docs/simulation.md has the
+ * list.
+ */
+
+#include "tests/sim/scripted_members.h"
+
+#include <string.h>
+
+#define MILLISECOND_NS UINT64_C(1000000)
+
+enum { SEEDS = 3 /* one for each map */ };
+
+static struct scripted scripted[1];
+static struct scripted_entries entries[1];
+
+static uint64_t applied(void) {
+    return node_figure(&scripted_figures(scripted)->apply.applied_index);
+}
+
+static uint64_t term(void) {
+    return node_figure(&scripted_figures(scripted)->replicate.term);
+}
+
+static uint64_t last_index(void) {
+    return log_last_index(sim_node_log(scripted->node));
+}
+
+/* A vote for a new term is on its way to a disk that stands still.  The message that brought the
+ * term replaces an entry and says that its own is committed: the old one must not be taken for
+ * it. */
+static void a_follower_applies_nothing_that_a_waiting_truncation_removes(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        scripted_begin(scripted, seed);
+        scripted_entries_begin(entries, log_tail(sim_node_log(scripted->node)));
+        scripted_entry(entries, ENTRY_GENESIS, 2, 1000, 0);
+        struct entry_tail genesis = entries->tail;
+        scripted_entry(entries, ENTRY_NOOP, 2, 5000, 0);
+        scripted_append(scripted, 2, 2, entries, 2);
+        scripted_run(scripted, 50 * MILLISECOND_NS);
+        assert_int_equal(applied(), 2);
+        scripted_entries_begin(entries, &genesis);
+        scripted_entry(entries, ENTRY_NOOP, 3, 7000, 0);
+        world_disk_stall(scripted->world, scripted->host, true);
+        scripted_append(scripted, 3, 3, entries, 3);
+        scripted_run(scripted, 50 * MILLISECOND_NS);
+        assert_int_equal(raft_commit_index(sim_node_raft(scripted->node)), 3);
+        assert_int_equal(applied(), 2);
+        world_disk_stall(scripted->world, scripted->host, false);
+        scripted_run(scripted, 50 * MILLISECOND_NS);
+        assert_int_equal(applied(), 3);
+        assert_int_equal(node_figure(&scripted_figures(scripted)->apply.log_time_ms), 7000);
+        scripted_end(scripted);
+    }
+}
+
+/* A leader of before starts again with an entry that is then replaced: its log looks on the disk
+ * for the one before, and has no end meanwhile; and there is a key with a deadline. */
+static void a_follower_asks_for_no_log_time_while_its_log_is_cut(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        scripted_begin(scripted, seed);
+        scripted_elect(scripted);
+        assert_string_equal(scripted_ask(scripted, "set k v px 60000"), "+OK\r\n");
+        scripted_run(scripted, 20 * MILLISECOND_NS);
+        assert_int_equal(applied(), last_index());
+        scripted_entries_begin(entries, log_tail(sim_node_log(scripted->node)));
+        uint64_t kept = entries->tail.index;
+        uint64_t next = term() + 1;
+        scripted->follows[2] = false;
+        scripted_tell(scripted, "set k w");
+        scripted_run(scripted, 20 * MILLISECOND_NS);
+        assert_int_equal(log_durable_index(sim_node_log(scripted->node)), kept + 1);
+        scripted_restart(scripted);
+        scripted_append(scripted, 3, next, entries, kept); /* nothing but what is committed */
+        scripted_run(scripted, 50 * MILLISECOND_NS);
+        assert_int_equal(applied(), kept);
+        assert_int_equal(last_index(), kept + 1);
+        assert_true(sim_node_serving(scripted->node));
+        scripted_entry(entries, ENTRY_NOOP, next, entries->tail.log_time_ms, 0);
+        world_disk_delay(scripted->world, scripted->host, 5 * MILLISECOND_NS, 6 * MILLISECOND_NS);
+        scripted_append(scripted, 3, next, entries, kept + 1);
+        struct raft_message heartbeat = {
+            .kind = RAFT_MESSAGE_HEARTBEAT, .from = 3, .term = next, .session = 1};
+        uint32_t cut = 0;
+        for (uint32_t i = 0; i < 100; i++) {
+            cut += log_truncating(sim_node_log(scripted->node));
+            scripted_say(scripted, &heartbeat); /* a reason to look what is to be done */
+            scripted_run(scripted, MILLISECOND_NS);
+        }
+        assert_true(cut > 10);
+        assert_int_equal(applied(), kept + 1);
+        scripted_end(scripted);
+    }
+}
+
+/* Whoever leads says what time it is: a follower has nothing to do when a deadline passes. */
+static void a_follower_sleeps_though_a_key_has_expired(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        scripted_begin(scripted, seed);
+        scripted_elect(scripted);
+        assert_string_equal(scripted_ask(scripted, "set k v px 60"), "+OK\r\n");
+        scripted_run(scripted, 20 * MILLISECOND_NS);
+        scripted->follows[2] = false;
+        scripted_entries_begin(entries, log_tail(sim_node_log(scripted->node)));
+        scripted_entry(entries, ENTRY_NOOP, term() + 1, entries->tail.log_time_ms, 0);
+        scripted_append(scripted, 3, term() + 1, entries, entries->tail.index);
+        scripted_run(scripted, 60 * MILLISECOND_NS);
+        assert_int_equal(applied(), entries->tail.index);
+        uint64_t rounds = scripted->rounds;
+        scripted_run(scripted, 100 * MILLISECOND_NS);
+        assert_in_range(scripted->rounds - rounds, 0, 4);
+        scripted_end(scripted);
+    }
+}
+
+/* The memory of its log is full of what it was sent, of which the last entry waits outside, when it
+ * is told to lead: were it elected, the first entry of its term, for which there is room, would
+ * come in the place of that one. */
+static void who_has_accepted_what_is_not_in_its_log_does_not_campaign(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        scripted_begin(scripted, seed);
+        scripted_entries_begin(entries, log_tail(sim_node_log(scripted->node)));
+        scripted_entry(entries, ENTRY_GENESIS, 2, 1000, 0);
+        scripted_append(scripted, 2, 2, entries, 2);
+        scripted_run(scripted, 20 * MILLISECOND_NS);
+        for (uint32_t i = 0; i < 6 && sim_node_in_step(scripted->node); i++) {
+            scripted_entries_begin(entries, &entries->tail);
+            scripted_entry(entries, ENTRY_COMMANDS, 2, 1000, 300 * 1024);
+            scripted_append(scripted, 2, 2, entries, 2);
+            scripted_run(scripted, 20 * MILLISECOND_NS);
+        }
+        assert_false(sim_node_in_step(scripted->node));
+        uint64_t last = last_index();
+        assert_int_equal(last, entries->tail.index - 1);
+        scripted->follows[2] = true;
+        scripted->follows[3] = true;
+        struct raft_message lead = {.kind = RAFT_MESSAGE_TIMEOUT_NOW, .from = 2, .term = 2};
+        scripted_say(scripted, &lead);
+        scripted_run(scripted, 1000 * MILLISECOND_NS); /* nor when it hears nothing any more */
+        assert_int_equal(scripted->heard[3][RAFT_MESSAGE_VOTE], 0);
+        assert_int_equal(term(), 2);
+        assert_int_equal(last_index(), last);
+        scripted_end(scripted);
+    }
+}
+
+/* The entry before the one that a member lacks is on the disk only, and that one is in memory only,
+ * since its write has not come back. */
+static void an_entry_behind_one_that_is_only_on_disk_is_sent(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        scripted_begin(scripted, seed);
+        scripted->follows[3] = true;
+        scripted_elect(scripted);
+        assert_string_equal(scripted_ask(scripted, "set k v"), "+OK\r\n");
+        scripted_run(scripted, 20 * MILLISECOND_NS);
+        uint64_t known = last_index();
+        assert_int_equal(applied(), known);
+        uint64_t heard = scripted->heard[3][RAFT_MESSAGE_APPEND];
+        world_disk_delay(scripted->world, scripted->host, 90 * MILLISECOND_NS, 90 * MILLISECOND_NS);
+        scripted_tell(scripted, "set k w");
+        while (last_index() == known) {
+            scripted_run(scripted, MILLISECOND_NS / 100);
+        }
+        world_disk_delay(scripted->world, scripted->host, MILLISECOND_NS, MILLISECOND_NS);
+        if (scripted->heard[3][RAFT_MESSAGE_APPEND] == heard) {
+            (void)scripted_hear(scripted, 3, RAFT_MESSAGE_APPEND);
+        }
+        assert_int_equal(scripted->last[3][RAFT_MESSAGE_APPEND].previous_index, known);
+        assert_int_equal(scripted->last[3][RAFT_MESSAGE_APPEND].entry_count, 1);
+        assert_int_equal(log_durable_index(sim_node_log(scripted->node)), known);
+        scripted_end(scripted);
+    }
+}
+
+/* Who writes after a pause waits for the members' disks, and for no read of the leader's. */
+static void an_entry_after_a_pause_is_sent_though_the_disk_stands_still(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        scripted_begin(scripted, seed);
+        scripted->follows[3] = true;
+        scripted_elect(scripted);
+        assert_string_equal(scripted_ask(scripted, "set k v"), "+OK\r\n");
+        scripted_run(scripted, 20 * MILLISECOND_NS);
+        world_disk_stall(scripted->world, scripted->host, true);
+        assert_string_equal(scripted_ask(scripted, "set k w"), "+OK\r\n");
+        scripted_end(scripted);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_follower_applies_nothing_that_a_waiting_truncation_removes),
+        cmocka_unit_test(a_follower_asks_for_no_log_time_while_its_log_is_cut),
+        cmocka_unit_test(a_follower_sleeps_though_a_key_has_expired),
+        cmocka_unit_test(who_has_accepted_what_is_not_in_its_log_does_not_campaign),
+        cmocka_unit_test(an_entry_behind_one_that_is_only_on_disk_is_sent),
+        cmocka_unit_test(an_entry_after_a_pause_is_sent_though_the_disk_stands_still),
+    };
+    return cmocka_run_group_tests_name("sim_node_found", tests, NULL, NULL);
+}
