@@ -26,6 +26,10 @@ enum {
     KINDS_MAX = 6,
     HALTS_ONE_IN = 4, /* seeds: crashes at named points */
     HALTS_MAX = 20,
+    DEPOSALS_ONE_IN = 4, /* seeds; with leases one in two */
+    DEPOSALS_MAX = 16,
+    UNREST_ONE_IN = 4, /* seeds: shorter faults, sooner after one another, mostly of who leads */
+    LARGE_ONE_IN = 8,  /* seeds: values of which some dozen fill a segment of the log */
     /* 200 a second for a minute, and what is refused at once and asked again. */
     OPERATIONS_MAX = 1 << 15,
 };
@@ -86,6 +90,10 @@ static void draw_clients(struct random *random, struct cluster_clients_options *
         clients->long_share = (uint32_t)random_below(random, 200);
         clients->value_bytes_max = (uint32_t)between(random, 32, 20000);
     }
+    if (random_below(random, LARGE_ONE_IN) == 0) {
+        clients->long_share = (uint32_t)between(random, 300, 800);
+        clients->value_bytes_max = SIM_NODE_BULK_BYTES_MAX / 2;
+    }
     if ((unusual & 16) != 0) {
         clients->slow_share = (uint32_t)random_below(random, 300);
         clients->piece_share = (uint32_t)random_below(random, 500);
@@ -137,16 +145,53 @@ static void action_add(struct swarm_plan *plan, const struct swarm_action *actio
 
 /* One after the other, the gaps between them drawn; their mean is drawn for the whole seed. */
 static void draw_actions(struct random *random, struct swarm_plan *plan, enum swarm_fault fault,
-                         uint32_t most) {
-    uint64_t gap_ns_max = between(random, 500, 6000) * SWARM_MS_NS;
+                         bool unrest, uint32_t most) {
+    uint64_t gap_ms_max = unrest ? between(random, 100, 1500) : between(random, 500, 6000);
+    uint64_t gap_ns_max = gap_ms_max * SWARM_MS_NS;
     uint64_t at_ns = between(random, 0, gap_ns_max) + 200 * SWARM_MS_NS;
     for (uint32_t i = 0; i < most && at_ns < plan->safety_ns; i++) {
         struct swarm_action action = {.from_ns = at_ns, .fault = fault};
         swarm_fault_draw(random, plan, &action);
+        if (unrest) {
+            action.to_ns -= (action.to_ns - action.from_ns) * 3 / 4;
+            action.leader = action.leader || random_below(random, 2) == 0;
+        }
         action_add(plan, &action);
         /* Mostly behind this one; now and then while it lasts. */
         uint64_t behind_ns = random_below(random, 4) == 0 ? at_ns : action.to_ns;
         at_ns = behind_ns + between(random, 10 * SWARM_MS_NS, gap_ns_max);
+    }
+}
+
+/*
+ * Who leads hears the others late, and a moment later is not heard by them any more: they elect
+ * another one while it still believes itself heard, appends, and answers its clients.  Two actions
+ * each; the second finds the same leader if nothing came between.
+ */
+static void draw_deposals(struct random *random, struct swarm_plan *plan) {
+    uint64_t gap_ns_max = between(random, 500, 4000) * SWARM_MS_NS;
+    uint64_t at_ns = between(random, 200 * SWARM_MS_NS, gap_ns_max);
+    uint32_t most = (SWARM_ACTIONS_MAX - plan->action_count) / 2;
+    most = most < DEPOSALS_MAX ? most : DEPOSALS_MAX;
+    for (uint32_t i = 0; i < most && at_ns < plan->safety_ns; i++) {
+        struct swarm_action late = {.from_ns = at_ns,
+                                    .fault = SWARM_SLOW_LINK,
+                                    .node = (uint32_t)random_below(random, plan->node_count),
+                                    .leader = true,
+                                    .amount = (int64_t)between(random, 20, 150)};
+        struct swarm_action unheard = late;
+        uint32_t others = ((1U << plan->node_count) - 1) & ~(1U << late.node);
+        for (uint32_t j = 0; j < plan->node_count; j++) {
+            late.links[j] = (uint8_t)((others >> j & 1) << late.node);
+        }
+        unheard.fault = SWARM_PARTITION;
+        unheard.links[late.node] = (uint8_t)others;
+        unheard.from_ns += between(random, 200, 600) * SWARM_MS_NS;
+        unheard.to_ns = unheard.from_ns + between(random, 300, 1500) * SWARM_MS_NS;
+        late.to_ns = unheard.to_ns;
+        action_add(plan, &late);
+        action_add(plan, &unheard);
+        at_ns = late.to_ns + between(random, 10 * SWARM_MS_NS, gap_ns_max);
     }
 }
 
@@ -178,16 +223,21 @@ void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t node_count
     plan->quorum_seed = random_u64(&random);
     uint32_t kinds = draw_kinds(&random, plan->node_count);
     uint32_t count = (uint32_t)__builtin_popcount(kinds);
+    bool unrest = random_below(&random, UNREST_ONE_IN) == 0;
     for (enum swarm_fault fault = 0; fault < SWARM_FAULTS && count > 0; fault++) {
         if ((kinds >> fault & 1) != 0) {
-            draw_actions(&random, plan, fault, SWARM_ACTIONS_MAX / count);
+            draw_actions(&random, plan, fault, unrest, SWARM_ACTIONS_MAX / count);
         }
     }
     /* Beside the others, and of a stream of its own, so that the rest of a seed stays as it is. */
     random_seed(&random, ~seed);
     uint32_t room = SWARM_ACTIONS_MAX - plan->action_count;
     if (random_below(&random, HALTS_ONE_IN) == 0) {
-        draw_actions(&random, plan, SWARM_HALT, room < HALTS_MAX ? room : HALTS_MAX);
+        draw_actions(&random, plan, SWARM_HALT, unrest, room < HALTS_MAX ? room : HALTS_MAX);
+    }
+    bool deposals = random_below(&random, plan->leases ? 2 : DEPOSALS_ONE_IN) == 0;
+    if (deposals && plan->node_count > 1) {
+        draw_deposals(&random, plan);
     }
 }
 

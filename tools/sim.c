@@ -38,6 +38,7 @@ struct sim_options {
     bool single;
     bool minimize;
     bool json;
+    bool until_broken;
     enum sim_story story;
     uint32_t nodes; /* 0: drawn */
     uint32_t jobs;
@@ -47,7 +48,7 @@ static void print_usage(FILE *stream) {
     (void)fprintf(
         stream,
         "usage: weir sim --seed N [--trace | --minimize]\n"
-        "       weir sim --seeds A..B [--jobs N]\n\n"
+        "       weir sim --seeds A..B [--jobs N] [--until-broken]\n\n"
         "Runs whole clusters under faults, simulated, each from one seed, and checks them.\n"
         "Nothing of this host is touched. The same seed gives the same run, event by event.\n\n"
         "  --seed N      one seed\n"
@@ -58,6 +59,7 @@ static void print_usage(FILE *stream) {
         "  --minimize    of a seed that breaks: leaves out faults, and shortens the run, for as\n"
         "                long as it still breaks; prints what is left\n"
         "  --jobs N      so many seeds at once, 1 to 256 (otherwise one for each CPU)\n"
+        "  --until-broken  begins no more seeds once one has broken\n"
         "  --json        prints one JSON object a line\n"
         "  --help        this text\n\n"
         "Exit status: 0 nothing broke, 1 something did, 2 usage.\n");
@@ -135,6 +137,8 @@ static int options_parse(int argc, char **argv, struct sim_options *options) {
             options->story = SIM_STORY_EVENTS;
         } else if (strcmp(argv[i], "--minimize") == 0) {
             options->minimize = true;
+        } else if (strcmp(argv[i], "--until-broken") == 0) {
+            options->until_broken = true;
         } else if (strcmp(argv[i], "--json") == 0) {
             options->json = true;
         } else {
@@ -213,6 +217,7 @@ struct sim_range {
     struct sim_child children[JOBS_MAX];
     struct pollfd waited[JOBS_MAX];
     uint64_t next; /* seed */
+    bool no_more; /* one has broken, and the rest is not wanted */
     bool no_process;
     bool terminal; /* somebody watches standard error */
     struct sim_totals totals;
@@ -223,7 +228,8 @@ static uint32_t children_fill(struct sim_range *range) {
     uint32_t running = 0;
     for (uint32_t i = 0; i < range->options->jobs; i++) {
         struct sim_child *child = &range->children[i];
-        if (child->pid == 0 && range->next <= range->options->last && !range->no_process) {
+        bool wanted = range->next <= range->options->last && !range->no_more;
+        if (child->pid == 0 && wanted && !range->no_process) {
             swarm_plan_draw(&range->plan, range->next, range->options->nodes);
             range->no_process = !sim_child_start(child, &range->plan, SIM_STORY_NONE);
             range->next += !range->no_process;
@@ -245,6 +251,7 @@ static void children_reap(struct sim_range *range) {
         sim_child_finish(&range->children[i], &result);
         sim_totals_add(&range->totals, &result);
         if (result.failed) {
+            range->no_more = range->options->until_broken;
             if (range->terminal) {
                 sim_report_progress_clear();
             }
@@ -274,7 +281,7 @@ static int run_many(const struct sim_options *options) {
     }
     range->totals.wall_ns = clock_ns(CLOCK_MONOTONIC) - begun_ns;
     range->totals.cpu_ns = children_cpu_ns();
-    sim_report_totals(&range->totals, options->first, options->last, options->json);
+    sim_report_totals(&range->totals, options->first, range->next - 1, options->json);
     int status = range->no_process ? process_error() : range->totals.failed > 0 ? EXIT_FAILED : 0;
     free(range);
     return status;
