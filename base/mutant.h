@@ -91,6 +91,8 @@
     X(WIPED_NODE_VOTES, "wiped-node-votes",                                                       \
       "votes and acknowledges as a known member although its disk is empty")                      \
     X(EXPIRES_BY_CLOCK, "expires-by-clock", "takes keys for expired by its own clock")            \
+    X(TRUSTS_LEADER_DIGEST, "trusts-leader-digest",                                               \
+      "takes the leader's digests for right whatever most members have")                          \
     X(REORDERS_REPLIES, "reorders-replies",                                                       \
       "hands two replies of a connection on in the wrong order")
 

@@ -426,7 +426,7 @@ static void item_begin(struct apply_shard *shard, const struct apply_item *item)
         ASSERT(work->batch->owner == STAGE_APPLY);
         ASSERT(item->entry_count <= 1);
         apply_replies_begin(work->batch);
-        if (shard->digests.diverged || apply_installing(shard)) {
+        if (apply_digest_rejected(shard) || apply_installing(shard)) {
             apply_digest_refuse(work->batch);
         }
     }

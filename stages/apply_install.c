@@ -60,6 +60,7 @@ void apply_install_begin(struct apply_shard *shard, uint64_t index) {
     snapshot_name(shard->install.name, index);
     shard->maintaining = false;
     apply_snapshot_forsake(shard);
+    digest_hashes_clear(&shard->node->digest_hashes);
     log_info("snapshot_install", "index=%lu applied=%lu", index, shard->tail.index);
 }
 

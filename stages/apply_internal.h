@@ -120,9 +120,11 @@ struct apply_snapshot {
 /* See apply_digest.c. */
 struct apply_digests {
     struct digest_record kept[APPLY_DIGESTS_KEPT]; /* by index / DIGEST_INTERVAL */
-    uint64_t agreed_index; /* up to here they were those in the log; 0: none compared yet */
-    bool changed;          /* commands were applied since the last record for replicate */
-    bool diverged;         /* final: the machine is not used any more */
+    uint64_t agreed_index;      /* up to here they were those in the log; 0: none compared yet */
+    uint64_t differs_index;     /* the last one at which they were others; 0: none */
+    struct digest_doubt untold; /* found the box full; index 0: none */
+    bool changed;               /* commands were applied since the last record for replicate */
+    bool diverged;              /* final: the machine is not used any more */
 };
 
 /* Restoring what another member has sent; drawn in apply_install.c. */
@@ -215,9 +217,19 @@ void apply_run_once(struct apply_shard *shard);
  * Returns the units that took. */
 uint32_t apply_digest_note(struct apply_shard *shard);
 
-/* Compares what was noted with the digest entry that is open; a difference fails the node.  Returns
- * the units that took. */
+/* Compares what was noted with the digest entry that is open; replicate is told of a difference,
+ * which fails a node that has no other members.  Returns the units that took. */
 uint32_t apply_digest_compare(struct apply_shard *shard);
+
+/* Tells replicate what it could not be told, and between two items looks what it has decided. */
+void apply_digest_turn(struct apply_shard *shard);
+
+/* Whether the data are wrong: the machine is not to be used any more.  Not while an entry is open,
+ * since a batch is refused as a whole. */
+bool apply_digest_rejected(struct apply_shard *shard);
+
+/* Whether the data may be wrong, or are: no snapshot is to be made of them. */
+bool apply_digest_in_doubt(const struct apply_shard *shard);
 
 /* Makes answers of the commands of a batch that the machine was to execute: it is not used any
  * more. */

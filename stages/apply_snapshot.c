@@ -6,8 +6,8 @@
  * room; after the last slice the writer seals the file, and replicate may drop the log before it.
  *
  * Failure modes: the writer fails (disk full): nothing remains, the node goes on, the next one is
- * tried when the log has grown again, or, if a member needs it, a second later.  The machine has
- * diverged from the log: none is begun, and the one under way is given up.
+ * tried when the log has grown again, or, if a member needs it, a second later.  The data may be
+ * wrong, or are (apply_digest.c): none is begun, and the one under way is given up.
  */
 
 #include <stdio.h>
@@ -161,12 +161,14 @@ void apply_snapshot_forsake(struct apply_shard *shard) {
         snapshot->sealing = false;
         node_figure_set(&shard->node->apply.snapshot_running, 0);
         log_warn("snapshot_given_up", "index=%lu", snapshot->index);
+        /* Whoever has asked for it still does. */
+        snapshot->index = node_figure(&shard->node->apply.snapshot_index);
     }
 }
 
 bool apply_snapshot_quiet(struct apply_shard *shard) {
     ASSERT(!shard->snapshot.emitting && !shard->snapshot.sealing);
-    enum snapshot_state state = snapshot_poll(shard->snapshot.writer, 0);
+    enum snapshot_state state = snapshot_poll(shard->snapshot.writer, shard->now_ns);
     return state != SNAPSHOT_WRITING && state != SNAPSHOT_SEALING;
 }
 
@@ -186,12 +188,13 @@ static bool snapshot_due(const struct apply_shard *shard, uint64_t now_ns) {
 bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
     struct apply_snapshot *snapshot = &shard->snapshot;
     bool worked = take_completions(shard);
+    apply_digest_turn(shard);
     if (snapshot->untold.index != 0 &&
         snapshot_box_put(&shard->node->snapshots, &snapshot->untold)) {
         snapshot->untold.index = 0;
         apply_note_send(shard);
     }
-    if (shard->digests.diverged) {
+    if (apply_digest_in_doubt(shard)) {
         apply_snapshot_forsake(shard);
         return worked;
     }
@@ -199,7 +202,8 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
         return worked;
     }
     if (!snapshot->emitting && !snapshot->sealing) {
-        if (snapshot_due(shard, now_ns)) {
+        /* One that was given up may still have writes under way. */
+        if (snapshot_due(shard, now_ns) && apply_snapshot_quiet(shard)) {
             snapshot_start(shard);
             return true;
         }
@@ -233,7 +237,7 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
 
 bool apply_snapshot_rest(struct apply_shard *shard, uint64_t now_ns) {
     /* One under way is carried through: it is nearly always nearly done, and then it is of use. */
-    if (shard->snapshot.emitting || shard->snapshot.sealing || shard->digests.diverged) {
+    if (shard->snapshot.emitting || shard->snapshot.sealing || apply_digest_in_doubt(shard)) {
         apply_snapshot_turn(shard, now_ns);
     }
     return !shard->snapshot.emitting && !shard->snapshot.sealing &&

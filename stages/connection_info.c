@@ -120,6 +120,12 @@ static void info_persistence(struct connection_run *run) {
     connection_text_add(&run->text, "digests_agreed:%llu\r\ndigest_last_index:%llu\r\n",
                         info_figure(&node->apply.digests_agreed),
                         info_figure(&node->apply.digest_index));
+    connection_text_add(&run->text,
+                        "digest_disputes:%llu\r\ndigests_upheld:%llu\r\n"
+                        "digest_undecided_index:%llu\r\n",
+                        info_figure(&node->replicate.digest_disputes),
+                        info_figure(&node->replicate.digests_upheld),
+                        info_figure(&node->replicate.digest_undecided));
     connection_text_add(&run->text, "log_writes:%llu\r\nlog_write_bytes:%llu\r\n",
                         info_figure(&node->replicate.log_writes),
                         info_figure(&node->replicate.log_write_bytes));

@@ -4,8 +4,8 @@
 /*
  * The node: what all shards of one process may read.
  *
- * Three sorts of things, and two boxes (stages/digest.h, stages/change.h), and nothing else, are
- * seen by more than one thread besides rings:
+ * Three sorts of things, and the boxes of stages/digest.h and stages/change.h, and nothing else,
+ * are seen by more than one thread besides rings:
  *
  *   options      set before the first core starts, constant from then on.
  *   figures      what a stage publishes about itself: one writer each, relaxed words, a cache line
@@ -167,10 +167,13 @@ struct node_replicate_figures {
     uint64_t log_clock_ns; /* of a leader: log time in nanoseconds less the monotonic clock, modulo
                               2^64; otherwise 0.  Who reads it adds that clock */
     uint64_t leases;       /* 1: the configuration in force allows them */
-    uint64_t reads_leased; /* reads (batches of them) answered by a lease, */
-    uint64_t reads_asked;  /* after a question to a quorum, */
-    uint64_t reads_stale;  /* or from what is applied */
-    uint64_t peer_dropped; /* messages to and from members, for want of room or of a use */
+    uint64_t digest_disputes;  /* indices at which members had other data, since the start */
+    uint64_t digests_upheld;   /* of these, at which most members had this node's */
+    uint64_t digest_undecided; /* the index that is not decided now; 0: none */
+    uint64_t reads_leased;     /* reads (batches of them) answered by a lease, */
+    uint64_t reads_asked;      /* after a question to a quorum, */
+    uint64_t reads_stale;      /* or from what is applied */
+    uint64_t peer_dropped;     /* messages from and to members, for want of room or of a use */
 };
 
 /* What apply publishes. */
@@ -240,6 +243,12 @@ struct node_signals {
        replicate, which then sends apply an item without anything.  Reader: apply, at a glance
        between two items; a late one only delays. */
     CACHE_ALIGNED uint64_t snapshot_wanted;
+    /* What is held of this node's data (enum digest_doubt_state), and up to which index digests
+       that differ from the log's are no reason for doubt: they are those of most members, or later
+       ones agreed.  Writer: replicate.  Reader: apply, at a glance between two items, which takes
+       no snapshot while there is doubt; a late one only delays. */
+    CACHE_ALIGNED uint32_t digest_doubt;
+    uint64_t digest_settled;
     /* Counts the reads that apply refused for want of reply memory though they were entitled to it.
        Writer: apply.  Reader: write, at a glance, which then looks for whom to cut; a late one only
        delays that, and a sleeping one is woken by the refusal itself, which it has to send. */
@@ -293,10 +302,12 @@ struct node {
     const struct node_options *options;
     struct node_recovery recovery; /* written by apply's init, read by replicate's start */
     struct node_signals signals;
-    struct digest_box digests;     /* apply to replicate: stages/digest.h */
-    struct snapshot_box snapshots; /* likewise: stages/snapshot_box.h */
-    struct addresses addresses;    /* of members, as the log has them: stages/addresses.h */
-    struct change_box changes;     /* an asker and replicate: stages/change.h */
+    struct digest_box digests;             /* apply to replicate: stages/digest.h */
+    struct digest_hashes digest_hashes;    /* likewise */
+    struct digest_doubt_box digest_doubts; /* likewise */
+    struct snapshot_box snapshots;         /* likewise: stages/snapshot_box.h */
+    struct addresses addresses;            /* of members, as the log has them: stages/addresses.h */
+    struct change_box changes;             /* an asker and replicate: stages/change.h */
     CACHE_ALIGNED struct node_read_figures read;
     CACHE_ALIGNED struct node_parse_figures parse;
     CACHE_ALIGNED struct node_validate_figures validate;

@@ -411,6 +411,7 @@ const char *peer_message_fault_name(enum peer_message_fault fault) {
         [PEER_MESSAGE_FAULT_CONFIGURATION] = "a configuration that is none",
         [PEER_MESSAGE_FAULT_CONFIGURATIONS] = "too many configurations",
         [PEER_MESSAGE_FAULT_CHUNK] = "a chunk is cut off",
+        [PEER_MESSAGE_FAULT_DIGEST] = "digests that no member can have",
     };
     return (size_t)fault < ARRAY_COUNT(names) ? names[fault] : "unknown fault";
 }

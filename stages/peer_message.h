@@ -89,6 +89,7 @@ enum peer_message_fault {
     PEER_MESSAGE_FAULT_CONFIGURATION, /* the bytes of one, here or in an entry, are not valid */
     PEER_MESSAGE_FAULT_CONFIGURATIONS, /* more of them than the caller has room for */
     PEER_MESSAGE_FAULT_CHUNK,          /* a chunk, or its padding, goes beyond the frame */
+    PEER_MESSAGE_FAULT_DIGEST,         /* of peer_digest.h: numbers that no member has */
 };
 
 /* What the receiver knows of the connection that a message came over. */

@@ -9,13 +9,14 @@
  *
  *     replicate ──► out ──► write ──► socket ... socket ──► read, parse ──► in ──► replicate
  *
- *   control   votes, heartbeats, their answers: small, and polled first.  No load on the others may
- *             delay them.
+ *   control   votes, heartbeats, their answers, digests that differ: small, and polled first.  No
+ *             load on the others may delay them.
  *   data      entries, pieces of snapshots, and their answers.
  *
  * A record is an enum peer_record in 8 bytes, and for PEER_RECORD_MESSAGE the message as
- * stages/peer_message.h lays it out, entries included: they are copied once into the ring, the very
- * bytes of the log, so that the log's memory is never borrowed by a slow connection.
+ * stages/peer_message.h or stages/peer_digest.h lays it out, entries included: they are copied once
+ * into the ring, the very bytes of the log, so that the log's memory is never borrowed by a slow
+ * connection.
  *
  * What is in `out` may be lost (a connection that breaks takes it along); it is never altered, and
  * never overtakes within its ring.  If `out` is full the message is dropped: consensus repeats what

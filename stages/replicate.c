@@ -257,6 +257,7 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
         if (replicate_digest_entry(shard, now_ns, &due_ns)) {
             result.work++;
         }
+        result.work += replicate_dispute_turn(shard, now_ns, &due_ns);
         if (replicate_leases_configure(shard, now_ns)) {
             result.work++;
         }

@@ -37,6 +37,7 @@ bool replicate_digest_entry(struct replicate_shard *shard, uint64_t now_ns, uint
     }
     ASSERT(record->index < index);
     entry_digest_write(entry + ENTRY_HEADER_BYTES, record->index, record->digests, record->count);
+    replicate_dispute_logged(shard, record->index);
     digest_box_clear(box);
     struct entry_header header = {.length_bytes = length_bytes,
                                   .kind = ENTRY_DIGEST,

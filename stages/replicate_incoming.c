@@ -1,7 +1,8 @@
 /*
  * What other members say: records of their rings become events of the core.
  *
- * Happy path: control messages first, all that are there; then data, one message of each member in
+ * Happy path: control messages first, all that are there (those about digests are for
+ * replicate_dispute.c, not the core); then data, one message of each member in
  * turn.  An APPEND's entries are copied into the log's memory in the step that accepts them, and
  * the record is given back.
  *
@@ -126,15 +127,32 @@ static void message_refused(const struct peer_link *link, const char *reason) {
     log_warn_limited("peer_message_refused", "peer=%lu reason=\"%s\"", link->node_id, reason);
 }
 
+static struct peer_message_link link_expected(const struct replicate_shard *shard,
+                                              const struct peer_link *link, enum peer_lane lane) {
+    return (struct peer_message_link){.from = link->node_id,
+                                      .to = shard->node->options->identity.node_id,
+                                      .control = lane == PEER_CONTROL,
+                                      .entry_bytes_max = shard->node->options->log.entry_bytes_max};
+}
+
+/* Takes a message that is not the core's. */
+static void digest_read(struct replicate_shard *shard, struct peer_link *link, enum peer_lane lane,
+                        const uint8_t *body, uint32_t body_bytes) {
+    struct peer_message_link expected = link_expected(shard, link, lane);
+    struct peer_digest said;
+    enum peer_message_fault fault = peer_digest_decode(body, body_bytes, &expected, &said);
+    if (fault != PEER_MESSAGE_VALID) {
+        message_refused(link, peer_message_fault_name(fault));
+        return;
+    }
+    replicate_dispute_heard(shard, link, &said);
+}
+
 /* Decodes a record's message; false, and said, if no working member sends it. */
 static bool message_read(struct replicate_shard *shard, const struct peer_link *link,
                          enum peer_lane lane, const uint8_t *body, uint32_t body_bytes) {
     struct peer_message *decoded = &shard->peers->decoded;
-    struct peer_message_link expected = {.from = link->node_id,
-                                         .to = shard->node->options->identity.node_id,
-                                         .control = lane == PEER_CONTROL,
-                                         .entry_bytes_max =
-                                             shard->node->options->log.entry_bytes_max};
+    struct peer_message_link expected = link_expected(shard, link, lane);
     decoded->configurations = shard->peers->configurations;
     decoded->configurations_max = RAFT_MESSAGE_ENTRIES_MAX;
     enum peer_message_fault fault = peer_message_decode(body, body_bytes, &expected, decoded);
@@ -188,6 +206,10 @@ static bool record_take(struct replicate_shard *shard, struct peer_link *link,
     } else if (bytes_get_u32(record) == PEER_RECORD_DISCONNECTED) {
         struct raft_event event = {.kind = RAFT_EVENT_DISCONNECTED, .node_id = link->node_id};
         replicate_step(shard, &event);
+    } else if (peer_digest_is(record + PEER_RECORD_HEAD_BYTES,
+                              length_bytes - PEER_RECORD_HEAD_BYTES)) {
+        digest_read(shard, link, lane, record + PEER_RECORD_HEAD_BYTES,
+                    length_bytes - PEER_RECORD_HEAD_BYTES);
     } else if (message_read(shard, link, lane, record + PEER_RECORD_HEAD_BYTES,
                             length_bytes - PEER_RECORD_HEAD_BYTES)) {
         const struct peer_message *decoded = &shard->peers->decoded;

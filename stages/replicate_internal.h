@@ -5,6 +5,7 @@
 
 #include "entry/entry.h"
 #include "raft/raft.h"
+#include "stages/peer_digest.h"
 #include "stages/peer_message.h"
 #include "stages/peers.h"
 #include "stages/pipeline.h"
@@ -98,6 +99,31 @@ struct replicate_members {
     uint64_t introduced[PEERS_MAX]; /* by row: its incarnation, as the member last said; 0: never */
 };
 
+/* Where a dispute is; drawn in replicate_dispute.c. */
+enum replicate_dispute_state { DISPUTE_NONE, DISPUTE_OPEN, DISPUTE_SETTLED, DISPUTE_LOST };
+
+/* What a member has said of the index in dispute. */
+struct replicate_voice {
+    bool spoken;
+    bool known; /* it has digests of it */
+    uint64_t hash;
+    struct digest_difference difference;
+};
+
+/* Digests at an index that members do not agree on. */
+struct replicate_dispute {
+    enum replicate_dispute_state state;
+    uint64_t index;                           /* in dispute, while state is not NONE */
+    uint64_t hash;                            /* this node's */
+    struct digest_difference difference;      /* of this node from the log; count 0: none known */
+    struct replicate_voice voices[PEERS_MAX]; /* by the row of the link */
+    bool is_hopeless;       /* all have spoken, and some have no digests of it: told once */
+    uint64_t due_ns;        /* of the next round */
+    uint32_t rounds_left;   /* while SETTLED */
+    uint64_t settled_index; /* as in node_signals.digest_settled */
+    uint64_t logged_index;  /* the last one whose digests this process has logged; 0: none */
+};
+
 /* Who is using the log's one reader. */
 enum replicate_reader { READER_NOBODY, READER_CATCH_UP, READER_PEER };
 
@@ -119,6 +145,7 @@ struct replicate_shard {
     struct peers *links;          /* to other members; NULL in a cluster of one */
     struct replicate_peers *peers;
     struct replicate_members members;
+    struct replicate_dispute dispute;
     bool change_under_way; /* the core has taken what stands in the box of stages/change.h */
     bool change_asking;    /* this is the step in which it is asked to */
     struct ring *to_write; /* notes */
@@ -251,6 +278,10 @@ uint32_t replicate_send_from_disk(struct replicate_shard *shard);
 void replicate_message_put(struct replicate_shard *shard, const struct raft_message *message,
                            const struct entry_tail *previous, const uint8_t *payload,
                            uint64_t payload_bytes);
+
+/* Puts a body that is not the core's into a member's ring for control, or loses it. */
+void replicate_control_put(struct replicate_shard *shard, struct peer_link *link,
+                           const uint8_t *body, uint32_t body_bytes);
 
 /* ---- replicate_snapshot.c ------------------------------------------------------------------ */
 
@@ -401,5 +432,21 @@ bool replicate_address_entry(struct replicate_shard *shard, uint64_t now_ns);
 /* Appends the digests that apply has put into the box, or drops them if this node does not lead.
  * *due_ns becomes now_ns if there was no room.  Returns whether it appended. */
 bool replicate_digest_entry(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns);
+
+/* ---- replicate_dispute.c --------------------------------------------------------------------- */
+
+/* A member has said what it had at an index, or asks. */
+void replicate_dispute_heard(struct replicate_shard *shard, struct peer_link *link,
+                             const struct peer_digest *said);
+
+/* This node has logged its digests at an index: that it agrees with them says nothing. */
+void replicate_dispute_logged(struct replicate_shard *shard, uint64_t index);
+
+/* True while it is not decided whose data are right, or they are not this node's: no snapshot is
+ * sent. */
+bool replicate_dispute_open(const struct replicate_shard *shard);
+
+/* Once a poll; *due_ns is lowered to when it has to be looked at again.  Returns the work done. */
+uint32_t replicate_dispute_turn(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns);
 
 #endif

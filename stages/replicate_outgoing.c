@@ -89,6 +89,18 @@ void replicate_message_put(struct replicate_shard *shard, const struct raft_mess
     record_end(shard, ring, bytes);
 }
 
+void replicate_control_put(struct replicate_shard *shard, struct peer_link *link,
+                           const uint8_t *body, uint32_t body_bytes) {
+    ASSERT(shard->peers != NULL && body_bytes % 8 == 0);
+    uint8_t *record = record_begin(link->out[PEER_CONTROL], PEER_RECORD_MESSAGE, body_bytes);
+    if (record == NULL) {
+        shard->peers->dropped++;
+        return;
+    }
+    memcpy(record, body, body_bytes);
+    record_end(shard, link->out[PEER_CONTROL], body_bytes);
+}
+
 /* ---- entries that are only on disk --------------------------------------------------------- */
 
 static bool still_meant(const struct replicate_shard *shard, const struct raft_message *message) {

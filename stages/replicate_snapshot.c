@@ -142,6 +142,10 @@ void replicate_snapshots_destroy(struct replicate_shard *shard) {
 
 void replicate_snapshot_send(struct replicate_shard *shard, const struct raft_message *message) {
     struct replicate_snapshots *snapshots = shard->snapshots;
+    if (replicate_dispute_open(shard)) {
+        shard->peers->dropped++; /* its data may be wrong; the core will ask again */
+        return;
+    }
     uint32_t at = 0;
     while (at < snapshots->wanted_count && snapshots->wanted[at].to != message->to) {
         at++;

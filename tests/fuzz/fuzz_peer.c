@@ -8,7 +8,7 @@
  *      format, and its bodies are decoded
  *   2  a stream that begins with the handshake
  *   3  the body of a HELLO      4  of a HELLO_ANSWER
- *   5  the body of a message on a connection for control, 6  for data
+ *   5  the body of a message on a connection for control (also of digests), 6  for data
  *   7  changes to a valid message: the second byte is its kind and the seed that it is made from,
  *      a change is 3 bytes: an offset (u16) and the byte to be put there
  *
@@ -20,6 +20,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "stages/peer_digest.h"
 #include "tests/stages/peer_case.h"
 #include "wire/peer_hello.h"
 
@@ -81,7 +82,21 @@ static void answer_judge(const uint8_t *body, size_t length_bytes) {
     ASSERT(memcmp(again, body, sizeof(again)) == 0);
 }
 
+static void digest_judge(const uint8_t *body, uint32_t body_bytes) {
+    const struct peer_message_link link = peer_case_link(RAFT_MESSAGE_VOTE);
+    struct peer_digest digest;
+    if (peer_digest_decode(body, body_bytes, &link, &digest) != PEER_MESSAGE_VALID)
+        return;
+    uint8_t again[PEER_DIGEST_BYTES];
+    peer_digest_encode(again, link.from, link.to, &digest);
+    ASSERT(body_bytes == sizeof(again) && memcmp(again, body, sizeof(again)) == 0);
+}
+
 static void message_judge(const uint8_t *body, uint32_t body_bytes, bool control) {
+    if (control && peer_digest_is(body, body_bytes)) {
+        digest_judge(body, body_bytes);
+        return;
+    }
     struct peer_message *room = peer_case_room();
     const struct peer_message_link link =
         peer_case_link(control ? RAFT_MESSAGE_VOTE : RAFT_MESSAGE_APPEND);

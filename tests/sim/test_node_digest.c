@@ -1,6 +1,6 @@
 /*
- * Replicas compare digests: a node that has come to other data than the log says stops, whether it
- * follows, or replays its log.
+ * Replicas compare digests: a node that has come to other data than the log says stops, if it is
+ * alone, or if the others have not (test_node_dispute.c has all about members that differ).
  *
  * The defect is one bit, so to speak: at one index one INCR counts down instead of up, in one
  * process.  The linker puts our machine_find in front of the real one (--wrap).

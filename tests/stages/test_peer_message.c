@@ -82,7 +82,7 @@ static void unknown_kinds_flags_and_members_are_refused(void **state) {
         assert_int_equal(fault_of(kind, 15, 1), PEER_MESSAGE_FAULT_MEMBER);
         assert_int_equal(fault_of(kind, 16, 2), PEER_MESSAGE_FAULT_MEMBER);
     }
-    for (uint32_t i = 0; i <= PEER_MESSAGE_FAULT_CHUNK; i++)
+    for (uint32_t i = 0; i <= PEER_MESSAGE_FAULT_DIGEST; i++)
         assert_string_not_equal(peer_message_fault_name((enum peer_message_fault)i),
                                 "unknown fault");
     assert_string_equal(peer_message_fault_name((enum peer_message_fault)99), "unknown fault");
