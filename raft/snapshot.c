@@ -32,6 +32,7 @@ void raft_snapshot_send(struct raft *raft, struct progress *peer, struct raft_ac
     if (peer->chunk_sent) {
         return;
     }
+    ASSERT(peer->snapshot_offset < peer->snapshot_size_bytes);
     uint64_t left_bytes = peer->snapshot_size_bytes - peer->snapshot_offset;
     struct raft_message *message = raft_send(raft, actions, RAFT_MESSAGE_SNAPSHOT, peer->node_id);
     message->session = peer->session;
@@ -62,10 +63,14 @@ void raft_on_snapshot_answer(struct raft *raft, const struct raft_message *messa
     if (peer->chunk_sent && message->offset == peer->snapshot_offset) {
         return; /* repeated, or late: what it wants is under way, and twice would stay twice */
     }
-    peer->snapshot_offset = message->offset;
     if (message->offset == peer->snapshot_size_bytes) {
-        return; /* it is being installed: an APPEND_ANSWER will say so; or after T we ask again */
+        /* It is being installed: an APPEND_ANSWER will say so.  Or after T we ask again, with the
+         * last chunk: there is none behind it. */
+        peer->chunk_sent = true;
+        peer->chunk_sent_ns = raft->now_ns;
+        return;
     }
+    peer->snapshot_offset = message->offset;
     peer->chunk_sent = false;
     raft_snapshot_send(raft, peer, actions);
 }

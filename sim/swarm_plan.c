@@ -29,7 +29,6 @@ enum {
     DEPOSALS_ONE_IN = 4, /* seeds; with leases one in two */
     DEPOSALS_MAX = 16,
     UNREST_ONE_IN = 4, /* seeds: shorter faults, sooner after one another, mostly of who leads */
-    LARGE_ONE_IN = 8,  /* seeds: values of which some dozen fill a segment of the log */
     /* 200 a second for a minute, and what is refused at once and asked again. */
     OPERATIONS_MAX = 1 << 15,
 };
@@ -89,10 +88,6 @@ static void draw_clients(struct random *random, struct cluster_clients_options *
     if ((unusual & 8) != 0) {
         clients->long_share = (uint32_t)random_below(random, 200);
         clients->value_bytes_max = (uint32_t)between(random, 32, 20000);
-    }
-    if (random_below(random, LARGE_ONE_IN) == 0) {
-        clients->long_share = (uint32_t)between(random, 300, 800);
-        clients->value_bytes_max = SIM_NODE_BULK_BYTES_MAX / 2;
     }
     if ((unusual & 16) != 0) {
         clients->slow_share = (uint32_t)random_below(random, 300);

@@ -217,7 +217,7 @@ struct sim_range {
     struct sim_child children[JOBS_MAX];
     struct pollfd waited[JOBS_MAX];
     uint64_t next; /* seed */
-    bool no_more; /* one has broken, and the rest is not wanted */
+    bool no_more;  /* one has broken, and the rest is not wanted */
     bool no_process;
     bool terminal; /* somebody watches standard error */
     struct sim_totals totals;

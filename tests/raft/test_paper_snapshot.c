@@ -149,6 +149,23 @@ TEST(a_lost_piece_is_sent_again) {
     assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 0);
 }
 
+/* Who has all of it installs it.  If nothing comes of that, it is asked with the last piece again:
+ * one behind the end would have no bytes. */
+TEST(the_last_piece_is_sent_again_if_nothing_comes_of_it) {
+    serve_with_a_compacted_log();
+    core_hear_snapshot_answer(3, snapshot, 2000);
+    core_hear_snapshot_answer(3, snapshot, 2500);
+    for (uint32_t i = 0; i < T_NS / HEARTBEAT_NS - 1; i++) {
+        core_pass(HEARTBEAT_NS);
+        core_hear_heartbeat_answer(2);
+        core_hear_heartbeat_answer(3);
+        assert_null(core_sent(RAFT_MESSAGE_SNAPSHOT, 3));
+    }
+    core_pass(HEARTBEAT_NS);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->offset, 2000);
+    assert_int_equal(core_message(RAFT_MESSAGE_SNAPSHOT, 3)->length_bytes, 500);
+}
+
 /* A connection that closed has lost what was on it: after a sign of life it goes on. */
 TEST(a_snapshot_goes_on_after_a_disconnection) {
     serve_with_a_compacted_log();
@@ -444,6 +461,7 @@ int main(void) {
         CORE_TEST(a_late_grant_does_not_end_a_snapshot),
         CORE_TEST(a_peer_that_lost_its_log_still_gets_its_snapshot),
         CORE_TEST(a_lost_piece_is_sent_again),
+        CORE_TEST(the_last_piece_is_sent_again_if_nothing_comes_of_it),
         CORE_TEST(a_snapshot_goes_on_after_a_disconnection),
         CORE_TEST(what_a_peer_needs_is_named),
         CORE_TEST(a_newer_snapshot_does_not_disturb_the_one_under_way),
