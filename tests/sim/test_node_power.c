@@ -10,7 +10,7 @@
  * and it is a failure if nothing unanswered was ever there, or never lost.
  *
  * In runs with rests the log falls idle in between, and fills its next megabyte with zeros: they
- * are cut in the middle of that, too, at every WEIR_SIM_STRIDEth step.
+ * are cut in the middle of that, too, half as often.
  *
  * WEIR_SIM_SEEDS multiplies the seeds; WEIR_SIM_SEED runs one.
  */
@@ -223,7 +223,9 @@ static void test_power_cut_while_the_log_fills_ahead_loses_nothing(void **state)
     struct shape without = shape_rests;
     without.zero_ahead_bytes = 0;
     assert_true(count_rest_steps(&shape_rests) >= count_rest_steps(&without) + 3);
-    run_seeds(&shape_rests, SEEDS, node_world_environment("WEIR_SIM_STRIDE", STRIDE_DEFAULT));
+    /* Most steps are zeros, one much like the next. */
+    const uint64_t stride = node_world_environment("WEIR_SIM_STRIDE", STRIDE_DEFAULT);
+    run_seeds(&shape_rests, SEEDS, stride > 1 ? 2 * stride + 1 : 1);
     assert_true(met_everything_but_snapshots());
     assert_true(tally.segments_max > 1);
 }
