@@ -4,10 +4,11 @@
  * starts from what is left, possibly in several attempts that are cut short themselves, and must
  * have every write that was answered, no write in part, and nothing that went back.
  *
- * Short runs, with a snapshot or two, are cut at every step (under a sanitizer: every seventh).  Long runs also roll segments and
- * remove what snapshots cover; they are cut at every WEIR_SIM_STRIDEth step (default 12), from a
- * first one that differs by the seed; in the long variant at every step.  What happened is counted,
- * and it is a failure if nothing unanswered was ever there, or never lost.
+ * Short runs, with a snapshot or two, are cut at every step (under a sanitizer: every seventh).
+ * Long runs also roll segments and remove what snapshots cover; they are cut at every
+ * WEIR_SIM_STRIDEth step (default 12), from a first one that differs by the seed; in the long
+ * variant at every step.  What happened is counted, and it is a failure if nothing unanswered was
+ * ever there, or never lost.
  *
  * In runs with rests the log falls idle in between, and fills its next megabyte with zeros: they
  * are cut in the middle of that, too, half as often.
