@@ -84,7 +84,12 @@ bool snapshot_source_idle(const struct snapshot_source *source) {
     return source->step == SOURCE_IDLE;
 }
 
+/* A leader asks for nothing when a member has the whole file and does not say what became of it. */
 static void piece_start(struct snapshot_source *source) {
+    if (source->length_bytes == 0) {
+        source->step = SOURCE_DONE;
+        return;
+    }
     source->step = SOURCE_READING;
     io_file_read(source->port, source->file, source->bytes, source->length_bytes, source->offset,
                  SOURCE_USER);
