@@ -65,9 +65,7 @@ void raft_on_snapshot_answer(struct raft *raft, const struct raft_message *messa
     }
     if (message->offset == peer->snapshot_size_bytes) {
         /* It is being installed: an APPEND_ANSWER will say so.  Or after T we ask again, with the
-         * last chunk: there is none behind it. */
-        peer->chunk_sent = true;
-        peer->chunk_sent_ns = raft->now_ns;
+         * chunk that was sent last: there is none behind it. */
         return;
     }
     peer->snapshot_offset = message->offset;

@@ -29,7 +29,6 @@ enum {
     DEPOSALS_ONE_IN = 4, /* seeds; with leases one in two */
     DEPOSALS_MAX = 16,
     UNREST_ONE_IN = 4,  /* seeds: shorter faults, sooner after one another, mostly of who leads */
-=======
     MEMBERS_ONE_IN = 4, /* seeds: members come and go */
     MEMBERS_MAX = 24,
     JOINERS_MAX = 3,
