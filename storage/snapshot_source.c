@@ -85,6 +85,10 @@ bool snapshot_source_idle(const struct snapshot_source *source) {
 }
 
 static void piece_start(struct snapshot_source *source) {
+    if (source->length_bytes == 0) {
+        source->step = SOURCE_DONE; /* the header was wanted, and is known */
+        return;
+    }
     source->step = SOURCE_READING;
     io_file_read(source->port, source->file, source->bytes, source->length_bytes, source->offset,
                  SOURCE_USER);
