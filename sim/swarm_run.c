@@ -208,6 +208,7 @@ static uint32_t draw_quorum(const struct swarm *swarm) {
     uint32_t quorum = 0;
     while ((uint32_t)__builtin_popcount(quorum) < wanted) {
         uint32_t drawn = (uint32_t)random_below(&random, plan->node_count);
+        ASSERT(drawn < SWARM_NODES_MAX);
         quorum |= (uint32_t)!swarm->nodes[drawn].damaged << drawn;
     }
     return quorum;

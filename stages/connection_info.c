@@ -13,16 +13,17 @@
 #include "queues/gauge.h"
 #include "raft/raft.h"
 #include "stages/map.h"
+#include "stages/peers.h"
 
 enum {
-    /* Lines that do not depend on the map: about 100 of at most 100 bytes, and the longest texts
+    /* Lines that do not depend on the map: about 130 of at most 100 bytes, and the longest texts
        (map, data directory, cluster name). */
-    INFO_BYTES = 14 * 1024,
+    INFO_BYTES = 16 * 1024,
     INFO_TEXT_BYTES_MAX = 1024, /* of an option's text that is shown; longer ones are cut */
     /* A line for each ring, shard and core. */
     INFO_GAUGE_LINE_BYTES = 512,
 };
-_Static_assert(INFO_BYTES >= 100 * 100 + 3 * INFO_TEXT_BYTES_MAX, "the sum above");
+_Static_assert(INFO_BYTES >= 130 * 100 + 3 * INFO_TEXT_BYTES_MAX, "the sum above");
 
 /* What %llu wants. */
 #define info_number unsigned long long
@@ -185,8 +186,47 @@ static void info_stats(struct connection_run *run) {
 
 static void info_replication(struct connection_run *run) {
     bool leads = node_figure(&run->node->replicate.role) == RAFT_LEADER;
-    connection_text_add(&run->text, "role:%s\r\nconnected_slaves:0\r\n",
-                        leads ? "master" : "slave");
+    /* Each of them has one connection of each sort. */
+    uint64_t followers = leads ? node_figure(&run->node->write.peers_open) / PEER_LANES : 0;
+    connection_text_add(&run->text, "role:%s\r\nconnected_slaves:%llu\r\n",
+                        leads ? "master" : "slave", (info_number)followers);
+}
+
+/* The connections between members: those that others have opened to this node, and its own. */
+static void info_peers(struct connection_run *run) {
+    const struct node_read_figures *read = &run->node->read;
+    const struct node_parse_figures *parse = &run->node->parse;
+    const struct node_write_figures *write = &run->node->write;
+    connection_text_add(&run->text,
+                        "peers_port:%llu\r\n"
+                        "peers_in_open:%llu\r\n"
+                        "peers_in_accepted:%llu\r\n"
+                        "peers_in_rejected:%llu\r\n"
+                        "peers_in_introduced:%llu\r\n"
+                        "peers_in_refused:%llu\r\n"
+                        "peers_in_replaced:%llu\r\n"
+                        "peers_in_broken:%llu\r\n"
+                        "peers_in_messages:%llu\r\n"
+                        "peers_in_bytes:%llu\r\n",
+                        info_figure(&read->peer_listen_port), info_figure(&read->peers_connections),
+                        info_figure(&read->peers_accepted), info_figure(&read->peers_rejected),
+                        info_figure(&parse->peers_introduced), info_figure(&parse->peers_refused),
+                        info_figure(&parse->peers_replaced), info_figure(&parse->peers_broken),
+                        info_figure(&parse->peer_messages), info_figure(&parse->peer_bytes));
+    connection_text_add(&run->text,
+                        "peers_out_open:%llu\r\n"
+                        "peers_out_opened:%llu\r\n"
+                        "peers_out_refused:%llu\r\n"
+                        "peers_out_failed:%llu\r\n"
+                        "peers_out_messages:%llu\r\n"
+                        "peers_out_bytes:%llu\r\n"
+                        "peers_out_unconnected:%llu\r\n"
+                        "peers_dropped:%llu\r\n",
+                        info_figure(&write->peers_open), info_figure(&write->peers_opened),
+                        info_figure(&write->peers_refused), info_figure(&write->peers_failed),
+                        info_figure(&write->peer_messages), info_figure(&write->peer_bytes),
+                        info_figure(&write->peer_dropped),
+                        info_figure(&run->node->replicate.peer_dropped));
 }
 
 /* 1: CLUSTER is answered, and -MOVED may be said; a client that is made for a cluster asks here
@@ -324,12 +364,19 @@ static const struct info_section {
     const char *title;
     void (*add)(struct connection_run *run);
 } sections[] = {
-    {"server", "Server", info_server}, {"clients", "Clients", info_clients},
-    {"memory", "Memory", info_memory}, {"persistence", "Persistence", info_persistence},
-    {"stats", "Stats", info_stats},    {"replication", "Replication", info_replication},
-    {"cpu", "CPU", info_cpu},          {"cluster", "Cluster", info_cluster},
-    {"weir", "Weir", info_weir},       {"raft", "Raft", info_raft},
-    {"stages", "Stages", info_stages}, {"keyspace", "Keyspace", info_keyspace},
+    {"server", "Server", info_server},
+    {"clients", "Clients", info_clients},
+    {"memory", "Memory", info_memory},
+    {"persistence", "Persistence", info_persistence},
+    {"stats", "Stats", info_stats},
+    {"replication", "Replication", info_replication},
+    {"cpu", "CPU", info_cpu},
+    {"cluster", "Cluster", info_cluster},
+    {"weir", "Weir", info_weir},
+    {"raft", "Raft", info_raft},
+    {"peers", "Peers", info_peers},
+    {"stages", "Stages", info_stages},
+    {"keyspace", "Keyspace", info_keyspace},
 };
 
 /* ---- the command --------------------------------------------------------------------------- */

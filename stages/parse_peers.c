@@ -20,6 +20,7 @@ enum {
     TAKE_MAX = 64,
     NO_BUFFER = UINT32_MAX,
     NO_SLOT = UINT32_MAX,
+    NO_ROW = UINT32_MAX,
     BUFFER_LANE_BIT = 31, /* of a buffer's name: its lane; below, its index */
     /* Checksums are an order faster than copies to memory that was not touched before. */
     CHECKSUM_BYTES_PER_UNIT = 512,
@@ -247,6 +248,22 @@ static enum peer_handshake judge(const struct parse_peers *peers, const struct p
     return peer_hello_judge(hello, &expected);
 }
 
+/* Whether there is room for one more of this member and sort: the one in use and its predecessor,
+ * until that has ended; and strangers keep their slots, so that whoever comes can be answered. */
+static bool has_room(const struct parse_peers *peers, uint32_t row, enum peer_lane lane) {
+    uint32_t of_members = 0;
+    uint32_t of_this = 0;
+    for (uint32_t i = 0; i < peers->peers->connections_max; i++) {
+        const struct parse_peer *peer = &peers->slots[i];
+        if (peer->state != PEER_CLOSED && peer->row != NO_ROW) {
+            of_members++;
+            of_this += peer->row == row && peer->lane == lane;
+        }
+    }
+    return of_this < PEER_ACCEPTED_EACH &&
+           of_members < peers->peers->connections_max - PEER_STRANGERS_MAX;
+}
+
 /* A member is let in; its older connection of the same sort goes. */
 static void let_in(struct parse_peers *peers, struct parse_peer *peer,
                    const struct peer_hello *hello, uint64_t seed) {
@@ -286,12 +303,16 @@ static void greeted(struct parse_peers *peers, struct parse_peer *peer,
     const struct peer_link *link = peers_find(peers->peers, hello.from);
     enum peer_handshake result = judge(peers, &hello, link);
     enum peer_lane lane = hello.connection == PEER_CONNECTION_CONTROL ? PEER_CONTROL : PEER_DATA;
+    uint32_t row = link == NULL ? NO_ROW : (uint32_t)(link - peers->peers->links);
+    if (result == PEER_ACCEPTED && !has_room(peers, row, lane)) {
+        result = PEER_REFUSED_BUSY;
+    }
     uint64_t checksum = answer_send(peers, peer, result, hello.from, lane);
     if (result != PEER_ACCEPTED) {
         refuse(peers, peer, peer_handshake_name(result));
         return;
     }
-    peer->row = (uint32_t)(link - peers->peers->links);
+    peer->row = row;
     peer->lane = (uint8_t)lane;
     let_in(peers, peer, &hello, peer_frame_seed(frame->checksum, checksum));
 }
@@ -426,6 +447,7 @@ static void on_item(struct parse_peers *peers, const struct peer_item *item) {
     switch (item->kind) {
     case PEER_ITEM_OPEN:
         state_set(peer, PEER_GREETING);
+        peer->row = NO_ROW;
         peer->head_bytes = 0;
         peer->room = NULL;
         peer->first = NO_BUFFER;

@@ -19,7 +19,7 @@ struct waiting {
 /* One connection. */
 struct parse_peer {
     struct peer_frame_reader reader;
-    uint32_t row;        /* TALKING: of the member */
+    uint32_t row;        /* of the member, once it was let in; NO_ROW before */
     uint32_t head_bytes; /* collected: of the HELLO, or of a header */
     uint32_t body_bytes; /* of the frame whose header is complete */
     uint32_t filled_bytes;

@@ -4,8 +4,10 @@
  * Happy path of a poll: what parse says comes first (buffers go back to the kernel, answers are
  * sent); then completions: bytes go to parse, new connections are opened.
  *
- * Failure modes: no room for a connection: it is closed.  No buffer: the connection is armed again
- * when one of its group is back.  An answer that does not go out at once ends the connection.
+ * Failure modes: no room for one that has not said who it is: it is closed, and the oldest such one
+ * goes (a member for which there is no room is told so, by parse).  No buffer: the connection is
+ * armed again when one of its group is back.  An answer that does not go out at once ends the
+ * connection.
  */
 
 #include "stages/read_peers.h"

@@ -127,18 +127,28 @@ static void write_not_leader(struct reply_writer *writer, const struct batch *ba
     /* Itself, if it leads again or has failed: nobody else is known then. */
     uint64_t leader = node_figure(&node->replicate.leader);
     bool other = leader != 0 && leader != node->options->identity.node_id;
+    bool keyless_write = command->key_count == 0 && command_writes(command, directory);
     struct entry_address endpoint;
-    if (other && command->key_count > 0) {
-        if (node_endpoint_find(node, leader, &endpoint) && endpoint.host[0] != '\0') {
+    if (other && keyless_write) {
+        reply_error_format(writer, "READONLY You can't write against a read only replica.");
+        return;
+    }
+    if (other && node_endpoint_find(node, leader, &endpoint) && endpoint.host[0] != '\0') {
+        if (command->key_count > 0) {
             /* A v6 address without brackets, as Redis has it: clients look for the last colon. */
             uint32_t length = 0;
             const uint8_t *key = command_key(batch, command, directory, &length);
             reply_error_format(writer, "MOVED %u %s:%u", cluster_slot(key, length), endpoint.host,
                                endpoint.port);
-            return;
+        } else {
+            /* No MOVED: it has the slot of a key, and clients that keep a table of slots look for
+             * their command's there; some then fail for good.  At CLUSTERDOWN they ask anew who
+             * leads, and try again. */
+            reply_error_format(writer,
+                               "CLUSTERDOWN this node does not lead: nothing was done; the leader "
+                               "is at %s:%u",
+                               endpoint.host, endpoint.port);
         }
-    } else if (other && command_writes(command, directory)) {
-        reply_error_format(writer, "READONLY You can't write against a read only replica.");
         return;
     }
     const char *words = constant_words[REFUSAL_NOT_LEADER];

@@ -149,6 +149,9 @@ static void publish(struct replicate_shard *shard) {
     node_figure_set(&figures->log_write_ns_total, counters.write_ns_total);
     node_figure_set(&figures->log_write_ns_max, counters.write_ns_max);
     node_figure_set(&figures->log_full, log_state(shard->log) == LOG_FULL);
+    if (shard->peers != NULL) {
+        node_figure_set(&figures->peer_dropped, shard->peers->dropped);
+    }
     if (!log_truncating(shard->log)) {
         node_figure_set(&figures->log_time_ms, log_tail(shard->log)->log_time_ms);
     }

@@ -2,9 +2,9 @@
  * What other members say: records of their rings become events of the core.
  *
  * Happy path: control messages first, all that are there (those about digests are for
- * replicate_dispute.c, not the core); then data, one message of each member in
- * turn.  An APPEND's entries are copied into the log's memory in the step that accepts them, and
- * the record is given back.
+ * replicate_dispute.c, not the core); then data, one message of each member in turn.  An APPEND's
+ * entries are copied into the log's memory in the step that accepts them, and the record is given
+ * back.
  *
  * Failure modes: what cannot be done to the log at once (a vote is on its way to the disk, a
  * truncation is under way, the log's memory is full) waits in `incoming`, and with it all further

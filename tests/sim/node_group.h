@@ -36,7 +36,8 @@ struct group_node {
     uint64_t starts;
     uint64_t applied_index; /* of the last process: nothing may fall behind */
     bool paused;
-    bool may_fail; /* its failure is no finding */
+    bool may_fail; /* its failure is no finding, */
+    bool may_lie;  /* nor are its numbers */
 };
 
 /* A record on its way. */

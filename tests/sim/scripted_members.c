@@ -46,9 +46,9 @@ void scripted_say(struct scripted *scripted, const struct raft_message *message)
                NULL, 0);
 }
 
-void scripted_append(struct scripted *scripted, uint64_t from, uint64_t term,
-                     const struct scripted_entries *entries, uint64_t commit) {
-    uint8_t head[PEER_MESSAGE_HEAD_BYTES_MAX];
+uint32_t scripted_append_head(uint8_t out[PEER_MESSAGE_HEAD_BYTES_MAX], uint64_t from,
+                              uint64_t term, const struct scripted_entries *entries,
+                              uint64_t commit) {
     struct raft_message message = {.kind = RAFT_MESSAGE_APPEND,
                                    .session = 1,
                                    .from = from,
@@ -59,7 +59,13 @@ void scripted_append(struct scripted *scripted, uint64_t from, uint64_t term,
                                    .previous_term = entries->previous.term,
                                    .commit = commit,
                                    .entry_count = entries->count};
-    uint32_t length_bytes = peer_message_encode(head, &message, &entries->previous);
+    return peer_message_encode(out, &message, &entries->previous);
+}
+
+void scripted_append(struct scripted *scripted, uint64_t from, uint64_t term,
+                     const struct scripted_entries *entries, uint64_t commit) {
+    uint8_t head[PEER_MESSAGE_HEAD_BYTES_MAX];
+    uint32_t length_bytes = scripted_append_head(head, from, term, entries, commit);
     record_put(scripted, from, PEER_DATA, PEER_RECORD_MESSAGE, head, length_bytes, entries->bytes,
                entries->length_bytes);
 }
@@ -132,7 +138,7 @@ static void step(struct scripted *scripted, uint64_t until_ns) {
     struct peers *peers = sim_node_peers(scripted->node);
     bool worked = sim_node_step(scripted->node);
     scripted->rounds += worked;
-    for (uint64_t id = 2; id <= SCRIPTED_MEMBERS; id++) {
+    for (uint64_t id = 2; id <= SCRIPTED_MEMBERS && !scripted->is_networked; id++) {
         struct peer_link *link = peers_find(peers, id);
         worked |= ring_take(scripted, link, PEER_CONTROL);
         worked |= ring_take(scripted, link, PEER_DATA);
@@ -177,7 +183,7 @@ static void start(struct scripted *scripted) {
                        &error) != 0) {
         fail_msg("the node does not start: %s", error.text);
     }
-    for (uint64_t id = 2; id <= SCRIPTED_MEMBERS; id++) {
+    for (uint64_t id = 2; id <= SCRIPTED_MEMBERS && !scripted->is_networked; id++) {
         struct peer_introduction introduction = {.incarnation = id};
         assert_non_null(peers_row(sim_node_peers(scripted->node), id));
         record_put(scripted, id, PEER_CONTROL, PEER_RECORD_CONNECTED, &introduction,
@@ -185,19 +191,33 @@ static void start(struct scripted *scripted) {
     }
 }
 
-void scripted_begin(struct scripted *scripted, uint64_t seed) {
-    static const char *const maps[] = {"fused", "pair", "split"};
+static void world_begin(struct scripted *scripted, uint64_t seed, const char *map) {
     struct node_world quiet; /* for its log that leads nowhere */
     node_world_init(&quiet, seed, false);
     node_world_free(&quiet);
     memset(scripted, 0, sizeof(*scripted));
     struct world_options options = world_options_calm();
     scripted->world = world_create(seed, &options);
-    scripted->host = world_node_add(scripted->world);
+    for (uint32_t i = 0; i < SCRIPTED_MEMBERS; i++) {
+        scripted->hosts[i] = world_node_add(scripted->world);
+    }
+    scripted->host = scripted->hosts[0];
     scripted->options = (struct sim_node_options){
-        .map = maps[seed % 3], .member_count = SCRIPTED_MEMBERS, .schedule_seed = seed};
+        .map = map, .member_count = SCRIPTED_MEMBERS, .schedule_seed = seed};
+}
+
+void scripted_begin(struct scripted *scripted, uint64_t seed) {
+    static const char *const maps[] = {"fused", "pair", "split"};
+    world_begin(scripted, seed, maps[seed % 3]);
     start(scripted);
     scripted_run(scripted, 100 * 1000 * 1000); /* until its table of them is durable */
+}
+
+void scripted_begin_networked(struct scripted *scripted, uint64_t seed, const char *map) {
+    world_begin(scripted, seed, map);
+    scripted->is_networked = true;
+    scripted->options.member_hosts = scripted->hosts;
+    start(scripted);
 }
 
 static void process_end(struct scripted *scripted) {

@@ -14,6 +14,7 @@
 #include "entry/entry.h"
 #include "raft/raft.h"
 #include "sim/node.h"
+#include "stages/peer_message.h"
 #include "storage/log.h"
 #include "tests/sim/node_world.h"
 
@@ -29,6 +30,8 @@ struct scripted {
     uint32_t host;
     struct sim_node_options options;
     struct sim_node *node; /* id 1 */
+    bool is_networked;     /* its rings are its own: what it says to members is not heard */
+    uint32_t hosts[SCRIPTED_MEMBERS];
     /* By id: grants votes, and acknowledges all it is sent, by itself. */
     bool follows[SCRIPTED_MEMBERS + 1];
     /* By id and kind: how many it was sent, and the last one. */
@@ -50,6 +53,9 @@ struct scripted_entries {
 
 /* A calm world and a node that has just been introduced to both. */
 void scripted_begin(struct scripted *scripted, uint64_t seed);
+
+/* The same with connections: nobody is introduced, and what is said comes to SIM_NODE_PEER_PORT. */
+void scripted_begin_networked(struct scripted *scripted, uint64_t seed, const char *map);
 void scripted_end(struct scripted *scripted);
 
 /* Its process ends as one that is killed, and another one starts. */
@@ -64,6 +70,11 @@ const struct raft_message *scripted_hear(struct scripted *scripted, uint64_t id,
 
 /* Says it over the connection that it belongs to; `to` is the node. */
 void scripted_say(struct scripted *scripted, const struct raft_message *message);
+
+/* The body of an APPEND with these entries, as the leader `from` of `term`: what precedes them. */
+uint32_t scripted_append_head(uint8_t out[PEER_MESSAGE_HEAD_BYTES_MAX], uint64_t from,
+                              uint64_t term, const struct scripted_entries *entries,
+                              uint64_t commit);
 
 /* Says an APPEND with these entries, as the leader `from` of `term`. */
 void scripted_append(struct scripted *scripted, uint64_t from, uint64_t term,

@@ -328,12 +328,57 @@ static void a_follower_that_errs_stops_and_the_others_go_on(void **state) {
     }
 }
 
+/* Makes the process with the planted defect the leader, before it errs. */
+static void planted_leads(uint32_t planted) {
+    for (uint32_t i = 0; i < 20 && group_leader(group) != planted; i++) {
+        const uint32_t leader = group_leader(group);
+        if (leader != UINT32_MAX) {
+            group_crash(group, leader);
+            group_run(group, SECOND_NS);
+            group_start(group, leader);
+        }
+        group_run(group, SECOND_NS);
+    }
+    group_expect(group, group_leader(group) == planted, "it leads");
+}
+
+static void a_leader_whose_numbers_are_wrong_stops_and_nothing_acknowledged_is_lost(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(3); seed++) {
+        group_init(group, 800 + seed, 3, maps[seed % ARRAY_COUNT(maps)]);
+        const uint32_t victim = (uint32_t)(seed % 3);
+        defect_plant(UINT64_MAX);
+        group_start(group, victim);
+        for (uint32_t i = 1; i < 3; i++)
+            group_start(group, (victim + i) % 3);
+        group_run(group, SECOND_NS);
+        planted_leads(victim);
+        group->nodes[victim].may_fail = true;
+        group->nodes[victim].may_lie = true; /* it tells clients what it has come to */
+        defect.at =
+            node_figure(&sim_node_figures(group->nodes[victim].node)->apply.applied_index) + 100;
+        for (uint32_t i = 0; i < 600 && sim_node_failure(group->nodes[victim].node) == NULL; i++)
+            group_run(group, SECOND_NS / 10);
+        assert_told(sim_node_failure(group->nodes[victim].node));
+        const uint64_t acked = group->counts.incr_acked;
+        group_run(group, 3 * SECOND_NS);
+        group_expect(group, group_leader(group) != victim, "another one leads");
+        group_expect(group, group->counts.incr_acked > acked + 50, "the others go on");
+        uint64_t count = 0;
+        for (uint32_t key = 0; key < GROUP_KEYS; key++)
+            count += group->acked[key]; /* as the others have counted */
+        group_expect(group, count >= group->counts.incr_acked, "they have all that was answered");
+        group_free(group);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_replay_that_comes_to_other_data_than_were_logged_is_found),
         cmocka_unit_test(a_replay_that_errs_comes_to_its_end_in_the_midst_of_snapshots),
         cmocka_unit_test(what_erred_while_it_ran_is_found_when_the_log_is_replayed),
         cmocka_unit_test(a_follower_that_errs_stops_and_the_others_go_on),
+        cmocka_unit_test(a_leader_whose_numbers_are_wrong_stops_and_nothing_acknowledged_is_lost),
         cmocka_unit_test(a_node_logs_digests_and_agrees_with_them_after_restarts),
         cmocka_unit_test(a_digest_of_what_is_before_the_snapshot_is_not_compared),
         cmocka_unit_test(who_has_nothing_to_do_logs_no_digests),

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "stages/change.h"
 #include "stages/digest.h"
 
 #define SECOND_NS UINT64_C(1000000000)
@@ -231,6 +232,57 @@ static void a_follower_that_errs_stops_whoever_else_leads(void **state) {
         assert_told(victim);
         expect_going_on();
         expect_all_agree();
+        group_free(group);
+    }
+}
+
+/* The leader makes it a learner. */
+static void learner_add(uint32_t node) {
+    const struct change_request request = {
+        .kind = CHANGE_MEMBERS,
+        .edit_count = 1,
+        .edits = {{.kind = CHANGE_ADD_LEARNER, .node_id = node + 1}}};
+    struct change_box *box = sim_node_changes(group->nodes[group_leader(group)].node);
+    const char *reason = "";
+    assert_true(change_ask(box, &request));
+    sim_node_wake(group->nodes[group_leader(group)].node);
+    while (change_look(box, &reason) < CHANGE_DONE)
+        assert_true(group_step(group));
+    if (change_look(box, &reason) != CHANGE_DONE)
+        fail_msg("no learner: %s", reason);
+    change_forget(box);
+}
+
+static void a_learner_has_no_vote_and_stops_if_the_voters_have_other_data(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(711); seed <= node_world_seed_last(713); seed++) {
+        group_init(group, seed, 3, maps[seed % ARRAY_COUNT(maps)]);
+        for (uint32_t i = 0; i < 3; i++)
+            group->nodes[i].options.member_count = 2;
+        start(0);
+        start(1);
+        group_run(group, SECOND_NS);
+        group_expect(group, group_leader(group) != UINT32_MAX, "somebody leads");
+        start(2);
+        group_run(group, SECOND_NS); /* it introduces itself */
+        learner_add(2);
+        group_run(group, SECOND_NS);
+        err(2, 6, 1);
+        assert_true(run_until_failure(2));
+        assert_told(2);
+        expect_going_on();
+        group_crash(group, 2);
+        start(2);
+        group_run(group, SECOND_NS);
+        /* Two voters that differ: with the learner there are two of three, and yet no majority. */
+        const uint32_t victim = (uint32_t)(seed % 2);
+        err(victim, 5, 4);
+        for (uint32_t i = 0; i < 3; i++)
+            group->nodes[i].may_fail = true;
+        for (uint32_t i = 0; i < 2; i++) {
+            assert_true(run_until_failure(i));
+            assert_says(failure_of(i), "no majority has the same data");
+        }
         group_free(group);
     }
 }
@@ -483,6 +535,7 @@ int main(void) {
         cmocka_unit_test(two_members_that_differ_both_stop),
         cmocka_unit_test(a_leader_that_errs_stops_and_a_follower_takes_over),
         cmocka_unit_test(a_follower_that_errs_stops_whoever_else_leads),
+        cmocka_unit_test(a_learner_has_no_vote_and_stops_if_the_voters_have_other_data),
         cmocka_unit_test(two_of_five_stop_also_if_one_leads),
         cmocka_unit_test(messages_that_are_lost_are_repeated_until_it_is_decided),
         cmocka_unit_test(who_hears_of_it_late_and_only_from_others_stops_too),

@@ -5,6 +5,7 @@
  */
 
 #include "tests/sim/scripted_members.h"
+#include "wire/peer_hello.h"
 
 #include <string.h>
 
@@ -193,6 +194,102 @@ static void an_entry_after_a_pause_is_sent_though_the_disk_stands_still(void **s
     }
 }
 
+/* ---- over connections ---------------------------------------------------------------------- */
+
+/* A connection that a member has opened. */
+struct wire {
+    struct world_client *client;
+    struct peer_frame_writer writer;
+};
+
+static void wire_open(struct wire *wire, uint64_t id, enum peer_connection connection) {
+    const struct peer_hello hello = {.connection = connection,
+                                     .cluster_id =
+                                         scripted_figures(scripted)->options->identity.cluster_id,
+                                     .from = id,
+                                     .incarnation = id,
+                                     .to = 1};
+    uint8_t frame[PEER_HELLO_FRAME_BYTES_MAX];
+    uint8_t answer[PEER_ANSWER_FRAME_BYTES];
+    uint32_t body_bytes = peer_hello_write(frame + PEER_FRAME_HEADER_BYTES, &hello);
+    const struct peer_frame_span span = {frame + PEER_FRAME_HEADER_BYTES, body_bytes};
+    peer_frame_writer_begin(&wire->writer);
+    uint32_t frame_bytes = peer_frame_write(&wire->writer, frame, PEER_FRAME_HELLO, &span, 1);
+    wire->client = world_client_connect(scripted->world, scripted->host, SIM_NODE_PEER_PORT);
+    assert_non_null(wire->client);
+    assert_int_equal(world_client_send(wire->client, frame, frame_bytes), frame_bytes);
+    scripted_run(scripted, 20 * MILLISECOND_NS);
+    assert_int_equal(world_client_receive(wire->client, answer, sizeof(answer)), sizeof(answer));
+    peer_frame_writer_accepted(
+        &wire->writer, peer_frame_seed(peer_frame_checksum(frame), peer_frame_checksum(answer)));
+}
+
+/* Sends bytes while the node takes them; false if it does not, for 10 ms. */
+static bool wire_send(struct wire *wire, const uint8_t *bytes, size_t length_bytes) {
+    for (uint32_t idle = 0; length_bytes > 0; idle++) {
+        size_t sent = world_client_send(wire->client, bytes, length_bytes);
+        bytes += sent;
+        length_bytes -= sent;
+        if (sent > 0) {
+            idle = 0;
+        } else if (idle > 10) {
+            return false;
+        } else {
+            scripted_run(scripted, MILLISECOND_NS);
+        }
+    }
+    return true;
+}
+
+static bool wire_append(struct wire *wire, uint64_t term_then) {
+    uint8_t head[PEER_MESSAGE_HEAD_BYTES_MAX];
+    uint8_t header[PEER_FRAME_HEADER_BYTES];
+    uint32_t head_bytes = scripted_append_head(head, 2, term_then, entries, entries->tail.index);
+    const struct peer_frame_span spans[] = {{head, head_bytes},
+                                            {entries->bytes, entries->length_bytes}};
+    (void)peer_frame_write(&wire->writer, header, PEER_FRAME_MESSAGE, spans, 2);
+    return wire_send(wire, header, sizeof(header)) && wire_send(wire, head, head_bytes) &&
+           wire_send(wire, entries->bytes, entries->length_bytes);
+}
+
+/* Its vote is on its way to a disk that stands still, and what it is sent fills the ring behind its
+ * connection, and then that.  When the disk goes on and the ring is emptied, nobody says anything
+ * more: whoever reads the connection has to be told that there is room again. */
+static void what_waits_behind_a_full_ring_goes_on_when_there_is_room(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        scripted_begin_networked(scripted, seed, "split");
+        struct wire control[2];
+        struct wire data;
+        wire_open(&control[0], 2, PEER_CONNECTION_CONTROL);
+        wire_open(&control[1], 3, PEER_CONNECTION_CONTROL);
+        wire_open(&data, 2, PEER_CONNECTION_DATA);
+        scripted_run(scripted, 20 * MILLISECOND_NS); /* until its table of them is durable */
+        scripted_entries_begin(entries, log_tail(sim_node_log(scripted->node)));
+        scripted_entry(entries, ENTRY_GENESIS, 2, 1000, 0);
+        assert_true(wire_append(&data, 2));
+        scripted_run(scripted, 20 * MILLISECOND_NS);
+        assert_true(sim_node_serving(scripted->node)); /* which wakes all */
+        scripted_entries_begin(entries, &entries->tail);
+        scripted_entry(entries, ENTRY_NOOP, 3, 1000, 0);
+        world_disk_stall(scripted->world, scripted->host, true);
+        uint64_t whole = 0; /* the last entry that was sent, all of it */
+        for (uint32_t i = 0; i < 1000 && wire_append(&data, 3); i++) {
+            whole = entries->tail.index;
+            scripted_entries_begin(entries, &entries->tail);
+            for (uint32_t entry = 0; entry < RAFT_MESSAGE_ENTRIES_MAX; entry++) {
+                scripted_entry(entries, ENTRY_NOOP, 3, 1000, 0);
+            }
+        }
+        assert_true(whole > 100 * RAFT_MESSAGE_ENTRIES_MAX);
+        assert_int_equal(last_index(), 2);
+        world_disk_stall(scripted->world, scripted->host, false);
+        scripted_run(scripted, 150 * MILLISECOND_NS); /* less than an election time-out */
+        assert_int_equal(last_index(), whole);
+        scripted_end(scripted);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_follower_applies_nothing_that_a_waiting_truncation_removes),
@@ -201,6 +298,7 @@ int main(void) {
         cmocka_unit_test(who_has_accepted_what_is_not_in_its_log_does_not_campaign),
         cmocka_unit_test(an_entry_behind_one_that_is_only_on_disk_is_sent),
         cmocka_unit_test(an_entry_after_a_pause_is_sent_though_the_disk_stands_still),
+        cmocka_unit_test(what_waits_behind_a_full_ring_goes_on_when_there_is_room),
     };
     return cmocka_run_group_tests_name("sim_node_found", tests, NULL, NULL);
 }

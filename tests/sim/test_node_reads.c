@@ -70,7 +70,9 @@ static void who_follows_sends_clients_to_the_leader(void **state) {
     talk_expect(&talks[0], "get foo", moved);
     talk_expect(&talks[0], "set foo x", moved);
     talk_expect(&talks[0], "flushall", "-READONLY You can't write against a read only replica.");
+    (void)snprintf(moved, sizeof(moved), "the leader is at 10.0.0.%u:7379", leader + 1);
     talk_expect(&talks[0], "dbsize", "-CLUSTERDOWN");
+    assert_non_null(strstr(talk_ask(&talks[0], "dbsize"), moved));
     talk_expect(&talks[0], "ping", "+PONG");
     cut_off(follower, true);
     group_run(group, SECOND_NS); /* it knows nobody any more */

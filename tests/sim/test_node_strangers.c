@@ -3,16 +3,17 @@
  * counted, and closed in time; and the cluster goes on as if nothing had come.
  */
 
-#include "tests/sim/node_group.h"
+#include "tests/sim/node_talk.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "stages/read_peers.h"
 #include "wire/peer_hello.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 
-enum { STRANGERS = 60 };
+enum { STRANGERS = 60, AT_ONCE = 6 };
 
 static struct group group[1];
 static const char *const maps[] = {"fused", "split", "pair"};
@@ -98,19 +99,25 @@ static uint32_t hello_make(uint8_t out[PEER_HELLO_FRAME_BYTES_MAX],
     return peer_frame_write(&writer, out, PEER_FRAME_HELLO, &span, 1);
 }
 
+/* What was answered: exactly one frame. */
+static enum peer_handshake answer_read(const uint8_t *answer, size_t answer_bytes) {
+    struct peer_frame_reader reader;
+    struct peer_frame read;
+    struct peer_answer said;
+    assert_int_equal(answer_bytes, PEER_ANSWER_FRAME_BYTES);
+    peer_frame_reader_begin(&reader, PEER_FRAME_HELLO_ANSWER, PEER_HELLO_FRAME_BYTES_MAX);
+    assert_int_equal(peer_frame_read(&reader, answer, answer_bytes, &read), PEER_FRAME_COMPLETE);
+    assert_int_equal(peer_answer_read(read.body, read.body_bytes, &said), PEER_HELLO_VALID);
+    assert_int_equal(said.from, 1);
+    return said.result;
+}
+
 static void expect_refusal(const struct peer_hello *hello, enum peer_handshake result) {
     uint8_t frame[PEER_HELLO_FRAME_BYTES_MAX];
     uint8_t answer[256];
     size_t answer_bytes = sizeof(answer);
     assert_true(say(frame, hello_make(frame, hello), answer, &answer_bytes));
-    struct peer_frame_reader reader;
-    struct peer_frame read;
-    struct peer_answer said;
-    peer_frame_reader_begin(&reader, PEER_FRAME_HELLO_ANSWER, PEER_HELLO_FRAME_BYTES_MAX);
-    assert_int_equal(peer_frame_read(&reader, answer, answer_bytes, &read), PEER_FRAME_COMPLETE);
-    assert_int_equal(peer_answer_read(read.body, read.body_bytes, &said), PEER_HELLO_VALID);
-    assert_int_equal(said.result, result);
-    assert_int_equal(said.from, 1);
+    assert_int_equal(answer_read(answer, answer_bytes), result);
 }
 
 /* Every reason to refuse has its answer; the connections that the members have are not touched. */
@@ -169,6 +176,77 @@ static void a_newer_connection_replaces_the_older_one(void **state) {
     end();
 }
 
+/* A member opens many at once, while the node stands still: for one there is room, its predecessor
+ * has yet to end, and whoever comes then is told to come later. */
+static void who_finds_no_room_is_told_so(void **state) {
+    (void)state;
+    for (uint64_t seed = 41; seed <= 43; seed++) {
+        begin(seed);
+        const struct identity *own = &figures(0)->options->identity;
+        const struct peer_hello hello = {.connection = PEER_CONNECTION_DATA,
+                                         .cluster_id = own->cluster_id,
+                                         .from = 2,
+                                         .incarnation = figures(1)->options->identity.incarnation,
+                                         .to = 1};
+        uint8_t frame[PEER_HELLO_FRAME_BYTES_MAX];
+        uint32_t frame_bytes = hello_make(frame, &hello);
+        struct world_client *clients[AT_ONCE];
+        group->nodes[0].paused = true;
+        for (uint32_t i = 0; i < AT_ONCE; i++) {
+            clients[i] = stranger();
+            assert_int_equal(world_client_send(clients[i], frame, frame_bytes), frame_bytes);
+        }
+        group_run(group, SECOND_NS / 100);
+        group->nodes[0].paused = false;
+        group_run(group, SECOND_NS / 10);
+        uint32_t busy = 0;
+        for (uint32_t i = 0; i < AT_ONCE; i++) {
+            uint8_t answer[256];
+            size_t bytes = world_client_receive(clients[i], answer, sizeof(answer));
+            enum peer_handshake result = answer_read(answer, bytes);
+            assert_true(result == PEER_ACCEPTED || result == PEER_REFUSED_BUSY);
+            busy += result == PEER_REFUSED_BUSY;
+            world_client_reset(clients[i]);
+        }
+        assert_true(busy > 0);
+        assert_true(busy < AT_ONCE);
+        end();
+    }
+}
+
+static void info_shows_the_connections_between_members(void **state) {
+    (void)state;
+    begin(51);
+    static struct talk talk;
+    uint32_t leader = group_leader(group);
+    talk_open(&talk, group, leader);
+    const char *answer = talk_ask(&talk, "info peers replication");
+    static const char *const lines[] = {
+        "# Peers\r\npeers_port:7380\r\npeers_in_open:4\r\n",
+        "\r\npeers_in_refused:0\r\n",
+        "\r\npeers_in_broken:0\r\n",
+        "\r\npeers_out_open:4\r\n",
+        "\r\npeers_out_refused:0\r\n",
+        "\r\npeers_dropped:0\r\n",
+        "\r\nconnected_slaves:2\r\n",
+    };
+    for (uint32_t i = 0; i < ARRAY_COUNT(lines); i++) {
+        if (strstr(answer, lines[i]) == NULL) {
+            fail_msg("no \"%s\" in %s", lines[i], answer);
+        }
+    }
+    const struct node_parse_figures *parse = &figures(leader)->parse;
+    char line[64];
+    snprintf(line, sizeof(line), "\r\npeers_in_introduced:%lu\r\n",
+             node_figure(&parse->peers_introduced));
+    assert_non_null(strstr(answer, line));
+    talk_close(&talk);
+    talk_open(&talk, group, (leader + 1) % 3);
+    assert_non_null(strstr(talk_ask(&talk, "info replication"), "\r\nconnected_slaves:0\r\n"));
+    talk_close(&talk);
+    end();
+}
+
 /* Many who say nothing: the oldest make room, the others are too late; and nobody stays. */
 static void who_says_nothing_goes_and_keeps_no_member_out(void **state) {
     (void)state;
@@ -203,6 +281,8 @@ int main(void) {
         cmocka_unit_test(other_protocols_are_closed_without_an_answer),
         cmocka_unit_test(who_is_no_member_is_told_why),
         cmocka_unit_test(a_newer_connection_replaces_the_older_one),
+        cmocka_unit_test(who_finds_no_room_is_told_so),
+        cmocka_unit_test(info_shows_the_connections_between_members),
         cmocka_unit_test(who_says_nothing_goes_and_keeps_no_member_out),
     };
     return cmocka_run_group_tests_name("sim_node_strangers", tests, NULL, NULL);

@@ -150,7 +150,7 @@ static void a_command_with_a_key_is_sent_to_the_leader(void **state) {
     assert_string_equal(refused("get bar", 1), "-MOVED 5061 fd00::2:7002\r\n");
 }
 
-static void without_a_key_a_write_is_refused_and_a_read_as_before(void **state) {
+static void without_a_key_a_write_is_refused_and_a_read_told_who_leads(void **state) {
     (void)state;
     leads(3); /* no address is needed */
     assert_string_equal(refused("flushall", 0),
@@ -158,6 +158,10 @@ static void without_a_key_a_write_is_refused_and_a_read_as_before(void **state) 
     assert_string_equal(refused("once.open", 0),
                         "-READONLY You can't write against a read only replica.\r\n");
     assert_string_equal(refused("dbsize", 0), CLUSTER_DOWN);
+    leads(2);
+    assert_string_equal(refused("dbsize", 0),
+                        "-CLUSTERDOWN this node does not lead: nothing was done; the leader is at "
+                        "two.example:7002\r\n");
 }
 
 static void what_cluster_does_not_know_it_refuses(void **state) {
@@ -367,7 +371,7 @@ int main(void) {
         RIGGED(an_address_in_the_log_does_but_a_configured_one_counts_more),
         RIGGED(nobody_is_sent_back_to_the_node_that_refused),
         RIGGED(a_command_with_a_key_is_sent_to_the_leader),
-        RIGGED(without_a_key_a_write_is_refused_and_a_read_as_before),
+        RIGGED(without_a_key_a_write_is_refused_and_a_read_told_who_leads),
         RIGGED(what_cluster_does_not_know_it_refuses),
         RIGGED(keyslot_takes_keys_up_to_the_longest),
         RIGGED(ids_are_forty_digits_and_follow_the_incarnation),
