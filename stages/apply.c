@@ -300,7 +300,11 @@ static bool run_continue(struct apply_shard *shard, uint32_t *units) {
         }
         run_replies(shard, work->run.count);
         return true;
-    case MACHINE_MORE: *units = 0; return false;
+    case MACHINE_MORE:
+        /* With budget left it waits for an emit; and that, if it is full, for the disk. */
+        shard->snapshot.starved = work->run.budget > 0 && shard->snapshot.full;
+        *units = 0;
+        return false;
     case MACHINE_REPLY_FULL: run_reply_full(shard); return true;
     }
     UNREACHABLE("a progress of machine.h");
@@ -491,17 +495,19 @@ static void blocks_come_home(struct apply_shard *shard) {
     } while (count == APPLY_TAKE_MAX);
 }
 
-/* Sliced housekeeping of the machine; returns whether there was something to do. */
+/* Sliced housekeeping of the machine; returns whether it came further, or may when called again at
+ * once. */
 static bool maintain_turn(struct apply_shard *shard, uint32_t *units) {
     if (!shard->maintaining || shard->machine == NULL || *units == 0) {
         return false;
     }
     shard->maintaining = shard->operations->maintain(shard->machine, shard->tail.log_time_ms,
                                                      *units) == MACHINE_MORE;
-    if (shard->maintaining) {
-        *units = 0;
+    if (!shard->maintaining) {
+        return true;
     }
-    return true;
+    *units = 0;
+    return !shard->snapshot.full; /* it may wait for an emit, and that for a completion */
 }
 
 /* Makes sure that there is an item to begin; false if there is none. */

@@ -109,6 +109,7 @@ struct apply_snapshot {
     bool emitting; /* the machine has slices left */
     bool sealing;
     bool starved;                  /* the writer had no room for what was to be emitted last */
+    bool full;                     /* likewise, and no completion has come since */
     struct snapshot_record untold; /* complete, and not yet in the box; index 0: none */
     uint64_t log_bytes;            /* entries applied since the last one began */
     uint64_t index;                /* of the one under way */
