@@ -17,9 +17,9 @@
  * Phases of a run
  *   birth     a new cluster needs all its members once; its time begins when all serve.
  *   safety    actions come and go.  Nothing but safety is demanded.
- *   liveness  a quorum of the nodes is healed: its disks, clocks, processes, the links between them
- *             and those to clients.  The rest stays as broken as it is, for ever.  Within a bound
- *             there is a leader again, and then every operation is answered.
+ *   liveness  a quorum of the members is healed: its disks, clocks, processes, the links between
+ *             them and those to clients.  The rest stays as broken as it is, for ever.  Within a
+ *             bound there is a leader again, and then every operation is answered.
  *   peace     everything is healed.  Within a bound all nodes have applied the same entries, up to
  *             the last.
  *   verdict   the processes end, the logs are read back from the disks, and the histories of the
@@ -28,8 +28,9 @@
  * Checks at every step (sim/swarm_check.c): one leader in a term; equal entries wherever index and
  * term are equal; a leader has everything that was committed in earlier terms; every node commits
  * and applies the same entries at the same index, with the same digest of its machine; what is
- * committed is durable on a quorum; what a process called durable is there when the next one
- * starts; a process fails only if a fault lets it.
+ * committed is durable on a quorum of the configuration that is then in force, in both halves of a
+ * joint one; a configuration follows another one only when that one is committed; what a process
+ * called durable is there when the next one starts; a process fails only if a fault lets it.
  *
  * Memory: some MiB a node and the history of the clients.  One thread.  Everything allocates and
  * fails only by assertion; an assertion inside a node ends the process, so whoever runs many seeds
@@ -76,6 +77,7 @@ enum swarm_fault {
     SWARM_HALT,     /* a power cut at a named point of sim/world.h */
     SWARM_DAMAGE,   /* of a sector at rest */
     SWARM_TRANSFER, /* the leader is asked to hand over: no fault, but it may seem one */
+    SWARM_MEMBERS,  /* a node is added, promoted or removed: likewise */
     SWARM_FAULTS,
 };
 
@@ -93,7 +95,8 @@ struct swarm_action {
 /* Everything that a seed stands for. */
 struct swarm_plan {
     uint64_t seed;
-    uint32_t node_count; /* [1, SWARM_NODES_MAX] */
+    uint32_t node_count;    /* [1, SWARM_NODES_MAX] */
+    uint32_t founder_count; /* of these, those that begin the cluster; the rest may be added */
     uint64_t safety_ns;
     struct world_options world;
     const char *maps[SWARM_NODES_MAX];      /* of sim/node.h */
@@ -116,6 +119,7 @@ struct swarm_counts {
     uint64_t elections;       /* terms with a leader */
     uint64_t committed;       /* entries */
     uint64_t starts;          /* of processes, the first ones included */
+    uint64_t configurations;  /* committed, the first one included */
     uint64_t faults[SWARM_FAULTS];
     uint64_t histories_undecided; /* by a checker, of two */
 };
@@ -146,8 +150,8 @@ struct swarm_watch {
     bool every_event; /* the story has every event of the world, too */
 };
 
-/* Draws the plan of a seed.  node_count 0: drawn too. */
-void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t node_count);
+/* Draws the plan of a seed.  founder_count 0: drawn too. */
+void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t founder_count);
 
 /* Adds the plan as text: a line for the cluster, and one for each action. */
 void swarm_plan_print(const struct swarm_plan *plan, struct kv_model_text *out);

@@ -51,8 +51,9 @@ static void *grown(void *memory, size_t count, size_t *capacity, size_t size) {
     return larger;
 }
 
-void swarm_check_create(struct swarm_check *check) {
+void swarm_check_create(struct swarm_check *check, uint32_t founders) {
     memset(check, 0, sizeof(*check));
+    swarm_voters_first(check, founders);
     check->matching = calloc(MATCHING_FIRST, sizeof(*check->matching));
     ASSERT(check->matching != NULL);
     check->matching_capacity = MATCHING_FIRST;
@@ -160,7 +161,7 @@ static uint64_t first_changed(struct swarm_seen *seen, const struct log *log) {
 }
 
 static void look_at_log(struct swarm_check *check, struct swarm *swarm, uint32_t index,
-                        const struct log *log) {
+                        const struct log *log, uint64_t commit) {
     struct swarm_seen *seen = &check->nodes[index];
     uint64_t last = log_last_index(log);
     if (last == seen->last_index && log_tail(log)->chain == chain_of(seen, last)) {
@@ -168,9 +169,13 @@ static void look_at_log(struct swarm_check *check, struct swarm *swarm, uint32_t
     }
     chains_resize(seen, last);
     for (uint64_t i = first_changed(seen, log); i <= last; i++) {
-        struct entry_header header = entry_header_read(log_entry(log, i));
+        const uint8_t *entry = log_entry(log, i);
+        struct entry_header header = entry_header_read(entry);
         seen->chains[i] = header.chain;
         check_matching(check, swarm, index, i, header.term, header.chain);
+        if (header.kind == ENTRY_CONFIGURATION) {
+            swarm_voters_saw(swarm, index, entry, commit);
+        }
     }
     if (seen->chains[last] == 0) {
         seen->chains[last] = log_tail(log)->chain;
@@ -185,19 +190,21 @@ static const struct swarm_entry *committed_at(const struct swarm_check *check, u
     return index == 0 || index > check->committed_count ? NULL : &check->committed[index - 1];
 }
 
-/* How many nodes have this entry on their disks, as far as their processes say. */
+/* Which nodes have this entry on their disks, as far as their processes say. */
 static uint32_t durable_on(const struct swarm_check *check, const struct swarm *swarm,
                            uint64_t index, uint64_t chain) {
-    uint32_t count = 0;
+    uint32_t nodes = 0;
     for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
         const struct swarm_seen *seen = &check->nodes[i];
         uint64_t durable = swarm->nodes[i].node != NULL
                                ? log_durable_index(sim_node_log(swarm->nodes[i].node))
                                : seen->ended_durable_index;
         uint64_t own = chain_of(seen, index);
-        count += durable >= index && (own == chain || own == 0);
+        if (durable >= index && (own == chain || own == 0)) {
+            nodes |= 1U << i;
+        }
     }
-    return count;
+    return nodes;
 }
 
 /* Whether what a node commits there for the first time may be. */
@@ -217,11 +224,15 @@ static void first_commit(struct swarm_check *check, struct swarm *swarm, uint32_
         ASSERT(entry->bytes != NULL);
         memcpy(entry->bytes, bytes, header.length_bytes);
     }
-    uint32_t quorum = swarm->plan->node_count / 2 + 1;
-    if (entry->chain != 0 && durable_on(check, swarm, index, entry->chain) < quorum) {
-        swarm_find(swarm, "node %u commits index %" PRIu64 ", which is durable on %u of %u nodes",
-                   node + 1, index, durable_on(check, swarm, index, entry->chain),
-                   swarm->plan->node_count);
+    if (entry->chain == 0) {
+        return;
+    }
+    uint32_t nodes = durable_on(check, swarm, index, entry->chain);
+    if (!swarm_voters_may_commit(swarm, node, index, nodes)) {
+        swarm_find(swarm,
+                   "node %u commits index %" PRIu64
+                   ", which is durable on %d nodes: no quorum of the configuration in force",
+                   node + 1, index, __builtin_popcount(nodes));
     }
 }
 
@@ -351,9 +362,9 @@ void swarm_check_node(struct swarm_check *check, struct swarm *swarm, uint32_t i
     const struct log *log = sim_node_log(swarm->nodes[index].node);
     ASSERT(index < swarm->plan->node_count);
     if (sim_node_in_step(swarm->nodes[index].node)) {
-        look_at_log(check, swarm, index, log);
-        look_at_term(check, swarm, index, raft);
         uint64_t commit = raft_commit_index(raft);
+        look_at_log(check, swarm, index, log, commit);
+        look_at_term(check, swarm, index, raft);
         if (commit != seen->commit_index) {
             look_at_commit(check, swarm, index, log, commit);
         }
@@ -394,7 +405,7 @@ void swarm_check_ending(struct swarm_check *check, struct swarm *swarm, uint32_t
 void swarm_check_peace(struct swarm_check *check, struct swarm *swarm) {
     for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
         const struct swarm_seen *seen = &check->nodes[i];
-        if (!swarm->nodes[i].damaged && seen->applied_index < check->committed_count) {
+        if (swarm_voters_counts(swarm, i) && seen->applied_index < check->committed_count) {
             swarm_find(swarm, "node %u has applied %" PRIu64 " of %zu entries that were committed",
                        i + 1, seen->applied_index, check->committed_count);
         }

@@ -14,6 +14,7 @@
  *              its bytes.  Every node's commits and applied entries must be these; a leader of a
  *              later term has them all (leader completeness); when one is first committed it is
  *              durable on a quorum.
+ *   configurations  those that were seen in any log, and which was the one before.
  *   digests    of the machine after each index, from whoever was there first.
  *   nodes      how far each node's process was: within a process commit, applied and term only
  *              grow, and what was durable when it ended is there when the next one starts.
@@ -21,12 +22,15 @@
  * Cost: a node whose numbers have not changed costs a dozen comparisons; one that has new entries
  * or commits, a look at each of these.
  *
- * Bounds: SWARM_CHECK_TERMS_MAX terms; more are a finding.  The rest grows.
+ * Bounds: SWARM_CHECK_TERMS_MAX terms and SWARM_CHECK_CONFIGURATIONS_MAX configurations; more are a
+ * finding.  The rest grows.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "entry/configuration.h"
 
 struct swarm;
 
@@ -34,6 +38,7 @@ struct swarm;
 enum {
     SWARM_CHECK_TERMS_MAX = 1 << 16,
     SWARM_CHECK_NODES_MAX = 7,
+    SWARM_CHECK_CONFIGURATIONS_MAX = 1024,
 };
 
 /* An entry as it was first committed. */
@@ -44,6 +49,14 @@ struct swarm_entry {
     uint8_t *bytes;       /* owned; NULL: not known */
     uint64_t digest;      /* of the machine behind it; meaningful if digest_known */
     bool digest_known;
+};
+
+/* A configuration as it was first seen in a log. */
+struct swarm_configuration {
+    uint64_t index;
+    uint64_t chain;    /* 0: of entry 1, which is the same on all */
+    uint32_t previous; /* its place in the list; SWARM_CHECK_UNKNOWN */
+    struct configuration members;
 };
 
 /* What one node was last seen with. */
@@ -62,6 +75,9 @@ struct swarm_seen {
     size_t chain_capacity;
 };
 
+/* No place of a configuration. */
+#define SWARM_CHECK_UNKNOWN UINT32_MAX
+
 struct swarm_check {
     uint8_t leaders[SWARM_CHECK_TERMS_MAX]; /* index + 1 of who led; 0: nobody */
     struct swarm_entry *committed;          /* by index - 1 */
@@ -72,10 +88,12 @@ struct swarm_check {
     size_t matching_count;
     size_t matching_capacity;
     struct swarm_seen nodes[SWARM_CHECK_NODES_MAX];
+    struct swarm_configuration configurations[SWARM_CHECK_CONFIGURATIONS_MAX];
+    uint32_t configuration_count;
 };
 
-/* Nothing was seen yet; and the end. */
-void swarm_check_create(struct swarm_check *check);
+/* Nothing was seen yet but the first configuration: voters 1 to `founders`; and the end. */
+void swarm_check_create(struct swarm_check *check, uint32_t founders);
 void swarm_check_destroy(struct swarm_check *check);
 
 /* A process has started; it has done nothing yet. */

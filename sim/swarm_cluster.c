@@ -33,9 +33,11 @@ void swarm_cluster_create(struct swarm *swarm) {
     for (uint32_t i = 0; i < plan->node_count; i++) {
         swarm->nodes[i] = (struct swarm_node){
             .host = swarm->hosts[i],
+            .absent = i >= plan->founder_count,
             .options = {.map = plan->maps[i],
-                        .member_count = plan->node_count,
+                        .member_count = plan->founder_count,
                         .member_hosts = swarm->hosts,
+                        .member_hosts_count = plan->node_count,
                         .node_id = i + 1,
                         .budget_max = plan->budget_max,
                         .batch_count = plan->batch_count,
@@ -103,7 +105,7 @@ uint32_t swarm_leader(const struct swarm *swarm) {
 
 static bool may_start(const struct swarm *swarm, const struct swarm_node *node) {
     bool held = node->holds_down > 0 || node->holds_paused > 0 || node->holds_stalled > 0;
-    return node->process == SWARM_DOWN && (node->healed || !held) &&
+    return node->process == SWARM_DOWN && !node->absent && (node->healed || !held) &&
            node->start_at_ns <= world_now_ns(swarm->world);
 }
 

@@ -3,7 +3,8 @@
  *
  * What may be damaged: any sector of a file of the data directory, but not what was synced last in
  * it, which a torn write could have left as well, and no vote.  What must be kept: damaged disks
- * together are a minority, so that every entry that was acknowledged is on a disk that is not.
+ * together are a minority of every configuration that is or may come into force, so that every
+ * entry that was acknowledged is on a disk that is not.
  *
  * A node whose disk was damaged may go on (nobody reads the sector), stop, or refuse to start; in
  * any case nothing is demanded of it any more, but that it does no harm.
@@ -16,14 +17,6 @@
 #include "base/assert.h"
 
 enum { FILES_MAX = 64 };
-
-static uint32_t damaged_count(const struct swarm *swarm) {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
-        count += swarm->nodes[i].damaged;
-    }
-    return count;
-}
 
 /* Whether the sector is one of those that were synced last in its file. */
 static bool is_newest(const struct world_file *file, uint64_t sector) {
@@ -38,8 +31,7 @@ void swarm_damage(struct swarm *swarm, uint32_t index, uint64_t seed) {
     struct random random;
     random_seed(&random, seed);
     uint32_t count = world_files(swarm->world, node->host, sim_node_directory, files, FILES_MAX);
-    uint32_t damaged = damaged_count(swarm) + !node->damaged;
-    if (count == 0 || 2 * damaged >= swarm->plan->node_count) {
+    if (count == 0 || (!node->damaged && !swarm_voters_may_lose(swarm, index))) {
         return;
     }
     const struct world_file *file = &files[random_below(&random, count)];

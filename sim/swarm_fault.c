@@ -382,6 +382,8 @@ static const struct fault_row rows[SWARM_FAULTS] = {
     [SWARM_TRANSFER] = {"transfer", 2, 0, 0, true, draw_nothing, begin_transfer, NULL, NULL},
     [SWARM_WRITE_FAILS] = {"write fails", 1, 500, 3000, false, draw_nth, begin_write_fails,
                            end_write_fails, "operations on"},
+    [SWARM_MEMBERS] = {"members", 0, 500, 5000, false, swarm_members_draw, swarm_members_begin,
+                       swarm_members_end, "of many"},
     [SWARM_HALT] = {"halt", 0, 500, 4000, false, swarm_halt_draw, swarm_halt_begin, swarm_halt_end,
                     NULL},
 };

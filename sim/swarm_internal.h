@@ -10,6 +10,8 @@
  *   swarm_schedule.c  actions in the order of time
  *   swarm_cluster.c   processes: starting, crashing, stepping
  *   swarm_check.c     what must hold after every step
+ *   swarm_voters.c    configurations, and quorums of them
+ *   swarm_members.c   members that come and go
  *   swarm_judge.c     what must hold of the histories
  *   swarm_run.c       phases
  */
@@ -20,6 +22,7 @@
 #include "sim/node.h"
 #include "sim/swarm.h"
 #include "sim/swarm_check.h"
+#include "stages/change.h"
 
 #define SWARM_MS_NS     UINT64_C(1000000)
 #define SWARM_SECOND_NS UINT64_C(1000000000)
@@ -46,6 +49,7 @@ struct swarm_node {
     bool may_fail;          /* a fault lets this process fail */
     bool healed;            /* no fault applies any more */
     bool damaged;           /* its disk: it may refuse to start, or stop, for good */
+    bool absent;            /* never started: it may be added later */
     uint64_t start_at_ns;   /* not before, of the world */
     uint64_t busy_until_ns; /* a slow one: not stepped before */
     /* How many actions are in force. */
@@ -76,6 +80,15 @@ struct swarm_way {
     bool told[SWARM_WAY_EFFECTS];
 };
 
+/* The change of members that is being asked for, one at a time. */
+struct swarm_change {
+    bool wanted;
+    uint64_t until_ns; /* of the cluster: no longer than this */
+    uint64_t look_ns;  /* of the world: when it is looked at again */
+    uint32_t asked;    /* the node that was asked; UINT32_MAX: nobody yet */
+    struct change_request request;
+};
+
 struct swarm {
     const struct swarm_plan *plan;
     const struct swarm_watch *watch;
@@ -95,6 +108,7 @@ struct swarm {
     struct swarm_check check;
     struct cluster_clients *clients;
     struct committed_log *log;
+    struct swarm_change change;
 };
 
 /* ---- swarm_run.c --------------------------------------------------------------------------- */
@@ -181,6 +195,55 @@ void swarm_links_print(const struct swarm_action *action, char *text, size_t tex
 /* Damages a sector of this node's disk that may be damaged, if a minority of disks is then; what is
  * damaged, and how, is drawn from `seed`. */
 void swarm_damage(struct swarm *swarm, uint32_t index, uint64_t seed);
+
+/* ---- swarm_voters.c ------------------------------------------------------------------------ */
+
+/* The first configuration: voters 1 to `founders`. */
+void swarm_voters_first(struct swarm_check *check, uint32_t founders);
+
+/* A node has this configuration entry in its log, and everything up to `commit` is committed. */
+void swarm_voters_saw(struct swarm *swarm, uint32_t node, const uint8_t *entry, uint64_t commit);
+
+/* Whether `nodes` (bit n) are a majority of the voters, and of the outgoing ones of a joint
+ * configuration. */
+bool swarm_voters_quorum(const struct configuration *members, uint32_t nodes);
+
+/* Whether an entry of this node's log may be committed once it is durable on these nodes. */
+bool swarm_voters_may_commit(const struct swarm *swarm, uint32_t node, uint64_t index,
+                             uint32_t nodes);
+
+/* The last configuration that was committed. */
+const struct configuration *swarm_voters_committed(const struct swarm *swarm);
+
+/* Whether these nodes are a quorum whatever configuration comes into force: of the last one that
+ * was committed, and of each one behind it that was seen in any log. */
+bool swarm_voters_quorum_of_all(const struct swarm *swarm, uint32_t nodes);
+
+/* Who is a voter in any of these. */
+uint32_t swarm_voters_all(const struct swarm *swarm);
+
+/* The nodes whose disks are not to be counted on. */
+uint32_t swarm_voters_lost(const struct swarm *swarm);
+
+/* Whether one more disk may be lost or damaged: the others stay a quorum whatever happens. */
+bool swarm_voters_may_lose(const struct swarm *swarm, uint32_t index);
+
+/* Whether this node is to have everything in the end: a member whose disk is to be counted on. */
+bool swarm_voters_counts(const struct swarm *swarm, uint32_t index);
+
+/* ---- swarm_members.c ----------------------------------------------------------------------- */
+
+/* What an action of SWARM_MEMBERS draws, how it begins and ends. */
+void swarm_members_draw(struct random *random, const struct swarm_plan *plan,
+                        struct swarm_action *action);
+void swarm_members_begin(struct swarm *swarm, const struct swarm_action *action, uint32_t node);
+void swarm_members_end(struct swarm *swarm, const struct swarm_action *action, uint32_t node);
+
+/* Asks whoever leads, again and again, until it has come about; cheap when nothing is due. */
+void swarm_members_poll(struct swarm *swarm);
+
+/* Whether somebody was asked for other members, and has not said yet what became of it. */
+bool swarm_members_open(const struct swarm *swarm);
 
 /* ---- swarm_schedule.c ---------------------------------------------------------------------- */
 

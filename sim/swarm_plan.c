@@ -26,6 +26,9 @@ enum {
     KINDS_MAX = 6,
     HALTS_ONE_IN = 4, /* seeds: crashes at named points */
     HALTS_MAX = 20,
+    MEMBERS_ONE_IN = 4, /* seeds: members come and go */
+    MEMBERS_MAX = 24,
+    JOINERS_MAX = 3,
     /* 200 a second for a minute, and what is refused at once and asked again. */
     OPERATIONS_MAX = 1 << 15,
 };
@@ -150,16 +153,31 @@ static void draw_actions(struct random *random, struct swarm_plan *plan, enum sw
     }
 }
 
-void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t node_count) {
+/* Nodes that may be added, in some seeds; of a stream of its own, too. */
+static bool draw_joiners(struct swarm_plan *plan) {
+    struct random random;
+    random_seed(&random, plan->seed ^ UINT64_C(0x3e3be5));
+    if (random_below(&random, MEMBERS_ONE_IN) != 0) {
+        return false;
+    }
+    uint32_t joiners = (uint32_t)between(&random, 1, JOINERS_MAX);
+    plan->node_count += joiners;
+    plan->node_count = plan->node_count < SWARM_NODES_MAX ? plan->node_count : SWARM_NODES_MAX;
+    return true;
+}
+
+void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t founder_count) {
     static const uint32_t sizes[] = {1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7};
     static const char *const maps[] = {"fused", "fused", "pair", "split"};
-    ASSERT(node_count <= SWARM_NODES_MAX);
+    ASSERT(founder_count <= SWARM_NODES_MAX);
     struct random random;
     random_seed(&random, seed);
     memset(plan, 0, sizeof(*plan));
     uint32_t drawn = sizes[random_below(&random, ARRAY_COUNT(sizes))];
     plan->seed = seed;
-    plan->node_count = node_count == 0 ? drawn : node_count;
+    plan->founder_count = founder_count == 0 ? drawn : founder_count;
+    plan->node_count = plan->founder_count;
+    bool members = draw_joiners(plan);
     plan->safety_ns = between(&random, SAFETY_MS_MIN, SAFETY_MS_MAX) * SWARM_MS_NS;
     plan->world = draw_world(&random);
     const char *map = maps[random_below(&random, ARRAY_COUNT(maps))];
@@ -189,6 +207,10 @@ void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t node_count
     if (random_below(&random, HALTS_ONE_IN) == 0) {
         draw_actions(&random, plan, SWARM_HALT, room < HALTS_MAX ? room : HALTS_MAX);
     }
+    room = SWARM_ACTIONS_MAX - plan->action_count;
+    if (members) {
+        draw_actions(&random, plan, SWARM_MEMBERS, room < MEMBERS_MAX ? room : MEMBERS_MAX);
+    }
 }
 
 /* ---- text ----------------------------------------------------------------------------------- */
@@ -205,7 +227,11 @@ __attribute__((format(printf, 2, 3))) static void print(struct kv_model_text *ou
 }
 
 void swarm_plan_print(const struct swarm_plan *plan, struct kv_model_text *out) {
-    print(out, "seed %" PRIu64 ": %u nodes (", plan->seed, plan->node_count);
+    print(out, "seed %" PRIu64 ": %u nodes", plan->seed, plan->founder_count);
+    if (plan->node_count > plan->founder_count) {
+        print(out, " and %u that may be added", plan->node_count - plan->founder_count);
+    }
+    print(out, " (");
     for (uint32_t i = 0; i < plan->node_count; i++) {
         print(out, "%s%s", i == 0 ? "" : ", ", plan->maps[i]);
     }

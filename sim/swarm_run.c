@@ -106,6 +106,7 @@ static void swarm_step(struct swarm *swarm, uint64_t until_ns, uint32_t *rounds)
     swarm->step++;
     position_tell(swarm);
     swarm_schedule(swarm);
+    swarm_members_poll(swarm);
     bool worked = swarm_cluster_step(swarm);
     worked |= cluster_clients_poll(swarm->clients);
     look_at_findings(swarm);
@@ -118,6 +119,7 @@ static void swarm_step(struct swarm *swarm, uint64_t until_ns, uint32_t *rounds)
     *rounds = 0;
     uint64_t due_ns = earlier(until_ns, swarm->schedule_due_ns);
     due_ns = earlier(due_ns, swarm_cluster_due_ns(swarm));
+    due_ns = earlier(due_ns, swarm->change.wanted ? swarm->change.look_ns : UINT64_MAX);
     due_ns = earlier(due_ns, cluster_clients_deadline_ns(swarm->clients));
     (void)world_step_until(swarm->world, due_ns);
 }
@@ -151,17 +153,20 @@ static uint32_t who_serves(const struct swarm *swarm) {
     return serving;
 }
 
-/* Somebody leads; and if it is healed, all that are healed serve.  That one of these does not hear
- * of it for a while is TCP's doing, which sends ever more seldom what is lost.  Somebody who is not
- * healed may lead, as long as enough others hear it. */
+/* Somebody leads; and if it is healed, all voters that are healed serve.  That one of these does
+ * not hear of it for a while is TCP's doing, which sends ever more seldom what is lost.  Somebody
+ * who is not healed may lead, as long as enough others hear it. */
 static bool is_led(const struct swarm *swarm) {
     uint32_t leader = swarm_leader(swarm);
+    const struct configuration *members = swarm_voters_committed(swarm);
     if (leader == UINT32_MAX || !raft_serving(sim_node_raft(swarm->nodes[leader].node))) {
         return false;
     }
     uint32_t serving = who_serves(swarm);
     for (uint32_t i = 0; i < swarm->plan->node_count && swarm->nodes[leader].healed; i++) {
-        if (swarm->nodes[i].healed && (serving >> i & 1) == 0) {
+        const struct configuration_member *member = configuration_find(members, i + 1);
+        bool voter = member != NULL && (member->roles & CONFIGURATION_VOTER) != 0;
+        if (voter && swarm->nodes[i].healed && (serving >> i & 1) == 0) {
             return false;
         }
     }
@@ -183,7 +188,7 @@ static bool is_settled(const struct swarm *swarm) {
     for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
         bool there =
             swarm->nodes[i].process == SWARM_UP && swarm->check.nodes[i].applied_index == last;
-        if (!there && !swarm->nodes[i].damaged) {
+        if (!there && swarm_voters_counts(swarm, i)) {
             return false;
         }
     }
@@ -199,17 +204,20 @@ static bool is_down(const struct swarm *swarm) {
     return true;
 }
 
-/* A random quorum of those with intact disks; bit n: node n. */
+/* A random quorum of those with intact disks; bit n: node n.  While a change of members is asked
+ * for, nobody knows what will be a quorum: then all of them. */
 static uint32_t draw_quorum(const struct swarm *swarm) {
     const struct swarm_plan *plan = swarm->plan;
     struct random random;
     random_seed(&random, plan->quorum_seed);
-    uint32_t wanted = plan->node_count / 2 + 1;
+    uint32_t intact = swarm_voters_all(swarm) & ~swarm_voters_lost(swarm);
+    ASSERT(swarm_voters_quorum_of_all(swarm, intact));
+    if (swarm_members_open(swarm)) {
+        return intact;
+    }
     uint32_t quorum = 0;
-    while ((uint32_t)__builtin_popcount(quorum) < wanted) {
-        uint32_t drawn = (uint32_t)random_below(&random, plan->node_count);
-        ASSERT(drawn < SWARM_NODES_MAX);
-        quorum |= (uint32_t)!swarm->nodes[drawn].damaged << drawn;
+    while (!swarm_voters_quorum_of_all(swarm, quorum)) {
+        quorum |= 1U << random_below(&random, plan->node_count) & intact;
     }
     return quorum;
 }
@@ -348,7 +356,7 @@ static void count_outcomes(struct swarm *swarm) {
 }
 
 static bool all_serve(const struct swarm *swarm) {
-    for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
+    for (uint32_t i = 0; i < swarm->plan->founder_count; i++) {
         if (swarm->nodes[i].process != SWARM_UP || !sim_node_serving(swarm->nodes[i].node)) {
             return false;
         }
@@ -414,7 +422,8 @@ static void clients_create(struct swarm *swarm) {
 void swarm_run(const struct swarm_plan *plan, const struct swarm_watch *watch,
                struct swarm_result *result) {
     static const struct swarm_watch nobody;
-    ASSERT(plan->node_count >= 1 && plan->node_count <= SWARM_NODES_MAX);
+    ASSERT(plan->founder_count >= 1 && plan->founder_count <= plan->node_count);
+    ASSERT(plan->node_count <= SWARM_NODES_MAX);
     ASSERT(plan->action_count <= SWARM_ACTIONS_MAX);
     struct swarm *swarm = calloc(1, sizeof(*swarm));
     ASSERT(swarm != NULL);
@@ -424,7 +433,8 @@ void swarm_run(const struct swarm_plan *plan, const struct swarm_watch *watch,
     swarm->watch = watch == NULL ? &nobody : watch;
     swarm->result = result;
     random_seed(&swarm->random, plan->seed ^ UINT64_C(0x5eed));
-    swarm_check_create(&swarm->check);
+    swarm_check_create(&swarm->check, plan->founder_count);
+    swarm->change.asked = UINT32_MAX;
     swarm_cluster_create(swarm);
     swarm->begun_ns = world_now_ns(swarm->world);
     if (swarm->watch->every_event && swarm->watch->line != NULL) {

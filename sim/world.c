@@ -400,3 +400,12 @@ void world_crash(struct world *world, uint32_t node, enum world_power_cut cut) {
     node_end(host, true);
     disk_cut_power(host, cut);
 }
+
+void world_disk_lose(struct world *world, uint32_t node) {
+    world_note(world, "disk lost", node, 0, 0);
+    struct node *host = world_node(world, node);
+    for (uint32_t i = 0; i < WORLD_DOORS_MAX; i++)
+        ASSERT(host->doors[i] == NULL);
+    ASSERT(host->disk.in_flight == NULL);
+    disk_free(host);
+}

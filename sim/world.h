@@ -172,6 +172,9 @@ void world_kill(struct world *world, uint32_t node);
 /* The node loses power, and has it again: its disk is as described above. */
 void world_crash(struct world *world, uint32_t node, enum world_power_cut cut);
 
+/* The node's disk is replaced by an empty one; it has no process. */
+void world_disk_lose(struct world *world, uint32_t node);
+
 /*
  * The disk goes dead after so many more steps (see world_disk_steps): from then on every operation
  * on it fails with -EIO and changes nothing.  So code that waits inside io_wait comes back, and the

@@ -295,6 +295,10 @@ bool apply_session_release(struct apply_shard *shard, uint32_t slot);
 int apply_restore(struct apply_shard *shard, const struct apply_options *options,
                   struct error_text *error);
 
+/* Sliced housekeeping of the machine, which may have to wait for the snapshot; returns whether it
+ * came further, or may when called again at once. */
+bool apply_maintain_turn(struct apply_shard *shard, uint32_t *units);
+
 /* One turn of the snapshot; returns whether something was done. */
 bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns);
 

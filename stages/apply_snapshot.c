@@ -237,6 +237,19 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
     return worked;
 }
 
+bool apply_maintain_turn(struct apply_shard *shard, uint32_t *units) {
+    if (!shard->maintaining || shard->machine == NULL || *units == 0) {
+        return false;
+    }
+    shard->maintaining = shard->operations->maintain(shard->machine, shard->tail.log_time_ms,
+                                                     *units) == MACHINE_MORE;
+    if (!shard->maintaining) {
+        return true;
+    }
+    *units = 0;
+    return !shard->snapshot.full; /* it may wait for an emit, and that for a completion */
+}
+
 bool apply_snapshot_rest(struct apply_shard *shard, uint64_t now_ns) {
     /* One under way is carried through: it is nearly always nearly done, and then it is of use. */
     if (shard->snapshot.emitting || shard->snapshot.sealing || apply_digest_in_doubt(shard)) {

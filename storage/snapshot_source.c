@@ -84,9 +84,10 @@ bool snapshot_source_idle(const struct snapshot_source *source) {
     return source->step == SOURCE_IDLE;
 }
 
+/* A leader asks for nothing when a member has the whole file and does not say what became of it. */
 static void piece_start(struct snapshot_source *source) {
     if (source->length_bytes == 0) {
-        source->step = SOURCE_DONE; /* the header was wanted, and is known */
+        source->step = SOURCE_DONE;
         return;
     }
     source->step = SOURCE_READING;

@@ -35,8 +35,7 @@ void snapshot_source_destroy(struct snapshot_source *source);
 bool snapshot_source_idle(const struct snapshot_source *source);
 
 /* Reads [offset, offset + length) of snapshot `index`; it must be idle.  The bytes behind it, to
- * the next multiple of 8, will be zeros.  A length of 0 asks for the configuration only: a member
- * that has all of it is asked with an empty piece whether it has installed it. */
+ * the next multiple of 8, will be zeros.  Length 0: reads nothing but the header, once. */
 void snapshot_source_read(struct snapshot_source *source, uint64_t index, uint64_t offset,
                           uint32_t length_bytes);
 

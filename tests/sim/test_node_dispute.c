@@ -12,6 +12,7 @@
 #include "tests/sim/node_group.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "stages/change.h"
@@ -23,6 +24,14 @@ enum { PARTITIONS = 8, NODES_MAX = 5 };
 
 static const char *const maps[] = {"fused", "pair", "split"};
 static struct group group[1];
+
+/* The last of `count` seeds from `first` on. Under a sanitizer there is one of each. */
+static uint64_t seeds_last(uint64_t first, uint64_t count) {
+    if (getenv("WEIR_SIM_SEED") != NULL)
+        return node_world_seed_last(first);
+    return first +
+           (WEIR_SANITIZER_BUILD ? 1 : count) * node_world_environment("WEIR_SIM_SEEDS", 1) - 1;
+}
 
 /* ---- the defect ---------------------------------------------------------------------------- */
 
@@ -184,7 +193,7 @@ static void expect_all_agree(void) {
 
 static void two_members_that_differ_both_stop(void **state) {
     (void)state;
-    for (uint64_t seed = node_world_seed_first(601); seed <= node_world_seed_last(603); seed++) {
+    for (uint64_t seed = node_world_seed_first(601); seed <= seeds_last(601, 3); seed++) {
         begin(seed, 2);
         const uint32_t victim = (uint32_t)(seed % 2);
         err(victim, 5, 4);
@@ -201,7 +210,7 @@ static void two_members_that_differ_both_stop(void **state) {
 
 static void a_leader_that_errs_stops_and_a_follower_takes_over(void **state) {
     (void)state;
-    for (uint64_t seed = node_world_seed_first(611); seed <= node_world_seed_last(616); seed++) {
+    for (uint64_t seed = node_world_seed_first(611); seed <= seeds_last(611, 6); seed++) {
         begin(seed, 3);
         const uint32_t victim = group_leader(group);
         err(victim, (uint32_t)seed % PARTITIONS, UINT64_C(1) << seed % 64);
@@ -224,7 +233,7 @@ static void a_leader_that_errs_stops_and_a_follower_takes_over(void **state) {
 
 static void a_follower_that_errs_stops_whoever_else_leads(void **state) {
     (void)state;
-    for (uint64_t seed = node_world_seed_first(621); seed <= node_world_seed_last(623); seed++) {
+    for (uint64_t seed = node_world_seed_first(621); seed <= seeds_last(621, 3); seed++) {
         begin(seed, 3);
         const uint32_t victim = (group_leader(group) + 1) % 3;
         err(victim, 2, 1);
@@ -255,7 +264,7 @@ static void learner_add(uint32_t node) {
 
 static void a_learner_has_no_vote_and_stops_if_the_voters_have_other_data(void **state) {
     (void)state;
-    for (uint64_t seed = node_world_seed_first(711); seed <= node_world_seed_last(713); seed++) {
+    for (uint64_t seed = node_world_seed_first(711); seed <= seeds_last(711, 3); seed++) {
         group_init(group, seed, 3, maps[seed % ARRAY_COUNT(maps)]);
         for (uint32_t i = 0; i < 3; i++)
             group->nodes[i].options.member_count = 2;
@@ -289,7 +298,7 @@ static void a_learner_has_no_vote_and_stops_if_the_voters_have_other_data(void *
 
 static void two_of_five_stop_also_if_one_leads(void **state) {
     (void)state;
-    for (uint64_t seed = node_world_seed_first(631); seed <= node_world_seed_last(634); seed++) {
+    for (uint64_t seed = node_world_seed_first(631); seed <= seeds_last(631, 4); seed++) {
         begin(seed, 5);
         const uint32_t first = group_leader(group);
         const uint32_t second = (first + 2) % 5;
@@ -307,7 +316,7 @@ static void two_of_five_stop_also_if_one_leads(void **state) {
 
 static void messages_that_are_lost_are_repeated_until_it_is_decided(void **state) {
     (void)state;
-    for (uint64_t seed = node_world_seed_first(641); seed <= node_world_seed_last(644); seed++) {
+    for (uint64_t seed = node_world_seed_first(641); seed <= seeds_last(641, 4); seed++) {
         begin(seed, 3);
         const uint32_t leader = group_leader(group);
         const uint32_t victim = seed % 2 == 0 ? leader : (leader + 1) % 3;
@@ -325,7 +334,7 @@ static void messages_that_are_lost_are_repeated_until_it_is_decided(void **state
 
 static void who_hears_of_it_late_and_only_from_others_stops_too(void **state) {
     (void)state;
-    for (uint64_t seed = node_world_seed_first(701); seed <= node_world_seed_last(703); seed++) {
+    for (uint64_t seed = node_world_seed_first(701); seed <= seeds_last(701, 3); seed++) {
         begin(seed, 3);
         const uint32_t victim = group_leader(group);
         const uint32_t others[2] = {(victim + 1) % 3, (victim + 2) % 3};
@@ -356,7 +365,7 @@ static void who_hears_of_it_late_and_only_from_others_stops_too(void **state) {
 
 static void it_is_decided_over_connections_too(void **state) {
     (void)state;
-    for (uint64_t seed = node_world_seed_first(651); seed <= node_world_seed_last(653); seed++) {
+    for (uint64_t seed = node_world_seed_first(651); seed <= seeds_last(651, 3); seed++) {
         group_init_networked(group, seed, 3, maps[seed % ARRAY_COUNT(maps)]);
         for (uint32_t i = 0; i < 3; i++)
             start(i);
@@ -379,7 +388,7 @@ static uint64_t snapshots_of(uint32_t node) {
 
 static void while_a_member_is_missing_nobody_stops_and_nobody_takes_snapshots(void **state) {
     (void)state;
-    for (uint64_t seed = node_world_seed_first(661); seed <= node_world_seed_last(663); seed++) {
+    for (uint64_t seed = node_world_seed_first(661); seed <= seeds_last(661, 3); seed++) {
         begin(seed, 3);
         const uint32_t victim = group_leader(group);
         const uint32_t away = (victim + 1) % 3;
@@ -412,7 +421,7 @@ static void while_a_member_is_missing_nobody_stops_and_nobody_takes_snapshots(vo
 
 static void what_may_be_wrong_is_sent_to_nobody(void **state) {
     (void)state;
-    for (uint64_t seed = node_world_seed_first(691); seed <= node_world_seed_last(693); seed++) {
+    for (uint64_t seed = node_world_seed_first(691); seed <= seeds_last(691, 3); seed++) {
         begin_with_snapshots(seed, 3, 16 * 1024);
         const uint32_t victim = group_leader(group);
         const uint32_t away = (victim + 1) % 3;
@@ -484,7 +493,7 @@ static void others_begin_behind(uint32_t node, uint64_t index) {
 static void an_old_digest_that_others_have_no_more_is_not_decided_and_then_made_up_for(
     void **state) {
     (void)state;
-    for (uint64_t seed = node_world_seed_first(671); seed <= node_world_seed_last(673); seed++) {
+    for (uint64_t seed = node_world_seed_first(671); seed <= seeds_last(671, 3); seed++) {
         const uint32_t node = log_spoil(seed);
         const uint64_t index = (defects[node].at / DIGEST_INTERVAL + 1) * DIGEST_INTERVAL;
         group_crash(group, node);
@@ -513,7 +522,7 @@ static void an_old_digest_that_others_have_no_more_is_not_decided_and_then_made_
 
 static void an_old_digest_that_was_wrong_is_outvoted_by_all_that_replay_it(void **state) {
     (void)state;
-    for (uint64_t seed = node_world_seed_first(681); seed <= node_world_seed_last(683); seed++) {
+    for (uint64_t seed = node_world_seed_first(681); seed <= seeds_last(681, 3); seed++) {
         (void)log_spoil(seed);
         for (uint32_t i = 0; i < 3; i++)
             group_crash(group, i);

@@ -67,8 +67,11 @@ static struct verdict flip_judge(const struct images *images, uint32_t which, ui
 }
 
 /* Flips each byte of [0, end) of one image; each flip must be refused near where it is. */
+/* Under a sanitizer every seventh byte: what it looks for does not hang on which one it is. */
+enum { FLIP_STRIDE = WEIR_SANITIZER_BUILD ? 7 : 1 };
+
 static void flip_all(const struct images *images, uint32_t which, uint64_t end) {
-    for (uint64_t i = 0; i < end; i++) {
+    for (uint64_t i = 0; i < end; i += FLIP_STRIDE) {
         const struct verdict verdict = flip_judge(images, which, i);
         /* The sector, or the fixed part of the header that it belongs to. */
         assert_true(verdict.fault.offset / 512 <= i / 512);
@@ -144,7 +147,7 @@ static void unrecorded_write_judge(uint32_t alignment_bytes, uint32_t entry_byte
     const struct verdict whole = images_judge(&images);
     assert_true(whole.error == 0 && !whole.torn && whole.tail.index == 5);
     assert_true(whole.durable_offset <= begin && whole.end_offset >= begin + entry_bytes);
-    for (uint64_t i = begin; i < whole.end_offset; i++) {
+    for (uint64_t i = begin; i < whole.end_offset; i += FLIP_STRIDE) {
         const struct verdict verdict = flip_judge(&images, 0, i);
         assert_int_equal(verdict.error, WEIR_ECORRUPT);
         assert_true(verdict.fault.offset / 512 == i / 512);
@@ -188,7 +191,7 @@ static void lost_sectors_judge(uint32_t entry_bytes, uint32_t sectors_expected) 
     struct random random;
     random_seed(&random, 9);
     const uint32_t all = (UINT32_C(1) << sectors) - 1;
-    const uint32_t rounds = is_sampled ? 4000 : all + 1;
+    const uint32_t rounds = is_sampled ? (WEIR_SANITIZER_BUILD ? 250 : 1000) : all + 1;
     uint32_t torn_count = 0;
     for (uint32_t round = 0; round < rounds; round++) {
         const uint32_t kept = is_sampled ? (uint32_t)random_u64(&random) & all : round;

@@ -11,6 +11,7 @@
 #include "sim/world.h"
 #include "storage/snapshot_format.h"
 #include "storage/snapshot_receive.h"
+#include "storage/snapshot_source.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -407,6 +408,36 @@ static void what_was_received_is_kept_over_a_restart(void **state) {
     transfer_end();
 }
 
+/* A member has everything and does not say what became of it: the leader asks with a piece of no
+ * bytes. */
+static void a_piece_of_no_bytes_is_sent_without_a_read_of_none(void **state) {
+    (void)state;
+    transfer_begin(3);
+    struct fixture *fixture = &run.fixture;
+    struct identity sender = fixture->identity;
+    sender.node_id = 2;
+    sender.incarnation = 77;
+    char name[FILE_NAME_BYTES];
+    snapshot_name(name, SNAPSHOT_INDEX);
+    world_file_put(run.world, 0, path, name, file, file_bytes);
+    struct snapshot_source *source;
+    assert_int_equal(snapshot_source_create(&source, fixture->io, fixture->port, fixture->directory,
+                                            &sender, PIECE_BYTES),
+                     0);
+    for (uint32_t i = 0; i < 2; i++) { /* with the file to be opened, and open */
+        struct snapshot_source_piece piece;
+        snapshot_source_read(source, SNAPSHOT_INDEX, file_bytes, 0);
+        while (!snapshot_source_result(source, &piece)) {
+            const struct io_completion completion = io_wait(fixture->port);
+            assert_true(snapshot_source_completion(source, &completion) ||
+                        log_completion(fixture->log, &completion));
+        }
+        assert_true(piece.error == 0 && piece.bytes != NULL && piece.file_bytes == file_bytes);
+    }
+    snapshot_source_destroy(source);
+    transfer_end();
+}
+
 static void no_space_and_a_failing_disk_end_the_transfer_only(void **state) {
     (void)state;
     static const struct {
@@ -447,6 +478,7 @@ static void no_space_and_a_failing_disk_end_the_transfer_only(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_altered_byte_is_found_and_the_transfer_begins_again),
+        cmocka_unit_test(a_piece_of_no_bytes_is_sent_without_a_read_of_none),
         cmocka_unit_test(no_space_and_a_failing_disk_end_the_transfer_only),
         cmocka_unit_test(what_was_received_is_kept_over_a_restart),
         cmocka_unit_test(an_installation_survives_a_cut_at_every_step),
