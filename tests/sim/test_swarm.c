@@ -162,12 +162,29 @@ static void a_snapshot_on_a_slow_disk_makes_nobody_spin(void **state) {
     }
 }
 
+/* The same for a long value that is to be changed, and must be in the snapshot first, piece by
+ * piece. */
+static void a_write_that_waits_for_a_snapshot_on_a_slow_disk_makes_nobody_spin(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        plan_by_hand(seed);
+        plan->clients.once_share = 0;
+        plan->clients.read_share = 100;
+        plan->clients.long_share = 900;
+        plan->clients.value_bytes_max = 20000;
+        plan->snapshot_log_bytes = 8000;
+        plan->world.disk_delay_ns_max = 20 * 1000 * 1000;
+        run_by_hand();
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plan_is_drawn_from_its_seed_alone),
         cmocka_unit_test(every_fault_is_drawn_by_some_seed),
         cmocka_unit_test(a_deposed_leader_with_expired_keys_comes_back),
         cmocka_unit_test(a_snapshot_on_a_slow_disk_makes_nobody_spin),
+        cmocka_unit_test(a_write_that_waits_for_a_snapshot_on_a_slow_disk_makes_nobody_spin),
         cmocka_unit_test(a_seed_gives_the_same_run_event_by_event),
         cmocka_unit_test(nothing_breaks_under_any_faults),
     };
