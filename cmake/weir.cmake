@@ -191,7 +191,8 @@ function(weir_test_properties name labels timeout serial environment)
     # What runs on one thread has nothing for the thread sanitizer to find, and takes ten times as
     # long under it: there it is slow, which is run with --long.
     if(WEIR_SANITIZER STREQUAL "thread" AND labels STREQUAL "fast"
-            AND name MATCHES "^((entry|machines|sim|storage|wire|fuzz_replay)_|stages_sessions$)")
+            AND name MATCHES
+                "^((entry|machines|raft|sim|storage|wire|fuzz_replay)_|stages_sessions$)")
         set(labels slow)
     endif()
     foreach(label IN LISTS labels)

@@ -147,7 +147,8 @@ struct machine_run {
     struct machine_moment moment;
     struct reply_writer *reply;   /* NULL: nobody listens (a follower) */
     struct machine_cursor cursor; /* of operation `next` */
-    uint32_t budget;              /* units left; at 0 the call returns MACHINE_MORE */
+    uint32_t budget;              /* units left; at 0 the call returns MACHINE_MORE, and with some
+                                     left only where an emit is needed first */
 };
 
 enum machine_progress {

@@ -208,6 +208,9 @@ static void reply_take(struct cluster_clients *clients, struct client *client,
     struct client_connection *connection = &client->connection;
     ASSERT(reply->length >= 3);
     if (connection->slot_count == 0) {
+        if (begins(reply, "-ERR max number of clients reached\r\n")) {
+            return; /* said to a connection too many, which ends now */
+        }
         client_find(clients, client, "connection %u has a reply to no command: %.*s",
                     connection->number, reply->length > 100 ? 100 : (int)reply->length - 2,
                     reply->data);

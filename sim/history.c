@@ -190,6 +190,10 @@ enum history_outcome history_outcome_of(const char *reply, size_t reply_bytes) {
     for (size_t i = 0; i < ARRAY_COUNT(refusals); i++)
         if (history_word_is(&code, refusals[i]))
             return HISTORY_REFUSED;
+    /* Said to a connection too many, before anything of it was read; then it is closed. */
+    static const char full[] = "-ERR max number of clients reached\r\n";
+    if (reply_bytes == sizeof(full) - 1 && memcmp(reply, full, reply_bytes) == 0)
+        return HISTORY_REFUSED;
     return HISTORY_OK;
 }
 

@@ -74,10 +74,12 @@ enum swarm_fault {
     SWARM_FULL_DISK,
     SWARM_SYNC_FAILS,
     SWARM_WRITE_FAILS,
-    SWARM_HALT,     /* a power cut at a named point of sim/world.h */
-    SWARM_DAMAGE,   /* of a sector at rest */
-    SWARM_TRANSFER, /* the leader is asked to hand over: no fault, but it may seem one */
-    SWARM_MEMBERS,  /* a node is added, promoted or removed: likewise */
+    SWARM_HALT,      /* a power cut at a named point of sim/world.h */
+    SWARM_DAMAGE,    /* of a sector at rest */
+    SWARM_TRANSFER,  /* the leader is asked to hand over: no fault, but it may seem one */
+    SWARM_MEMBERS,   /* a node is added, promoted or removed: likewise */
+    SWARM_LOST_DISK, /* and an empty one in its place */
+    SWARM_BLINK,     /* links are cut for a moment, which TCP mends */
     SWARM_FAULTS,
 };
 
@@ -119,9 +121,12 @@ struct swarm_counts {
     uint64_t elections;       /* terms with a leader */
     uint64_t committed;       /* entries */
     uint64_t starts;          /* of processes, the first ones included */
-    uint64_t configurations;  /* committed, the first one included */
+    uint64_t configurations;  /* that were seen in logs, behind the first one */
     uint64_t faults[SWARM_FAULTS];
-    uint64_t histories_undecided; /* by a checker, of two */
+    uint64_t disks_lost;
+    uint64_t replays_undecided; /* runs whose history nobody has judged as a whole: worth a look */
+    uint64_t keys_given_up;     /* runs with keys that the search by key gave up; replay judged */
+    uint64_t keys_not_judged;   /* runs with keys that it does not model; likewise */
 };
 
 /* The outcome of a run. */

@@ -65,6 +65,7 @@ void swarm_check_destroy(struct swarm_check *check) {
     }
     for (uint32_t i = 0; i < SWARM_NODES_MAX; i++) {
         free(check->nodes[i].chains);
+        free(check->nodes[i].lost_chains);
     }
     free(check->committed);
     free(check->matching);
@@ -200,7 +201,9 @@ static uint32_t durable_on(const struct swarm_check *check, const struct swarm *
                                ? log_durable_index(sim_node_log(swarm->nodes[i].node))
                                : seen->ended_durable_index;
         uint64_t own = chain_of(seen, index);
-        if (durable >= index && (own == chain || own == 0)) {
+        uint64_t lost = index < seen->lost_chain_count ? seen->lost_chains[index] : 0;
+        if ((durable >= index && (own == chain || own == 0)) ||
+            (seen->lost_durable_index >= index && (lost == chain || lost == 0))) {
             nodes |= 1U << i;
         }
     }
@@ -360,6 +363,21 @@ static void look_at_term(struct swarm_check *check, struct swarm *swarm, uint32_
     }
 }
 
+/* A node whose disk was lost does no harm: the others know that it is not who it was. */
+static void check_stranger(const struct swarm_check *check, struct swarm *swarm, uint32_t index,
+                           const struct raft *raft) {
+    const struct swarm_seen *seen = &check->nodes[index];
+    uint64_t voted_for = raft_voted_for(raft);
+    if (seen->last_index > 1 || seen->role == RAFT_LEADER ||
+        (voted_for != 0 && voted_for != index + 1)) {
+        swarm_find(swarm,
+                   "node %u has lost its disk, and has a log up to index %" PRIu64
+                   " in term %" PRIu64 ", a vote for %" PRIu64 "%s",
+                   index + 1, seen->last_index, seen->term, voted_for,
+                   seen->role == RAFT_LEADER ? ", and leads" : "");
+    }
+}
+
 /* ---- all of it ------------------------------------------------------------------------------ */
 
 void swarm_check_node(struct swarm_check *check, struct swarm *swarm, uint32_t index) {
@@ -377,6 +395,22 @@ void swarm_check_node(struct swarm_check *check, struct swarm *swarm, uint32_t i
         }
     }
     look_at_applied(check, swarm, index, in_step);
+    if (swarm->nodes[index].lost && !swarm->nodes[index].wipe) {
+        check_stranger(check, swarm, index, raft);
+    }
+}
+
+void swarm_check_lost(struct swarm_check *check, uint32_t index) {
+    struct swarm_seen *seen = &check->nodes[index];
+    free(seen->lost_chains);
+    seen->lost_durable_index = seen->ended_durable_index;
+    seen->lost_chains = seen->chains;
+    seen->lost_chain_count = seen->chain_count;
+    seen->ended_durable_index = 0;
+    seen->chains = NULL;
+    seen->chain_count = 0;
+    seen->chain_capacity = 0;
+    seen->last_index = 0;
 }
 
 void swarm_check_started(struct swarm_check *check, struct swarm *swarm, uint32_t index) {

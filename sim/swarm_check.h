@@ -73,6 +73,10 @@ struct swarm_seen {
     uint64_t *chains;
     size_t chain_count;
     size_t chain_capacity;
+    /* Of the disk that was lost: what had been durable on it, which was acknowledged in time. */
+    uint64_t lost_durable_index;
+    uint64_t *lost_chains;
+    size_t lost_chain_count;
 };
 
 /* No place of a configuration. */
@@ -101,6 +105,9 @@ void swarm_check_started(struct swarm_check *check, struct swarm *swarm, uint32_
 
 /* A process is about to be ended. */
 void swarm_check_ending(struct swarm_check *check, struct swarm *swarm, uint32_t index);
+
+/* The disk of this node, which has no process, is lost. */
+void swarm_check_lost(struct swarm_check *check, uint32_t index);
 
 /* The process of this node has done something. */
 void swarm_check_node(struct swarm_check *check, struct swarm *swarm, uint32_t index);

@@ -115,6 +115,16 @@ static void process_start(struct swarm *swarm, uint32_t index) {
     bool ill =
         node->damaged || (!node->healed && (node->holds_failing > 0 || node->holds_full > 0));
     node->options.schedule_seed = random_u64(&swarm->random);
+    if (node->wipe) {
+        swarm_say(swarm, "node %u has an empty disk", index + 1);
+        world_disk_lose(swarm->world, node->host);
+        swarm_check_lost(&swarm->check, index);
+        node->wipe = false;
+        swarm->result->counts.disks_lost++;
+        node->damaged = false;
+        node->vote_damaged = false;
+        ill = !node->healed && (node->holds_failing > 0 || node->holds_full > 0);
+    }
     int status = sim_node_start(&node->node, swarm->world, node->host, &node->options, &error);
     if (status != 0) {
         node->node = NULL;
@@ -130,6 +140,7 @@ static void process_start(struct swarm *swarm, uint32_t index) {
     }
     swarm->result->counts.starts++;
     node->process = SWARM_UP;
+    node->incarnation = sim_node_figures(node->node)->options->identity.incarnation;
     node->may_fail = ill;
     node->end = SWARM_END_POWER;
     node->cut = WORLD_KEEP_RANDOM;

@@ -2,9 +2,9 @@
  * Damage to disks at rest.
  *
  * What may be damaged: any sector of a file of the data directory, but not what was synced last in
- * it, which a torn write could have left as well, and no vote.  What must be kept: damaged disks
- * together are a minority of every configuration that is or may come into force, so that every
- * entry that was acknowledged is on a disk that is not.
+ * it, which a torn write could have left as well; and one of both slots of the vote.  What must be
+ * kept: disks that are damaged or lost are together a minority of every configuration that is or
+ * may come into force, so that every entry that was acknowledged is on a disk that is not.
  *
  * A node whose disk was damaged may go on (nobody reads the sector), stop, or refuse to start; in
  * any case nothing is demanded of it any more, but that it does no harm.
@@ -15,12 +15,27 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "storage/format.h"
+#include "storage/vote_format.h"
 
 enum { FILES_MAX = 64 };
 
 /* Whether the sector is one of those that were synced last in its file. */
 static bool is_newest(const struct world_file *file, uint64_t sector) {
     return sector >= file->synced_sector_first && sector < file->synced_sector_end;
+}
+
+void swarm_lose_disk(struct swarm *swarm, uint32_t index) {
+    struct swarm_node *node = &swarm->nodes[index];
+    if (node->absent || node->wipe || !swarm_voters_may_lose(swarm, index)) {
+        return;
+    }
+    node->lost = true;
+    node->wipe = true;
+    if (node->process == SWARM_DOWN && node->start_at_ns == UINT64_MAX) {
+        node->start_at_ns = 0; /* that somebody had to look at: it has */
+    }
+    swarm_process_end(swarm, index, SWARM_END_POWER, WORLD_KEEP_NOTHING, 0);
 }
 
 void swarm_damage(struct swarm *swarm, uint32_t index, uint64_t seed) {
@@ -36,7 +51,7 @@ void swarm_damage(struct swarm *swarm, uint32_t index, uint64_t seed) {
     }
     const struct world_file *file = &files[random_below(&random, count)];
     uint64_t sectors = file->size_bytes / WORLD_SECTOR_BYTES;
-    if (sectors < 2 || strncmp(file->name, "vote", 4) == 0) {
+    if (sectors < 2) {
         return;
     }
     /* Most of a segment is zeros that nobody reads: half of the damage is where the log is. */
@@ -46,7 +61,15 @@ void swarm_damage(struct swarm *swarm, uint32_t index, uint64_t seed) {
     uint64_t sector = random_below(&random, end);
     uint64_t to_sector = random_below(&random, end);
     enum world_damage damage = damages[random_below(&random, 4)];
-    if (is_newest(file, sector) || is_newest(file, to_sector) || sector == to_sector) {
+    if (strcmp(file->name, FILE_NAME_VOTE) == 0) {
+        /* One of both slots, once: the other one has the same, or what was stored before. */
+        sector = random_below(&random, VOTE_FILE_BYTES / WORLD_SECTOR_BYTES);
+        to_sector = sector ^ 1;
+        if (node->vote_damaged) {
+            return;
+        }
+        node->vote_damaged = true;
+    } else if (is_newest(file, sector) || is_newest(file, to_sector) || sector == to_sector) {
         return;
     }
     node->damaged = true;

@@ -305,6 +305,12 @@ static void begin_damage(struct swarm *swarm, const struct swarm_action *action,
     swarm_damage(swarm, node, (uint64_t)action->amount);
 }
 
+static void begin_lost_disk(struct swarm *swarm, const struct swarm_action *action, uint32_t node) {
+    (void)action;
+    swarm->nodes[node].holds_down++;
+    swarm_lose_disk(swarm, node);
+}
+
 /* Asks whoever leads to let this node lead. */
 static void begin_transfer(struct swarm *swarm, const struct swarm_action *action, uint32_t node) {
     uint32_t leader = swarm_leader(swarm);
@@ -384,6 +390,9 @@ static const struct fault_row rows[SWARM_FAULTS] = {
                            end_write_fails, "operations on"},
     [SWARM_MEMBERS] = {"members", 0, 500, 5000, false, swarm_members_draw, swarm_members_begin,
                        swarm_members_end, "of many"},
+    [SWARM_LOST_DISK] = {"lost disk", 0, 0, 3000, true, draw_nothing, begin_lost_disk, end_down,
+                         NULL},
+    [SWARM_BLINK] = {"blink", 0, 5, 90, true, swarm_links_draw, begin_cut, end_cut, NULL},
     [SWARM_HALT] = {"halt", 0, 500, 4000, false, swarm_halt_draw, swarm_halt_begin, swarm_halt_end,
                     NULL},
 };

@@ -50,6 +50,10 @@ struct swarm_node {
     bool healed;            /* no fault applies any more */
     bool damaged;           /* its disk: it may refuse to start, or stop, for good */
     bool absent;            /* never started: it may be added later */
+    bool vote_damaged;      /* one slot; the other one is spared */
+    bool lost;              /* its disk: a stranger to the others, until it is added anew */
+    bool wipe;              /* its disk is lost before the next start */
+    uint64_t incarnation;   /* of its process, or of the last one */
     uint64_t start_at_ns;   /* not before, of the world */
     uint64_t busy_until_ns; /* a slow one: not stepped before */
     /* How many actions are in force. */
@@ -195,6 +199,10 @@ void swarm_links_print(const struct swarm_action *action, char *text, size_t tex
 /* Damages a sector of this node's disk that may be damaged, if a minority of disks is then; what is
  * damaged, and how, is drawn from `seed`. */
 void swarm_damage(struct swarm *swarm, uint32_t index, uint64_t seed);
+
+/* This node loses power and its disk, if a minority of disks is lost then; it starts from an empty
+ * one, under its id. */
+void swarm_lose_disk(struct swarm *swarm, uint32_t index);
 
 /* ---- swarm_voters.c ------------------------------------------------------------------------ */
 

@@ -5,7 +5,9 @@
  * of commands; the replay checker lays the history beside them and decides what became of unknown
  * writes; with that, the search key by key is easy.
  *
- * What is undecided is counted, and is no finding: it is never as good as right.
+ * What is undecided is counted, and is no finding: it is never as good as right.  Where the search
+ * key by key gives up, replay has judged the same operations; where replay is undecided, nothing
+ * has, and somebody should look.
  */
 
 #include "sim/swarm_internal.h"
@@ -40,8 +42,10 @@ static void judge_by_key(struct swarm *swarm, const uint8_t *never_applied) {
     if (report.verdict == HISTORY_WRONG) {
         verdict_find(swarm, "a key's history is not linearizable", &report.text);
     }
+    struct swarm_counts *counts = &swarm->result->counts;
+    counts->keys_given_up += report.keys_undecided > 0;
+    counts->keys_not_judged += report.keys_unmodelled > 0;
     if (report.keys_undecided > 0) {
-        swarm->result->counts.histories_undecided++;
         swarm_say(swarm, "key by key is undecided:\n%.*s", (int)report.text.length,
                   report.text.data);
     }
@@ -58,7 +62,7 @@ static void judge_by_replay(struct swarm *swarm) {
     if (report.verdict == HISTORY_WRONG) {
         verdict_find(swarm, "the history does not fit the log", &report.text);
     } else if (report.verdict == HISTORY_UNDECIDED) {
-        swarm->result->counts.histories_undecided++;
+        swarm->result->counts.replays_undecided++;
         swarm_say(swarm, "replay is undecided:\n%.*s", (int)report.text.length, report.text.data);
     }
     judge_by_key(swarm, report.verdict == HISTORY_RIGHT ? report.never_applied : NULL);
@@ -71,7 +75,7 @@ void swarm_judge(struct swarm *swarm) {
         judge_by_replay(swarm);
     } else {
         swarm_say(swarm, "the log is not known as a whole: replay is undecided");
-        swarm->result->counts.histories_undecided++;
+        swarm->result->counts.replays_undecided++;
         judge_by_key(swarm, NULL);
     }
 }

@@ -67,8 +67,10 @@ static bool choose(struct swarm *swarm, const struct configuration *members, enu
                    uint32_t node, struct change_request *request) {
     uint32_t voters = nodes_of(swarm, members, CONFIGURATION_VOTER);
     uint32_t learners = nodes_of(swarm, members, CONFIGURATION_LEARNER);
-    uint32_t others = nodes_of(swarm, members, 0) & ~swarm_voters_lost(swarm);
-    uint32_t gone = one_of(voters | learners, node);
+    uint32_t others = nodes_of(swarm, members, 0);
+    uint32_t lost_members = (voters | learners) & swarm_voters_lost(swarm);
+    /* Who has lost its disk goes first. */
+    uint32_t gone = one_of(lost_members != 0 ? lost_members : voters | learners, node);
     *request = (struct change_request){.kind = CHANGE_MEMBERS};
     switch (choice) {
     case CHOICE_ADD:
@@ -128,7 +130,11 @@ void swarm_members_begin(struct swarm *swarm, const struct swarm_action *action,
     change->asked = UINT32_MAX;
     for (uint32_t i = 0; i < change->request.edit_count; i++) {
         if (change->request.edits[i].kind == CHANGE_ADD_LEARNER) {
-            swarm->nodes[change->request.edits[i].node_id - 1].absent = false;
+            uint32_t added = (uint32_t)change->request.edits[i].node_id - 1;
+            if (action->amount % 2 == 0 || swarm->nodes[added].damaged) {
+                swarm_lose_disk(swarm, added); /* it comes back with an empty one */
+            }
+            swarm->nodes[added].absent = false;
         }
     }
 }

@@ -32,6 +32,10 @@ enum {
     MEMBERS_ONE_IN = 4, /* seeds: members come and go */
     MEMBERS_MAX = 24,
     JOINERS_MAX = 3,
+    LOST_DISKS_ONE_IN = 5,
+    LOST_DISKS_MAX = 4,
+    BLINKS_ONE_IN = 4,
+    BLINKS_MAX = 40,
     /* 200 a second for a minute, and what is refused at once and asked again. */
     OPERATIONS_MAX = 1 << 15,
 };
@@ -193,6 +197,15 @@ static void draw_deposals(struct random *random, struct swarm_plan *plan) {
     }
 }
 
+/* The same for what is drawn beside a seed's sorts of faults, in what room is left. */
+static void draw_more(struct random *random, struct swarm_plan *plan, enum swarm_fault fault,
+                      uint32_t most) {
+    uint32_t room = SWARM_ACTIONS_MAX - plan->action_count;
+    if (plan->node_count > 1 || !swarm_fault_needs_others(fault)) {
+        draw_actions(random, plan, fault, false, room < most ? room : most);
+    }
+}
+
 /* Nodes that may be added, in some seeds; of a stream of its own, too. */
 static bool draw_joiners(struct swarm_plan *plan) {
     struct random random;
@@ -244,13 +257,17 @@ void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t founder_co
     }
     /* Beside the others, and of a stream of its own, so that the rest of a seed stays as it is. */
     random_seed(&random, ~seed);
-    uint32_t room = SWARM_ACTIONS_MAX - plan->action_count;
     if (random_below(&random, HALTS_ONE_IN) == 0) {
-        draw_actions(&random, plan, SWARM_HALT, unrest, room < HALTS_MAX ? room : HALTS_MAX);
+        draw_more(&random, plan, SWARM_HALT, HALTS_MAX);
     }
-    room = SWARM_ACTIONS_MAX - plan->action_count;
     if (members) {
-        draw_actions(&random, plan, SWARM_MEMBERS, false, room < MEMBERS_MAX ? room : MEMBERS_MAX);
+        draw_more(&random, plan, SWARM_MEMBERS, MEMBERS_MAX);
+    }
+    if (random_below(&random, LOST_DISKS_ONE_IN) == 0) {
+        draw_more(&random, plan, SWARM_LOST_DISK, LOST_DISKS_MAX);
+    }
+    if (random_below(&random, BLINKS_ONE_IN) == 0) {
+        draw_more(&random, plan, SWARM_BLINK, BLINKS_MAX);
     }
     bool deposals = random_below(&random, plan->leases ? 2 : DEPOSALS_ONE_IN) == 0;
     if (deposals && plan->node_count > 1) {

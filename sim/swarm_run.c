@@ -353,6 +353,7 @@ static void count_outcomes(struct swarm *swarm) {
     counts->unknown = clients->unknown;
     counts->operations_once = clients->once_operations;
     counts->committed = swarm->check.committed_count;
+    counts->configurations = swarm->check.configuration_count - 1;
 }
 
 static bool all_serve(const struct swarm *swarm) {

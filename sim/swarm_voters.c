@@ -163,6 +163,12 @@ void swarm_voters_saw(struct swarm *swarm, uint32_t node, const uint8_t *entry, 
         return;
     }
     say_members(swarm, node, seen);
+    for (uint32_t i = 0; i < seen->members.member_count; i++) {
+        struct swarm_node *member = &swarm->nodes[seen->members.members[i].node_id - 1];
+        if (seen->members.members[i].incarnation == member->incarnation && !member->wipe) {
+            member->lost = false; /* a new member, with an empty disk */
+        }
+    }
     commit = commit > check->committed_count ? commit : check->committed_count;
     if (previous != SWARM_CHECK_UNKNOWN && check->configurations[previous].index > commit) {
         swarm_find(swarm,
@@ -248,7 +254,7 @@ uint32_t swarm_voters_all(const struct swarm *swarm) {
 uint32_t swarm_voters_lost(const struct swarm *swarm) {
     uint32_t lost = 0;
     for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
-        lost |= (uint32_t)swarm->nodes[i].damaged << i;
+        lost |= (uint32_t)(swarm->nodes[i].damaged || swarm->nodes[i].lost) << i;
     }
     return lost;
 }

@@ -300,7 +300,11 @@ static bool run_continue(struct apply_shard *shard, uint32_t *units) {
         }
         run_replies(shard, work->run.count);
         return true;
-    case MACHINE_MORE: *units = 0; return false;
+    case MACHINE_MORE:
+        /* With budget left it waits for an emit; and that, if it is full, for the disk. */
+        shard->snapshot.starved = work->run.budget > 0 && shard->snapshot.full;
+        *units = 0;
+        return false;
     case MACHINE_REPLY_FULL: run_reply_full(shard); return true;
     }
     UNREACHABLE("a progress of machine.h");
@@ -491,19 +495,6 @@ static void blocks_come_home(struct apply_shard *shard) {
     } while (count == APPLY_TAKE_MAX);
 }
 
-/* Sliced housekeeping of the machine; returns whether there was something to do. */
-static bool maintain_turn(struct apply_shard *shard, uint32_t *units) {
-    if (!shard->maintaining || shard->machine == NULL || *units == 0) {
-        return false;
-    }
-    shard->maintaining = shard->operations->maintain(shard->machine, shard->tail.log_time_ms,
-                                                     *units) == MACHINE_MORE;
-    if (shard->maintaining) {
-        *units = 0;
-    }
-    return true;
-}
-
 /* Makes sure that there is an item to begin; false if there is none. */
 static bool intake_fill(struct apply_shard *shard) {
     if (shard->intake_next == shard->intake_count) {
@@ -561,7 +552,7 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
         worked |= apply_install_turn(shard, &units);
     } else {
         shard->maintaining |= worked;
-        worked |= maintain_turn(shard, &units);
+        worked |= apply_maintain_turn(shard, &units);
         worked |= apply_sessions_turn(shard);
     }
     if (units > 0 && machine_host_trim(shard->pages)) {

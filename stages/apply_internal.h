@@ -109,6 +109,7 @@ struct apply_snapshot {
     bool emitting; /* the machine has slices left */
     bool sealing;
     bool starved;                  /* the writer had no room for what was to be emitted last */
+    bool full;                     /* likewise, and no completion has come since */
     struct snapshot_record untold; /* complete, and not yet in the box; index 0: none */
     uint64_t log_bytes;            /* entries applied since the last one began */
     uint64_t index;                /* of the one under way */
@@ -293,6 +294,10 @@ bool apply_session_release(struct apply_shard *shard, uint32_t slot);
  * Start-up; blocks.  Errors: those of snapshot_open and the machine's restore. */
 int apply_restore(struct apply_shard *shard, const struct apply_options *options,
                   struct error_text *error);
+
+/* Sliced housekeeping of the machine, which may have to wait for the snapshot; returns whether it
+ * came further, or may when called again at once. */
+bool apply_maintain_turn(struct apply_shard *shard, uint32_t *units);
 
 /* One turn of the snapshot; returns whether something was done. */
 bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns);

@@ -31,6 +31,7 @@ static uint8_t *sink_reserve(void *context, uint32_t length_bytes) {
     struct apply_snapshot *snapshot = context;
     uint8_t *room = snapshot_reserve(snapshot->writer, length_bytes);
     snapshot->starved = room == NULL;
+    snapshot->full = room == NULL;
     return room;
 }
 
@@ -188,6 +189,7 @@ static bool snapshot_due(const struct apply_shard *shard, uint64_t now_ns) {
 bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
     struct apply_snapshot *snapshot = &shard->snapshot;
     bool worked = take_completions(shard);
+    snapshot->full &= !worked;
     apply_digest_turn(shard);
     if (snapshot->untold.index != 0 &&
         snapshot_box_put(&shard->node->snapshots, &snapshot->untold)) {
@@ -233,6 +235,19 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
         return worked || !snapshot->starved; /* a completion makes room, and wakes us */
     }
     return worked;
+}
+
+bool apply_maintain_turn(struct apply_shard *shard, uint32_t *units) {
+    if (!shard->maintaining || shard->machine == NULL || *units == 0) {
+        return false;
+    }
+    shard->maintaining = shard->operations->maintain(shard->machine, shard->tail.log_time_ms,
+                                                     *units) == MACHINE_MORE;
+    if (!shard->maintaining) {
+        return true;
+    }
+    *units = 0;
+    return !shard->snapshot.full; /* it may wait for an emit, and that for a completion */
 }
 
 bool apply_snapshot_rest(struct apply_shard *shard, uint64_t now_ns) {

@@ -266,6 +266,7 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
         }
         log_flush(shard->log);
         log_maintain(shard->log, now_ns);
+        replicate_stalled_turn(shard, now_ns, &due_ns);
         if (!shard->stop_started) {
             timer_arm(shard, due_ns, now_ns);
         }

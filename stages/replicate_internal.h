@@ -20,6 +20,14 @@ struct batch_queue {
     uint32_t tail;
 };
 
+/* Times that more than one file needs. */
+enum {
+    REPLICATE_ELECTION_TIMEOUT_NS = 200 * 1000 * 1000,
+    /* A leader whose disk takes nothing for so long lets another one lead: more than a busy disk's
+       sync takes, and not much more than an election. */
+    REPLICATE_STALLED_NS = 5 * REPLICATE_ELECTION_TIMEOUT_NS,
+};
+
 /* Batches taken from the ring at a time; those behind a stalled one wait here. */
 enum { REPLICATE_INTAKE_MAX = 32 };
 
@@ -151,6 +159,8 @@ struct replicate_shard {
     struct ring *to_write; /* notes */
     struct ring *to_parse; /* notes */
     struct ring *from_parse;
+    uint64_t stalled_index; /* durable since stalled_since_ns: see replicate_stalled.c */
+    uint64_t stalled_since_ns;
     uint64_t log_epoch;       /* of what the log holds: the core's may be further */
     bool stored_again;        /* a new epoch has begun: say what is stored once more */
     uint64_t genesis_index;   /* of its entry, while that may be truncated */
@@ -358,6 +368,12 @@ void replicate_change_role(struct replicate_shard *shard, enum raft_role role, u
 
 /* The node stops or has failed: nothing more will be said of a request. */
 void replicate_change_end(struct replicate_shard *shard);
+
+/* ---- replicate_stalled.c ------------------------------------------------------------------ */
+
+/* Lets another one lead if this node's disk has stood still for too long; *due_ns is when to look
+ * again, if that is earlier. */
+void replicate_stalled_turn(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns);
 
 /* ---- replicate_start.c ----------------------------------------------------------------------- */
 

@@ -362,6 +362,12 @@ static void restoring_end(struct replicate_shard *shard) {
     replicate_serve_if_due(shard);
 }
 
+/* Whether one more file may be noted.  Files may come faster than the disk removes them, one at a
+ * time: then the next one waits. */
+static bool file_has_room(const struct replicate_snapshots *snapshots) {
+    return snapshots->file_count < SNAPSHOT_FILES_MAX;
+}
+
 static void file_noted(struct replicate_snapshots *snapshots, uint64_t index) {
     uint32_t count = snapshots->file_count;
     if (count > 0 && snapshots->files[count - 1] >= index) {
@@ -388,7 +394,7 @@ static uint32_t install_turn(struct replicate_shard *shard) {
             return 1;
         }
         if (snapshot_receiver_state(snapshots->receiver) != SNAPSHOT_RECEIVER_PLACED ||
-            shard->stop_started || !restoring_begin(shard)) {
+            shard->stop_started || !file_has_room(snapshots) || !restoring_begin(shard)) {
             return 0;
         }
         file_noted(snapshots, snapshots->installing.index);
@@ -436,9 +442,13 @@ static uint64_t compactable(const struct replicate_shard *shard) {
 static uint32_t compact_turn(struct replicate_shard *shard) {
     struct replicate_snapshots *snapshots = shard->snapshots;
     struct snapshot_record record;
-    if (snapshot_box_take(&shard->node->snapshots, &record)) {
-        snapshots->coming = record;
-        file_noted(snapshots, record.index);
+    if (file_has_room(snapshots) && snapshot_box_take(&shard->node->snapshots, &record)) {
+        /* One that waited in the box may be older than what was installed meanwhile: it is not
+         * needed any more, and the next start removes its file. */
+        if (record.index > snapshots->newest.index) {
+            snapshots->coming = record;
+            file_noted(snapshots, record.index);
+        }
     }
     if (snapshots->coming.index != 0 && snapshots->coming.index <= shard->applied &&
         snapshots->coming.index <= log_durable_index(shard->log)) {
@@ -463,7 +473,8 @@ static void files_turn(struct replicate_shard *shard) {
     for (uint32_t i = 0; !snapshots->removing && i + SNAPSHOT_FILES_KEPT < snapshots->file_count;
          i++) {
         uint64_t index = snapshots->files[i];
-        bool is_read = snapshots->source != NULL && !snapshot_source_idle(snapshots->source);
+        bool is_read = snapshots->source != NULL && !snapshot_source_idle(snapshots->source) &&
+                       snapshots->reading.snapshot.index == index;
         if (index >= snapshots->newest.index || raft_snapshot_needed(shard->raft, index) ||
             is_read) {
             continue;

@@ -22,7 +22,11 @@ void sim_totals_add(struct sim_totals *totals, const struct swarm_result *result
     totals->counts.elections += counts->elections;
     totals->counts.committed += counts->committed;
     totals->counts.starts += counts->starts;
-    totals->counts.histories_undecided += counts->histories_undecided;
+    totals->counts.configurations += counts->configurations;
+    totals->counts.disks_lost += counts->disks_lost;
+    totals->counts.replays_undecided += counts->replays_undecided;
+    totals->counts.keys_given_up += counts->keys_given_up;
+    totals->counts.keys_not_judged += counts->keys_not_judged;
     for (uint32_t i = 0; i < SWARM_FAULTS; i++) {
         totals->counts.faults[i] += counts->faults[i];
     }
@@ -79,10 +83,11 @@ static void print_counts(const struct swarm_counts *counts) {
     (void)printf("elections   %" PRIu64 "; %" PRIu64 " entries committed; %" PRIu64
                  " starts of a process\n",
                  counts->elections, counts->committed, counts->starts);
-    if (counts->histories_undecided > 0) {
-        (void)printf("undecided   %" PRIu64 " verdicts over a history\n",
-                     counts->histories_undecided);
-    }
+    (void)printf("members     %" PRIu64 " configurations; %" PRIu64 " disks lost\n",
+                 counts->configurations, counts->disks_lost);
+    (void)printf("undecided   %" PRIu64 " by replay; key by key %" PRIu64 " given up, %" PRIu64
+                 " with what it does not model: there replay judged\n",
+                 counts->replays_undecided, counts->keys_given_up, counts->keys_not_judged);
     (void)printf("faults      ");
     print_faults(counts);
 }
@@ -90,9 +95,12 @@ static void print_counts(const struct swarm_counts *counts) {
 static void print_counts_json(const struct swarm_counts *counts) {
     (void)printf("\"ok\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"unknown\": %" PRIu64
                  ", \"elections\": %" PRIu64 ", \"committed\": %" PRIu64 ", \"starts\": %" PRIu64
-                 ", \"undecided\": %" PRIu64 ", \"faults\": {",
+                 ", \"configurations\": %" PRIu64 ", \"disks_lost\": %" PRIu64
+                 ", \"replays_undecided\": %" PRIu64 ", \"keys_given_up\": %" PRIu64
+                 ", \"keys_not_judged\": %" PRIu64 ", \"faults\": {",
                  counts->ok, counts->refused, counts->unknown, counts->elections, counts->committed,
-                 counts->starts, counts->histories_undecided);
+                 counts->starts, counts->configurations, counts->disks_lost,
+                 counts->replays_undecided, counts->keys_given_up, counts->keys_not_judged);
     for (enum swarm_fault fault = 0; fault < SWARM_FAULTS; fault++) {
         (void)printf("%s\"%s\": %" PRIu64, fault == 0 ? "" : ", ", swarm_fault_name(fault),
                      counts->faults[fault]);

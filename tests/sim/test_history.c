@@ -91,6 +91,8 @@ static void a_reply_says_whether_its_command_was_done(void **state) {
     for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++)
         assert_int_equal(history_outcome_of(replies[i].reply, strlen(replies[i].reply)),
                          replies[i].outcome);
+    assert_int_equal(history_outcome_of("-ERR max number of clients reached\r\n", 36),
+                     HISTORY_REFUSED);
     assert_int_equal(history_outcome_of("", 0), HISTORY_OK);
     assert_int_equal(history_outcome_of("-", 1), HISTORY_OK);
 }

@@ -96,6 +96,27 @@ static void lost_late_and_repeated_messages_change_nothing(void **state) {
     }
 }
 
+/* The others commit without its disk, but it is no good leader. */
+static void a_leader_whose_disk_stands_still_lets_another_one_lead(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        begin(800 + seed, 3, maps[seed % 3]);
+        group_run(group, 2 * SECOND_NS);
+        uint32_t leader = group_leader(group);
+        group_expect(group, leader != UINT32_MAX, "somebody leads");
+        world_disk_stall(group->world, group->nodes[leader].host, true);
+        uint64_t acked = group->counts.incr_acked;
+        group_run(group, 3 * SECOND_NS);
+        group_expect(group, group_leader(group) != leader, "another one leads");
+        group_expect(group, group->counts.incr_acked > acked + 50, "and clients go on");
+        world_disk_stall(group->world, group->nodes[leader].host, false);
+        group_run(group, SECOND_NS);
+        group->load_on = false;
+        group_expect(group, group_settle(group, 10 * SECOND_NS), "all have applied everything");
+        group_free(group);
+    }
+}
+
 /* Cuts one node off, and heals; in the meantime the others go on, and it serves nobody. */
 static void who_is_cut_off_serves_nobody_and_catches_up(void **state) {
     (void)state;
@@ -184,6 +205,7 @@ int main(void) {
         cmocka_unit_test(the_loss_of_a_leader_loses_nothing_acknowledged),
         cmocka_unit_test(all_of_them_can_lose_power_at_once),
         cmocka_unit_test(lost_late_and_repeated_messages_change_nothing),
+        cmocka_unit_test(a_leader_whose_disk_stands_still_lets_another_one_lead),
         cmocka_unit_test(who_is_cut_off_serves_nobody_and_catches_up),
         cmocka_unit_test(a_leader_that_stood_still_serves_nothing_stale),
         cmocka_unit_test(a_deposed_leader_applies_nothing_that_is_to_be_replaced),

@@ -110,9 +110,12 @@ static void a_new_cluster_waits_for_all_of_its_members_once(void **state) {
 /* The power of one goes at every step of the disk while they meet. */
 static void a_power_cut_while_they_meet_costs_nothing(void **state) {
     (void)state;
+    uint32_t runs = 0;
     uint32_t died = 0;
-    for (uint64_t step = 0; step < 24; step++) {
+    /* Under a sanitizer every fifth: each node, and early, late and in between. */
+    for (uint64_t step = 0; step < 24; step += WEIR_SANITIZER_BUILD ? 5 : 1) {
         uint32_t victim = (uint32_t)(step % 3);
+        runs++;
         start_all(900 + step, 3);
         group->nodes[victim].may_fail = true;
         world_disk_die_after(group->world, group->nodes[victim].host, step / 3);
@@ -134,7 +137,7 @@ static void a_power_cut_while_they_meet_costs_nothing(void **state) {
         group_expect(group, group->counts.incr_acked > 50, "many were acknowledged");
         group_free(group);
     }
-    assert_true(died > 12);
+    assert_true(2 * died > runs);
 }
 
 /* ---- wiped ones ---------------------------------------------------------------------------- */

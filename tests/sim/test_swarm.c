@@ -2,15 +2,18 @@
  * Whole clusters under faults: nothing breaks, a seed gives the same run again, and what was
  * planted is found.
  *
- * WEIR_SIM_SEEDS multiplies the number of seeds.
+ * WEIR_SIM_SEEDS multiplies the number of seeds.  With WEIR_SIM_CPU_SECONDS more of them follow,
+ * one behind the other, until the process has used so many seconds of processor time.
  */
 
 #include "sim/swarm.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/decimal.h"
 #include "base/log.h"
@@ -22,13 +25,19 @@ enum { SEEDS = WEIR_SANITIZER_BUILD ? 4 : 24 };
 
 static struct swarm_plan plan[1];
 
-static uint64_t seeds(void) {
-    const char *text = getenv("WEIR_SIM_SEEDS");
-    uint64_t factor = 1;
-    if (text != NULL && decimal_parse_u64(text, strlen(text), &factor) != 0) {
-        fail_msg("WEIR_SIM_SEEDS is no number: %s", text);
+static uint64_t environment_number(const char *name, uint64_t usual) {
+    const char *text = getenv(name);
+    uint64_t number = usual;
+    if (text != NULL && decimal_parse_u64(text, strlen(text), &number) != 0) {
+        fail_msg("%s is no number: %s", name, text);
     }
-    return SEEDS * factor;
+    return number;
+}
+
+static uint64_t cpu_seconds_used(void) {
+    struct timespec used;
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used), 0);
+    return (uint64_t)used.tv_sec;
 }
 
 static void a_plan_is_drawn_from_its_seed_alone(void **state) {
@@ -78,7 +87,12 @@ static void a_seed_gives_the_same_run_event_by_event(void **state) {
 static void nothing_breaks_under_any_faults(void **state) {
     (void)state;
     struct swarm_result result;
-    for (uint64_t seed = 1; seed <= seeds(); seed++) {
+    const uint64_t seeds = SEEDS * environment_number("WEIR_SIM_SEEDS", 1);
+    const uint64_t cpu_seconds = environment_number("WEIR_SIM_CPU_SECONDS", 0);
+    uint64_t seed = 1;
+    for (; seed <= seeds || cpu_seconds_used() < cpu_seconds; seed++) {
+        /* An assertion inside a node ends the process: then this is the last line. */
+        (void)fprintf(stderr, "seed %" PRIu64 "\n", seed);
         swarm_plan_draw(plan, seed, 0);
         swarm_run(plan, NULL, &result);
         if (result.failed) {
@@ -87,6 +101,8 @@ static void nothing_breaks_under_any_faults(void **state) {
         assert_true(result.time_ns >= UINT64_C(20) * 1000 * 1000 * 1000);
         assert_true(result.counts.ok >= 200);
     }
+    print_message("%" PRIu64 " seeds, %" PRIu64 " s of processor time\n", seed - 1,
+                  cpu_seconds_used());
 }
 
 /* ---- what was found ------------------------------------------------------------------------ */
@@ -146,12 +162,29 @@ static void a_snapshot_on_a_slow_disk_makes_nobody_spin(void **state) {
     }
 }
 
+/* The same for a long value that is to be changed, and must be in the snapshot first, piece by
+ * piece. */
+static void a_write_that_waits_for_a_snapshot_on_a_slow_disk_makes_nobody_spin(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        plan_by_hand(seed);
+        plan->clients.once_share = 0;
+        plan->clients.read_share = 100;
+        plan->clients.long_share = 900;
+        plan->clients.value_bytes_max = 20000;
+        plan->snapshot_log_bytes = 8000;
+        plan->world.disk_delay_ns_max = 20 * 1000 * 1000;
+        run_by_hand();
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plan_is_drawn_from_its_seed_alone),
         cmocka_unit_test(every_fault_is_drawn_by_some_seed),
         cmocka_unit_test(a_deposed_leader_with_expired_keys_comes_back),
         cmocka_unit_test(a_snapshot_on_a_slow_disk_makes_nobody_spin),
+        cmocka_unit_test(a_write_that_waits_for_a_snapshot_on_a_slow_disk_makes_nobody_spin),
         cmocka_unit_test(a_seed_gives_the_same_run_event_by_event),
         cmocka_unit_test(nothing_breaks_under_any_faults),
     };
