@@ -219,6 +219,7 @@ static bool process_step(struct swarm *swarm, uint32_t index) {
         return false;
     }
     bool worked = sim_node_step(node->node);
+    committed_log_look(swarm->log, node->node); /* also of what it does while it ends */
     if (node->process == SWARM_UP && world_halted(swarm->world, node->host)) {
         swarm_process_end(swarm, index, SWARM_END_POWER, WORLD_KEEP_RANDOM, 0);
     }
@@ -228,7 +229,6 @@ static bool process_step(struct swarm *swarm, uint32_t index) {
     }
     if (node->process == SWARM_UP) {
         swarm_check_node(&swarm->check, swarm, index);
-        committed_log_look(swarm->log, node->node);
         if (sim_node_failure(node->node) != NULL) {
             process_failed(swarm, index);
         }

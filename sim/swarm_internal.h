@@ -93,6 +93,15 @@ struct swarm_change {
     struct change_request request;
 };
 
+/* What the story had told of the load a second ago. */
+struct swarm_second {
+    uint64_t due_ns; /* of the cluster: the next line */
+    uint64_t ok;
+    uint64_t refused;
+    uint64_t unknown;
+    size_t committed;
+};
+
 struct swarm {
     const struct swarm_plan *plan;
     const struct swarm_watch *watch;
@@ -113,6 +122,7 @@ struct swarm {
     struct cluster_clients *clients;
     struct committed_log *log;
     struct swarm_change change;
+    struct swarm_second second;
 };
 
 /* ---- swarm_run.c --------------------------------------------------------------------------- */

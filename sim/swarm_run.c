@@ -101,10 +101,36 @@ static void look_at_findings(struct swarm *swarm) {
     }
 }
 
+/* What a second has brought: for whoever reads the story. */
+static void say_second(struct swarm *swarm) {
+    struct swarm_second *second = &swarm->second;
+    if (swarm->watch->line == NULL || swarm_time_ns(swarm) < second->due_ns) {
+        return;
+    }
+    const struct cluster_clients_counts *now = cluster_clients_counts(swarm->clients);
+    uint32_t leader = swarm_leader(swarm);
+    char leads[32] = "nobody leads";
+    if (leader != UINT32_MAX) {
+        (void)snprintf(leads, sizeof(leads), "node %u leads", leader + 1);
+    }
+    swarm_say(swarm,
+              "==== %" PRIu64 " ok, %" PRIu64 " refused, %" PRIu64
+              " unknown in the last second; %zu committed; %s",
+              (uint64_t)now->ok - second->ok, (uint64_t)now->refused - second->refused,
+              (uint64_t)now->unknown - second->unknown,
+              swarm->check.committed_count - second->committed, leads);
+    *second = (struct swarm_second){.due_ns = swarm_time_ns(swarm) + SWARM_SECOND_NS,
+                                    .ok = now->ok,
+                                    .refused = now->refused,
+                                    .unknown = now->unknown,
+                                    .committed = swarm->check.committed_count};
+}
+
 /* Everybody does one thing, or time moves to the next moment, but not beyond until_ns. */
 static void swarm_step(struct swarm *swarm, uint64_t until_ns, uint32_t *rounds) {
     swarm->step++;
     position_tell(swarm);
+    say_second(swarm);
     swarm_schedule(swarm);
     swarm_members_poll(swarm);
     bool worked = swarm_cluster_step(swarm);
