@@ -27,8 +27,8 @@ static bool is_newest(const struct world_file *file, uint64_t sector) {
 
 void swarm_lose_disk(struct swarm *swarm, uint32_t index) {
     struct swarm_node *node = &swarm->nodes[index];
-    /* A founder that was alone, made again, is a cluster of its own, as it was the first time: there
-     * is nobody whom it has to meet.  An operator who does that begins another cluster. */
+    /* A founder that was alone, made again, is a cluster of its own, as it was the first time:
+     * there is nobody whom it has to meet.  An operator who does that begins another cluster. */
     bool alone = swarm->plan->founder_count == 1 && index == 0;
     if (node->absent || node->wipe || alone || !swarm_voters_may_lose(swarm, index)) {
         return;
