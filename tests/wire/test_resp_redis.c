@@ -98,8 +98,10 @@ static int teardown(void **state) {
 }
 
 static void skip_without_redis(void) {
-    if (redis.pid == 0)
+    if (redis.pid == 0) {
+        print_message("SKIP: no redis-server on this host\n");
         skip();
+    }
 }
 
 /* Send all, close the sending half, read to the end. Returns the reply's length. A server that
