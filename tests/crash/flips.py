@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from weir_test import MAPS, Node, NodeEnded, Scratch, weir  # noqa: E402
 
 SEED = int(os.environ.get("WEIR_SEED", random.randrange(1 << 32)))
-FLIPS = int(os.environ.get("WEIR_FLIPS", "50"))
+FLIPS = int(os.environ.get("WEIR_FLIPS", "200"))
 SECTOR_BYTES = 512
 LOG = "log-0000000000000001"
 
