@@ -5,12 +5,14 @@
  * What the files of the swarm share.
  *
  *   swarm_plan.c      what a seed draws; plans as text
+ *   swarm_plan_reads.c  likewise: leaders that notice late that they lead no more
  *   swarm_fault.c     the table of faults: drawing, beginning, ending
  *   swarm_links.c     those of links, and the shapes of partitions
  *   swarm_schedule.c  actions in the order of time
  *   swarm_cluster.c   processes: starting, crashing, stepping
  *   swarm_check.c     what must hold after every step
  *   swarm_voters.c    configurations, and quorums of them
+ *   swarm_reads.c     reads that are answered at once
  *   swarm_members.c   members that come and go
  *   swarm_judge.c     what must hold of the histories
  *   swarm_run.c       phases
@@ -187,6 +189,14 @@ uint64_t swarm_cluster_due_ns(const struct swarm *swarm);
 /* The index of the node that leads in the highest term; UINT32_MAX: nobody. */
 uint32_t swarm_leader(const struct swarm *swarm);
 
+/* ---- swarm_plan.c, swarm_plan_reads.c ------------------------------------------------------ */
+
+/* Adds an action to a plan that has room for it, in the order of time. */
+void swarm_plan_add(struct swarm_plan *plan, const struct swarm_action *action);
+
+/* In a share of the seeds: leaders that notice late that they lead no more, and many reads. */
+void swarm_plan_draw_reads(struct swarm_plan *plan);
+
 /* ---- swarm_fault.c ------------------------------------------------------------------------- */
 
 /* Fills in what an action of this fault needs, its times apart. */
@@ -277,6 +287,12 @@ bool swarm_voters_may_lose(const struct swarm *swarm, uint32_t index);
 
 /* Whether this node is to have everything in the end: a member whose disk is to be counted on. */
 bool swarm_voters_counts(const struct swarm *swarm, uint32_t index);
+
+/* ---- swarm_reads.c ------------------------------------------------------------------------- */
+
+/* Whether reads that this node has answered at once may have been, after a step of it and before
+ * what it has committed in that is noted. */
+void swarm_reads_look(struct swarm_check *check, struct swarm *swarm, uint32_t node);
 
 /* ---- swarm_members.c ----------------------------------------------------------------------- */
 
