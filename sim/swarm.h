@@ -25,11 +25,13 @@
  *   verdict   the processes end, the logs are read back from the disks, and the histories of the
  *             clients are judged.
  *
- * Checks at every step (sim/swarm_check.c): one leader in a term; equal entries wherever index and
+ * Checks at every step (sim/swarm_check.c): one leader in a term, with the votes of a quorum; one
+ * vote of a node in a term, over restarts too (sim/swarm_votes.h); equal entries wherever index and
  * term are equal; a leader has everything that was committed in earlier terms; every node commits
  * and applies the same entries at the same index, with the same digest of its machine; what is
  * committed is durable on a quorum of the configuration that is then in force, in both halves of a
- * joint one; a configuration follows another one only when that one is committed; what a process
+ * joint one, and a leader counts for entries of its own term only; a configuration follows another
+ * one only when that one is committed; what a process
  * called durable is there when the next one starts; a process fails only if a fault lets it.
  *
  * Memory: some MiB a node and the history of the clients.  One thread.  Everything allocates and
@@ -93,6 +95,7 @@ struct swarm_action {
     bool leader;               /* `node` changes places with whoever leads at from_ns */
     uint8_t links[SWARM_ENDS]; /* of faults of links: bit j of row i is the way from i to j */
     int64_t amount;            /* as the fault has it */
+    bool left_out;             /* by an edit: it never begins */
 };
 
 /* Everything that a seed stands for. */
@@ -146,6 +149,7 @@ struct swarm_position {
     uint64_t seed;
     uint64_t step;
     uint64_t time_ns;
+    uint32_t node; /* whose code runs, from 1; 0: nobody's */
 };
 
 /* What a run tells while it goes on; all may be NULL. */

@@ -313,8 +313,11 @@ void swarm_plan_print(const struct swarm_plan *plan, struct kv_model_text *out) 
           plan->snapshot_log_bytes);
     for (uint32_t i = 0; i < plan->action_count; i++) {
         char text[SWARM_TEXT_BYTES];
-        swarm_fault_print(plan, &plan->actions[i], text, sizeof(text));
-        print(out, "#%u  %9.3f s to %9.3f s  %s\n", i + 1,
+        if (plan->actions[i].left_out) {
+            continue;
+        }
+        swarm_fault_print(&plan->actions[i], UINT32_MAX, text, sizeof(text));
+        print(out, "#%-3u %9.3f s to %9.3f s  %s\n", i + 1,
               (double)plan->actions[i].from_ns / (double)SWARM_SECOND_NS,
               (double)plan->actions[i].to_ns / (double)SWARM_SECOND_NS, text);
     }
