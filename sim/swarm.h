@@ -25,11 +25,13 @@
  *   verdict   the processes end, the logs are read back from the disks, and the histories of the
  *             clients are judged.
  *
- * Checks at every step (sim/swarm_check.c): one leader in a term; equal entries wherever index and
+ * Checks at every step (sim/swarm_check.c): one leader in a term, with the votes of a quorum; one
+ * vote of a node in a term, over restarts too (sim/swarm_votes.h); equal entries wherever index and
  * term are equal; a leader has everything that was committed in earlier terms; every node commits
  * and applies the same entries at the same index, with the same digest of its machine; what is
  * committed is durable on a quorum of the configuration that is then in force, in both halves of a
- * joint one; a configuration follows another one only when that one is committed; what a process
+ * joint one, and a leader counts for entries of its own term only; a configuration follows another
+ * one only when that one is committed; what a process
  * called durable is there when the next one starts; a process fails only if a fault lets it.
  *
  * Memory: some MiB a node and the history of the clients.  One thread.  Everything allocates and
@@ -80,6 +82,7 @@ enum swarm_fault {
     SWARM_MEMBERS,   /* a node is added, promoted or removed: likewise */
     SWARM_LOST_DISK, /* and an empty one in its place */
     SWARM_BLINK,     /* links are cut for a moment, which TCP mends */
+    SWARM_LOSS,      /* pieces are lost, which TCP sends again */
     SWARM_FAULTS,
 };
 
