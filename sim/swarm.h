@@ -82,6 +82,7 @@ enum swarm_fault {
     SWARM_MEMBERS,   /* a node is added, promoted or removed: likewise */
     SWARM_LOST_DISK, /* and an empty one in its place */
     SWARM_BLINK,     /* links are cut for a moment, which TCP mends */
+    SWARM_LOSS,      /* pieces are lost, which TCP sends again */
     SWARM_FAULTS,
 };
 

@@ -80,6 +80,7 @@ enum swarm_way_effect {
     SWARM_WAY_CLOG,
     SWARM_WAY_SLOW, /* amount: ms */
     SWARM_WAY_FLIP, /* amount: pieces in a thousand */
+    SWARM_WAY_LOSS, /* likewise */
     SWARM_WAY_EFFECTS,
 };
 
