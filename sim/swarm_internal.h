@@ -6,6 +6,7 @@
  *
  *   swarm_plan.c      what a seed draws; plans as text
  *   swarm_edit.c      smaller plans (sim/swarm_edit.h)
+ *   swarm_plan_votes.c  likewise: contested elections
  *   swarm_fault.c     the table of faults: drawing, beginning, ending
  *   swarm_links.c     those of links, and the shapes of partitions
  *   swarm_schedule.c  actions in the order of time
@@ -171,6 +172,14 @@ void swarm_story_second(struct swarm *swarm, bool always);
 
 /* How things stand: what a finding's reader needs first. */
 void swarm_story_broken(struct swarm *swarm);
+
+/* ---- swarm_plan.c, swarm_plan_votes.c ------------------------------------------------------ */
+
+/* Adds an action to a plan that has room for it, in the order of time. */
+void swarm_plan_add(struct swarm_plan *plan, const struct swarm_action *action);
+
+/* In a share of the seeds: contested elections. */
+void swarm_plan_draw_votes(struct swarm_plan *plan);
 
 /* ---- swarm_cluster.c ----------------------------------------------------------------------- */
 

@@ -137,7 +137,7 @@ static uint32_t draw_kinds(struct random *random, uint32_t node_count) {
 }
 
 /* Keeps the list in the order of time. */
-static void action_add(struct swarm_plan *plan, const struct swarm_action *action) {
+void swarm_plan_add(struct swarm_plan *plan, const struct swarm_action *action) {
     ASSERT(plan->action_count < SWARM_ACTIONS_MAX);
     uint32_t at = plan->action_count++;
     while (at > 0 && plan->actions[at - 1].from_ns > action->from_ns) {
@@ -160,7 +160,7 @@ static void draw_actions(struct random *random, struct swarm_plan *plan, enum sw
             action.to_ns -= (action.to_ns - action.from_ns) * 3 / 4;
             action.leader = action.leader || random_below(random, 2) == 0;
         }
-        action_add(plan, &action);
+        swarm_plan_add(plan, &action);
         /* Mostly behind this one; now and then while it lasts. */
         uint64_t behind_ns = random_below(random, 4) == 0 ? at_ns : action.to_ns;
         at_ns = behind_ns + between(random, 10 * SWARM_MS_NS, gap_ns_max);
@@ -193,8 +193,8 @@ static void draw_deposals(struct random *random, struct swarm_plan *plan) {
         unheard.from_ns += between(random, 200, 600) * SWARM_MS_NS;
         unheard.to_ns = unheard.from_ns + between(random, 300, 1500) * SWARM_MS_NS;
         late.to_ns = unheard.to_ns;
-        action_add(plan, &late);
-        action_add(plan, &unheard);
+        swarm_plan_add(plan, &late);
+        swarm_plan_add(plan, &unheard);
         at_ns = late.to_ns + between(random, 10 * SWARM_MS_NS, gap_ns_max);
     }
 }
@@ -278,6 +278,7 @@ void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t founder_co
     if (random_below(&random, LOSSES_ONE_IN) == 0) {
         draw_more(&random, plan, SWARM_LOSS, LOSSES_MAX);
     }
+    swarm_plan_draw_votes(plan);
 }
 
 /* ---- text ----------------------------------------------------------------------------------- */
