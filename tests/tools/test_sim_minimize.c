@@ -168,11 +168,30 @@ static void what_was_taken_away_before_stays_away(void **state) {
     assert_true(result->failed);
 }
 
+/* ---- what ends a process -------------------------------------------------------------------- */
+
+static void an_assertion_says_whose_code_it_ended(void **state) {
+    (void)state;
+    swarm_plan_draw(plan, 1, 3);
+    plan->founder_count = 0; /* asserted by the run itself */
+    assert_true(sim_child_run(plan, SIM_STORY_NONE, result));
+    assert_true(result->failed);
+    assert_non_null(strstr(result->finding, "the process died (signal 6): "));
+    assert_non_null(strstr(result->finding, "assertion failed"));
+    swarm_plan_draw(plan, 1, 3);
+    plan->batch_count = 3; /* no power of two: asserted by the node that starts first */
+    assert_true(sim_child_run(plan, SIM_STORY_NONE, result));
+    assert_true(result->failed);
+    assert_int_equal(strncmp(result->finding, "node ", strlen("node ")), 0);
+    assert_non_null(strstr(result->finding, " died (signal 6): "));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_wrong_value_of_an_option_is_refused),
         cmocka_unit_test(an_edit_as_options_is_the_same_edit_again),
         cmocka_unit_test(findings_are_the_same_if_only_numbers_and_details_differ),
+        cmocka_unit_test(an_assertion_says_whose_code_it_ended),
         cmocka_unit_test(what_is_left_breaks_in_the_same_way_and_has_nothing_beside),
         cmocka_unit_test(what_was_taken_away_before_stays_away),
     };
