@@ -36,6 +36,8 @@ enum {
     LOST_DISKS_MAX = 4,
     BLINKS_ONE_IN = 4,
     BLINKS_MAX = 40,
+    LOSSES_ONE_IN = 4,
+    LOSSES_MAX = 20,
     /* 200 a second for a minute, and what is refused at once and asked again. */
     OPERATIONS_MAX = 1 << 15,
 };
@@ -273,7 +275,11 @@ void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t founder_co
     if (deposals && plan->node_count > 1) {
         draw_deposals(&random, plan);
     }
+    if (random_below(&random, LOSSES_ONE_IN) == 0) {
+        draw_more(&random, plan, SWARM_LOSS, LOSSES_MAX);
+    }
     swarm_plan_draw_reads(plan);
+    swarm_plan_draw_votes(plan);
 }
 
 /* ---- text ----------------------------------------------------------------------------------- */
