@@ -7,7 +7,7 @@
  * Words
  *   plan      what a seed stands for, as data: nodes, maps, the ranges of delays, the load, and a
  *             list of timed actions.  It is drawn before anything runs, can be printed, and can be
- *             made smaller by hand or by swarm_minimize: the run takes chance from the seed only
+ *             made smaller (sim/swarm_edit.h): the run takes chance from the seed only
  *             for what the plan leaves open.
  *   fault     a row of the table in sim/swarm_fault.c: what it is, how it is drawn, what begins it
  *             and what ends it.
@@ -138,6 +138,7 @@ struct swarm_result {
     uint64_t seed;
     bool failed;
     char finding[SWARM_TEXT_BYTES]; /* what broke, in a sentence; "": nothing */
+    uint32_t kind_bytes;            /* of it, which say what sort it is; 0: all of it */
     uint64_t step;                  /* of the run, when it ended or broke */
     uint64_t time_ns;               /* of the cluster, likewise */
     uint64_t trace_hash;            /* of everything that happened */

@@ -12,6 +12,8 @@
 
 #include "sim/swarm_internal.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 #include "raft/raft.h"
 
@@ -141,6 +143,8 @@ static void process_start(struct swarm *swarm, uint32_t index) {
         swarm_say(swarm, "node %u does not start: %s", index + 1, error.text);
         if (!ill) {
             swarm_find(swarm, "node %u does not start: %s", index + 1, error.text);
+            const char *colon = strchr(swarm->result->finding, ':');
+            swarm->result->kind_bytes = (uint32_t)(colon - swarm->result->finding);
         }
         world_crash(swarm->world, node->host, WORLD_KEEP_ALL);
         node->start_at_ns = node->damaged

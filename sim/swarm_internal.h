@@ -5,6 +5,7 @@
  * What the files of the swarm share.
  *
  *   swarm_plan.c      what a seed draws; plans as text
+ *   swarm_edit.c      smaller plans (sim/swarm_edit.h)
  *   swarm_plan_votes.c  likewise: contested elections
  *   swarm_fault.c     the table of faults: drawing, beginning, ending
  *   swarm_links.c     those of links, and the shapes of partitions
