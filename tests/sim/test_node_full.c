@@ -3,8 +3,8 @@
  * have accepted does not fit, and whoever has accepted what is not in its log does not campaign.
  *
  * It takes many leaders in a row, each of which is elected, appends, and hears of no acceptance.
- * Bytes and entries that are uncommitted are bounded; but a follower's disk is quick, and each entry
- * that comes by itself is a write of its own there, of whole blocks.
+ * Bytes and entries that are uncommitted are bounded; but on a follower with a quick disk each
+ * entry that comes by itself is a write of its own, of whole blocks.
  */
 
 #include "raft/raft.h"
