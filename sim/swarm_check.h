@@ -15,7 +15,8 @@
  *              its bytes.  Every node's commits and applied entries must be these; a leader of a
  *              later term has them all (leader completeness); when one is first committed it is
  *              durable on a quorum; by counting, a leader commits entries of its own term only.
- *   configurations  those that were seen in any log, and which was the one before.
+ *   configurations  those that were seen in any log, and which was the one before.  A core goes by
+ *              the last one in its log.
  *   reads      those that a leader answers at once, by its lease: at the moment nobody has
  *              committed more (sim/swarm_reads.c).
  *   digests    of the machine after each index, from whoever was there first.
