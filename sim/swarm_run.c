@@ -307,6 +307,9 @@ static void answers_phase(struct swarm *swarm) {
     swarm_until_led(swarm, from_ns + ANSWERED_MS * SWARM_MS_NS, &healed_leads);
     cluster_clients_begin(swarm->clients, false);
     (void)swarm_until(swarm, from_ns + (ANSWERED_MS + ANSWER_MS_MAX) * SWARM_MS_NS, nothing_pends);
+    if (swarm_broken(swarm)) {
+        return;
+    }
     cluster_clients_since(swarm->clients, swarm->begun_ns + from_ns, &since);
     swarm_say(swarm, "answered: %u, refused: %u, unknown: %u, never: %u", since.ok, since.refused,
               since.unknown, since.pending);
