@@ -55,7 +55,8 @@ void swarm_find(struct swarm *swarm, const char *format, ...) {
 }
 
 /* A line of the story: a head, and the rest. */
-static void say(struct swarm *swarm, const char *head, const char *format, va_list arguments) {
+__attribute__((format(printf, 3, 0))) static void say(struct swarm *swarm, const char *head,
+                                                      const char *format, va_list arguments) {
     char text[4096];
     int used = snprintf(text, sizeof(text), "%s  ", head);
     ASSERT(used > 0 && (size_t)used < sizeof(text));
