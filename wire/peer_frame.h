@@ -152,8 +152,8 @@ enum peer_frame_result peer_frame_read_parts(struct peer_frame_reader *reader,
                                              struct peer_frame *out);
 
 /*
- * The same for a body whose bytes were hashed as they came, so that no call looks at a long one as a
- * whole: begin, once the header is complete and peer_frame_read_parts has said MORE; then
+ * The same for a body whose bytes were hashed as they came, so that no call looks at a long one as
+ * a whole: begin, once the header is complete and peer_frame_read_parts has said MORE; then
  * checksum_update with each piece; and then this, once the body is whole, with checksum_end.
  */
 void peer_frame_hash_begin(const struct peer_frame_reader *reader,
