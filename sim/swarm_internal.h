@@ -10,6 +10,7 @@
  *   swarm_schedule.c  actions in the order of time
  *   swarm_cluster.c   processes: starting, crashing, stepping
  *   swarm_check.c     what must hold after every step
+ *   swarm_stored.c    what cores believe to be stored
  *   swarm_voters.c    configurations, and quorums of them
  *   swarm_members.c   members that come and go
  *   swarm_judge.c     what must hold of the histories
@@ -213,6 +214,11 @@ void swarm_damage(struct swarm *swarm, uint32_t index, uint64_t seed);
 /* This node loses power and its disk, if a minority of disks is lost then; it starts from an empty
  * one, under its id. */
 void swarm_lose_disk(struct swarm *swarm, uint32_t index);
+
+/* ---- swarm_stored.c ------------------------------------------------------------------------ */
+
+/* The process of this node has done something, and its log is what its core believes it is. */
+void swarm_stored_check(struct swarm_check *check, struct swarm *swarm, uint32_t index);
 
 /* ---- swarm_voters.c ------------------------------------------------------------------------ */
 
