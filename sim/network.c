@@ -129,6 +129,29 @@ static bool clogged_from(const struct connection *connection, uint32_t side) {
     return side_link(connection, side)->clogged;
 }
 
+void world_listen(struct world *world, void (*each)(void *context, const struct world_bytes *bytes),
+                  void *context) {
+    ASSERT(each != NULL || context == NULL);
+    world->listen = each;
+    world->listen_context = context;
+}
+
+void connection_tell(const struct connection *connection, uint32_t writer, bool arrived,
+                     const void *bytes, uint32_t length_bytes) {
+    const struct world *world = connection->world;
+    ASSERT(writer < 2);
+    if (world->listen == NULL || !connection->attempt || length_bytes == 0)
+        return;
+    world->listen(world->listen_context,
+                  &(struct world_bytes){.connection = connection->id,
+                                        .from = connection->sides[writer].host,
+                                        .to = connection->sides[1 - writer].host,
+                                        .opener = writer == 0,
+                                        .arrived = arrived,
+                                        .bytes = bytes,
+                                        .length_bytes = length_bytes});
+}
+
 /* ---- resets ------------------------------------------------------------------------------ */
 
 void side_break(struct connection *connection, uint32_t victim, int32_t error) {
@@ -205,6 +228,7 @@ uint32_t stream_carry(struct connection *connection, uint32_t writer, uint64_t m
             some = byte_queue_room(&stream->arrived);
         some = byte_queue_get(&stream->sent, piece, some);
         moved += byte_queue_put(&stream->arrived, piece, some);
+        connection_tell(connection, writer, true, piece, (uint32_t)some);
     }
     return moved;
 }

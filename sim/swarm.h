@@ -92,6 +92,7 @@ struct swarm_action {
     bool leader;               /* `node` changes places with whoever leads at from_ns */
     uint8_t links[SWARM_ENDS]; /* of faults of links: bit j of row i is the way from i to j */
     int64_t amount;            /* as the fault has it */
+    bool left_out;             /* by an edit: it never begins */
 };
 
 /* Everything that a seed stands for. */
@@ -145,6 +146,7 @@ struct swarm_position {
     uint64_t seed;
     uint64_t step;
     uint64_t time_ns;
+    uint32_t node; /* whose code runs, from 1; 0: nobody's */
 };
 
 /* What a run tells while it goes on; all may be NULL. */

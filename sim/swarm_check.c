@@ -369,7 +369,8 @@ static void look_at_term(struct swarm_check *check, struct swarm *swarm, uint32_
     if (term == seen->term && role == seen->role) {
         return;
     }
-    swarm_say(swarm, "node %u %s in term %" PRIu64, index + 1, roles[role], term);
+    swarm_say(swarm, "node %u %s%s in term %" PRIu64, index + 1,
+              seen->role == RAFT_LEADER ? "leads no more, " : "", roles[role], term);
     if (term < seen->term) {
         swarm_find(swarm, "node %u: the term falls from %" PRIu64 " to %" PRIu64, index + 1,
                    seen->term, term);

@@ -5,6 +5,7 @@
  * What the files of the swarm share.
  *
  *   swarm_plan.c      what a seed draws; plans as text
+ *   swarm_plan_logs.c what makes logs differ: coordinated actions
  *   swarm_fault.c     the table of faults: drawing, beginning, ending
  *   swarm_links.c     those of links, and the shapes of partitions
  *   swarm_schedule.c  actions in the order of time
@@ -15,6 +16,8 @@
  *   swarm_members.c   members that come and go
  *   swarm_judge.c     what must hold of the histories
  *   swarm_run.c       phases
+ *   swarm_story.c     seconds, and how things stand at a finding
+ *   swarm_talk.c      who sent what (sim/swarm_talk.h)
  */
 
 #include "base/random.h"
@@ -94,13 +97,21 @@ struct swarm_change {
     struct change_request request;
 };
 
+/* What the story counts by. */
+enum {
+    SWARM_CLIENTS_MAX = CLUSTER_CLIENTS_MAX,
+    SWARM_OUTCOMES = HISTORY_UNKNOWN + 1,
+};
+
 /* What the story had told of the load a second ago. */
 struct swarm_second {
-    uint64_t due_ns; /* of the cluster: the next line */
+    uint64_t begun_ns; /* of the cluster */
+    uint64_t due_ns;   /* the next line */
     uint64_t ok;
     uint64_t refused;
     uint64_t unknown;
     size_t committed;
+    uint32_t outcomes[SWARM_CLIENTS_MAX][SWARM_OUTCOMES]; /* of each client, by enum */
 };
 
 struct swarm {
@@ -124,6 +135,7 @@ struct swarm {
     struct committed_log *log;
     struct swarm_change change;
     struct swarm_second second;
+    struct swarm_talk *talk; /* NULL: nobody listens to the story */
 };
 
 /* ---- swarm_run.c --------------------------------------------------------------------------- */
@@ -134,11 +146,27 @@ __attribute__((format(printf, 2, 3))) void swarm_find(struct swarm *swarm, const
 /* Adds a line to the story, if somebody listens. */
 __attribute__((format(printf, 2, 3))) void swarm_say(struct swarm *swarm, const char *format, ...);
 
+/* Likewise, of a moment that may be over, or without a time, below a line that has one.  Somebody
+ * listens (asserted). */
+__attribute__((format(printf, 3, 4))) void swarm_say_at(struct swarm *swarm, uint64_t time_ns,
+                                                        const char *format, ...);
+__attribute__((format(printf, 2, 3))) void swarm_say_more(struct swarm *swarm, const char *format,
+                                                          ...);
+
 /* Whether there is a finding. */
 bool swarm_broken(const struct swarm *swarm);
 
 /* Time since the cluster began. */
 uint64_t swarm_time_ns(const struct swarm *swarm);
+
+/* ---- swarm_story.c ------------------------------------------------------------------------- */
+
+/* The first second begins now; and what each has brought, when it is over, or `always`. */
+void swarm_story_begin(struct swarm *swarm);
+void swarm_story_second(struct swarm *swarm, bool always);
+
+/* How things stand: what a finding's reader needs first. */
+void swarm_story_broken(struct swarm *swarm);
 
 /* ---- swarm_cluster.c ----------------------------------------------------------------------- */
 
@@ -161,6 +189,16 @@ uint64_t swarm_cluster_due_ns(const struct swarm *swarm);
 /* The index of the node that leads in the highest term; UINT32_MAX: nobody. */
 uint32_t swarm_leader(const struct swarm *swarm);
 
+/* ---- swarm_plan.c -------------------------------------------------------------------------- */
+
+/* Adds an action where it belongs in the order of time; there must be room. */
+void swarm_plan_add(struct swarm_plan *plan, const struct swarm_action *action);
+
+/* ---- swarm_plan_logs.c --------------------------------------------------------------------- */
+
+/* Adds, in a share of the seeds, what makes logs differ; from a stream of chance of its own. */
+void swarm_plan_logs_draw(struct swarm_plan *plan);
+
 /* ---- swarm_fault.c ------------------------------------------------------------------------- */
 
 /* Fills in what an action of this fault needs, its times apart. */
@@ -175,8 +213,9 @@ bool swarm_fault_needs_others(enum swarm_fault fault);
 void swarm_fault_begin(struct swarm *swarm, uint32_t number);
 void swarm_fault_end(struct swarm *swarm, uint32_t number);
 
-/* Adds what an action does, in words. */
-void swarm_fault_print(const struct swarm_plan *plan, const struct swarm_action *action, char *text,
+/* Writes what an action does, in words; `who`: the node that it befalls, or UINT32_MAX: as planned.
+ */
+void swarm_fault_print(const struct swarm_action *action, uint32_t who, char *text,
                        size_t text_bytes);
 
 /* Tells the world what is in force for a node, after something has changed. */
@@ -202,8 +241,9 @@ void swarm_ways_reset(struct swarm *swarm, const struct swarm_action *action, ui
 /* Tells the world what is in force on all ways, after something has changed. */
 void swarm_ways_apply(struct swarm *swarm);
 
-/* Writes the ways of an action: " 1>2 2>1". */
-void swarm_links_print(const struct swarm_action *action, char *text, size_t text_bytes);
+/* Writes the ways of an action, whose node has changed places with `who`: " 1>2 2>1". */
+void swarm_links_print(const struct swarm_action *action, uint32_t who, char *text,
+                       size_t text_bytes);
 
 /* ---- swarm_damage.c ------------------------------------------------------------------------ */
 

@@ -212,11 +212,12 @@ void swarm_ways_reset(struct swarm *swarm, const struct swarm_action *action, ui
     }
 }
 
-void swarm_links_print(const struct swarm_action *action, char *text, size_t text_bytes) {
+void swarm_links_print(const struct swarm_action *action, uint32_t who, char *text,
+                       size_t text_bytes) {
     size_t used = 0;
     for (uint32_t at = 0; way_next(action, &at) && used + 8 < text_bytes;) {
-        uint32_t from = (at - 1) / SWARM_ENDS;
-        uint32_t to = (at - 1) % SWARM_ENDS;
+        uint32_t from = end_of(action, who, (at - 1) / SWARM_ENDS);
+        uint32_t to = end_of(action, who, (at - 1) % SWARM_ENDS);
         used += (size_t)snprintf(text + used, text_bytes - used, " %c>%c",
                                  from == SWARM_OUTSIDE ? 'c' : (char)('1' + from),
                                  to == SWARM_OUTSIDE ? 'c' : (char)('1' + to));

@@ -149,6 +149,22 @@ uint64_t world_trace_hash(const struct world *world);
 void world_trace_to(struct world *world, void (*each)(void *context, const char *line),
                     void *context);
 
+/* Bytes between two nodes: put into a connection by one of them, or come to the other. */
+struct world_bytes {
+    uint64_t connection; /* its number: unique in the world */
+    uint32_t from;       /* hosts */
+    uint32_t to;
+    bool opener;  /* `from` has opened the connection */
+    bool arrived; /* at `to`, as they were sent: flips come behind this */
+    const uint8_t *bytes;
+    uint32_t length_bytes;
+};
+
+/* Calls `each` with all bytes between nodes, for the time of the call; NULL: no longer.  Whoever
+ * listens changes nothing: the trace is the same.  A halted node has sent nothing. */
+void world_listen(struct world *world, void (*each)(void *context, const struct world_bytes *bytes),
+                  void *context);
+
 /* ---- death ------------------------------------------------------------------------------- */
 
 /* What a power cut does to what was not synced. */
