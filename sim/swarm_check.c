@@ -236,16 +236,32 @@ static uint32_t durable_on(const struct swarm_check *check, const struct swarm *
     return nodes;
 }
 
+/* The chain of an entry of this node's log; 0: not known.  What is only on its disk is known if it
+ * was seen in any log: index and term are enough. */
+static uint64_t chain_on_disk(const struct swarm_check *check, const struct swarm_seen *seen,
+                              const struct log *log, uint64_t index) {
+    uint64_t chain = chain_of(seen, index);
+    uint64_t term = log_term(log, index);
+    if (chain != 0 || term == 0) {
+        return chain;
+    }
+    const struct swarm_matching *place =
+        matching_place(check->matching, check->matching_capacity, index, term);
+    return place->index != 0 ? place->chain : 0;
+}
+
 /* Whether what a node commits there for the first time may be. */
 static void first_commit(struct swarm_check *check, struct swarm *swarm, uint32_t node,
-                         uint64_t index, const uint8_t *bytes) {
+                         uint64_t index, const struct log *log) {
     struct swarm_seen *seen = &check->nodes[node];
+    const uint8_t *bytes = log_entry(log, index);
     struct swarm_entry *entry;
     check->committed =
         grown(check->committed, index, &check->committed_capacity, sizeof(*check->committed));
     ASSERT(index == check->committed_count + 1);
     entry = &check->committed[check->committed_count++];
-    *entry = (struct swarm_entry){.commit_term = seen->term, .chain = chain_of(seen, index)};
+    *entry = (struct swarm_entry){.commit_term = seen->term,
+                                  .chain = chain_on_disk(check, seen, log, index)};
     if (bytes != NULL) {
         struct entry_header header = entry_header_read(bytes);
         entry->term = header.term;
@@ -275,7 +291,7 @@ static void look_at_commit(struct swarm_check *check, struct swarm *swarm, uint3
     for (uint64_t i = seen->commit_index + 1; i <= commit && !swarm_broken(swarm); i++) {
         const struct swarm_entry *entry = committed_at(check, i);
         if (entry == NULL) {
-            first_commit(check, swarm, index, i, log_entry(log, i));
+            first_commit(check, swarm, index, i, log);
         } else if (entry->chain != 0 && chain_of(seen, i) != 0 &&
                    entry->chain != chain_of(seen, i)) {
             swarm_find(swarm,
