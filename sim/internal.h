@@ -261,6 +261,7 @@ struct link {
     bool clogged;
     bool cut;
     uint32_t flip_chance;
+    uint32_t loss_chance;
     uint64_t delay_ns_min;
     uint64_t delay_ns_max;
 };

@@ -253,6 +253,24 @@ static bool stream_lost(struct connection *connection, uint32_t writer) {
     return false;
 }
 
+/* Whether the piece that was to move is lost on its way, one of some; then it is sent again. */
+static bool stream_loses(struct connection *connection, uint32_t writer) {
+    uint32_t chance = side_link(connection, writer)->loss_chance;
+    if (chance == 0 || !world_chance(connection->world, chance)) {
+        return false;
+    }
+    if (world_chance(connection->world, 500)) {
+        (void)stream_lost(connection, writer);
+        return true;
+    }
+    world_note(connection->world, "lost, seen", connection->id, writer, 0);
+    uint64_t there_ns = side_delay_ns(connection, writer);
+    connection->streams[writer].moving = true;
+    connection_schedule(connection, there_ns + side_delay_ns(connection, 1 - writer), stream_moves,
+                        writer);
+    return true;
+}
+
 /* Whether the reader is there no longer, and the writer is, to be told. */
 static bool reader_gone(const struct connection *connection, uint32_t writer) {
     const struct side *to = &connection->sides[1 - writer];
@@ -276,7 +294,7 @@ static void stream_moves(struct world *world, void *object, uint64_t argument) {
     connection->events--;
     stream->moving = false;
     if (link->clogged || stream_over(connection, writer) ||
-        (link->cut && stream_lost(connection, writer))) {
+        (link->cut ? stream_lost(connection, writer) : stream_loses(connection, writer))) {
         connection_release(connection);
         return;
     }

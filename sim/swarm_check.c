@@ -403,6 +403,7 @@ static void look_at_term(struct swarm_check *check, struct swarm *swarm, uint32_
             swarm_find(swarm, "nodes %u and %u both lead term %" PRIu64, check->leaders[term],
                        index + 1, term);
         }
+        swarm_check_leader_votes(swarm, index, term);
         check_complete(check, swarm, index, term);
     }
 }
@@ -432,6 +433,7 @@ void swarm_check_node(struct swarm_check *check, struct swarm *swarm, uint32_t i
     bool in_step = sim_node_in_step(swarm->nodes[index].node);
     if (in_step) {
         uint64_t commit = raft_commit_index(raft);
+        swarm_check_counted(swarm, index);
         look_at_log(check, swarm, index, log, raft);
         look_at_term(check, swarm, index, raft);
         if (commit != seen->commit_index) {
@@ -480,6 +482,7 @@ void swarm_check_started(struct swarm_check *check, struct swarm *swarm, uint32_
     seen->role = RAFT_FOLLOWER;
     seen->commit_index = 0;
     seen->applied_index = 0;
+    swarm_check_vote_read(swarm, index);
     swarm_check_node(check, swarm, index);
 }
 

@@ -8,12 +8,13 @@
  * something, and remembers what it saw of all of them:
  *
  *   terms      who led in each term.  Nobody else may.
+ *   votes      see sim/swarm_votes.h: one in a term, over restarts too; a leader has a quorum's.
  *   entries    for each index and term the chain that was seen there.  Since a chain vouches for
  *              everything before it, equal chains are equal logs up to there (log matching).
  *   committed  the one history: for each index the entry that some node was first to commit, with
  *              its bytes.  Every node's commits and applied entries must be these; a leader of a
  *              later term has them all (leader completeness); when one is first committed it is
- *              durable on a quorum.
+ *              durable on a quorum; by counting, a leader commits entries of its own term only.
  *   configurations  those that were seen in any log, and which was the one before.
  *   stored     what a core counts as stored, of its own log and as a leader of a peer's, is durable
  *              there, and the same entry (sim/swarm_stored.c).  While a node is in a term, no entry

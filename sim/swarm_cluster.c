@@ -12,6 +12,8 @@
 
 #include "sim/swarm_internal.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 #include "raft/raft.h"
 
@@ -126,6 +128,7 @@ static void process_start(struct swarm *swarm, uint32_t index) {
         swarm_say(swarm, "node %u has an empty disk", index + 1);
         world_disk_lose(swarm->world, node->host);
         swarm_check_lost(&swarm->check, index);
+        swarm_votes_lost(&swarm->votes, index);
         node->wipe = false;
         swarm->result->counts.disks_lost++;
         node->damaged = false;
@@ -140,6 +143,8 @@ static void process_start(struct swarm *swarm, uint32_t index) {
         swarm_say(swarm, "node %u does not start: %s", index + 1, error.text);
         if (!ill) {
             swarm_find(swarm, "node %u does not start: %s", index + 1, error.text);
+            const char *colon = strchr(swarm->result->finding, ':');
+            swarm->result->kind_bytes = (uint32_t)(colon - swarm->result->finding);
         }
         world_crash(swarm->world, node->host, WORLD_KEEP_ALL);
         node->start_at_ns = node->damaged
@@ -231,6 +236,7 @@ static bool process_step(struct swarm *swarm, uint32_t index) {
     bool worked = sim_node_step(node->node);
     position_node(swarm, 0);
     committed_log_look(swarm->log, node->node); /* also of what it does while it ends */
+    swarm_check_vote(swarm, index);             /* likewise */
     if (node->process == SWARM_UP && world_halted(swarm->world, node->host)) {
         swarm_process_end(swarm, index, SWARM_END_POWER, WORLD_KEEP_RANDOM, 0);
     }

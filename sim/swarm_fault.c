@@ -54,6 +54,20 @@ static void draw_flips(struct random *random, const struct swarm_plan *plan,
     action->amount = (int64_t)between(random, 1, 100);
 }
 
+static void draw_losses(struct random *random, const struct swarm_plan *plan,
+                        struct swarm_action *action) {
+    swarm_links_draw(random, plan, action);
+    action->amount = (int64_t)between(random, 10, random_below(random, 2) == 0 ? 50 : 400);
+}
+
+static void begin_loss(struct swarm *swarm, const struct swarm_action *action, uint32_t who) {
+    swarm_ways_begin(swarm, action, who, SWARM_WAY_LOSS);
+}
+
+static void end_loss(struct swarm *swarm, const struct swarm_action *action, uint32_t who) {
+    swarm_ways_end(swarm, action, who, SWARM_WAY_LOSS);
+}
+
 static void begin_cut(struct swarm *swarm, const struct swarm_action *action, uint32_t who) {
     swarm_ways_begin(swarm, action, who, SWARM_WAY_CUT);
 }
@@ -393,6 +407,7 @@ static const struct fault_row rows[SWARM_FAULTS] = {
     [SWARM_LOST_DISK] = {"lost disk", 0, 0, 3000, true, draw_nothing, begin_lost_disk, end_down,
                          NULL},
     [SWARM_BLINK] = {"blink", 0, 5, 90, true, swarm_links_draw, begin_cut, end_cut, NULL},
+    [SWARM_LOSS] = {"loss", 0, 200, 5000, true, draw_losses, begin_loss, end_loss, "per mille"},
     [SWARM_HALT] = {"halt", 0, 500, 4000, false, swarm_halt_draw, swarm_halt_begin, swarm_halt_end,
                     NULL},
 };

@@ -6,13 +6,17 @@
  *
  *   swarm_plan.c      what a seed draws; plans as text
  *   swarm_plan_logs.c what makes logs differ: coordinated actions
+ *   swarm_edit.c      smaller plans (sim/swarm_edit.h)
+ *   swarm_plan_votes.c  likewise: contested elections
  *   swarm_fault.c     the table of faults: drawing, beginning, ending
  *   swarm_links.c     those of links, and the shapes of partitions
  *   swarm_schedule.c  actions in the order of time
  *   swarm_cluster.c   processes: starting, crashing, stepping
  *   swarm_check.c     what must hold after every step
  *   swarm_stored.c    what cores believe to be stored
+ *   swarm_check_votes.c  votes, likewise
  *   swarm_voters.c    configurations, and quorums of them
+ *   swarm_votes.c     who has voted for whom
  *   swarm_members.c   members that come and go
  *   swarm_judge.c     what must hold of the histories
  *   swarm_run.c       phases
@@ -26,6 +30,7 @@
 #include "sim/node.h"
 #include "sim/swarm.h"
 #include "sim/swarm_check.h"
+#include "sim/swarm_votes.h"
 #include "stages/change.h"
 
 #define SWARM_MS_NS     UINT64_C(1000000)
@@ -78,6 +83,7 @@ enum swarm_way_effect {
     SWARM_WAY_CLOG,
     SWARM_WAY_SLOW, /* amount: ms */
     SWARM_WAY_FLIP, /* amount: pieces in a thousand */
+    SWARM_WAY_LOSS, /* likewise */
     SWARM_WAY_EFFECTS,
 };
 
@@ -131,6 +137,7 @@ struct swarm {
     bool schedule_over;
     uint64_t schedule_due_ns; /* when the next action begins or ends, of the world */
     struct swarm_check check;
+    struct swarm_votes votes;
     struct cluster_clients *clients;
     struct committed_log *log;
     struct swarm_change change;
@@ -168,6 +175,14 @@ void swarm_story_second(struct swarm *swarm, bool always);
 /* How things stand: what a finding's reader needs first. */
 void swarm_story_broken(struct swarm *swarm);
 
+/* ---- swarm_plan.c, swarm_plan_votes.c ------------------------------------------------------ */
+
+/* Adds an action to a plan that has room for it, in the order of time. */
+void swarm_plan_add(struct swarm_plan *plan, const struct swarm_action *action);
+
+/* In a share of the seeds: contested elections. */
+void swarm_plan_draw_votes(struct swarm_plan *plan);
+
 /* ---- swarm_cluster.c ----------------------------------------------------------------------- */
 
 /* A world with so many hosts, no process yet. */
@@ -188,11 +203,6 @@ uint64_t swarm_cluster_due_ns(const struct swarm *swarm);
 
 /* The index of the node that leads in the highest term; UINT32_MAX: nobody. */
 uint32_t swarm_leader(const struct swarm *swarm);
-
-/* ---- swarm_plan.c -------------------------------------------------------------------------- */
-
-/* Adds an action where it belongs in the order of time; there must be room. */
-void swarm_plan_add(struct swarm_plan *plan, const struct swarm_action *action);
 
 /* ---- swarm_plan_logs.c --------------------------------------------------------------------- */
 
@@ -260,6 +270,21 @@ void swarm_lose_disk(struct swarm *swarm, uint32_t index);
 /* The process of this node has done something, and its log is what its core believes it is. */
 void swarm_stored_check(struct swarm_check *check, struct swarm *swarm, uint32_t index);
 
+/* ---- swarm_check_votes.c ------------------------------------------------------------------- */
+
+/* The process of this node has done something, perhaps while it ends; before swarm_check_node. */
+void swarm_check_vote(struct swarm *swarm, uint32_t index);
+
+/* A process has started: what it has read of its vote.  Then as above. */
+void swarm_check_vote_read(struct swarm *swarm, uint32_t index);
+
+/* This node, which was just seen to lead this term, has the votes of a quorum in it. */
+void swarm_check_leader_votes(struct swarm *swarm, uint32_t index, uint64_t term);
+
+/* What this node has committed since the last look, if it was its leader then and still is, ends
+ * with an entry of its term; before that look is forgotten. */
+void swarm_check_counted(struct swarm *swarm, uint32_t index);
+
 /* ---- swarm_voters.c ------------------------------------------------------------------------ */
 
 /* The first configuration: voters 1 to `founders`. */
@@ -275,6 +300,10 @@ bool swarm_voters_quorum(const struct configuration *members, uint32_t nodes);
 /* Whether an entry of this node's log may be committed once it is durable on these nodes. */
 bool swarm_voters_may_commit(const struct swarm *swarm, uint32_t node, uint64_t index,
                              uint32_t nodes);
+
+/* Whether this node may lead with the votes of these nodes: of a quorum of the last configuration
+ * in its log. */
+bool swarm_voters_may_lead(const struct swarm *swarm, uint32_t node, uint32_t nodes);
 
 /* The last configuration that was committed. */
 const struct configuration *swarm_voters_committed(const struct swarm *swarm);

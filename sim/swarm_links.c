@@ -1,9 +1,10 @@
 /*
  * Faults of the ways between hosts: which ways, and what happens on them.
  *
- * An action names its ways as bits.  Each way counts how many actions cut it, clog it, slow it down
- * or flip its bytes; whenever a count has changed, every way is compared with what the world was
- * last told.  Between two ends that are healed nothing applies, whatever the counts say.
+ * An action names its ways as bits.  Each way counts how many actions cut it, clog it, slow it
+ * down, flip its bytes or lose its pieces; whenever a count has changed, every way is compared
+ * with what the world was last told.  Between two ends that are healed nothing applies, whatever
+ * the counts say.
  *
  * Shapes of partitions, after what has felled systems: two halves; one alone, one that only sends
  * or only hears; a bridge between two halves; a ring; all apart; anything.
@@ -146,6 +147,9 @@ static void world_tell(struct swarm *swarm, uint32_t from, uint32_t to,
         break;
     case SWARM_WAY_FLIP:
         world_link_flip(swarm->world, from, to, is_on ? (uint32_t)amount : 0);
+        break;
+    case SWARM_WAY_LOSS:
+        world_link_loss(swarm->world, from, to, is_on ? (uint32_t)amount : 0);
         break;
     case SWARM_WAY_EFFECTS: UNREACHABLE("the number of them");
     }

@@ -36,6 +36,8 @@ enum {
     LOST_DISKS_MAX = 4,
     BLINKS_ONE_IN = 4,
     BLINKS_MAX = 40,
+    LOSSES_ONE_IN = 4,
+    LOSSES_MAX = 20,
     /* 200 a second for a minute, and what is refused at once and asked again. */
     OPERATIONS_MAX = 1 << 15,
 };
@@ -134,6 +136,7 @@ static uint32_t draw_kinds(struct random *random, uint32_t node_count) {
     return kinds;
 }
 
+/* Keeps the list in the order of time. */
 void swarm_plan_add(struct swarm_plan *plan, const struct swarm_action *action) {
     ASSERT(plan->action_count < SWARM_ACTIONS_MAX);
     uint32_t at = plan->action_count++;
@@ -272,6 +275,10 @@ void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t founder_co
     if (deposals && plan->node_count > 1) {
         draw_deposals(&random, plan);
     }
+    if (random_below(&random, LOSSES_ONE_IN) == 0) {
+        draw_more(&random, plan, SWARM_LOSS, LOSSES_MAX);
+    }
+    swarm_plan_draw_votes(plan);
     swarm_plan_logs_draw(plan);
 }
 

@@ -386,6 +386,15 @@ void world_link_delay(struct world *world, uint32_t from, uint32_t to, uint64_t 
  * network_flip_chance between nodes, and 0 to and from outside. */
 void world_link_flip(struct world *world, uint32_t from, uint32_t to, uint32_t chance);
 
+/*
+ * How many of a thousand pieces over this link are lost from now on, at most half; at first none.
+ * They are sent again, as by TCP: half of them as soon as what comes behind would tell, after a
+ * delay there and back, the rest when the time for an answer has passed, which doubles.  What comes
+ * behind waits. A piece that the network doubles is nothing to a stream: TCP drops it.
+ */
+enum { WORLD_LOSS_CHANCE_MAX = 500 };
+void world_link_loss(struct world *world, uint32_t from, uint32_t to, uint32_t chance);
+
 /* How many of a thousand connections are aborted as they are accepted, from now on. */
 void world_accept_errors(struct world *world, uint32_t chance);
 

@@ -302,6 +302,7 @@ static bool run_continue(struct apply_shard *shard, uint32_t *units) {
         return true;
     case MACHINE_MORE:
         /* With budget left it waits for an emit; and that, if it is full, for the disk. */
+        shard->snapshot.awaited = work->run.budget > 0;
         shard->snapshot.starved = work->run.budget > 0 && shard->snapshot.full;
         *units = 0;
         return false;

@@ -93,9 +93,10 @@ struct node_options {
     const char *version; /* of this program */
     uint8_t reads;       /* enum read_mode, of connections that choose none */
     enum node_leases leases;
-    uint64_t log_time_jump_ms_max; /* a new leader's log time is at most so far ahead of the log's
+    uint64_t log_time_jump_ms_max;  /* a new leader's log time is at most so far ahead of the log's
                                       last; 0: no limit */
-    uint64_t snapshot_log_bytes;   /* take a snapshot when the log has grown by this; 0: never */
+    uint64_t snapshot_log_bytes;    /* take a snapshot when the log has grown by this; 0: never */
+    uint64_t snapshot_rate_bytes_s; /* write it so fast at most (storage/snapshot.h); 0: no limit */
     const struct node_config_item *config_items;
     uint32_t config_item_count;
     /* As far as they are known; at most one of a member. */

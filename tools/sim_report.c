@@ -47,23 +47,21 @@ static void print_quoted(const char *text) {
     (void)putchar('"');
 }
 
-void sim_report_failure(const struct swarm_result *result, uint32_t nodes, bool json) {
+void sim_report_failure(const struct swarm_result *result, const char *command, bool json) {
+    ASSERT(result->failed && command != NULL);
     if (json) {
         (void)printf("{\"seed\": %" PRIu64 ", \"failed\": true, \"step\": %" PRIu64
                      ", \"time_s\": %.6f, \"finding\": ",
                      result->seed, result->step, seconds(result->time_ns));
         print_quoted(result->finding);
+        (void)printf(", \"again\": ");
+        print_quoted(command);
         (void)printf("}\n");
         return;
     }
-    char given[32] = "";
-    if (nodes != 0) {
-        (void)snprintf(given, sizeof(given), " --nodes %u", nodes);
-    }
     (void)printf("seed %" PRIu64 " BROKE at step %" PRIu64 ", %.6f s: %s\n"
-                 "  again: weir sim --seed %" PRIu64 "%s --trace\n",
-                 result->seed, result->step, seconds(result->time_ns), result->finding,
-                 result->seed, given);
+                 "  again: %s --trace\n",
+                 result->seed, result->step, seconds(result->time_ns), result->finding, command);
 }
 
 static void print_faults(const struct swarm_counts *counts) {
