@@ -20,6 +20,8 @@
  *              there, and the same entry (sim/swarm_stored.c).  While a node is in a term, no entry
  *              of that term goes from its log: only its leader could have it removed, and a leader
  *              takes back nothing that it has appended.
+ *   reads      those that a leader answers at once, by its lease: at the moment nobody has
+ *              committed more (sim/swarm_reads.c).
  *   digests    of the machine after each index, from whoever was there first.
  *   nodes      how far each node's process was: within a process commit, applied and term only
  *              grow, and what was durable when it ended is there when the next one starts.
@@ -71,7 +73,8 @@ struct swarm_seen {
     uint64_t last_index;
     uint64_t commit_index;
     uint64_t applied_index;
-    uint64_t commit_most; /* of all its processes */
+    uint64_t commit_most;   /* of all its processes */
+    uint64_t reads_at_once; /* how many this process has answered without asking anybody */
     /* Of the process that is ending: what is durable then. */
     uint64_t ended_durable_index;
     /* The chains of its log, by index; 0: not known.  [0, chain_count) */

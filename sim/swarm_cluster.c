@@ -238,6 +238,7 @@ static bool process_step(struct swarm *swarm, uint32_t index) {
     committed_log_look(swarm->log, node->node); /* also of what it does while it ends */
     swarm_check_vote(swarm, index);             /* likewise */
     if (node->process == SWARM_UP && world_halted(swarm->world, node->host)) {
+        swarm_say(swarm, "node %u is where it halts", index + 1);
         swarm_process_end(swarm, index, SWARM_END_POWER, WORLD_KEEP_RANDOM, 0);
     }
     if (worked && slow) {

@@ -68,7 +68,7 @@ static void draw_large(struct random *random, struct swarm_plan *plan) {
     }
 }
 
-/* ---- whoever leads is alone, and comes back --------------------------------------------------- */
+/* ---- whoever leads is alone, and comes back -------------------------------------------------  */
 
 static void return_add(struct random *random, struct swarm_plan *plan, uint64_t at_ns,
                        uint64_t *end_ns) {
@@ -119,7 +119,7 @@ static void draw_returns(struct random *random, struct swarm_plan *plan) {
     }
 }
 
-/* ---- answers are late, and connections are reset ---------------------------------------------- */
+/* ---- answers are late, and connections are reset --------------------------------------------  */
 
 static void draw_resends(struct random *random, struct swarm_plan *plan) {
     uint64_t gap_ns_max = between(random, 300, 3000) * SWARM_MS_NS;

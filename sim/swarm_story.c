@@ -207,10 +207,14 @@ static void say_faults(struct swarm *swarm) {
     if (!any) {
         swarm_say_more(swarm, "in force: no fault");
     }
-    for (uint32_t i = 0; any && i < swarm->plan->node_count; i++) {
+    char healed[2 * SWARM_NODES_MAX + 1] = "";
+    for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
         if (swarm->nodes[i].healed) {
-            swarm_say_more(swarm, "but nothing of it for node %u, which is healed", i + 1);
+            add(healed, sizeof(healed), " %u", i + 1);
         }
+    }
+    if (any && healed[0] != '\0') {
+        swarm_say_more(swarm, "but not for, or between, those that are healed:%s", healed);
     }
 }
 

@@ -178,8 +178,8 @@ static void a_write_that_waits_for_a_snapshot_on_a_slow_disk_makes_nobody_spin(v
     }
 }
 
-/* Everybody loses power between a configuration's append and its commit: whoever commits it then has
- * it on the disk only.  It is in force all the same, and who is no member of it is not waited for. */
+/* Everybody loses power between a configuration's append and its commit: whoever commits it then
+ * has it on the disk only.  It is in force all the same, and nobody waits for who is no member. */
 static void a_configuration_that_is_committed_after_a_blackout_is_known(void **state) {
     (void)state;
     for (uint64_t at_ms = 1110; at_ms <= 1130; at_ms += WEIR_SANITIZER_BUILD ? 10 : 5) {
