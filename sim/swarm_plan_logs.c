@@ -23,6 +23,9 @@
 enum {
     LARGE_ONE_IN = 5, /* seeds */
     LARGE_BYTES_MIN = 8 * 1024,
+    /* Who is behind by a log's memory of 1 MB has it in 800 ms, the longest that a leader waits for
+       a commit; on a slower way leaders may give up, one after the other, until it has it. */
+    LARGE_WAY_BYTES_A_SECOND = 1280 * 1024,
     RETURNS_ONE_IN = 4,
     RETURNS_MAX = 16,
     RETURNS_ACTIONS = 3,
@@ -154,7 +157,7 @@ void swarm_plan_logs_draw(struct swarm_plan *plan) {
     bool large = random_below(&random, LARGE_ONE_IN) == 0;
     bool returns = random_below(&random, RETURNS_ONE_IN) == 0;
     bool resends = random_below(&random, large ? 2 : RESENDS_ONE_IN) == 0;
-    if (large) {
+    if (large && way_bytes_a_second(&plan->world) >= LARGE_WAY_BYTES_A_SECOND) {
         draw_large(&random, plan);
     }
     if (returns && plan->node_count > 2) {
