@@ -125,6 +125,7 @@ struct swarm_counts {
     uint64_t elections;       /* terms with a leader */
     uint64_t committed;       /* entries */
     uint64_t starts;          /* of processes, the first ones included */
+    uint64_t reads_at_once;   /* batches with reads that a leader answered by its lease */
     uint64_t configurations;  /* that were seen in logs, behind the first one */
     uint64_t faults[SWARM_FAULTS];
     uint64_t disks_lost;

@@ -389,6 +389,7 @@ void swarm_check_node(struct swarm_check *check, struct swarm *swarm, uint32_t i
     const struct log *log = sim_node_log(swarm->nodes[index].node);
     ASSERT(index < swarm->plan->node_count);
     bool in_step = sim_node_in_step(swarm->nodes[index].node);
+    swarm_reads_look(check, swarm, index);
     if (in_step) {
         uint64_t commit = raft_commit_index(raft);
         swarm_check_counted(swarm, index);
@@ -438,6 +439,7 @@ void swarm_check_started(struct swarm_check *check, struct swarm *swarm, uint32_
     seen->role = RAFT_FOLLOWER;
     seen->commit_index = 0;
     seen->applied_index = 0;
+    seen->reads_at_once = 0;
     swarm_check_vote_read(swarm, index);
     swarm_check_node(check, swarm, index);
 }

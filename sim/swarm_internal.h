@@ -5,6 +5,7 @@
  * What the files of the swarm share.
  *
  *   swarm_plan.c      what a seed draws; plans as text
+ *   swarm_plan_reads.c  likewise: leaders that notice late that they lead no more
  *   swarm_edit.c      smaller plans (sim/swarm_edit.h)
  *   swarm_plan_votes.c  likewise: contested elections
  *   swarm_fault.c     the table of faults: drawing, beginning, ending
@@ -14,6 +15,7 @@
  *   swarm_check.c     what must hold after every step
  *   swarm_check_votes.c  votes, likewise
  *   swarm_voters.c    configurations, and quorums of them
+ *   swarm_reads.c     reads that are answered at once
  *   swarm_votes.c     who has voted for whom
  *   swarm_members.c   members that come and go
  *   swarm_judge.c     what must hold of the histories
@@ -173,13 +175,16 @@ void swarm_story_second(struct swarm *swarm, bool always);
 /* How things stand: what a finding's reader needs first. */
 void swarm_story_broken(struct swarm *swarm);
 
-/* ---- swarm_plan.c, swarm_plan_votes.c ------------------------------------------------------ */
+/* ---- swarm_plan.c, swarm_plan_reads.c, swarm_plan_votes.c ---------------------------------- */
 
 /* Adds an action to a plan that has room for it, in the order of time. */
 void swarm_plan_add(struct swarm_plan *plan, const struct swarm_action *action);
 
 /* In a share of the seeds: contested elections. */
 void swarm_plan_draw_votes(struct swarm_plan *plan);
+
+/* In a share of the seeds: leaders that notice late that they lead no more, and many reads. */
+void swarm_plan_draw_reads(struct swarm_plan *plan);
 
 /* ---- swarm_cluster.c ----------------------------------------------------------------------- */
 
@@ -311,6 +316,12 @@ bool swarm_voters_may_lose(const struct swarm *swarm, uint32_t index);
 
 /* Whether this node is to have everything in the end: a member whose disk is to be counted on. */
 bool swarm_voters_counts(const struct swarm *swarm, uint32_t index);
+
+/* ---- swarm_reads.c ------------------------------------------------------------------------- */
+
+/* Whether reads that this node has answered at once may have been, after a step of it and before
+ * what it has committed in that is noted. */
+void swarm_reads_look(struct swarm_check *check, struct swarm *swarm, uint32_t node);
 
 /* ---- swarm_members.c ----------------------------------------------------------------------- */
 

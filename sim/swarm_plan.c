@@ -278,6 +278,7 @@ void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t founder_co
     if (random_below(&random, LOSSES_ONE_IN) == 0) {
         draw_more(&random, plan, SWARM_LOSS, LOSSES_MAX);
     }
+    swarm_plan_draw_reads(plan);
     swarm_plan_draw_votes(plan);
 }
 

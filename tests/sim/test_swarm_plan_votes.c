@@ -8,6 +8,8 @@
 
 enum { SEEDS = 1000, PACES = 3 };
 
+#define SECOND_NS (UINT64_C(1000) * 1000 * 1000)
+
 static struct swarm_plan plan[1];
 
 /* Whether three paces begin here together, which nothing else draws. */
@@ -67,11 +69,55 @@ static void each_way_between_nodes_has_one_pace(void **state) {
     assert_true(count > 0);
 }
 
+/* The end of a plan whose election is cut: nobody hears anybody, for ever. */
+static bool ends_apart(void) {
+    for (uint32_t i = 0; i < plan->action_count; i++) {
+        const struct swarm_action *action = &plan->actions[i];
+        bool apart =
+            action->fault == SWARM_PARTITION && action->to_ns > plan->safety_ns && !action->leader;
+        for (uint32_t from = 0; from < plan->node_count; from++) {
+            apart &= action->links[from] == (((1U << plan->node_count) - 1) & ~(1U << from));
+        }
+        if (apart && action->to_ns == plan->safety_ns + SECOND_NS) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void about_a_third_of_the_seeds_ends_in_an_election(void **state) {
+    (void)state;
+    uint32_t count = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        swarm_plan_draw(plan, seed, 3);
+        count += ends_apart();
+    }
+    assert_in_range(count, SEEDS / 4, SEEDS * 2 / 5);
+}
+
+/* So that somebody leads when it begins. */
+static void nothing_else_is_in_force_when_that_election_begins(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        swarm_plan_draw(plan, seed, 3);
+        uint32_t behind = 0;
+        for (uint32_t i = 0; i < plan->action_count && ends_apart(); i++) {
+            const struct swarm_action *action = &plan->actions[i];
+            bool of_it = action->to_ns == plan->safety_ns + SECOND_NS;
+            assert_true(of_it || action->to_ns < plan->safety_ns - SECOND_NS);
+            behind += of_it;
+        }
+        assert_true(behind == 0 || behind >= 3);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cluster_of_one_or_two_has_none),
         cmocka_unit_test(about_a_quarter_of_the_seeds_has_them),
         cmocka_unit_test(each_way_between_nodes_has_one_pace),
+        cmocka_unit_test(about_a_third_of_the_seeds_ends_in_an_election),
+        cmocka_unit_test(nothing_else_is_in_force_when_that_election_begins),
     };
     return cmocka_run_group_tests_name("sim_swarm_plan_votes", tests, NULL, NULL);
 }
