@@ -3,8 +3,8 @@
  *
  * Happy path: the run ends right after its break; the actions that begin last before it are kept,
  * as few as break; then fewer nodes, fewer clients, a calm world, a plain load, since these make
- * all later runs cheaper; then what is left of the actions is left out in parts; and all of it again
- * while something was found, since each makes the others easier.
+ * all later runs cheaper; then what is left of the actions is left out in parts; and all of it
+ * again while something was found, since each makes the others easier.
  *
  * Failure modes: a candidate does not break, or by another finding: it is not taken.  A bound is
  * reached: what has been found so far is the result.

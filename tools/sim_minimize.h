@@ -24,8 +24,8 @@ enum {
     SIM_MINIMIZE_SECONDS_MAX = 24 * 3600,
 };
 
-/* How long it may take, and how it is told: on standard output a line for each step that made the plan smaller, on standard
- * error, if that is a terminal, each run. */
+/* How long it may take, and how it is told: on standard output a line for each step that made the
+ * plan smaller, on standard error, if that is a terminal, each run. */
 struct sim_minimize_options {
     bool quiet;           /* neither */
     uint64_t seconds_max; /* no run is begun later; 0: SIM_MINIMIZE_SECONDS */

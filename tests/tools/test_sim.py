@@ -36,8 +36,8 @@ class Usage(unittest.TestCase):
         done = sim("--help")
         self.assertEqual(done.returncode, 0)
         for option in ("--seed", "--seeds", "--nodes", "--trace", "--trace-all", "--minimize",
-                       "--seconds", "--jobs", "--json", "--only", "--without", "--until", "--first-nodes",
-                       "--clients", "--calm", "--plain"):
+                       "--seconds", "--jobs", "--json", "--only", "--without", "--until",
+                       "--first-nodes", "--clients", "--calm", "--plain"):
             self.assertIn(option + " ", done.stdout)
 
 
