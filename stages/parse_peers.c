@@ -25,6 +25,9 @@ enum {
     /* Checksums are an order faster than copies to memory that was not touched before. */
     CHECKSUM_BYTES_PER_UNIT = 512,
     ITEM_UNITS = 2,
+    /* By which a poll may exceed its units: a buffer copied and hashed, and what comes with it.  So
+       it does not depend on the length of a frame. */
+    UNITS_OVER_MAX = PEER_DATA_BUFFER_BYTES / STAGE_UNIT_BYTES + PEER_DATA_BUFFER_BYTES / 512 + 16,
 };
 
 static const bool peer_moves[PEER_STATES][PEER_STATES] = {
@@ -97,7 +100,7 @@ static const uint8_t *bytes_here(const struct parse_peers *peers, const struct p
     return buffers->memory + (size_t)index * buffers->buffer_bytes + peer->offset_bytes;
 }
 
-/* Takes up to `wanted_bytes` of what is here into `out`; returns how many. */
+/* Takes up to `wanted_bytes` of what is here into `out`, at most a buffer; returns how many. */
 static uint32_t bytes_take(struct parse_peers *peers, struct parse_peer *peer, uint8_t *out,
                            uint32_t wanted_bytes) {
     uint32_t here_bytes;
@@ -361,15 +364,15 @@ static bool record_begin(struct parse_peers *peers, struct parse_peer *peer) {
     bytes_put_u32(record + sizeof(uint32_t), 0);
     peer->room = record + PEER_RECORD_HEAD_BYTES;
     peer->filled_bytes = 0;
+    peer_frame_hash_begin(&peer->reader, peer->head, &peer->hash);
     return true;
 }
 
 /* The body is whole: judged, and handed on if it is as it was sent. */
 static void record_end(struct parse_peers *peers, struct parse_peer *peer) {
     struct peer_frame frame;
-    peers->units -= (int32_t)(1 + peer->body_bytes / CHECKSUM_BYTES_PER_UNIT);
-    if (peer_frame_read_parts(&peer->reader, peer->head, peer->room, peer->body_bytes, &frame) !=
-        PEER_FRAME_COMPLETE) {
+    if (peer_frame_read_hashed(&peer->reader, peer->head, peer->room, checksum_end(&peer->hash),
+                               &frame) != PEER_FRAME_COMPLETE) {
         frame_broken(peers, peer, peer_frame_fault_name((enum peer_frame_fault)frame.fault));
         return;
     }
@@ -412,8 +415,11 @@ static bool talk_go_on(struct parse_peers *peers, struct parse_peer *peer) {
         return false;
     }
     if (peer->first != NO_BUFFER) {
-        peer->filled_bytes += bytes_take(peers, peer, peer->room + peer->filled_bytes,
-                                         peer->body_bytes - peer->filled_bytes);
+        uint8_t *place = peer->room + peer->filled_bytes;
+        uint32_t taken = bytes_take(peers, peer, place, peer->body_bytes - peer->filled_bytes);
+        checksum_update(&peer->hash, place, taken);
+        peers->units -= (int32_t)(1 + taken / CHECKSUM_BYTES_PER_UNIT);
+        peer->filled_bytes += taken;
     }
     if (peer->filled_bytes == peer->body_bytes) {
         record_end(peers, peer);
@@ -516,6 +522,7 @@ struct stage_result parse_peers_poll(struct parse_peers *peers, uint64_t now_ns,
         serve_held(peers);
     }
     work += take_items(peers, budget);
+    ASSERT(peers->units >= -UNITS_OVER_MAX);
     if (peers->units <= 0 || (work == 0 && peers->units < PARSE_PEERS_UNITS)) {
         work++; /* there may be more */
     }

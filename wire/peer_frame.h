@@ -49,6 +49,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/checksum.h"
+
 enum {
     PEER_FRAME_VERSION = 1,
     PEER_FRAME_ALIGN_BYTES = 8,
@@ -148,6 +150,19 @@ enum peer_frame_result peer_frame_read_parts(struct peer_frame_reader *reader,
                                              const uint8_t header[PEER_FRAME_HEADER_BYTES],
                                              const uint8_t *body, size_t body_available,
                                              struct peer_frame *out);
+
+/*
+ * The same for a body whose bytes were hashed as they came, so that no call looks at a long one as
+ * a whole: begin, once the header is complete and peer_frame_read_parts has said MORE; then
+ * checksum_update with each piece; and then this, once the body is whole, with checksum_end.
+ */
+void peer_frame_hash_begin(const struct peer_frame_reader *reader,
+                           const uint8_t header[PEER_FRAME_HEADER_BYTES],
+                           struct checksum_state *state);
+enum peer_frame_result peer_frame_read_hashed(struct peer_frame_reader *reader,
+                                              const uint8_t header[PEER_FRAME_HEADER_BYTES],
+                                              const uint8_t *body, uint64_t hash,
+                                              struct peer_frame *out);
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
