@@ -3,9 +3,9 @@
  *
  * Who leads is cut off from the others, and a moment later, while it still leads, is asked for
  * other members: so the configuration is in its log, and in force there, and nowhere else.  The
- * others elect another leader and go on.  When the cut is over its log gives way, and it must be back in
- * the configuration of before.  That comes again and again, and nobody is asked a second time, so
- * that the members mostly stay who they are.
+ * others elect another leader and go on.  When the cut is over its log gives way, and it must be
+ * back in the configuration of before.  That comes again and again, and nobody is asked a second
+ * time, so that the members mostly stay who they are.
  */
 
 #include "sim/swarm_internal.h"
