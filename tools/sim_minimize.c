@@ -2,9 +2,9 @@
  * Smaller plans.  See tools/sim_minimize.h.
  *
  * Happy path: the run ends right after its break; the actions that begin last before it are kept,
- * as few as break; what is left of them is left out in parts; then fewer nodes, fewer clients, a
- * calm world, a plain load; and all of it again while something was found, since each makes the
- * others easier.
+ * as few as break; then fewer nodes, fewer clients, a calm world, a plain load, since these make
+ * all later runs cheaper; then what is left of the actions is left out in parts; and all of it
+ * again while something was found, since each makes the others easier.
  *
  * Failure modes: a candidate does not break, or by another finding: it is not taken.  A bound is
  * reached: what has been found so far is the result.
@@ -38,6 +38,7 @@ struct minimizing {
     struct swarm_result first; /* what is to be found */
     uint32_t runs;
     uint64_t begun_s;
+    uint64_t seconds_max;
     bool quiet;
     bool terminal;
     bool no_process;
@@ -92,7 +93,7 @@ static void progress(const struct minimizing *minimizing) {
 
 static bool may_go_on(const struct minimizing *minimizing) {
     return minimizing->runs < SIM_MINIMIZE_RUNS_MAX && !minimizing->no_process &&
-           now_s() - minimizing->begun_s < SIM_MINIMIZE_SECONDS_MAX;
+           now_s() - minimizing->begun_s < minimizing->seconds_max;
 }
 
 /* Runs the plan with this edit; if it breaks by the same finding, it is the new one. */
@@ -238,10 +239,10 @@ struct step {
 static const struct step steps[] = {
     {"time", shorter_run},
     {"last actions", last_actions},
-    {"fewer actions", fewer_actions},
-    {"fewer nodes", fewer_nodes},
+    {"fewer nodes", fewer_nodes}, /* few runs, and all later ones are cheaper */
     {"fewer clients", fewer_clients},
     {"calm and plain", calmer},
+    {"fewer actions", fewer_actions},
     {"time", shorter_run},
 };
 
@@ -301,6 +302,8 @@ bool sim_minimize(const struct swarm_plan *drawn, const struct sim_minimize_opti
                                     .tried = malloc(sizeof(*minimizing.tried)),
                                     .first = *result,
                                     .begun_s = now_s(),
+                                    .seconds_max = options->seconds_max != 0 ? options->seconds_max
+                                                                             : SIM_MINIMIZE_SECONDS,
                                     .quiet = options->quiet,
                                     .terminal = !options->quiet && isatty(STDERR_FILENO) != 0};
     ASSERT(result->failed && minimizing.plan != NULL && minimizing.tried != NULL);
