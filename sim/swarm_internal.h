@@ -5,6 +5,7 @@
  * What the files of the swarm share.
  *
  *   swarm_plan.c      what a seed draws; plans as text
+ *   swarm_plan_logs.c what makes logs differ: coordinated actions
  *   swarm_plan_reads.c  likewise: leaders that notice late that they lead no more
  *   swarm_edit.c      smaller plans (sim/swarm_edit.h)
  *   swarm_plan_votes.c  likewise: contested elections
@@ -13,6 +14,7 @@
  *   swarm_schedule.c  actions in the order of time
  *   swarm_cluster.c   processes: starting, crashing, stepping
  *   swarm_check.c     what must hold after every step
+ *   swarm_stored.c    what cores believe to be stored
  *   swarm_check_votes.c  votes, likewise
  *   swarm_voters.c    configurations, and quorums of them
  *   swarm_reads.c     reads that are answered at once
@@ -207,6 +209,11 @@ uint64_t swarm_cluster_due_ns(const struct swarm *swarm);
 /* The index of the node that leads in the highest term; UINT32_MAX: nobody. */
 uint32_t swarm_leader(const struct swarm *swarm);
 
+/* ---- swarm_plan_logs.c --------------------------------------------------------------------- */
+
+/* Adds, in a share of the seeds, what makes logs differ; from a stream of chance of its own. */
+void swarm_plan_logs_draw(struct swarm_plan *plan);
+
 /* ---- swarm_fault.c ------------------------------------------------------------------------- */
 
 /* Fills in what an action of this fault needs, its times apart. */
@@ -262,6 +269,11 @@ void swarm_damage(struct swarm *swarm, uint32_t index, uint64_t seed);
 /* This node loses power and its disk, if a minority of disks is lost then; it starts from an empty
  * one, under its id. */
 void swarm_lose_disk(struct swarm *swarm, uint32_t index);
+
+/* ---- swarm_stored.c ------------------------------------------------------------------------ */
+
+/* The process of this node has done something, and its log is what its core believes it is. */
+void swarm_stored_check(struct swarm_check *check, struct swarm *swarm, uint32_t index);
 
 /* ---- swarm_check_votes.c ------------------------------------------------------------------- */
 

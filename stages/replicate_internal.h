@@ -38,6 +38,7 @@ struct replicate_connection {
     uint32_t generation;
     uint32_t leadership; /* in which that was */
     uint32_t waiting;    /* its batches that are noted and not handed on */
+    uint64_t place;      /* of the last of these */
 };
 
 /* The batch that is becoming an entry in slices, and how far that is. */
