@@ -245,6 +245,7 @@ static void draw_beside(struct swarm_plan *plan, bool members) {
         draw_more(&random, plan, SWARM_LOSS, LOSSES_MAX);
     }
     swarm_plan_draw_reads(plan);
+    swarm_plan_draw_members(plan);
     swarm_plan_logs_draw(plan);
     swarm_plan_draw_votes(plan); /* the last: it may clear the end of the plan for an election */
 }

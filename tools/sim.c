@@ -235,8 +235,8 @@ static void plan_print(const struct swarm_plan *plan) {
 static bool minimize(const struct sim_options *options, const struct swarm_plan *drawn,
                      struct swarm_edit *edit, struct swarm_plan *plan,
                      struct swarm_result *result) {
-    struct sim_minimize_options how = {.quiet = options->json,
-                                       .seconds_max = options->minimize_seconds};
+    struct sim_minimize_options how = {
+        .quiet = options->json, .jobs = options->jobs, .seconds_max = options->minimize_seconds};
     bool started = sim_minimize(drawn, &how, edit, result);
     *plan = *drawn;
     swarm_plan_edit(plan, edit);
