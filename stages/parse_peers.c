@@ -17,18 +17,20 @@
 #include "base/log.h"
 #include "base/mutant.h"
 
+#define NO_BUFFER UINT32_MAX
+#define NO_SLOT   UINT32_MAX
+#define NO_ROW    UINT32_MAX
+
 enum {
     TAKE_MAX = 64,
-    NO_BUFFER = UINT32_MAX,
-    NO_SLOT = UINT32_MAX,
-    NO_ROW = UINT32_MAX,
     BUFFER_LANE_BIT = 31, /* of a buffer's name: its lane; below, its index */
     /* Checksums are an order faster than copies to memory that was not touched before. */
     CHECKSUM_BYTES_PER_UNIT = 512,
     ITEM_UNITS = 2,
     /* By which a poll may exceed its units: a buffer copied and hashed, and what comes with it.  So
        it does not depend on the length of a frame. */
-    UNITS_OVER_MAX = PEER_DATA_BUFFER_BYTES / STAGE_UNIT_BYTES + PEER_DATA_BUFFER_BYTES / 512 + 16,
+    UNITS_OVER_MAX = PEER_DATA_BUFFER_BYTES / STAGE_UNIT_BYTES +
+                     PEER_DATA_BUFFER_BYTES / CHECKSUM_BYTES_PER_UNIT + 16,
 };
 
 static const bool peer_moves[PEER_STATES][PEER_STATES] = {
