@@ -209,6 +209,7 @@ static void look_at_log(struct swarm_check *check, struct swarm *swarm, uint32_t
         check_matching(check, swarm, index, last, log_tail(log)->term, log_tail(log)->chain);
     }
     seen->last_index = last;
+    swarm_voters_in_force(swarm, index);
 }
 
 /* ---- what is committed ---------------------------------------------------------------------- */

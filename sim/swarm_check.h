@@ -15,7 +15,8 @@
  *              its bytes.  Every node's commits and applied entries must be these; a leader of a
  *              later term has them all (leader completeness); when one is first committed it is
  *              durable on a quorum; by counting, a leader commits entries of its own term only.
- *   configurations  those that were seen in any log, and which was the one before.
+ *   configurations  those that were seen in any log, and which was the one before.  A core goes by
+ *              the last one in its log.
  *   stored     what a core counts as stored, of its own log and as a leader of a peer's, is durable
  *              there, and the same entry (sim/swarm_stored.c).  While a node is in a term, no entry
  *              of that term goes from its log: only its leader could have it removed, and a leader

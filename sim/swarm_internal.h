@@ -5,6 +5,7 @@
  * What the files of the swarm share.
  *
  *   swarm_plan.c      what a seed draws; plans as text
+ *   swarm_plan_members.c  likewise: changes of members that come to nothing
  *   swarm_plan_logs.c what makes logs differ: coordinated actions
  *   swarm_plan_reads.c  likewise: leaders that notice late that they lead no more
  *   swarm_edit.c      smaller plans (sim/swarm_edit.h)
@@ -185,6 +186,9 @@ void swarm_plan_add(struct swarm_plan *plan, const struct swarm_action *action);
 /* In a share of the seeds: contested elections. */
 void swarm_plan_draw_votes(struct swarm_plan *plan);
 
+/* In a share of the seeds: changes of members that nobody but the leader has in its log. */
+void swarm_plan_draw_members(struct swarm_plan *plan);
+
 /* In a share of the seeds: leaders that notice late that they lead no more, and many reads. */
 void swarm_plan_draw_reads(struct swarm_plan *plan);
 
@@ -297,6 +301,10 @@ void swarm_voters_first(struct swarm_check *check, uint32_t founders);
 
 /* A node has this configuration entry in its log, and everything up to `commit` is committed. */
 void swarm_voters_saw(struct swarm *swarm, uint32_t node, const uint8_t *entry, uint64_t commit);
+
+/* Whether the configuration that this node's core goes by is the last one in its log, where that is
+ * known.  The node is in step. */
+void swarm_voters_in_force(struct swarm *swarm, uint32_t node);
 
 /* Whether `nodes` (bit n) are a majority of the voters, and of the outgoing ones of a joint
  * configuration. */

@@ -279,6 +279,7 @@ void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t founder_co
         draw_more(&random, plan, SWARM_LOSS, LOSSES_MAX);
     }
     swarm_plan_draw_reads(plan);
+    swarm_plan_draw_members(plan);
     swarm_plan_draw_votes(plan);
     swarm_plan_logs_draw(plan);
 }

@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/mutant.h"
 
 enum {
     TAKE_MAX = 64,
@@ -245,7 +246,9 @@ static enum peer_handshake judge(const struct parse_peers *peers, const struct p
         .node_id = identity->node_id,
         .peer = hello->from,
         .peer_known = link != NULL,
-        .incarnation = link == NULL ? 0 : atomic_load_relaxed_u64(&link->incarnation),
+        .incarnation = link == NULL || MUTANT(WIPED_NODE_VOTES, true, false)
+                           ? 0
+                           : atomic_load_relaxed_u64(&link->incarnation),
         .own_incarnation = identity->incarnation,
     };
     return peer_hello_judge(hello, &expected);

@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/mutant.h"
 #include "stages/peer_message.h"
 
 enum {
@@ -167,6 +168,11 @@ static void receive_arm(struct write_peers *peers, struct write_link *link) {
 
 _Static_assert((int)ENTRY_ADDRESS_BYTES_MAX == (int)PEER_ADDRESS_BYTES_MAX, "an address fits");
 
+/* As this node knows the other one; 0: not at all. */
+static uint64_t incarnation_of(const struct write_link *link) {
+    return MUTANT(WIPED_NODE_VOTES, 0, atomic_load_relaxed_u64(&link->peer->incarnation));
+}
+
 static void hello_send(struct write_peers *peers, struct write_link *link) {
     const struct identity *identity = &peers->node->options->identity;
     struct peer_hello hello = {.connection = link->lane == PEER_CONTROL ? PEER_CONNECTION_CONTROL
@@ -175,7 +181,7 @@ static void hello_send(struct write_peers *peers, struct write_link *link) {
                                .from = identity->node_id,
                                .incarnation = identity->incarnation,
                                .to = link->peer->node_id,
-                               .known = atomic_load_relaxed_u64(&link->peer->incarnation)};
+                               .known = incarnation_of(link)};
     struct entry_address own;
     if (node_endpoint_configured(peers->node, identity->node_id, &own) && own.host[0] != '\0' &&
         own.port != 0) {
@@ -230,8 +236,7 @@ static void answered(struct write_peers *peers, struct write_link *link,
     const struct peer_expected expected = {.cluster_id = identity->cluster_id,
                                            .node_id = identity->node_id,
                                            .peer = link->peer->node_id,
-                                           .incarnation =
-                                               atomic_load_relaxed_u64(&link->peer->incarnation)};
+                                           .incarnation = incarnation_of(link)};
     enum peer_handshake result =
         fault == PEER_HELLO_VALID ? peer_answer_judge(&answer, &expected) : PEER_REFUSED_VERSION;
     if (result != PEER_ACCEPTED) {
