@@ -17,18 +17,20 @@
 #include "base/log.h"
 #include "base/mutant.h"
 
+#define NO_BUFFER UINT32_MAX
+#define NO_SLOT   UINT32_MAX
+#define NO_ROW    UINT32_MAX
+
 enum {
     TAKE_MAX = 64,
-    NO_BUFFER = UINT32_MAX,
-    NO_SLOT = UINT32_MAX,
-    NO_ROW = UINT32_MAX,
     BUFFER_LANE_BIT = 31, /* of a buffer's name: its lane; below, its index */
     /* Checksums are an order faster than copies to memory that was not touched before. */
     CHECKSUM_BYTES_PER_UNIT = 512,
     ITEM_UNITS = 2,
     /* By which a poll may exceed its units: a buffer copied and hashed, and what comes with it.  So
        it does not depend on the length of a frame. */
-    UNITS_OVER_MAX = PEER_DATA_BUFFER_BYTES / STAGE_UNIT_BYTES + PEER_DATA_BUFFER_BYTES / 512 + 16,
+    UNITS_OVER_MAX = PEER_DATA_BUFFER_BYTES / STAGE_UNIT_BYTES +
+                     PEER_DATA_BUFFER_BYTES / CHECKSUM_BYTES_PER_UNIT + 16,
 };
 
 static const bool peer_moves[PEER_STATES][PEER_STATES] = {
@@ -52,7 +54,7 @@ static void item_send(struct parse_peers *peers, const struct peer_item *item) {
     ASSERT(taken == 1); /* as long as all that can be under way */
 }
 
-static void replicate_wake(struct parse_peers *peers) {
+void parse_replicate_wake(struct parse_peers *peers) {
     uint32_t note = 0;
     peers->units -= 1;
     (void)ring_u32_enqueue(peers->to_replicate, &note, 1); /* one that does not fit is not missed */
@@ -162,7 +164,7 @@ static void link_pay(struct parse_peers *peers, uint32_t row) {
         link->is_told = true;
     }
     peers->owing -= !owes(link);
-    replicate_wake(peers);
+    parse_replicate_wake(peers);
 }
 
 static void link_connected(struct parse_peers *peers, uint32_t row,
@@ -198,7 +200,7 @@ static void detach(struct parse_peers *peers, struct parse_peer *peer) {
     }
 }
 
-static void peer_break(struct parse_peers *peers, struct parse_peer *peer) {
+void parse_peer_break(struct parse_peers *peers, struct parse_peer *peer) {
     detach(peers, peer);
     state_set(peer, PEER_BROKEN);
     buffers_drop(peers, peer);
@@ -235,7 +237,7 @@ static uint64_t answer_send(struct parse_peers *peers, const struct parse_peer *
 static void refuse(struct parse_peers *peers, struct parse_peer *peer, const char *reason) {
     node_figure_add(&peers->node->parse.peers_refused, 1);
     log_warn_limited("peer_refused", "reason=\"%s\"", reason);
-    peer_break(peers, peer);
+    parse_peer_break(peers, peer);
 }
 
 static enum peer_handshake judge(const struct parse_peers *peers, const struct peer_hello *hello,
@@ -278,7 +280,7 @@ static void let_in(struct parse_peers *peers, struct parse_peer *peer,
     link->slots[peer->lane] = slot_of(peers, peer);
     if (older != NO_SLOT) {
         node_figure_add(&peers->node->parse.peers_replaced, 1);
-        peer_break(peers, &peers->slots[older]);
+        parse_peer_break(peers, &peers->slots[older]);
     }
     const struct record_ring *ring = peers->peers->links[peer->row].in[peer->lane];
     peer_frame_reader_accept(&peer->reader, seed,
@@ -307,6 +309,9 @@ static void greeted(struct parse_peers *peers, struct parse_peer *peer,
         return;
     }
     const struct peer_link *link = peers_find(peers->peers, hello.from);
+    if (link != NULL && peers->links[link - peers->peers->links].is_given_up) {
+        link = NULL;
+    }
     enum peer_handshake result = judge(peers, &hello, link);
     enum peer_lane lane = hello.connection == PEER_CONNECTION_CONTROL ? PEER_CONTROL : PEER_DATA;
     uint32_t row = link == NULL ? NO_ROW : (uint32_t)(link - peers->peers->links);
@@ -353,7 +358,7 @@ static void frame_broken(struct parse_peers *peers, struct parse_peer *peer, con
     node_figure_add(&peers->node->parse.peers_broken, 1);
     log_warn_limited("peer_broken", "peer=%lu reason=\"%s\"",
                      peers->peers->links[peer->row].node_id, reason);
-    peer_break(peers, peer);
+    parse_peer_break(peers, peer);
 }
 
 /* The header is whole: what it announces gets its place.  False if there is none now. */
@@ -388,7 +393,7 @@ static void record_end(struct parse_peers *peers, struct parse_peer *peer) {
     node_figure_add(&peers->node->parse.peer_bytes, frame.length_bytes);
     peer->room = NULL;
     peer->head_bytes = 0;
-    replicate_wake(peers);
+    parse_replicate_wake(peers);
 }
 
 /* Reads on in messages: false if it has to wait for room. */
@@ -518,6 +523,9 @@ struct stage_result parse_peers_poll(struct parse_peers *peers, uint64_t now_ns,
     peers->units = PARSE_PEERS_UNITS;
     peers->blocked = false;
     uint32_t work = ring_u32_dequeue(peers->from_replicate, notes, TAKE_MAX);
+    if (work > 0 || peers->looks_at_rows) {
+        parse_rows_turn(peers);
+    }
     for (uint32_t row = 0; peers->owing > 0 && row < PEERS_MAX; row++) {
         link_pay(peers, row);
     }

@@ -36,6 +36,7 @@ struct parse_peer {
 /* What is known of a member's connections. */
 struct parse_link {
     uint32_t slots[PEER_LANES]; /* in use; NO_SLOT: none */
+    bool is_given_up;           /* replicate may name the row anew, or has: nobody is let in */
     bool is_told;               /* replicate takes it for connected */
     bool owes_disconnected;     /* records for which there was no room yet, in this order */
     bool owes_connected;
@@ -56,10 +57,23 @@ struct parse_peers {
     uint32_t next;                       /* whose data is looked at first */
     uint32_t open_count;
     int32_t units;
-    uint64_t now_ns; /* of this poll */
-    bool blocked;    /* in this poll */
+    uint64_t now_ns;    /* of this poll */
+    bool blocked;       /* in this poll */
+    bool looks_at_rows; /* whether they are asked back, also without a note */
     struct parse_link links[PEERS_MAX];
     struct parse_peer slots[PEER_ACCEPTED_MAX];
 };
+
+/* Ends a connection: its bytes are not looked at any more. */
+void parse_peer_break(struct parse_peers *peers, struct parse_peer *peer);
+
+/* Wakes replicate. */
+void parse_replicate_wake(struct parse_peers *peers);
+
+/* ---- parse_rows.c ---------------------------------------------------------------------------- */
+
+/* Looks whether replicate asks for rows, and gives up those that no connection has; called before
+ * anything else of a poll. */
+void parse_rows_turn(struct parse_peers *peers);
 
 #endif
