@@ -52,8 +52,8 @@ static uint64_t quorum_heard_ns(const struct raft *raft) {
 
 /*
  * When commit last rose, or what it waits for moved: entries, or chunks of a snapshot, got through
- * to a quorum.  A member that a majority needs may be far behind, and take long to catch up; whoever
- * led instead of us would begin with it again.
+ * to a quorum.  A member that a majority needs may be far behind, and take long to catch up;
+ * whoever led instead of us would begin with it again.
  */
 static uint64_t through_ns(const struct raft *raft) {
     const struct configuration *configuration = raft_members(raft);
