@@ -314,8 +314,9 @@ uint32_t replicate_send_from_disk(struct replicate_shard *shard);
 /* Tells the core which APPENDs were not sent.  Not within a step; before any other one. */
 void replicate_cuts_tell(struct replicate_shard *shard);
 
-/* Puts a message into its receiver's ring; false: there is no room for it.  `previous`: of an APPEND.  `payload`:
- * entries or a chunk, `payload_bytes` with their padding; NULL: entries that are in the log. */
+/* Puts a message into its receiver's ring; false: there is no room for it.  `previous`: of an
+ * APPEND.  `payload`: entries or a chunk, `payload_bytes` with their padding; NULL: entries that
+ * are in the log. */
 bool replicate_message_put(struct replicate_shard *shard, const struct raft_message *message,
                            const struct entry_tail *previous, const uint8_t *payload,
                            uint64_t payload_bytes);

@@ -10,9 +10,9 @@
  * and puts it out again when the member is next heard; or else the member would have to refuse what
  * comes behind the gap.  Its first entries are no longer in memory: they are read back from disk,
  * the message then has as many as were read, what the core puts out meanwhile for the same member
- * is dropped, and the core is told.  A read can end behind the entry before the first one, which is needed for its
- * chain, since it ends with a segment or with what is durable: then that one is kept, and the
- * message is made again.
+ * is dropped, and the core is told.  A read can end behind the entry before the first one, which is
+ * needed for its chain, since it ends with a segment or with what is durable: then that one is
+ * kept, and the message is made again.
  */
 
 #include "base/assert.h"
