@@ -19,9 +19,9 @@
  * connection.
  *
  * What is in `out` may be lost (a connection that breaks takes it along); it is never altered, and
- * never overtakes within its ring.  If `out` is full the message is dropped: consensus repeats what
- * matters, and of entries it is told that they were not sent (stages/replicate_outgoing.c).  If `in`
- * is full whoever fills it waits, and TCP holds the sender back.
+ * never overtakes within its ring.  If `out` is full the message is dropped: consensus repeats
+ * what matters, and of entries it is told that they were not sent (stages/replicate_outgoing.c).
+ * If `in` is full whoever fills it waits, and TCP holds the sender back.
  *
  * Connections.  Each member opens two to every other, one of each sort, and speaks on those only;
  * what it hears comes over those that the others have opened.  Whom to open one to says the address
