@@ -192,7 +192,7 @@ function(weir_test_properties name labels timeout serial environment)
     # long under it: there it is slow, which is run with --long.
     if(WEIR_SANITIZER STREQUAL "thread" AND labels STREQUAL "fast"
             AND name MATCHES
-                "^((entry|machines|raft|sim|storage|wire|fuzz_replay)_|stages_sessions$)")
+                "^((entry|machines|raft|sim|storage|wire|fuzz_replay)_|stages_sessions$|tools_sim)")
         set(labels slow)
     endif()
     foreach(label IN LISTS labels)

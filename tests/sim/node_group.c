@@ -110,6 +110,10 @@ static void records_drop(struct group *group, uint32_t node) {
 }
 
 void group_crash(struct group *group, uint32_t index) {
+    group_crash_keeping(group, index, WORLD_KEEP_RANDOM);
+}
+
+void group_crash_keeping(struct group *group, uint32_t index, enum world_power_cut cut) {
     struct group_node *node = &group->nodes[index];
     node->applied_index = node_figure(&sim_node_figures(node->node)->apply.applied_index);
     for (uint32_t i = 0; i < GROUP_CLIENTS; i++) {
@@ -134,7 +138,7 @@ void group_crash(struct group *group, uint32_t index) {
         group->connected[index][i] = false;
         group->connected[i][index] = false;
     }
-    world_crash(group->world, node->host, WORLD_KEEP_RANDOM);
+    world_crash(group->world, node->host, cut);
 }
 
 struct wipe {

@@ -118,6 +118,8 @@ void group_wipe(struct group *group, uint32_t index);
 
 /* Ends a process: as by a power cut (what was not synced is lost in any combination). */
 void group_crash(struct group *group, uint32_t index);
+/* The same, and the cut says what is lost. */
+void group_crash_keeping(struct group *group, uint32_t index, enum world_power_cut cut);
 
 /* All together do one thing; false if nothing will ever happen. */
 bool group_step(struct group *group);

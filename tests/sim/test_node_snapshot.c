@@ -269,7 +269,8 @@ static void a_power_cut_of_the_receiver_in_the_middle_costs_only_time(void **sta
             for (uint32_t step = 0; step < steps; step++) {
                 (void)group_step(group);
             }
-            group_crash(group, node);
+            /* What was not synced yet is mostly lost; once it is all there. */
+            group_crash_keeping(group, node, i == 1 ? WORLD_KEEP_ALL : WORLD_KEEP_RANDOM);
             group_run(group, SECOND_NS / 10);
             group_start(group, node);
             (void)run_to_chunk(node, 1);
@@ -278,8 +279,7 @@ static void a_power_cut_of_the_receiver_in_the_middle_costs_only_time(void **sta
         group_run(group, SECOND_NS);
         end(session, ":1\r");
     }
-    bool is_one_seed = node_world_seed_first(1) == node_world_seed_last(2 * SEEDS);
-    assert_true(resumed > 0 || is_one_seed);
+    assert_true(resumed > 0);
 }
 
 static void a_power_cut_or_loss_of_the_sender_in_the_middle_costs_only_time(void **state) {

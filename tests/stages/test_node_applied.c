@@ -14,7 +14,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-enum { ENTRIES = 20000, SLOT_WORDS = 8, TURNS_BEFORE_YIELD = 64 };
+enum { ENTRIES = 4000, SLOT_WORDS = 8, TURNS_BEFORE_YIELD = 64 };
 
 struct hand_over {
     struct node_signals signals;
