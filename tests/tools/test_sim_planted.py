@@ -13,8 +13,8 @@ import sys
 import unittest
 
 PROGRAM, LIST = sys.argv.pop(1), sys.argv.pop(1)
-# Those that take few runs, of three sorts: a rule of the core, a disk, a clock.
-DEFECTS = ("commits-unverified", "acknowledges-before-sync", "expires-by-clock")
+# Those that take few runs, of two sorts: a rule of the core, a disk.
+DEFECTS = ("commits-unverified", "acknowledges-before-sync")
 BROKE = re.compile(r"^seed (\d+) BROKE at step (\d+), ([\d.]+) s: (.*)\n  again: (.*)$", re.M)
 
 
