@@ -4,15 +4,16 @@
  * Happy path: a SEND is laid out in the receiver's ring at once, its entries copied from the log's
  * memory, and write is told.
  *
- * Failure modes: a vote is on its way to the disk: the message is held (obligation 2).  The ring is
- * full, or too many are held, or the log is not what the core means, or the disk is read for
- * somebody else: the message is dropped.  Of an APPEND the core is told (SHORTENED, obligation 11),
- * and puts it out again when the member is next heard; or else the member would have to refuse what
- * comes behind the gap.  Its first entries are no longer in memory: they are read back from disk,
- * the message then has as many as were read, what the core puts out meanwhile for the same member
- * is dropped, and the core is told.  A read can end behind the entry before the first one, which is
- * needed for its chain, since it ends with a segment or with what is durable: then that one is
- * kept, and the message is made again.
+ * Failure modes: a vote is on its way to the disk: the message is held (obligation 2).  The ring
+ * is full, or too many are held, or the log is not what the core means, or the disk is read for
+ * somebody else: the message is dropped.  Of an APPEND the core is told (SHORTENED, obligation
+ * 11), and puts it out again when the member is next heard; or else the member would have to
+ * refuse what comes behind the gap.  Its first entries are no longer in memory: they are read back
+ * from disk, the message then has as many as were read, what the core puts out meanwhile for the
+ * same member is dropped, and the core is told.  If the disk does not give them back as they were
+ * written, that is final, or that member would wait for ever while this one leads.  A read can end
+ * behind the entry before the first one, which is needed for its chain, since it ends with a
+ * segment or with what is durable: then that one is kept, and the message is made again.
  */
 
 #include "base/assert.h"
@@ -248,6 +249,11 @@ uint32_t replicate_send_from_disk(struct replicate_shard *shard) {
     }
     shard->reader = READER_NOBODY;
     peers->reading_wanted = false;
+    if (count == 0 && (error == WEIR_ECORRUPT || error == WEIR_EIO)) {
+        replicate_fail(shard, "what a member needs of the log cannot be read back: run 'weir "
+                              "inspect' on the data directory");
+        return 0;
+    }
     bool sendable =
         still_meant(shard, message) && count > 0 && peers->read_from == read_from(shard, message);
     struct raft_message asked = *message; /* another one may take its place */

@@ -34,6 +34,7 @@ struct scripted {
     uint32_t hosts[SCRIPTED_MEMBERS];
     /* By id: grants votes, and acknowledges all it is sent, by itself. */
     bool follows[SCRIPTED_MEMBERS + 1];
+    bool may_fail; /* the node; otherwise its failure is the test's */
     /* By id: its connection for data stands still, and what is for it stays in the ring. */
     bool is_stalled[SCRIPTED_MEMBERS + 1];
     /* By id: up to where it was sent entries, one after the other, and how many APPENDs stood

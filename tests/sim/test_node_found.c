@@ -7,6 +7,7 @@
 #include "tests/sim/scripted_members.h"
 #include "wire/peer_hello.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define MILLISECOND_NS UINT64_C(1000000)
@@ -196,6 +197,56 @@ static void an_entry_after_a_pause_is_sent_though_the_disk_stands_still(void **s
     }
 }
 
+/* Flips a byte of each sector of the log behind the file's header. */
+static void damage_log(void) {
+    enum { FILES_MAX = 32, HEADER_SECTORS = 2 };
+    struct world_file files[FILES_MAX];
+    uint32_t count =
+        world_files(scripted->world, scripted->host, sim_node_directory, files, FILES_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t end = files[i].synced_sector_end;
+        for (uint64_t sector = HEADER_SECTORS;
+             strncmp(files[i].name, "log-", 4) == 0 && sector < end; sector++) {
+            (void)world_sector_damage(scripted->world, scripted->host, sim_node_directory,
+                                      files[i].name, WORLD_DAMAGE_FLIPPED, sector, 0);
+        }
+    }
+}
+
+/* A member needs what the leader cannot read back: whoever leads then must not go on as if nothing
+ * was wrong, or that member never catches up. */
+static void a_leader_that_cannot_read_its_log_for_a_member_stops(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < 2 * SEEDS; seed++) {
+        scripted_begin(scripted, seed);
+        scripted_elect(scripted);
+        assert_string_equal(scripted_ask(scripted, "set k v"), "+OK\r\n");
+        assert_string_equal(scripted_ask(scripted, "set k w"), "+OK\r\n");
+        scripted_run(scripted, 20 * MILLISECOND_NS);
+        if (seed % 2 == 0) {
+            damage_log();
+        } else {
+            world_disk_fail(scripted->world, scripted->host, WORLD_DISK_READ, 1, 1000, -EIO);
+        }
+        const struct raft_message *sent = &scripted->last[3][RAFT_MESSAGE_APPEND];
+        struct raft_message refusal = {.kind = RAFT_MESSAGE_APPEND_ANSWER,
+                                       .from = 3,
+                                       .to = 1,
+                                       .term = term(),
+                                       .session = sent->session,
+                                       .round = sent->round,
+                                       .previous_index = sent->previous_index,
+                                       .hint_index = 1,
+                                       .hint_term = 1};
+        scripted->may_fail = true;
+        scripted_say(scripted, &refusal);
+        scripted_run(scripted, 50 * MILLISECOND_NS);
+        assert_non_null(sim_node_failure(scripted->node));
+        assert_non_null(strstr(sim_node_failure(scripted->node), "cannot be read back"));
+        scripted_end(scripted);
+    }
+}
+
 /* A client of its own says a line. */
 static struct world_client *line_say(struct world_client *client, const char *line) {
     if (client == NULL) {
@@ -350,6 +401,7 @@ int main(void) {
         cmocka_unit_test(who_has_accepted_what_is_not_in_its_log_does_not_campaign),
         cmocka_unit_test(an_entry_behind_one_that_is_only_on_disk_is_sent),
         cmocka_unit_test(an_entry_after_a_pause_is_sent_though_the_disk_stands_still),
+        cmocka_unit_test(a_leader_that_cannot_read_its_log_for_a_member_stops),
         cmocka_unit_test(nothing_overtakes_a_read_that_waits_for_others_writes),
         cmocka_unit_test(what_waits_behind_a_full_ring_goes_on_when_there_is_room),
     };
