@@ -25,12 +25,20 @@ static bool is_newest(const struct world_file *file, uint64_t sector) {
     return sector >= file->synced_sector_first && sector < file->synced_sector_end;
 }
 
+/* Founders that are all made again, members or not, are a cluster of their own, as they were the
+ * first time: nobody is left who knows better.  Who does that begins another cluster. */
+static bool is_last_founder(const struct swarm *swarm, uint32_t index) {
+    uint32_t others = 0;
+    for (uint32_t i = 0; i < swarm->plan->founder_count; i++) {
+        others += i != index && !swarm->nodes[i].lost;
+    }
+    return index < swarm->plan->founder_count && others == 0;
+}
+
 void swarm_lose_disk(struct swarm *swarm, uint32_t index) {
     struct swarm_node *node = &swarm->nodes[index];
-    /* A founder that was alone, made again, is a cluster of its own, as it was the first time:
-     * there is nobody whom it has to meet.  An operator who does that begins another cluster. */
-    bool alone = swarm->plan->founder_count == 1 && index == 0;
-    if (node->absent || node->wipe || alone || !swarm_voters_may_lose(swarm, index)) {
+    if (node->absent || node->wipe || is_last_founder(swarm, index) ||
+        !swarm_voters_may_lose(swarm, index)) {
         swarm_say(swarm, "node %u keeps its disk: a quorum has to", index + 1);
         return;
     }
