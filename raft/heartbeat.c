@@ -7,8 +7,8 @@
  *
  * Failure modes: no quorum answers for T: somebody else may lead already, so we step down
  * (check-quorum, 6.2).  Heartbeats pass, entries do not: after 2 T in which none got through to a
- * quorum the data connections are opened anew, after 4 T we step down; a follower would never
- * notice.
+ * quorum the data connections are opened anew, after 4 T we step down, and do not campaign for as
+ * long; a follower would never notice.
  *
  * A HEARTBEAT names an entry that the leader knows to be durable on this peer.  So what it says of
  * commits holds for this log, and a peer that has lost its log is noticed.
@@ -105,8 +105,15 @@ void raft_leader_tick(struct raft *raft, struct raft_actions *actions) {
         return; /* nobody to look after */
     }
     bool silent = raft->now_ns - quorum_heard_ns(raft) >= raft->election_timeout_ns;
-    if (MUTANT(LEADS_ALONE, false, silent) || !clogged_look(raft, actions)) {
+    if (MUTANT(LEADS_ALONE, false, silent)) {
         raft_become_follower(raft, raft->term, 0, actions);
+        return;
+    }
+    if (!clogged_look(raft, actions)) {
+        /* The others try first: our log may be the longest, and then we would win again at once,
+         * and get as little through. */
+        raft_become_follower(raft, raft->term, 0, actions);
+        raft->election_due_ns += RAFT_CLOGGED_STEP_DOWN * raft->election_timeout_ns;
         return;
     }
     if (raft->transfer_target != 0 && raft->now_ns >= raft->transfer_due_ns) {

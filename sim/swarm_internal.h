@@ -163,6 +163,10 @@ __attribute__((format(printf, 3, 4))) void swarm_say_at(struct swarm *swarm, uin
 __attribute__((format(printf, 2, 3))) void swarm_say_more(struct swarm *swarm, const char *format,
                                                           ...);
 
+/* Adds to a text that ends within its bytes; what does not fit is cut off. */
+__attribute__((format(printf, 3, 4))) void swarm_text_add(char *text, size_t text_bytes,
+                                                          const char *format, ...);
+
 /* Whether there is a finding. */
 bool swarm_broken(const struct swarm *swarm);
 

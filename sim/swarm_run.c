@@ -32,8 +32,6 @@ enum {
     ANSWERED_MS = 3000,
     /* ... each within so long. */
     ANSWER_MS_MAX = 3000,
-    /* Unless who leads is not healed: then within so many times all of these, 42 s. */
-    ANSWER_ROUNDS = 6,
     LOOK_MS = 100, /* who leads is looked at so often */
     BIRTH_MS_MAX = 20000,
     /* Without that anybody gets on; and so often at most. */
@@ -66,6 +64,15 @@ __attribute__((format(printf, 3, 0))) static void say(struct swarm *swarm, const
     ASSERT(used > 0 && (size_t)used < sizeof(text));
     (void)vsnprintf(text + used, sizeof(text) - (size_t)used, format, arguments);
     swarm->watch->line(swarm->watch->context, text);
+}
+
+void swarm_text_add(char *text, size_t text_bytes, const char *format, ...) {
+    size_t used = strlen(text);
+    ASSERT(used < text_bytes);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text + used, text_bytes - used, format, arguments);
+    va_end(arguments);
 }
 
 static void head_print(uint64_t time_ns, char *head, size_t head_bytes) {
@@ -307,43 +314,26 @@ static void swarm_until_led(struct swarm *swarm, uint64_t time_ns, bool *healed_
     }
 }
 
-/* Whether what was asked a moment later is answered.  False: nothing was, while not only healed
- * nodes led, so that it is to be tried again; or something is found. */
-static bool answers_round(struct swarm *swarm, bool is_last) {
+/* The cluster has a leader: it answers everything that is asked a moment later. */
+static void answers_phase(struct swarm *swarm) {
     struct cluster_clients_since since;
     bool healed_leads = true;
     uint64_t from_ns = swarm_time_ns(swarm) + SETTLE_MS * SWARM_MS_NS;
-    cluster_clients_begin(swarm->clients, true);
     swarm_until_led(swarm, from_ns + ANSWERED_MS * SWARM_MS_NS, &healed_leads);
     cluster_clients_begin(swarm->clients, false);
     (void)swarm_until(swarm, from_ns + (ANSWERED_MS + ANSWER_MS_MAX) * SWARM_MS_NS, nothing_pends);
     if (swarm_broken(swarm)) {
-        return false;
+        return;
     }
     cluster_clients_since(swarm->clients, swarm->begun_ns + from_ns, &since);
     swarm_say(swarm, "answered: %u, refused: %u, unknown: %u, never: %u", since.ok, since.refused,
               since.unknown, since.pending);
-    bool is_silent = since.ok == 0 && (healed_leads || is_last);
-    if ((healed_leads && since.unknown + since.pending > 0) || is_silent) {
+    if ((healed_leads && since.unknown + since.pending > 0) || since.ok == 0) {
         say_unanswered(swarm, from_ns);
         swarm_find(
             swarm,
             "a healed quorum answered %u operations, refused %u, left %u unknown and %u open",
             since.ok, since.refused, since.unknown, since.pending);
-    }
-    return since.ok > 0;
-}
-
-/*
- * The cluster has a leader: it answers.  One that is not healed may hear and be heard, and get no
- * entries through; it gives up, and may win again, but not for ever.  While a healed one leads,
- * everything is answered.
- */
-static void answers_phase(struct swarm *swarm) {
-    for (uint32_t round = 1; round <= ANSWER_ROUNDS; round++) {
-        if (answers_round(swarm, round == ANSWER_ROUNDS) || swarm_broken(swarm)) {
-            return;
-        }
     }
 }
 

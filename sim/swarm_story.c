@@ -12,7 +12,6 @@
 #include "sim/swarm_internal.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,15 +26,6 @@ enum {
     /* The last runs of equal terms of a log that are told. */
     RUNS_MAX = 6,
 };
-
-__attribute__((format(printf, 3, 4))) static void add(char *text, size_t text_bytes,
-                                                      const char *format, ...) {
-    size_t used = strlen(text);
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(text + used, text_bytes - used, format, arguments);
-    va_end(arguments);
-}
 
 /* ---- a second ------------------------------------------------------------------------------- */
 
@@ -90,7 +80,7 @@ static void say_clients(struct swarm *swarm) {
                        now[i][HISTORY_OK] - before[HISTORY_OK],
                        now[i][HISTORY_REFUSED] - before[HISTORY_REFUSED],
                        now[i][HISTORY_UNKNOWN] - before[HISTORY_UNKNOWN], now[i][HISTORY_PENDING]);
-        add(text, sizeof(text), "  %-13s", client);
+        swarm_text_add(text, sizeof(text), "  %-13s", client);
         if (i + 1 == count || (i + 1) % CLIENTS_A_LINE == 0) {
             swarm_say_more(swarm, "%s", text);
             text[0] = '\0';
@@ -210,7 +200,7 @@ static void say_faults(struct swarm *swarm) {
     char healed[2 * SWARM_NODES_MAX + 1] = "";
     for (uint32_t i = 0; i < swarm->plan->node_count; i++) {
         if (swarm->nodes[i].healed) {
-            add(healed, sizeof(healed), " %u", i + 1);
+            swarm_text_add(healed, sizeof(healed), " %u", i + 1);
         }
     }
     if (any && healed[0] != '\0') {

@@ -365,15 +365,6 @@ void swarm_talk_destroy(struct swarm_talk *talk) {
 
 /* ---- seconds -------------------------------------------------------------------------------- */
 
-__attribute__((format(printf, 3, 4))) static void add(char *text, size_t text_bytes,
-                                                      const char *format, ...) {
-    size_t used = strlen(text);
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(text + used, text_bytes - used, format, arguments);
-    va_end(arguments);
-}
-
 /* "41 append (57 entries), 20 heartbeat"; "" if nothing was sent. */
 static void way_print(const struct way *way, char *text, size_t text_bytes) {
     text[0] = '\0';
@@ -381,24 +372,25 @@ static void way_print(const struct way *way, char *text, size_t text_bytes) {
         if (way->counts[kind] == 0) {
             continue;
         }
-        add(text, text_bytes, "%s%" PRIu64 " %s", text[0] == '\0' ? "" : ", ", way->counts[kind],
-            raft_message_kind_name((enum raft_message_kind)kind));
+        swarm_text_add(text, text_bytes, "%s%" PRIu64 " %s", text[0] == '\0' ? "" : ", ",
+                       way->counts[kind], raft_message_kind_name((enum raft_message_kind)kind));
         if (kind == RAFT_MESSAGE_APPEND) {
-            add(text, text_bytes, " (%" PRIu64 " entries)", way->entries);
+            swarm_text_add(text, text_bytes, " (%" PRIu64 " entries)", way->entries);
         } else if (kind == RAFT_MESSAGE_APPEND_ANSWER && way->refused > 0) {
-            add(text, text_bytes, " (%" PRIu64 " refused)", way->refused);
+            swarm_text_add(text, text_bytes, " (%" PRIu64 " refused)", way->refused);
         }
     }
     if (way->digests > 0) {
-        add(text, text_bytes, "%s%" PRIu64 " digest", text[0] == '\0' ? "" : ", ", way->digests);
+        swarm_text_add(text, text_bytes, "%s%" PRIu64 " digest", text[0] == '\0' ? "" : ", ",
+                       way->digests);
     }
     if (way->unread > 0) {
-        add(text, text_bytes, "%s%" PRIu64 " not understood", text[0] == '\0' ? "" : ", ",
-            way->unread);
+        swarm_text_add(text, text_bytes, "%s%" PRIu64 " not understood",
+                       text[0] == '\0' ? "" : ", ", way->unread);
     }
     if (way->arrived_bytes < way->sent_bytes / 2) {
-        add(text, text_bytes, "%s%" PRIu64 " of %" PRIu64 " bytes arrived",
-            text[0] == '\0' ? "" : "; only ", way->arrived_bytes, way->sent_bytes);
+        swarm_text_add(text, text_bytes, "%s%" PRIu64 " of %" PRIu64 " bytes arrived",
+                       text[0] == '\0' ? "" : "; only ", way->arrived_bytes, way->sent_bytes);
     }
 }
 

@@ -125,6 +125,22 @@ TEST(a_leader_that_cannot_commit_steps_down_after_four_time_outs) {
     assert_true(took_ns >= 4 * T_NS && took_ns <= 4 * T_NS + HEARTBEAT_NS);
 }
 
+/* And then it lets the others try first, for as long again: its log may be the longest. */
+TEST(a_leader_that_could_not_commit_does_not_campaign_at_once) {
+    START("1v 2v 3v", .term = 4);
+    core_serve();
+    core_append(1);
+    core_stored(2);
+    (void)pass_until(RAFT_ACTION_ROLE, 10);
+    assert_true(core_is(RAFT_FOLLOWER));
+    uint64_t wait_ns = raft_deadline_ns(core->raft) - core->now_ns;
+    assert_in_range(wait_ns, 5 * T_NS, 6 * T_NS);
+    core_pass(5 * T_NS - 1);
+    assert_true(core_is(RAFT_FOLLOWER));
+    core_time_out();
+    assert_true(core_is(RAFT_PRE_CANDIDATE));
+}
+
 /* Every commit begins the time anew. */
 TEST(a_commit_shows_that_data_gets_through) {
     START("1v 2v 3v", .term = 4);
@@ -447,6 +463,7 @@ int main(void) {
         CORE_TEST(a_new_leader_with_an_uncommitted_log_takes_nothing_yet),
         CORE_TEST(clogged_data_is_reopened_and_then_given_up),
         CORE_TEST(a_leader_that_cannot_commit_steps_down_after_four_time_outs),
+        CORE_TEST(a_leader_that_could_not_commit_does_not_campaign_at_once),
         CORE_TEST(a_commit_shows_that_data_gets_through),
         CORE_TEST(a_member_that_catches_up_shows_that_data_gets_through),
         CORE_TEST(an_idle_leader_is_not_clogged),

@@ -9,13 +9,12 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
-#include "sim/swarm.h"
 #include "tests/cmocka_wrapper.h"
+#include "tests/sim/swarm_listener.h"
 
 #define SECOND_NS (UINT64_C(1000) * 1000 * 1000)
 
 enum {
-    STORY_BYTES = 1 << 22,
     /* Amounts of an action of members: the remainder by seven chooses (sim/swarm_members.c), and an
        odd one adds a node with the disk that it has. */
     ADDS = 7,
@@ -26,20 +25,7 @@ enum {
 
 static struct swarm_plan plan[1];
 static struct swarm_result result[1];
-static char story[STORY_BYTES]; /* lines, each with its newline */
-static size_t story_bytes;
-
-static void line_add(void *context, const char *text) {
-    (void)context;
-    const size_t length = strlen(text);
-    assert_true(story_bytes + length + 2 < sizeof(story));
-    memcpy(story + story_bytes, text, length);
-    story[story_bytes + length] = '\n';
-    story_bytes += length + 1;
-    story[story_bytes] = '\0';
-}
-
-static const struct swarm_watch listens = {.line = line_add};
+static const char *const story = swarm_story; /* lines, each with its newline */
 
 /* `founders` nodes, and so many that may be added; a calm world, no faults. */
 static void plan_by_hand(uint64_t seed, uint32_t founders, uint32_t joiners) {
@@ -63,8 +49,7 @@ static void members_by_hand(uint32_t at_s, uint32_t node, int64_t amount) {
 }
 
 static void run_and_listen(void) {
-    story_bytes = 0;
-    swarm_run(plan, &listens, result);
+    swarm_run_and_listen(plan, result);
     if (result->failed) {
         fail_msg("seed %u: %s", (unsigned)plan->seed, result->finding);
     }
