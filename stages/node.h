@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/mac.h"
 #include "machines/machine.h"
 #include "queues/atomic.h"
 #include "stages/addresses.h"
@@ -108,6 +109,9 @@ struct node_options {
     /* Where this node listens for them, "host:port".  NULL: nowhere, and it opens no connections
      * either; somebody else moves what is in the rings of stages/peers.h. */
     const char *peer_listen_address;
+    /* Of the secret that the members have in common; NULL: none, and whoever reaches the port for
+     * members is believed. */
+    const struct mac_key *peer_secret;
 };
 
 /* What read publishes. */
@@ -128,11 +132,12 @@ struct node_read_figures {
 
 /* What parse publishes. */
 struct node_parse_figures {
-    uint64_t peers_introduced; /* connections of members, since the start */
-    uint64_t peers_refused;    /* introductions that were refused, or were none */
-    uint64_t peers_replaced;   /* connections ended since the member has opened a newer one */
-    uint64_t peers_broken;     /* introduced ones ended since a frame was not as it was sent */
-    uint64_t peer_messages;    /* received */
+    uint64_t peers_introduced;      /* connections of members, since the start */
+    uint64_t peers_refused;         /* introductions that were refused, or were none */
+    uint64_t peers_replaced;        /* connections ended since the member has opened a newer one */
+    uint64_t peers_broken;          /* introduced ones ended since a frame was not as it was sent */
+    uint64_t peers_unauthenticated; /* of both, those who have another secret or none */
+    uint64_t peer_messages;         /* received */
     uint64_t peer_bytes;
 };
 

@@ -54,9 +54,13 @@ static uint8_t *copied(const uint8_t *bytes, size_t length_bytes) {
 
 /* ---- bodies ------------------------------------------------------------------------------- */
 
+/* One of both: what has a nonce is of a frame with a tag. */
 static void hello_judge(const uint8_t *body, size_t length_bytes) {
     struct peer_hello hello;
-    if (peer_hello_read(body, length_bytes, &hello) != PEER_HELLO_VALID)
+    const bool plain = peer_hello_read(body, length_bytes, false, &hello) == PEER_HELLO_VALID;
+    const bool tagged = peer_hello_read(body, length_bytes, true, &hello) == PEER_HELLO_VALID;
+    ASSERT(!plain || !tagged);
+    if (!plain && !tagged)
         return;
     uint8_t again[PEER_HELLO_BYTES_MAX];
     ASSERT(peer_hello_write(again, &hello) == length_bytes);
@@ -71,7 +75,10 @@ static void hello_judge(const uint8_t *body, size_t length_bytes) {
 
 static void answer_judge(const uint8_t *body, size_t length_bytes) {
     struct peer_answer answer;
-    if (peer_answer_read(body, length_bytes, &answer) != PEER_HELLO_VALID)
+    const bool plain = peer_answer_read(body, length_bytes, false, &answer) == PEER_HELLO_VALID;
+    const bool tagged = peer_answer_read(body, length_bytes, true, &answer) == PEER_HELLO_VALID;
+    ASSERT(!plain || !tagged);
+    if (!plain && !tagged)
         return;
     const struct peer_expected expected = {.node_id = 1, .peer = 2};
     ASSERT(peer_handshake_name(peer_answer_judge(&answer, &expected)) != NULL);

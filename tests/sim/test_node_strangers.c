@@ -107,7 +107,7 @@ static enum peer_handshake answer_read(const uint8_t *answer, size_t answer_byte
     assert_int_equal(answer_bytes, PEER_ANSWER_FRAME_BYTES);
     peer_frame_reader_begin(&reader, PEER_FRAME_HELLO_ANSWER, PEER_HELLO_FRAME_BYTES_MAX);
     assert_int_equal(peer_frame_read(&reader, answer, answer_bytes, &read), PEER_FRAME_COMPLETE);
-    assert_int_equal(peer_answer_read(read.body, read.body_bytes, &said), PEER_HELLO_VALID);
+    assert_int_equal(peer_answer_read(read.body, read.body_bytes, false, &said), PEER_HELLO_VALID);
     assert_int_equal(said.from, 1);
     return said.result;
 }
