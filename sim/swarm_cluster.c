@@ -43,6 +43,7 @@ void swarm_cluster_create(struct swarm *swarm) {
                         .batch_count = plan->batch_count,
                         .snapshot_log_bytes = plan->snapshot_log_bytes,
                         .leases = plan->leases ? NODE_LEASES_ON : NODE_LEASES_KEEP,
+                        .secret = plan->has_secret ? "the secret of all members" : NULL,
                         .knows_addresses = true}};
     }
 }

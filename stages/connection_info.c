@@ -204,6 +204,7 @@ static void info_peers(struct connection_run *run) {
                         "peers_in_rejected:%llu\r\n"
                         "peers_in_introduced:%llu\r\n"
                         "peers_in_refused:%llu\r\n"
+                        "peers_in_unauthenticated:%llu\r\n"
                         "peers_in_replaced:%llu\r\n"
                         "peers_in_broken:%llu\r\n"
                         "peers_in_messages:%llu\r\n"
@@ -211,6 +212,7 @@ static void info_peers(struct connection_run *run) {
                         info_figure(&read->peer_listen_port), info_figure(&read->peers_connections),
                         info_figure(&read->peers_accepted), info_figure(&read->peers_rejected),
                         info_figure(&parse->peers_introduced), info_figure(&parse->peers_refused),
+                        info_figure(&parse->peers_unauthenticated),
                         info_figure(&parse->peers_replaced), info_figure(&parse->peers_broken),
                         info_figure(&parse->peer_messages), info_figure(&parse->peer_bytes));
     connection_text_add(&run->text,
