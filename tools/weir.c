@@ -24,7 +24,7 @@ static const struct {
     {"top", "shows where the time of a running node goes, stage by stage", top_main},
     {"bench", "generates load and measures throughput and latency", load_main},
     {"sim", "simulates whole clusters under faults, each from one seed", sim_main},
-    {"init", "creates the data directory of a node", init_main},
+    {"init", "writes the files of a cluster; creates the data directory of a node", init_main},
     {"inspect", "prints and verifies log, snapshots, term and vote", inspect_main},
 };
 

@@ -1,6 +1,7 @@
 /*
  * Members that have a secret in common: they serve as others do; who has another secret, or none,
- * is no member; and what was once said on a connection is worth nothing on another, nor a second time.
+ * is no member; and what was once said on a connection is worth nothing on another, nor a second
+ * time.
  */
 
 #include "tests/sim/node_group.h"
