@@ -74,11 +74,11 @@ class Cluster:
             text = client.call("INFO", section).decode()
         return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
-    def leader(self, nodes=None):
-        """The node that leads, and that so many as are a majority of all say so."""
+    def leader(self, everyone=False):
+        """The node that leads, and that a majority of all, or everyone who runs, says so."""
         def found():
             says = {}
-            for node in nodes or self.running():
+            for node in self.running():
                 try:
                     raft = self.info(node)
                 except (OSError, ConnectionError):
@@ -88,10 +88,20 @@ class Cluster:
                         .append(node)
             for (_, leader), who in says.items():
                 chosen = self.nodes[leader - 1]
-                if 2 * len(who) > len(self.nodes) and chosen in who:
+                enough = len(self.running()) if everyone else len(self.nodes) // 2 + 1
+                if len(who) >= enough and chosen in who:
                     return chosen
             return None
         return until(found, "nobody leads:\n" + "\n".join(n.log()[-3000:] for n in self.nodes))
+
+    def acquainted(self):
+        """All who run know where clients reach everyone: that is in the log soon after the start."""
+        def known(node):
+            with Asked(node) as client:
+                slots = client.call("CLUSTER", "SLOTS")
+            return bool(slots) and \
+                {place[1] for place in slots[0][2:]} == set(self.client_ports)
+        until(lambda: all(known(node) for node in self.running()), "addresses are not known")
 
     def settled(self):
         """All that run have applied what the leader has committed, and that is one index."""

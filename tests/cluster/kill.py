@@ -19,6 +19,7 @@ import time
 from cluster import Asked, Client, Cluster, ErrorReply, Scratch, moved_port, until
 
 LANES = 4
+PAUSE_S = 0.01  # of a client that was not served, before it tries again
 
 
 class Lane(threading.Thread):
@@ -30,6 +31,7 @@ class Lane(threading.Thread):
         self.wrong = []
         self.ends = False
         self.client = None
+        self.pause = threading.Event()  # never set
         self.to = None     # the port that a -MOVED has named
 
     def connect(self):
@@ -55,9 +57,11 @@ class Lane(threading.Thread):
                     continue  # it may have been counted
                 self.sent -= 1  # definitely not
                 self.leave()
+                self.pause.wait(PAUSE_S)
             except OSError:
                 self.to = None
                 self.leave()
+                self.pause.wait(PAUSE_S)
 
     def leave(self):
         if self.client is not None:
@@ -121,7 +125,7 @@ def main():
                 value = int(client.call("GET", lane.key))
                 assert lane.acked <= value <= lane.sent, (lane.key, lane.acked, value, lane.sent)
         acked = sum(lane.acked for lane in lanes)
-        assert acked > 100 * arguments.kills, f"only {acked} were acknowledged"
+        assert acked > 20 * arguments.kills, f"only {acked} were acknowledged"
         if gaps:
             gaps.sort()
             print(f"{len(gaps)} leaders killed: without an answer for {gaps[0] * 1000:.0f} ms at "

@@ -16,16 +16,19 @@ def redis_cli(port, *words):
 
 
 def who_does_not_lead_names_who_does(cluster):
-    leader = cluster.leader()
+    cluster.acquainted()
+    leader = cluster.leader(everyone=True)
     for node in cluster.nodes:
         with Asked(node) as client:
             try:
                 assert client.call("SET", "who", node.port) == "OK" and node is leader
             except ErrorReply as error:
-                assert moved_port(error) == leader.port and node is not leader, error
+                assert moved_port(error) == leader.port and node is not leader, \
+                    (error, [cluster.info(n) for n in cluster.nodes])
 
 
 def redis_cli_follows(cluster):
+    cluster.leader(everyone=True)
     for number, node in enumerate(cluster.nodes):
         assert redis_cli(node.port, "set", f"key:{number}", f"by {number}") == "OK"
     for node in cluster.nodes:
