@@ -70,6 +70,19 @@ static inline void atomic_store_release_u32(uint32_t *word, uint32_t value) {
     ATOMIC_STEP();
 }
 
+/* Consume, of 8 bytes. */
+static inline uint64_t atomic_load_acquire_u64(const uint64_t *word) {
+    ATOMIC_STEP();
+    return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+/* Publish, of 8 bytes. */
+static inline void atomic_store_release_u64(uint64_t *word, uint64_t value) {
+    ATOMIC_STEP();
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+    ATOMIC_STEP();
+}
+
 /* Fence: see above. The sanitizer knows no fences and gcc warns of that; nothing is lost, since
  * a fence here orders a store with a later load, which is no happens-before edge in its model. */
 static inline void atomic_fence_full(void) {
@@ -129,6 +142,22 @@ static inline void atomic_store_release_u32(uint32_t *word, uint32_t value) {
     ATOMIC_STEP();
     ck_pr_fence_release(); /* partner: the acquire of atomic_load_acquire_u32 */
     ck_pr_store_32(word, value);
+    ATOMIC_STEP();
+}
+
+/* Consume, of 8 bytes. */
+static inline uint64_t atomic_load_acquire_u64(const uint64_t *word) {
+    ATOMIC_STEP();
+    uint64_t value = ck_pr_load_64(word);
+    ck_pr_fence_acquire(); /* partner: the release of atomic_store_release_u64 */
+    return value;
+}
+
+/* Publish, of 8 bytes. */
+static inline void atomic_store_release_u64(uint64_t *word, uint64_t value) {
+    ATOMIC_STEP();
+    ck_pr_fence_release(); /* partner: the acquire of atomic_load_acquire_u64 */
+    ck_pr_store_64(word, value);
     ATOMIC_STEP();
 }
 

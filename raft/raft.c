@@ -368,6 +368,10 @@ uint64_t raft_voted_for(const struct raft *raft) {
     return raft->voted_for;
 }
 
+bool raft_vote_stored(const struct raft *raft) {
+    return raft->vote_stored;
+}
+
 uint64_t raft_leader(const struct raft *raft) {
     return raft->leader;
 }

@@ -311,6 +311,9 @@ uint64_t raft_term(const struct raft *raft);
 
 /* For whom it has voted in this term, stored or not; 0: nobody. */
 uint64_t raft_voted_for(const struct raft *raft);
+
+/* Whether term and vote are durable, as far as the core was told. */
+bool raft_vote_stored(const struct raft *raft);
 uint64_t raft_leader(const struct raft *raft); /* node id, as far as known; 0: unknown */
 uint64_t raft_commit_index(const struct raft *raft);
 uint64_t raft_last_index(const struct raft *raft);

@@ -18,7 +18,8 @@
  *                node. -TRYAGAIN: it waits.
  *   reads        some connections ask for another mode: CLIENT READS lease, CLIENT READS stale or
  *                READONLY. On the latter two nothing but reads is asked; they are recorded as reads
- *                that may be stale, which no checker judges. Those by lease are judged as any.
+ *                that may be stale, which no checker judges. Those by lease are judged as any. Some
+ *                connections only read, in whatever mode: no write of their own holds them up.
  *   outcome      what was answered is ok, refused, or, with -UNKNOWN, unknown. What was not
  *                answered when the connection ended is unknown; what had not begun to be sent is
  *                refused. A plain command is never repeated.
@@ -95,6 +96,7 @@ struct cluster_clients_options {
     uint32_t lease_share;    /* of connections: CLIENT READS lease */
     uint32_t stale_share;    /* of connections: CLIENT READS stale */
     uint32_t readonly_share; /* of connections: READONLY */
+    uint32_t reader_share;   /* of the others: nothing but reads, which are judged as any */
     uint32_t slow_share;     /* of connections: read a few bytes at a time */
     uint32_t piece_share;    /* of batches: sent in pieces, with pauses */
     uint32_t inline_share;   /* of commands without values: sent as a line */

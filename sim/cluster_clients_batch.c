@@ -55,6 +55,9 @@ void client_greet(struct cluster_clients *clients, struct client *client, uint64
     }
     if (line != NULL)
         add_line(client, CLIENT_SLOT_READS, line, now_ns);
+    client->connection.only_reads =
+        client->connection.is_stale ||
+        (options->reader_share > 0 && client_chance(client, options->reader_share));
 }
 
 /* ---- Writes under ONCE ----------------------------------------------------------------------- */
@@ -173,7 +176,7 @@ static void operation_add(struct cluster_clients *clients, struct client *client
                           struct client_command *command, uint64_t now_ns) {
     const struct cluster_clients_options *options = &clients->options;
     struct client_once *once = NULL;
-    command->must_read = client->connection.is_stale;
+    command->must_read = client->connection.only_reads;
     if (!command->must_read && client_chance(client, options->once_share)) {
         session_want(client, now_ns);
         once = client->session == 0 ? NULL : once_free(client);

@@ -253,7 +253,7 @@ bool client_poll(struct cluster_clients *clients, struct client *client) {
     if (connection->socket == NULL)
         return true;
     once_give_up(clients, client, now_ns);
-    if (connection->is_stale && client_once_waits(client, now_ns))
+    if (connection->only_reads && client_once_waits(client, now_ns))
         connection->is_leaving = true; /* for one that may write */
     if (client_batch_due(clients, client, now_ns)) {
         client_batch_make(clients, client, now_ns);

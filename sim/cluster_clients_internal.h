@@ -53,7 +53,8 @@ struct client_connection {
     struct kv_model_text in;
     struct kv_model_text held; /* a reply kept back by CLUSTER_CLIENTS_SPOIL_SWAP */
     bool is_slow;
-    bool is_stale;    /* it asked for reads that may be stale, and asks for nothing else */
+    bool is_stale;    /* it asked for reads that may be stale */
+    bool only_reads;  /* it asks for nothing else */
     bool in_pieces;   /* what is in `out` now */
     bool is_leaving;  /* no more batches; it ends when everything is answered */
     bool half_closed; /* read until the node ends it */

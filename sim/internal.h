@@ -261,6 +261,7 @@ struct link {
     bool clogged;
     bool cut;
     uint32_t flip_chance;
+    uint32_t loss_chance;
     uint64_t delay_ns_min;
     uint64_t delay_ns_max;
 };
@@ -285,6 +286,8 @@ struct world {
     uint64_t trace_hash;
     void (*trace)(void *context, const char *line);
     void *trace_context;
+    void (*listen)(void *context, const struct world_bytes *bytes);
+    void *listen_context;
 };
 
 /* ---- world.c ---- */
@@ -361,6 +364,10 @@ void connection_wait(struct connection *connection, uint32_t side,
                      void (*run)(struct world *world, void *object, uint64_t argument));
 void connection_lost(struct connection *connection,
                      void (*run)(struct world *world, void *object, uint64_t argument));
+
+/* Tells whoever listens of bytes that a side has sent, or that have arrived from it. */
+void connection_tell(const struct connection *connection, uint32_t writer, bool arrived,
+                     const void *bytes, uint32_t length_bytes);
 
 /* Forgets what is in a queue. */
 void byte_queue_clear(struct byte_queue *queue);

@@ -47,6 +47,12 @@ void world_link_flip(struct world *world, uint32_t from, uint32_t to, uint32_t c
     link_of(world, from, to)->flip_chance = chance;
 }
 
+void world_link_loss(struct world *world, uint32_t from, uint32_t to, uint32_t chance) {
+    ASSERT(chance <= WORLD_LOSS_CHANCE_MAX);
+    world_note(world, "link loss", from, to, chance);
+    link_of(world, from, to)->loss_chance = chance;
+}
+
 void world_accept_errors(struct world *world, uint32_t chance) {
     ASSERT(chance <= 1000);
     world_note(world, "accept errors", 0, 0, chance);

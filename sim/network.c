@@ -129,6 +129,29 @@ static bool clogged_from(const struct connection *connection, uint32_t side) {
     return side_link(connection, side)->clogged;
 }
 
+void world_listen(struct world *world, void (*each)(void *context, const struct world_bytes *bytes),
+                  void *context) {
+    ASSERT(each != NULL || context == NULL);
+    world->listen = each;
+    world->listen_context = context;
+}
+
+void connection_tell(const struct connection *connection, uint32_t writer, bool arrived,
+                     const void *bytes, uint32_t length_bytes) {
+    const struct world *world = connection->world;
+    ASSERT(writer < 2);
+    if (world->listen == NULL || !connection->attempt || length_bytes == 0)
+        return;
+    world->listen(world->listen_context,
+                  &(struct world_bytes){.connection = connection->id,
+                                        .from = connection->sides[writer].host,
+                                        .to = connection->sides[1 - writer].host,
+                                        .opener = writer == 0,
+                                        .arrived = arrived,
+                                        .bytes = bytes,
+                                        .length_bytes = length_bytes});
+}
+
 /* ---- resets ------------------------------------------------------------------------------ */
 
 void side_break(struct connection *connection, uint32_t victim, int32_t error) {
@@ -205,6 +228,7 @@ uint32_t stream_carry(struct connection *connection, uint32_t writer, uint64_t m
             some = byte_queue_room(&stream->arrived);
         some = byte_queue_get(&stream->sent, piece, some);
         moved += byte_queue_put(&stream->arrived, piece, some);
+        connection_tell(connection, writer, true, piece, (uint32_t)some);
     }
     return moved;
 }
@@ -227,6 +251,24 @@ static bool stream_lost(struct connection *connection, uint32_t writer) {
     if (connection->sides[writer].state != SIDE_CLOSED && !connection->sides[writer].broken)
         side_break(connection, writer, -ETIMEDOUT);
     return false;
+}
+
+/* Whether the piece that was to move is lost on its way, one of some; then it is sent again. */
+static bool stream_loses(struct connection *connection, uint32_t writer) {
+    uint32_t chance = side_link(connection, writer)->loss_chance;
+    if (chance == 0 || !world_chance(connection->world, chance)) {
+        return false;
+    }
+    if (world_chance(connection->world, 500)) {
+        (void)stream_lost(connection, writer);
+        return true;
+    }
+    world_note(connection->world, "lost, seen", connection->id, writer, 0);
+    uint64_t there_ns = side_delay_ns(connection, writer);
+    connection->streams[writer].moving = true;
+    connection_schedule(connection, there_ns + side_delay_ns(connection, 1 - writer), stream_moves,
+                        writer);
+    return true;
 }
 
 /* Whether the reader is there no longer, and the writer is, to be told. */
@@ -252,7 +294,7 @@ static void stream_moves(struct world *world, void *object, uint64_t argument) {
     connection->events--;
     stream->moving = false;
     if (link->clogged || stream_over(connection, writer) ||
-        (link->cut && stream_lost(connection, writer))) {
+        (link->cut ? stream_lost(connection, writer) : stream_loses(connection, writer))) {
         connection_release(connection);
         return;
     }

@@ -136,6 +136,7 @@ static void build_options(struct sim_node *node, const struct sim_node_options *
     options->started_wall_ms = io_wall_ms(node->io);
     options->version = "simulated";
     options->snapshot_log_bytes = asked->snapshot_log_bytes;
+    options->snapshot_rate_bytes_s = asked->snapshot_rate_bytes_s;
     options->reads = asked->reads;
     options->leases = asked->leases;
     options->log_time_jump_ms_max = asked->log_time_jump_ms_max;

@@ -50,8 +50,9 @@ struct sim_node_options {
     uint64_t node_id;            /* 0: 1.  Above member_count: made to be added later */
     const char *secret;          /* that the members have in common; NULL: none */
     uint64_t snapshot_log_bytes; /* 0: never */
-    uint64_t zero_ahead_bytes;   /* of the log: storage/log.h; 0: none */
-    uint8_t reads;               /* enum read_mode of the node */
+    uint64_t snapshot_rate_bytes_s;
+    uint64_t zero_ahead_bytes; /* of the log: storage/log.h; 0: none */
+    uint8_t reads;             /* enum read_mode of the node */
     enum node_leases leases;
     uint64_t log_time_jump_ms_max; /* 0: no limit */
     bool knows_addresses;          /* of all members' clients: 10.0.0.ID, SIM_NODE_PORT */

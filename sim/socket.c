@@ -261,7 +261,9 @@ static int32_t send_try(struct connection *connection, uint32_t writer,
         size_t length_bytes = send->pieces[i].iov_len;
         if (length_bytes > most - taken)
             length_bytes = most - taken;
-        taken += byte_queue_put(sent, send->pieces[i].iov_base, length_bytes);
+        uint32_t put = byte_queue_put(sent, send->pieces[i].iov_base, length_bytes);
+        connection_tell(connection, writer, false, send->pieces[i].iov_base, put);
+        taken += put;
     }
     return (int32_t)taken;
 }

@@ -7,7 +7,7 @@
  * Words
  *   plan      what a seed stands for, as data: nodes, maps, the ranges of delays, the load, and a
  *             list of timed actions.  It is drawn before anything runs, can be printed, and can be
- *             made smaller by hand or by swarm_minimize: the run takes chance from the seed only
+ *             made smaller (sim/swarm_edit.h): the run takes chance from the seed only
  *             for what the plan leaves open.
  *   fault     a row of the table in sim/swarm_fault.c: what it is, how it is drawn, what begins it
  *             and what ends it.
@@ -25,11 +25,13 @@
  *   verdict   the processes end, the logs are read back from the disks, and the histories of the
  *             clients are judged.
  *
- * Checks at every step (sim/swarm_check.c): one leader in a term; equal entries wherever index and
+ * Checks at every step (sim/swarm_check.c): one leader in a term, with the votes of a quorum; one
+ * vote of a node in a term, over restarts too (sim/swarm_votes.h); equal entries wherever index and
  * term are equal; a leader has everything that was committed in earlier terms; every node commits
  * and applies the same entries at the same index, with the same digest of its machine; what is
  * committed is durable on a quorum of the configuration that is then in force, in both halves of a
- * joint one; a configuration follows another one only when that one is committed; what a process
+ * joint one, and a leader counts for entries of its own term only; a configuration follows another
+ * one only when that one is committed; what a process
  * called durable is there when the next one starts; a process fails only if a fault lets it.
  *
  * Memory: some MiB a node and the history of the clients.  One thread.  Everything allocates and
@@ -80,6 +82,7 @@ enum swarm_fault {
     SWARM_MEMBERS,   /* a node is added, promoted or removed: likewise */
     SWARM_LOST_DISK, /* and an empty one in its place */
     SWARM_BLINK,     /* links are cut for a moment, which TCP mends */
+    SWARM_LOSS,      /* pieces are lost, which TCP sends again */
     SWARM_FAULTS,
 };
 
@@ -92,6 +95,7 @@ struct swarm_action {
     bool leader;               /* `node` changes places with whoever leads at from_ns */
     uint8_t links[SWARM_ENDS]; /* of faults of links: bit j of row i is the way from i to j */
     int64_t amount;            /* as the fault has it */
+    bool left_out;             /* by an edit: it never begins */
 };
 
 /* Everything that a seed stands for. */
@@ -122,6 +126,7 @@ struct swarm_counts {
     uint64_t elections;       /* terms with a leader */
     uint64_t committed;       /* entries */
     uint64_t starts;          /* of processes, the first ones included */
+    uint64_t reads_at_once;   /* batches with reads that a leader answered by its lease */
     uint64_t configurations;  /* that were seen in logs, behind the first one */
     uint64_t faults[SWARM_FAULTS];
     uint64_t disks_lost;
@@ -135,6 +140,7 @@ struct swarm_result {
     uint64_t seed;
     bool failed;
     char finding[SWARM_TEXT_BYTES]; /* what broke, in a sentence; "": nothing */
+    uint32_t kind_bytes;            /* of it, which say what sort it is; 0: all of it */
     uint64_t step;                  /* of the run, when it ended or broke */
     uint64_t time_ns;               /* of the cluster, likewise */
     uint64_t trace_hash;            /* of everything that happened */
@@ -146,6 +152,7 @@ struct swarm_position {
     uint64_t seed;
     uint64_t step;
     uint64_t time_ns;
+    uint32_t node; /* whose code runs, from 1; 0: nobody's */
 };
 
 /* What a run tells while it goes on; all may be NULL. */

@@ -343,7 +343,8 @@ static void look_at_term(struct swarm_check *check, struct swarm *swarm, uint32_
     if (term == seen->term && role == seen->role) {
         return;
     }
-    swarm_say(swarm, "node %u %s in term %" PRIu64, index + 1, roles[role], term);
+    swarm_say(swarm, "node %u %s%s in term %" PRIu64, index + 1,
+              seen->role == RAFT_LEADER ? "leads no more, " : "", roles[role], term);
     if (term < seen->term) {
         swarm_find(swarm, "node %u: the term falls from %" PRIu64 " to %" PRIu64, index + 1,
                    seen->term, term);
@@ -360,6 +361,7 @@ static void look_at_term(struct swarm_check *check, struct swarm *swarm, uint32_
             swarm_find(swarm, "nodes %u and %u both lead term %" PRIu64, check->leaders[term],
                        index + 1, term);
         }
+        swarm_check_leader_votes(swarm, index, term);
         check_complete(check, swarm, index, term);
     }
 }
@@ -387,8 +389,10 @@ void swarm_check_node(struct swarm_check *check, struct swarm *swarm, uint32_t i
     const struct log *log = sim_node_log(swarm->nodes[index].node);
     ASSERT(index < swarm->plan->node_count);
     bool in_step = sim_node_in_step(swarm->nodes[index].node);
+    swarm_reads_look(check, swarm, index);
     if (in_step) {
         uint64_t commit = raft_commit_index(raft);
+        swarm_check_counted(swarm, index);
         look_at_log(check, swarm, index, log, commit);
         look_at_term(check, swarm, index, raft);
         if (commit != seen->commit_index) {
@@ -435,6 +439,8 @@ void swarm_check_started(struct swarm_check *check, struct swarm *swarm, uint32_
     seen->role = RAFT_FOLLOWER;
     seen->commit_index = 0;
     seen->applied_index = 0;
+    seen->reads_at_once = 0;
+    swarm_check_vote_read(swarm, index);
     swarm_check_node(check, swarm, index);
 }
 

@@ -8,13 +8,16 @@
  * something, and remembers what it saw of all of them:
  *
  *   terms      who led in each term.  Nobody else may.
+ *   votes      see sim/swarm_votes.h: one in a term, over restarts too; a leader has a quorum's.
  *   entries    for each index and term the chain that was seen there.  Since a chain vouches for
  *              everything before it, equal chains are equal logs up to there (log matching).
  *   committed  the one history: for each index the entry that some node was first to commit, with
  *              its bytes.  Every node's commits and applied entries must be these; a leader of a
  *              later term has them all (leader completeness); when one is first committed it is
- *              durable on a quorum.
+ *              durable on a quorum; by counting, a leader commits entries of its own term only.
  *   configurations  those that were seen in any log, and which was the one before.
+ *   reads      those that a leader answers at once, by its lease: at the moment nobody has
+ *              committed more (sim/swarm_reads.c).
  *   digests    of the machine after each index, from whoever was there first.
  *   nodes      how far each node's process was: within a process commit, applied and term only
  *              grow, and what was durable when it ended is there when the next one starts.
@@ -66,7 +69,8 @@ struct swarm_seen {
     uint64_t last_index;
     uint64_t commit_index;
     uint64_t applied_index;
-    uint64_t commit_most; /* of all its processes */
+    uint64_t commit_most;   /* of all its processes */
+    uint64_t reads_at_once; /* how many this process has answered without asking anybody */
     /* Of the process that is ending: what is durable then. */
     uint64_t ended_durable_index;
     /* The chains of its log, by index; 0: not known.  [0, chain_count) */

@@ -12,6 +12,8 @@
 
 #include "sim/swarm_internal.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 #include "raft/raft.h"
 
@@ -102,6 +104,13 @@ uint32_t swarm_leader(const struct swarm *swarm) {
     return leader;
 }
 
+/* Says whose code runs: an assertion of it ends the process. */
+static void position_node(const struct swarm *swarm, uint32_t node) {
+    if (swarm->watch->position != NULL) {
+        swarm->watch->position->node = node;
+    }
+}
+
 /* ---- starting ------------------------------------------------------------------------------- */
 
 static bool may_start(const struct swarm *swarm, const struct swarm_node *node) {
@@ -120,18 +129,23 @@ static void process_start(struct swarm *swarm, uint32_t index) {
         swarm_say(swarm, "node %u has an empty disk", index + 1);
         world_disk_lose(swarm->world, node->host);
         swarm_check_lost(&swarm->check, index);
+        swarm_votes_lost(&swarm->votes, index);
         node->wipe = false;
         swarm->result->counts.disks_lost++;
         node->damaged = false;
         node->vote_damaged = false;
         ill = !node->healed && (node->holds_failing > 0 || node->holds_full > 0);
     }
+    position_node(swarm, index + 1);
     int status = sim_node_start(&node->node, swarm->world, node->host, &node->options, &error);
+    position_node(swarm, 0);
     if (status != 0) {
         node->node = NULL;
         swarm_say(swarm, "node %u does not start: %s", index + 1, error.text);
         if (!ill) {
             swarm_find(swarm, "node %u does not start: %s", index + 1, error.text);
+            const char *colon = strchr(swarm->result->finding, ':');
+            swarm->result->kind_bytes = (uint32_t)(colon - swarm->result->finding);
         }
         world_crash(swarm->world, node->host, WORLD_KEEP_ALL);
         node->start_at_ns = node->damaged
@@ -219,9 +233,13 @@ static bool process_step(struct swarm *swarm, uint32_t index) {
     if (slow && world_now_ns(swarm->world) < node->busy_until_ns) {
         return false;
     }
+    position_node(swarm, index + 1);
     bool worked = sim_node_step(node->node);
+    position_node(swarm, 0);
     committed_log_look(swarm->log, node->node); /* also of what it does while it ends */
+    swarm_check_vote(swarm, index);             /* likewise */
     if (node->process == SWARM_UP && world_halted(swarm->world, node->host)) {
+        swarm_say(swarm, "node %u is where it halts", index + 1);
         swarm_process_end(swarm, index, SWARM_END_POWER, WORLD_KEEP_RANDOM, 0);
     }
     if (worked && slow) {

@@ -31,6 +31,7 @@ void swarm_lose_disk(struct swarm *swarm, uint32_t index) {
      * there is nobody whom it has to meet.  An operator who does that begins another cluster. */
     bool alone = swarm->plan->founder_count == 1 && index == 0;
     if (node->absent || node->wipe || alone || !swarm_voters_may_lose(swarm, index)) {
+        swarm_say(swarm, "node %u keeps its disk: a quorum has to", index + 1);
         return;
     }
     node->lost = true;

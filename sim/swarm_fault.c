@@ -54,6 +54,20 @@ static void draw_flips(struct random *random, const struct swarm_plan *plan,
     action->amount = (int64_t)between(random, 1, 100);
 }
 
+static void draw_losses(struct random *random, const struct swarm_plan *plan,
+                        struct swarm_action *action) {
+    swarm_links_draw(random, plan, action);
+    action->amount = (int64_t)between(random, 10, random_below(random, 2) == 0 ? 50 : 400);
+}
+
+static void begin_loss(struct swarm *swarm, const struct swarm_action *action, uint32_t who) {
+    swarm_ways_begin(swarm, action, who, SWARM_WAY_LOSS);
+}
+
+static void end_loss(struct swarm *swarm, const struct swarm_action *action, uint32_t who) {
+    swarm_ways_end(swarm, action, who, SWARM_WAY_LOSS);
+}
+
 static void begin_cut(struct swarm *swarm, const struct swarm_action *action, uint32_t who) {
     swarm_ways_begin(swarm, action, who, SWARM_WAY_CUT);
 }
@@ -355,13 +369,13 @@ void swarm_node_apply(struct swarm *swarm, uint32_t index) {
 /* ---- the table ------------------------------------------------------------------------------ */
 
 static const struct fault_row rows[SWARM_FAULTS] = {
-    [SWARM_CRASH] = {"crash", 4, 0, 4000, false, draw_power_cut, begin_crash, end_down, "keeps"},
+    [SWARM_CRASH] = {"crash", 4, 0, 4000, false, draw_power_cut, begin_crash, end_down, NULL},
     [SWARM_CRASH_STEP] = {"crash at step", 3, 1000, 4000, false, draw_steps, begin_crash_step,
                           end_crash_step, "steps of the disk"},
     [SWARM_KILL] = {"kill", 3, 0, 3000, false, draw_nothing, begin_kill, end_down, NULL},
     [SWARM_STOP] = {"stop", 1, 100, 3000, false, draw_nothing, begin_stop, end_down, NULL},
     [SWARM_BLACKOUT] = {"blackout", 2, 0, 1500, false, draw_power_cut, begin_blackout, end_blackout,
-                        "keeps"},
+                        NULL},
     [SWARM_PAUSE] = {"pause", 3, 20, 2500, false, draw_nothing, begin_pause, end_pause, NULL},
     [SWARM_SLOW_CPU] = {"slow cpu", 2, 200, 6000, false, draw_slow_cpu, begin_slow_cpu,
                         end_slow_cpu, "us"},
@@ -393,6 +407,7 @@ static const struct fault_row rows[SWARM_FAULTS] = {
     [SWARM_LOST_DISK] = {"lost disk", 0, 0, 3000, true, draw_nothing, begin_lost_disk, end_down,
                          NULL},
     [SWARM_BLINK] = {"blink", 0, 5, 90, true, swarm_links_draw, begin_cut, end_cut, NULL},
+    [SWARM_LOSS] = {"loss", 0, 200, 5000, true, draw_losses, begin_loss, end_loss, "per mille"},
     [SWARM_HALT] = {"halt", 0, 500, 4000, false, swarm_halt_draw, swarm_halt_begin, swarm_halt_end,
                     NULL},
 };
@@ -433,8 +448,8 @@ void swarm_fault_begin(struct swarm *swarm, uint32_t number) {
     swarm->begun[number] = true;
     swarm->who[number] = who;
     swarm->result->counts.faults[action->fault]++;
-    swarm_fault_print(swarm->plan, action, text, sizeof(text));
-    swarm_say(swarm, "begins #%u: %s (node %u)", number + 1, text, who + 1);
+    swarm_fault_print(action, who, text, sizeof(text));
+    swarm_say(swarm, "begins #%u: %s", number + 1, text);
     rows[action->fault].begin(swarm, action, who);
 }
 
@@ -450,20 +465,45 @@ void swarm_fault_end(struct swarm *swarm, uint32_t number) {
 
 /* ---- text ----------------------------------------------------------------------------------- */
 
-void swarm_fault_print(const struct swarm_plan *plan, const struct swarm_action *action, char *text,
+/* Whom an action befalls; not for one of all, and of links the ways say it. */
+static int who_print(const struct swarm_action *action, uint32_t who, char *text,
+                     size_t text_bytes) {
+    bool planned = who == UINT32_MAX;
+    bool of_ways = false;
+    for (uint32_t i = 0; i < SWARM_ENDS; i++) {
+        of_ways |= action->links[i] != 0;
+    }
+    if (planned && action->leader) {
+        return snprintf(text, text_bytes,
+                        of_ways ? ", whoever leads in the place of node %u"
+                                : ", whoever leads, or node %u",
+                        action->node + 1);
+    }
+    if (action->fault == SWARM_BLACKOUT || of_ways) {
+        return 0;
+    }
+    return snprintf(text, text_bytes, ", node %u", planned ? action->node + 1 : who + 1);
+}
+
+void swarm_fault_print(const struct swarm_action *action, uint32_t who, char *text,
                        size_t text_bytes) {
     const struct fault_row *row = &rows[action->fault];
-    int used = snprintf(text, text_bytes, "%s, node %u%s", row->name, action->node + 1,
-                        action->leader ? " in the leader's place" : "");
+    int used = snprintf(text, text_bytes, "%s", row->name);
     ASSERT(used > 0 && (size_t)used < text_bytes);
-    if (row->amount != NULL) {
+    used += who_print(action, who, text + used, text_bytes - (size_t)used);
+    if (row->draw == draw_power_cut) {
+        static const char *const kept[] = {"some", "nothing", "all"};
+        used += snprintf(text + used, text_bytes - (size_t)used, ", %s of what is not synced stays",
+                         kept[action->amount]);
+    } else if (row->amount != NULL) {
         used += snprintf(text + used, text_bytes - (size_t)used, ", %" PRId64 " %s", action->amount,
                          row->amount);
     }
+    ASSERT((size_t)used < text_bytes);
     if (action->fault == SWARM_HALT) {
         swarm_halt_print(action, text + used, text_bytes - (size_t)used);
         return;
     }
-    (void)plan;
-    swarm_links_print(action, text + used, text_bytes - (size_t)used);
+    swarm_links_print(action, who == UINT32_MAX ? action->node : who, text + used,
+                      text_bytes - (size_t)used);
 }

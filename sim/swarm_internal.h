@@ -5,15 +5,23 @@
  * What the files of the swarm share.
  *
  *   swarm_plan.c      what a seed draws; plans as text
+ *   swarm_plan_reads.c  likewise: leaders that notice late that they lead no more
+ *   swarm_edit.c      smaller plans (sim/swarm_edit.h)
+ *   swarm_plan_votes.c  likewise: contested elections
  *   swarm_fault.c     the table of faults: drawing, beginning, ending
  *   swarm_links.c     those of links, and the shapes of partitions
  *   swarm_schedule.c  actions in the order of time
  *   swarm_cluster.c   processes: starting, crashing, stepping
  *   swarm_check.c     what must hold after every step
+ *   swarm_check_votes.c  votes, likewise
  *   swarm_voters.c    configurations, and quorums of them
+ *   swarm_reads.c     reads that are answered at once
+ *   swarm_votes.c     who has voted for whom
  *   swarm_members.c   members that come and go
  *   swarm_judge.c     what must hold of the histories
  *   swarm_run.c       phases
+ *   swarm_story.c     seconds, and how things stand at a finding
+ *   swarm_talk.c      who sent what (sim/swarm_talk.h)
  */
 
 #include "base/random.h"
@@ -22,6 +30,7 @@
 #include "sim/node.h"
 #include "sim/swarm.h"
 #include "sim/swarm_check.h"
+#include "sim/swarm_votes.h"
 #include "stages/change.h"
 
 #define SWARM_MS_NS     UINT64_C(1000000)
@@ -74,6 +83,7 @@ enum swarm_way_effect {
     SWARM_WAY_CLOG,
     SWARM_WAY_SLOW, /* amount: ms */
     SWARM_WAY_FLIP, /* amount: pieces in a thousand */
+    SWARM_WAY_LOSS, /* likewise */
     SWARM_WAY_EFFECTS,
 };
 
@@ -93,13 +103,21 @@ struct swarm_change {
     struct change_request request;
 };
 
+/* What the story counts by. */
+enum {
+    SWARM_CLIENTS_MAX = CLUSTER_CLIENTS_MAX,
+    SWARM_OUTCOMES = HISTORY_UNKNOWN + 1,
+};
+
 /* What the story had told of the load a second ago. */
 struct swarm_second {
-    uint64_t due_ns; /* of the cluster: the next line */
+    uint64_t begun_ns; /* of the cluster */
+    uint64_t due_ns;   /* the next line */
     uint64_t ok;
     uint64_t refused;
     uint64_t unknown;
     size_t committed;
+    uint32_t outcomes[SWARM_CLIENTS_MAX][SWARM_OUTCOMES]; /* of each client, by enum */
 };
 
 struct swarm {
@@ -119,10 +137,12 @@ struct swarm {
     bool schedule_over;
     uint64_t schedule_due_ns; /* when the next action begins or ends, of the world */
     struct swarm_check check;
+    struct swarm_votes votes;
     struct cluster_clients *clients;
     struct committed_log *log;
     struct swarm_change change;
     struct swarm_second second;
+    struct swarm_talk *talk; /* NULL: nobody listens to the story */
 };
 
 /* ---- swarm_run.c --------------------------------------------------------------------------- */
@@ -133,11 +153,38 @@ __attribute__((format(printf, 2, 3))) void swarm_find(struct swarm *swarm, const
 /* Adds a line to the story, if somebody listens. */
 __attribute__((format(printf, 2, 3))) void swarm_say(struct swarm *swarm, const char *format, ...);
 
+/* Likewise, of a moment that may be over, or without a time, below a line that has one.  Somebody
+ * listens (asserted). */
+__attribute__((format(printf, 3, 4))) void swarm_say_at(struct swarm *swarm, uint64_t time_ns,
+                                                        const char *format, ...);
+__attribute__((format(printf, 2, 3))) void swarm_say_more(struct swarm *swarm, const char *format,
+                                                          ...);
+
 /* Whether there is a finding. */
 bool swarm_broken(const struct swarm *swarm);
 
 /* Time since the cluster began. */
 uint64_t swarm_time_ns(const struct swarm *swarm);
+
+/* ---- swarm_story.c ------------------------------------------------------------------------- */
+
+/* The first second begins now; and what each has brought, when it is over, or `always`. */
+void swarm_story_begin(struct swarm *swarm);
+void swarm_story_second(struct swarm *swarm, bool always);
+
+/* How things stand: what a finding's reader needs first. */
+void swarm_story_broken(struct swarm *swarm);
+
+/* ---- swarm_plan.c, swarm_plan_reads.c, swarm_plan_votes.c ---------------------------------- */
+
+/* Adds an action to a plan that has room for it, in the order of time. */
+void swarm_plan_add(struct swarm_plan *plan, const struct swarm_action *action);
+
+/* In a share of the seeds: contested elections. */
+void swarm_plan_draw_votes(struct swarm_plan *plan);
+
+/* In a share of the seeds: leaders that notice late that they lead no more, and many reads. */
+void swarm_plan_draw_reads(struct swarm_plan *plan);
 
 /* ---- swarm_cluster.c ----------------------------------------------------------------------- */
 
@@ -174,8 +221,9 @@ bool swarm_fault_needs_others(enum swarm_fault fault);
 void swarm_fault_begin(struct swarm *swarm, uint32_t number);
 void swarm_fault_end(struct swarm *swarm, uint32_t number);
 
-/* Adds what an action does, in words. */
-void swarm_fault_print(const struct swarm_plan *plan, const struct swarm_action *action, char *text,
+/* Writes what an action does, in words; `who`: the node that it befalls, or UINT32_MAX: as planned.
+ */
+void swarm_fault_print(const struct swarm_action *action, uint32_t who, char *text,
                        size_t text_bytes);
 
 /* Tells the world what is in force for a node, after something has changed. */
@@ -201,8 +249,9 @@ void swarm_ways_reset(struct swarm *swarm, const struct swarm_action *action, ui
 /* Tells the world what is in force on all ways, after something has changed. */
 void swarm_ways_apply(struct swarm *swarm);
 
-/* Writes the ways of an action: " 1>2 2>1". */
-void swarm_links_print(const struct swarm_action *action, char *text, size_t text_bytes);
+/* Writes the ways of an action, whose node has changed places with `who`: " 1>2 2>1". */
+void swarm_links_print(const struct swarm_action *action, uint32_t who, char *text,
+                       size_t text_bytes);
 
 /* ---- swarm_damage.c ------------------------------------------------------------------------ */
 
@@ -213,6 +262,21 @@ void swarm_damage(struct swarm *swarm, uint32_t index, uint64_t seed);
 /* This node loses power and its disk, if a minority of disks is lost then; it starts from an empty
  * one, under its id. */
 void swarm_lose_disk(struct swarm *swarm, uint32_t index);
+
+/* ---- swarm_check_votes.c ------------------------------------------------------------------- */
+
+/* The process of this node has done something, perhaps while it ends; before swarm_check_node. */
+void swarm_check_vote(struct swarm *swarm, uint32_t index);
+
+/* A process has started: what it has read of its vote.  Then as above. */
+void swarm_check_vote_read(struct swarm *swarm, uint32_t index);
+
+/* This node, which was just seen to lead this term, has the votes of a quorum in it. */
+void swarm_check_leader_votes(struct swarm *swarm, uint32_t index, uint64_t term);
+
+/* What this node has committed since the last look, if it was its leader then and still is, ends
+ * with an entry of its term; before that look is forgotten. */
+void swarm_check_counted(struct swarm *swarm, uint32_t index);
 
 /* ---- swarm_voters.c ------------------------------------------------------------------------ */
 
@@ -229,6 +293,10 @@ bool swarm_voters_quorum(const struct configuration *members, uint32_t nodes);
 /* Whether an entry of this node's log may be committed once it is durable on these nodes. */
 bool swarm_voters_may_commit(const struct swarm *swarm, uint32_t node, uint64_t index,
                              uint32_t nodes);
+
+/* Whether this node may lead with the votes of these nodes: of a quorum of the last configuration
+ * in its log. */
+bool swarm_voters_may_lead(const struct swarm *swarm, uint32_t node, uint32_t nodes);
 
 /* The last configuration that was committed. */
 const struct configuration *swarm_voters_committed(const struct swarm *swarm);
@@ -248,6 +316,12 @@ bool swarm_voters_may_lose(const struct swarm *swarm, uint32_t index);
 
 /* Whether this node is to have everything in the end: a member whose disk is to be counted on. */
 bool swarm_voters_counts(const struct swarm *swarm, uint32_t index);
+
+/* ---- swarm_reads.c ------------------------------------------------------------------------- */
+
+/* Whether reads that this node has answered at once may have been, after a step of it and before
+ * what it has committed in that is noted. */
+void swarm_reads_look(struct swarm_check *check, struct swarm *swarm, uint32_t node);
 
 /* ---- swarm_members.c ----------------------------------------------------------------------- */
 

@@ -12,6 +12,8 @@
 
 #include "sim/swarm_internal.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 #include "sim/linearizable.h"
 #include "sim/replay_check.h"
@@ -27,7 +29,11 @@ static void verdict_find(struct swarm *swarm, const char *checker,
                          const struct kv_model_text *text) {
     int length = (int)(text->length < 300 ? text->length : 300);
     swarm_say(swarm, "%s:\n%.*s", checker, (int)text->length, text->data);
+    bool is_first = !swarm_broken(swarm);
     swarm_find(swarm, "%s: %.*s", checker, length, length == 0 ? "" : text->data);
+    if (is_first) {
+        swarm->result->kind_bytes = (uint32_t)strlen(checker); /* the rest is about operations */
+    }
 }
 
 static void judge_by_key(struct swarm *swarm, const uint8_t *never_applied) {

@@ -1,9 +1,10 @@
 /*
  * Faults of the ways between hosts: which ways, and what happens on them.
  *
- * An action names its ways as bits.  Each way counts how many actions cut it, clog it, slow it down
- * or flip its bytes; whenever a count has changed, every way is compared with what the world was
- * last told.  Between two ends that are healed nothing applies, whatever the counts say.
+ * An action names its ways as bits.  Each way counts how many actions cut it, clog it, slow it
+ * down, flip its bytes or lose its pieces; whenever a count has changed, every way is compared
+ * with what the world was last told.  Between two ends that are healed nothing applies, whatever
+ * the counts say.
  *
  * Shapes of partitions, after what has felled systems: two halves; one alone, one that only sends
  * or only hears; a bridge between two halves; a ring; all apart; anything.
@@ -147,6 +148,9 @@ static void world_tell(struct swarm *swarm, uint32_t from, uint32_t to,
     case SWARM_WAY_FLIP:
         world_link_flip(swarm->world, from, to, is_on ? (uint32_t)amount : 0);
         break;
+    case SWARM_WAY_LOSS:
+        world_link_loss(swarm->world, from, to, is_on ? (uint32_t)amount : 0);
+        break;
     case SWARM_WAY_EFFECTS: UNREACHABLE("the number of them");
     }
 }
@@ -212,11 +216,12 @@ void swarm_ways_reset(struct swarm *swarm, const struct swarm_action *action, ui
     }
 }
 
-void swarm_links_print(const struct swarm_action *action, char *text, size_t text_bytes) {
+void swarm_links_print(const struct swarm_action *action, uint32_t who, char *text,
+                       size_t text_bytes) {
     size_t used = 0;
     for (uint32_t at = 0; way_next(action, &at) && used + 8 < text_bytes;) {
-        uint32_t from = (at - 1) / SWARM_ENDS;
-        uint32_t to = (at - 1) % SWARM_ENDS;
+        uint32_t from = end_of(action, who, (at - 1) / SWARM_ENDS);
+        uint32_t to = end_of(action, who, (at - 1) % SWARM_ENDS);
         used += (size_t)snprintf(text + used, text_bytes - used, " %c>%c",
                                  from == SWARM_OUTSIDE ? 'c' : (char)('1' + from),
                                  to == SWARM_OUTSIDE ? 'c' : (char)('1' + to));

@@ -37,6 +37,8 @@ enum {
     BLINKS_ONE_IN = 4,
     BLINKS_MAX = 40,
     SECRETS_ONE_IN = 4,
+    LOSSES_ONE_IN = 4,
+    LOSSES_MAX = 20,
     /* 200 a second for a minute, and what is refused at once and asked again. */
     OPERATIONS_MAX = 1 << 15,
 };
@@ -136,7 +138,7 @@ static uint32_t draw_kinds(struct random *random, uint32_t node_count) {
 }
 
 /* Keeps the list in the order of time. */
-static void action_add(struct swarm_plan *plan, const struct swarm_action *action) {
+void swarm_plan_add(struct swarm_plan *plan, const struct swarm_action *action) {
     ASSERT(plan->action_count < SWARM_ACTIONS_MAX);
     uint32_t at = plan->action_count++;
     while (at > 0 && plan->actions[at - 1].from_ns > action->from_ns) {
@@ -159,7 +161,7 @@ static void draw_actions(struct random *random, struct swarm_plan *plan, enum sw
             action.to_ns -= (action.to_ns - action.from_ns) * 3 / 4;
             action.leader = action.leader || random_below(random, 2) == 0;
         }
-        action_add(plan, &action);
+        swarm_plan_add(plan, &action);
         /* Mostly behind this one; now and then while it lasts. */
         uint64_t behind_ns = random_below(random, 4) == 0 ? at_ns : action.to_ns;
         at_ns = behind_ns + between(random, 10 * SWARM_MS_NS, gap_ns_max);
@@ -192,8 +194,8 @@ static void draw_deposals(struct random *random, struct swarm_plan *plan) {
         unheard.from_ns += between(random, 200, 600) * SWARM_MS_NS;
         unheard.to_ns = unheard.from_ns + between(random, 300, 1500) * SWARM_MS_NS;
         late.to_ns = unheard.to_ns;
-        action_add(plan, &late);
-        action_add(plan, &unheard);
+        swarm_plan_add(plan, &late);
+        swarm_plan_add(plan, &unheard);
         at_ns = late.to_ns + between(random, 10 * SWARM_MS_NS, gap_ns_max);
     }
 }
@@ -274,6 +276,11 @@ void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t founder_co
     if (deposals && plan->node_count > 1) {
         draw_deposals(&random, plan);
     }
+    if (random_below(&random, LOSSES_ONE_IN) == 0) {
+        draw_more(&random, plan, SWARM_LOSS, LOSSES_MAX);
+    }
+    swarm_plan_draw_reads(plan);
+    swarm_plan_draw_votes(plan);
     plan->has_secret = random_below(&random, SECRETS_ONE_IN) == 0;
 }
 
@@ -311,8 +318,11 @@ void swarm_plan_print(const struct swarm_plan *plan, struct kv_model_text *out) 
           plan->budget_max, plan->batch_count, plan->snapshot_log_bytes);
     for (uint32_t i = 0; i < plan->action_count; i++) {
         char text[SWARM_TEXT_BYTES];
-        swarm_fault_print(plan, &plan->actions[i], text, sizeof(text));
-        print(out, "#%u  %9.3f s to %9.3f s  %s\n", i + 1,
+        if (plan->actions[i].left_out) {
+            continue;
+        }
+        swarm_fault_print(&plan->actions[i], UINT32_MAX, text, sizeof(text));
+        print(out, "#%-3u %9.3f s to %9.3f s  %s\n", i + 1,
               (double)plan->actions[i].from_ns / (double)SWARM_SECOND_NS,
               (double)plan->actions[i].to_ns / (double)SWARM_SECOND_NS, text);
     }

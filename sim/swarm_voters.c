@@ -196,6 +196,18 @@ bool swarm_voters_may_commit(const struct swarm *swarm, uint32_t node, uint64_t 
     return false;
 }
 
+bool swarm_voters_may_lead(const struct swarm *swarm, uint32_t node, uint32_t nodes) {
+    const struct swarm_check *check = &swarm->check;
+    uint32_t last = last_in_log(check, node, check->nodes[node].last_index);
+    for (uint32_t i = 0; i < check->configuration_count; i++) {
+        if ((i == last || last == SWARM_CHECK_UNKNOWN) &&
+            swarm_voters_quorum(&check->configurations[i].members, nodes)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static uint32_t committed_place(const struct swarm_check *check) {
     uint32_t last = 0;
     for (uint32_t i = 1; i < check->configuration_count; i++) {

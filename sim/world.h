@@ -149,6 +149,22 @@ uint64_t world_trace_hash(const struct world *world);
 void world_trace_to(struct world *world, void (*each)(void *context, const char *line),
                     void *context);
 
+/* Bytes between two nodes: put into a connection by one of them, or come to the other. */
+struct world_bytes {
+    uint64_t connection; /* its number: unique in the world */
+    uint32_t from;       /* hosts */
+    uint32_t to;
+    bool opener;  /* `from` has opened the connection */
+    bool arrived; /* at `to`, as they were sent: flips come behind this */
+    const uint8_t *bytes;
+    uint32_t length_bytes;
+};
+
+/* Calls `each` with all bytes between nodes, for the time of the call; NULL: no longer.  Whoever
+ * listens changes nothing: the trace is the same.  A halted node has sent nothing. */
+void world_listen(struct world *world, void (*each)(void *context, const struct world_bytes *bytes),
+                  void *context);
+
 /* ---- death ------------------------------------------------------------------------------- */
 
 /* What a power cut does to what was not synced. */
@@ -369,6 +385,15 @@ void world_link_delay(struct world *world, uint32_t from, uint32_t to, uint64_t 
 /* How many of a thousand pieces over this link have a byte flipped from now on.  At first this is
  * network_flip_chance between nodes, and 0 to and from outside. */
 void world_link_flip(struct world *world, uint32_t from, uint32_t to, uint32_t chance);
+
+/*
+ * How many of a thousand pieces over this link are lost from now on, at most half; at first none.
+ * They are sent again, as by TCP: half of them as soon as what comes behind would tell, after a
+ * delay there and back, the rest when the time for an answer has passed, which doubles.  What comes
+ * behind waits. A piece that the network doubles is nothing to a stream: TCP drops it.
+ */
+enum { WORLD_LOSS_CHANCE_MAX = 500 };
+void world_link_loss(struct world *world, uint32_t from, uint32_t to, uint32_t chance);
 
 /* How many of a thousand connections are aborted as they are accepted, from now on. */
 void world_accept_errors(struct world *world, uint32_t chance);

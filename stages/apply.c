@@ -302,6 +302,7 @@ static bool run_continue(struct apply_shard *shard, uint32_t *units) {
         return true;
     case MACHINE_MORE:
         /* With budget left it waits for an emit; and that, if it is full, for the disk. */
+        shard->snapshot.awaited = work->run.budget > 0;
         shard->snapshot.starved = work->run.budget > 0 && shard->snapshot.full;
         *units = 0;
         return false;
@@ -473,9 +474,7 @@ void apply_publish(struct apply_shard *shard) {
     node_figure_set(&figures->applied_index, shard->tail.index);
     node_figure_set(&figures->applied_chain, shard->tail.chain);
     node_figure_set(&figures->log_time_ms, shard->tail.log_time_ms);
-    atomic_store_relaxed_u64(&signals->applied_index, shard->tail.index);
-    /* Partner: replicate's acquire, before it reuses the entries' memory. */
-    atomic_store_release_u32(&signals->applied_sequence, signals->applied_sequence + 1);
+    node_applied_publish(signals, shard->tail.index);
     atomic_fence_full(); /* partner: the fence in replicate's want_applied */
     if (atomic_load_relaxed_u32(&signals->applied_wanted) != 0) {
         atomic_store_relaxed_u32(&signals->applied_wanted, 0);

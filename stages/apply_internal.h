@@ -110,10 +110,13 @@ struct apply_snapshot {
     bool sealing;
     bool starved;                  /* the writer had no room for what was to be emitted last */
     bool full;                     /* likewise, and no completion has come since */
+    bool awaited;                  /* a run waits until some more is emitted */
     struct snapshot_record untold; /* complete, and not yet in the box; index 0: none */
     uint64_t log_bytes;            /* entries applied since the last one began */
     uint64_t index;                /* of the one under way */
     uint64_t retry_ns;             /* one failed: none that a member needs is begun before */
+    uint64_t timer_ns;             /* what the port's timer is set to; 0: nothing */
+    bool resting;                  /* the node stops: nothing waits for the timer any more */
     uint32_t address_bytes;        /* of the record below that are still to be emitted: all, or 0 */
     uint8_t address_record[ADDRESSES_RECORD_BYTES_MAX]; /* as of `index` */
 };

@@ -5,9 +5,13 @@
  * between two items; at each poll it emits a slice into the writer's buffers as far as these have
  * room; after the last slice the writer seals the file, and replicate may drop the log before it.
  *
- * Failure modes: the writer fails (disk full): nothing remains, the node goes on, the next one is
- * tried when the log has grown again, or, if a member needs it, a second later.  The data may be
- * wrong, or are (apply_digest.c): none is begun, and the one under way is given up.
+ * The rate.  Slices wait for it (storage/snapshot.h), but for those that a command waits for, which
+ * changes what is not written yet: clients wait for the disk, never for the rate.
+ *
+ * Failure modes: the writer fails (disk full), or the machine has no memory for it: nothing
+ * remains, the node goes on, the next one is tried when the log has grown again, or, if a member
+ * needs it, a second later.  The data may be wrong, or are (apply_digest.c): none is begun, and the
+ * one under way is given up.
  */
 
 #include <stdio.h>
@@ -72,7 +76,16 @@ bool apply_session_release(struct apply_shard *shard, uint32_t slot) {
     return sessions_emit(shard->sessions, slot, &sink);
 }
 
-static void snapshot_start(struct apply_shard *shard) {
+/* Nothing came of it. */
+static void snapshot_failed(struct apply_shard *shard, uint64_t now_ns) {
+    struct apply_snapshot *snapshot = &shard->snapshot;
+    node_figure_add(&shard->node->apply.snapshot_failures, 1);
+    /* Whoever has asked for it still does. */
+    snapshot->index = node_figure(&shard->node->apply.snapshot_index);
+    snapshot->retry_ns = now_ns + SNAPSHOT_RETRY_NS;
+}
+
+static void snapshot_start(struct apply_shard *shard, uint64_t now_ns) {
     struct apply_snapshot *snapshot = &shard->snapshot;
     struct machine_moment moment = {.index = shard->tail.index,
                                     .log_time_ms = shard->tail.log_time_ms,
@@ -80,7 +93,7 @@ static void snapshot_start(struct apply_shard *shard) {
     snapshot->log_bytes = 0; /* also if it fails: try again when the log has grown again */
     if (shard->operations->snapshot_begin(shard->machine, &moment) != WEIR_OK) {
         log_warn_limited("snapshot_failed", "what=\"the machine has no memory for it\"");
-        node_figure_add(&shard->node->apply.snapshot_failures, 1);
+        snapshot_failed(shard, now_ns);
         return;
     }
     ASSERT(shard->configuration.member_count > 0);
@@ -132,10 +145,9 @@ static void snapshot_over(struct apply_shard *shard, bool complete, uint64_t now
         log_info("snapshot_complete", "index=%lu bytes=%lu", snapshot->index,
                  snapshot_writer_meta(snapshot->writer)->machine_bytes);
     } else {
-        snapshot->retry_ns = now_ns + SNAPSHOT_RETRY_NS;
-        node_figure_add(&shard->node->apply.snapshot_failures, 1);
         log_warn("snapshot_failed", "index=%lu what=\"%s\"", snapshot->index,
                  snapshot_error(snapshot->writer));
+        snapshot_failed(shard, now_ns);
     }
 }
 
@@ -143,6 +155,12 @@ static bool take_completions(struct apply_shard *shard) {
     struct io_completion completions[SNAPSHOT_TAKE_MAX];
     uint32_t count = io_take(shard->port, completions, SNAPSHOT_TAKE_MAX);
     for (uint32_t i = 0; i < count; i++) {
+        if (completions[i].kind == IO_TIMER) {
+            if (completions[i].result == 0) {
+                shard->snapshot.timer_ns = 0;
+            }
+            continue;
+        }
         bool taken = snapshot_completion(shard->snapshot.writer, &completions[i]) ||
                      snapshot_stream_completion(shard->install.stream, &completions[i]);
         ASSERT(taken);
@@ -173,20 +191,51 @@ bool apply_snapshot_quiet(struct apply_shard *shard) {
     return state != SNAPSHOT_WRITING && state != SNAPSHOT_SEALING;
 }
 
+/* A member needs one, and this node could give it. */
+static bool snapshot_wanted(const struct apply_shard *shard) {
+    uint64_t wanted = atomic_load_relaxed_u64(&shard->node->signals.snapshot_wanted);
+    return wanted > shard->snapshot.index && wanted <= shard->tail.index;
+}
+
 /* The log has grown by so much since the last one, or a member needs one. */
 static bool snapshot_due(const struct apply_shard *shard, uint64_t now_ns) {
     uint64_t trigger = shard->node->options->snapshot_log_bytes;
-    uint64_t wanted = atomic_load_relaxed_u64(&shard->node->signals.snapshot_wanted);
     if (shard->work.active || shard->machine == NULL ||
         atomic_load_relaxed_u32(&shard->node->signals.stopping) != 0) {
         return false;
     }
     return (trigger != 0 && shard->snapshot.log_bytes >= trigger) ||
-           (wanted > shard->snapshot.index && wanted <= shard->tail.index &&
-            now_ns >= shard->snapshot.retry_ns);
+           (snapshot_wanted(shard) && now_ns >= shard->snapshot.retry_ns);
 }
 
-bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
+/* Sees to it that the next turn comes in time, also if nothing else happens until then. */
+static void timer_arm(struct apply_shard *shard, uint64_t now_ns) {
+    struct apply_snapshot *snapshot = &shard->snapshot;
+    uint64_t due_ns = UINT64_MAX;
+    if (snapshot->emitting) {
+        due_ns = snapshot_pace_ns(snapshot->writer);
+    } else if (!snapshot->sealing && snapshot_wanted(shard)) {
+        due_ns = snapshot->retry_ns;
+    }
+    if (snapshot->resting || due_ns <= now_ns || due_ns == UINT64_MAX) {
+        return;
+    }
+    /* One that is set for something earlier finds the new deadline when it is due. */
+    if (snapshot->timer_ns == 0 || due_ns < snapshot->timer_ns) {
+        snapshot->timer_ns = due_ns;
+        io_timer_set(shard->port, due_ns, 0);
+    }
+}
+
+/* Whether the next slice has to wait for the rate: not if a command may wait for the slice, or the
+ * machine's housekeeping, and not at a stop. */
+static bool is_paced(const struct apply_shard *shard, uint64_t now_ns) {
+    const struct apply_snapshot *snapshot = &shard->snapshot;
+    return !snapshot->awaited && !shard->maintaining && !snapshot->resting &&
+           now_ns < snapshot_pace_ns(snapshot->writer);
+}
+
+static bool snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
     struct apply_snapshot *snapshot = &shard->snapshot;
     bool worked = take_completions(shard);
     snapshot->full &= !worked;
@@ -206,7 +255,7 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
     if (!snapshot->emitting && !snapshot->sealing) {
         /* One that was given up may still have writes under way. */
         if (snapshot_due(shard, now_ns) && apply_snapshot_quiet(shard)) {
-            snapshot_start(shard);
+            snapshot_start(shard, now_ns);
             return true;
         }
         return worked;
@@ -216,9 +265,10 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
         snapshot_over(shard, state == SNAPSHOT_COMPLETE, now_ns);
         return true; /* and here again, to tell replicate */
     }
-    if (snapshot->emitting && state == SNAPSHOT_WRITING) {
+    if (snapshot->emitting && state == SNAPSHOT_WRITING && !is_paced(shard, now_ns)) {
         struct machine_sink sink = sink_of(shard);
         snapshot->starved = false;
+        snapshot->awaited = false;
         /* These come first: what their section holds is over before the machine's begins. */
         if (!addresses_emit(shard) || sessions_emit_on(shard->sessions, &sink) == MACHINE_MORE) {
             return worked || !snapshot->starved;
@@ -237,6 +287,14 @@ bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
     return worked;
 }
 
+bool apply_snapshot_turn(struct apply_shard *shard, uint64_t now_ns) {
+    bool worked = snapshot_turn(shard, now_ns);
+    if (!worked) {
+        timer_arm(shard, now_ns);
+    }
+    return worked;
+}
+
 bool apply_maintain_turn(struct apply_shard *shard, uint32_t *units) {
     if (!shard->maintaining || shard->machine == NULL || *units == 0) {
         return false;
@@ -251,9 +309,16 @@ bool apply_maintain_turn(struct apply_shard *shard, uint32_t *units) {
 }
 
 bool apply_snapshot_rest(struct apply_shard *shard, uint64_t now_ns) {
+    shard->snapshot.resting = true;
+    if (shard->snapshot.timer_ns != 0) {
+        shard->snapshot.timer_ns = 0;
+        io_timer_stop(shard->port);
+    }
     /* One under way is carried through: it is nearly always nearly done, and then it is of use. */
     if (shard->snapshot.emitting || shard->snapshot.sealing || apply_digest_in_doubt(shard)) {
         apply_snapshot_turn(shard, now_ns);
+    } else {
+        (void)take_completions(shard);
     }
     return !shard->snapshot.emitting && !shard->snapshot.sealing &&
            io_outstanding(shard->port) == 0;

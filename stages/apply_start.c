@@ -99,9 +99,9 @@ int apply_start(void *state, struct error_text *error) {
                                    &shard->directory_handle, error);
     }
     if (result == WEIR_OK) {
-        result =
-            snapshot_writer_create(&shard->snapshot.writer, shard->io, shard->port,
-                                   shard->directory_handle, &shard->node->options->identity, 0);
+        result = snapshot_writer_create(&shard->snapshot.writer, shard->io, shard->port,
+                                        shard->directory_handle, &shard->node->options->identity,
+                                        shard->node->options->snapshot_rate_bytes_s);
     }
     if (result == WEIR_OK) {
         result = snapshot_stream_create(&shard->install.stream, shard->io, shard->port,

@@ -94,9 +94,10 @@ struct node_options {
     const char *version; /* of this program */
     uint8_t reads;       /* enum read_mode, of connections that choose none */
     enum node_leases leases;
-    uint64_t log_time_jump_ms_max; /* a new leader's log time is at most so far ahead of the log's
+    uint64_t log_time_jump_ms_max;  /* a new leader's log time is at most so far ahead of the log's
                                       last; 0: no limit */
-    uint64_t snapshot_log_bytes;   /* take a snapshot when the log has grown by this; 0: never */
+    uint64_t snapshot_log_bytes;    /* take a snapshot when the log has grown by this; 0: never */
+    uint64_t snapshot_rate_bytes_s; /* write it so fast at most (storage/snapshot.h); 0: no limit */
     const struct node_config_item *config_items;
     uint32_t config_item_count;
     /* As far as they are known; at most one of a member. */
@@ -236,10 +237,9 @@ struct node_signals {
     CACHE_ALIGNED uint32_t serving;
     uint64_t hash_seed;
     uint32_t partition_bits;
-    /* Writer: apply (release, after it has left the entry's memory).  Reader: replicate
-       (acquire), which then gives that memory back. */
-    CACHE_ALIGNED uint32_t applied_sequence; /* counts the publications of applied_index */
-    uint64_t applied_index;
+    /* Writer: apply (release, after it has left the entries' memory).  Reader: replicate (acquire),
+       which then gives that memory back: node_applied_publish, node_applied_learn. */
+    CACHE_ALIGNED uint64_t applied_index;
     /* Writer: replicate, while it waits for apply (for log memory, for room in the ring, for the
        catch-up buffer).  Reader: apply, which then sends a note.  Each side stores its word, makes
        a full fence, and looks at the other's, so that not both can miss. */
@@ -352,6 +352,25 @@ static inline void node_figure_set(uint64_t *figure, uint64_t value) {
 /* Reads a figure; any thread. */
 static inline uint64_t node_figure(const uint64_t *figure) {
     return atomic_load_relaxed_u64(figure);
+}
+
+/*
+ * Says that all entries up to index are applied, and that apply will not look at their memory
+ * again.  Apply only.
+ */
+static inline void node_applied_publish(struct node_signals *signals, uint64_t index) {
+    /* Partner: the acquire in node_applied_learn. */
+    atomic_store_release_u64(&signals->applied_index, index);
+}
+
+/*
+ * Up to which index apply has left the entries: their memory may be written again.  Replicate only.
+ * The word that is published is the index itself: with a counter beside it, one could see a new
+ * index with an old count, and write what apply still reads.
+ */
+static inline uint64_t node_applied_learn(const struct node_signals *signals) {
+    /* Partner: the release in node_applied_publish. */
+    return atomic_load_acquire_u64(&signals->applied_index);
 }
 
 #endif

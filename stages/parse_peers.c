@@ -22,6 +22,10 @@ enum {
     /* Checksums are an order faster than copies to memory that was not touched before. */
     CHECKSUM_BYTES_PER_UNIT = 512,
     ITEM_UNITS = 2,
+    /* By which a poll may exceed its units: a buffer copied and hashed, its part of a tag, and what
+       comes with it.  So it does not depend on the length of a frame. */
+    UNITS_OVER_MAX = PEER_DATA_BUFFER_BYTES / STAGE_UNIT_BYTES + PEER_DATA_BUFFER_BYTES / 512 +
+                     PEER_DATA_BUFFER_BYTES / PEER_TAG_BYTES_PER_UNIT + PEER_TAG_UNITS + 16,
 };
 
 static const bool peer_moves[PEER_STATES][PEER_STATES] = {
@@ -96,7 +100,7 @@ static const uint8_t *bytes_here(const struct parse_peers *peers, const struct p
     return buffers->memory + (size_t)index * buffers->buffer_bytes + peer->offset_bytes;
 }
 
-/* Takes up to `wanted_bytes` of what is here into `out`; returns how many. */
+/* Takes up to `wanted_bytes` of what is here into `out`, at most a buffer; returns how many. */
 uint32_t parse_peer_bytes_take(struct parse_peers *peers, struct parse_peer *peer, uint8_t *out,
                                uint32_t wanted_bytes) {
     uint32_t here_bytes;
@@ -226,14 +230,19 @@ static bool record_begin(struct parse_peers *peers, struct parse_peer *peer) {
     bytes_put_u32(record + sizeof(uint32_t), 0);
     peer->room = record + PEER_RECORD_HEAD_BYTES;
     peer->filled_bytes = 0;
+    peer_frame_hash_begin(&peer->reader, peer->head, &peer->hash);
     return true;
 }
 
-/* More of the body.  Its tag is computed as the bytes come: of a long one it would take long. */
+/* More of the body.  It is hashed, and its tag computed, as the bytes come: of a long one that
+ * would take long. */
 static void record_fill(struct parse_peers *peers, struct parse_peer *peer) {
     struct peer_frame frame;
-    uint32_t taken = parse_peer_bytes_take(peers, peer, peer->room + peer->filled_bytes,
-                                           peer->body_bytes - peer->filled_bytes);
+    uint8_t *place = peer->room + peer->filled_bytes;
+    uint32_t taken =
+        parse_peer_bytes_take(peers, peer, place, peer->body_bytes - peer->filled_bytes);
+    checksum_update(&peer->hash, place, taken);
+    peers->units -= (int32_t)(1 + taken / CHECKSUM_BYTES_PER_UNIT);
     peer->filled_bytes += taken;
     if (peers->node->options->peer_secret != NULL) {
         peers->units -= (int32_t)(taken / PEER_TAG_BYTES_PER_UNIT);
@@ -247,10 +256,9 @@ static void record_fill(struct parse_peers *peers, struct parse_peer *peer) {
 /* The body is whole: judged, and handed on if it is as it was sent. */
 static void record_end(struct parse_peers *peers, struct parse_peer *peer) {
     struct peer_frame frame;
-    peers->units -= (int32_t)(1 + peer->body_bytes / CHECKSUM_BYTES_PER_UNIT);
     peers->units -= peers->node->options->peer_secret != NULL ? PEER_TAG_UNITS : 0;
-    if (peer_frame_read_parts(&peer->reader, peer->head, peer->room, peer->body_bytes, &frame) !=
-        PEER_FRAME_COMPLETE) {
+    if (peer_frame_read_hashed(&peer->reader, peer->head, peer->room, checksum_end(&peer->hash),
+                               &frame) != PEER_FRAME_COMPLETE) {
         frame_broken(peers, peer, (enum peer_frame_fault)frame.fault);
         return;
     }
@@ -394,6 +402,7 @@ struct stage_result parse_peers_poll(struct parse_peers *peers, uint64_t now_ns,
         serve_held(peers);
     }
     work += take_items(peers, budget);
+    ASSERT(peers->units >= -UNITS_OVER_MAX);
     if (peers->units <= 0 || (work == 0 && peers->units < PARSE_PEERS_UNITS)) {
         work++; /* there may be more */
     }

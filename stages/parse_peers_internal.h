@@ -35,7 +35,8 @@ struct parse_peer {
     uint32_t head_bytes; /* collected: of the HELLO, of the PROOF, or of a header */
     uint32_t body_bytes; /* of the frame whose header is complete */
     uint32_t filled_bytes;
-    uint32_t first; /* buffers by name, or NO_BUFFER */
+    struct checksum_state hash; /* of these */
+    uint32_t first;             /* buffers by name, or NO_BUFFER */
     uint32_t last;
     uint32_t offset_bytes; /* of the first one: so much was read */
     uint8_t state;         /* enum parse_peer_state */

@@ -118,9 +118,7 @@ void replicate_serve_if_due(struct replicate_shard *shard) {
 
 /* Learns how far apply is, and gives that memory back. */
 static void learn_applied(struct replicate_shard *shard) {
-    /* Partner: apply's release of applied_sequence, after it has left the entries. */
-    (void)atomic_load_acquire_u32(&shard->node->signals.applied_sequence);
-    uint64_t applied = atomic_load_relaxed_u64(&shard->node->signals.applied_index);
+    uint64_t applied = node_applied_learn(&shard->node->signals);
     if (replicate_installing(shard)) {
         if (applied <= shard->handed) {
             shard->applied = applied; /* the core is told of the snapshot, behind all of these */

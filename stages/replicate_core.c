@@ -73,6 +73,7 @@ static bool append_noop(struct replicate_shard *shard) {
     uint32_t body_bytes = shard->has_genesis ? 0 : (uint32_t)ENTRY_GENESIS_BODY_BYTES;
     uint8_t *entry = log_reserve(shard->log, ENTRY_HEADER_BYTES + body_bytes, true);
     if (entry == NULL) {
+        replicate_memory_make(shard); /* for the next turn */
         return false;
     }
     shard->noop_term = 0;

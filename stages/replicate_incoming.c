@@ -89,6 +89,12 @@ static void record_give_back(struct replicate_shard *shard, struct record_ring *
     (void)ring_u32_enqueue(shard->to_parse, &note, 1); /* one that does not fit is not missed */
 }
 
+void replicate_memory_make(struct replicate_shard *shard) {
+    if (shard->applied == shard->handed && shard->writing.head == BATCH_NO_BLOCK) {
+        log_release(shard->log, log_durable_index(shard->log));
+    }
+}
+
 /* Goes on with what waits; true when nothing does any more. */
 static bool incoming_run(struct replicate_shard *shard) {
     struct replicate_incoming *incoming = &shard->peers->incoming;
@@ -102,6 +108,10 @@ static bool incoming_run(struct replicate_shard *shard) {
     while (incoming->count > 0) {
         size_t available_bytes = (size_t)(incoming->entries_end - incoming->entries);
         int result = log_append_copy(shard->log, incoming->entries, available_bytes);
+        if (result == WEIR_EFULL) {
+            replicate_memory_make(shard);
+            result = log_append_copy(shard->log, incoming->entries, available_bytes);
+        }
         if (result == WEIR_ECORRUPT) {
             replicate_fail(shard, "the leader's entries do not continue this node's log, though "
                                   "their terms agree: one of the two logs is damaged; run 'weir "

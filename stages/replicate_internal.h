@@ -263,6 +263,12 @@ void replicate_incoming_append(struct replicate_shard *shard, uint32_t first, ui
 /* The log that it was for is given up: forgets what waits. */
 void replicate_incoming_drop(struct replicate_shard *shard);
 
+/* The log's memory is full: gives back what is durable and not committed yet, unless apply or a
+ * batch needs it there; it is read from the disk once it is committed.  Else members that are full
+ * of what nobody has committed could elect nobody: who has accepted what is not in its log does not
+ * campaign. */
+void replicate_memory_make(struct replicate_shard *shard);
+
 /* True while what the core has accepted is not in the log, or cut off from it. */
 bool replicate_log_behind(const struct replicate_shard *shard);
 

@@ -402,8 +402,7 @@ static uint32_t install_turn(struct replicate_shard *shard) {
         return 1;
     case INSTALL_RESTORING:
         if (log_truncating(shard->log) ||
-            atomic_load_relaxed_u64(&shard->node->signals.applied_index) !=
-                snapshots->installing.index) {
+            node_applied_learn(&shard->node->signals) != snapshots->installing.index) {
             return 0;
         }
         restoring_end(shard);

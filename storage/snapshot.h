@@ -56,9 +56,8 @@ enum snapshot_state {
 /* Operations that a writer may have outstanding on its port. */
 enum { SNAPSHOT_OPERATIONS_MAX = 4 };
 
-/* Allocates the writer and its buffers.  `rate_bytes_s` bounds its disk bandwidth (0: none;
- * at most 16 GiB/s).
- * Errors: WEIR_ENOMEM. */
+/* Allocates the writer and its buffers.  `rate_bytes_s` bounds its disk bandwidth as far as
+ * snapshot_pace_ns is heeded (0: no bound).  Errors: WEIR_ENOMEM. */
 int snapshot_writer_create(struct snapshot_writer **out, struct io *io, struct io_port *port,
                            int32_t directory, const struct identity *identity,
                            uint64_t rate_bytes_s);
@@ -89,11 +88,15 @@ uint64_t snapshot_writer_file_bytes(const struct snapshot_writer *writer);
 /* Offers a completion; true if it was the writer's. */
 bool snapshot_completion(struct snapshot_writer *writer, const struct io_completion *completion);
 
-/* Moves on (rate limit); call once a poll. */
+/* Moves on; call once a poll. */
 enum snapshot_state snapshot_poll(struct snapshot_writer *writer, uint64_t now_ns);
 
-/* When snapshot_poll has something to do at the latest; UINT64_MAX: nothing before a completion. */
-uint64_t snapshot_deadline_ns(const struct snapshot_writer *writer);
+/*
+ * Before this time (monotonic; may be long past) whoever fills it and can wait does: then no more
+ * than rate_bytes_s are written, over any time, but for two blocks.  Who cannot wait, since what is
+ * to be emitted is about to change, fills on: the others wait the longer.
+ */
+uint64_t snapshot_pace_ns(const struct snapshot_writer *writer);
 
 /* What was given to snapshot_begin; machine_bytes is complete once the state is COMPLETE. */
 const struct snapshot_meta *snapshot_writer_meta(const struct snapshot_writer *writer);

@@ -8,8 +8,8 @@
  *     any of these ──failure──> DRAINING (what is in flight) ──> UNDOING (remove) ──> FAILED
  *
  * Happy path: the machine's bytes fill one buffer while others are being written; each full buffer
- * is sealed as a block and queued; the rate limit decides when it is submitted.  After the last
- * block the file is synced, read back and verified, renamed, and the directory synced.
+ * is sealed as a block and submitted, and the rate says when the filling should go on.  After the
+ * last block the file is synced, read back and verified, renamed, and the directory synced.
  *
  * Failure modes: any failure (no space, an error of the disk, bytes that come back different)
  * abandons the snapshot and removes the temporary file.  The log is then simply not compacted.
@@ -67,7 +67,7 @@ struct snapshot_writer {
     int32_t file;
     bool opening; /* the file is being created: its handle is in the completion */
     uint64_t now_ns;
-    uint64_t begun_ns; /* the rate counts from here; 0: not polled yet */
+    uint64_t pace_ns; /* up to here the rate is used up */
 
     uint8_t *buffers;        /* BUFFER_COUNT of SNAPSHOT_BLOCK_BYTES; block n is in n % COUNT */
     uint64_t blocks_sealed;  /* closed: numbers below are complete */
@@ -154,7 +154,6 @@ int snapshot_writer_create(struct snapshot_writer **out, struct io *io, struct i
         files_memory_free(buffers, (size_t)BUFFER_COUNT * SNAPSHOT_BLOCK_BYTES);
         return WEIR_ENOMEM;
     }
-    ASSERT(rate_bytes_s <= UINT64_C(1) << 34); /* the arithmetic of next_write_ns */
     *writer = (struct snapshot_writer){.io = io,
                                        .port = port,
                                        .directory = directory,
@@ -187,7 +186,7 @@ void snapshot_begin(struct snapshot_writer *writer, const struct snapshot_meta *
     writer->error.text[0] = '\0';
     writer->finishing = false;
     writer->last_sealed = false;
-    writer->begun_ns = 0;
+    writer->pace_ns = 0;
     writer->blocks_sealed = 0;
     writer->blocks_started = 0;
     writer->blocks_written = 0;
@@ -265,30 +264,34 @@ static void header_start(struct snapshot_writer *writer) {
     io_file_write(writer->port, writer->file, writer->pieces, 1, 0, IO_NO_SYNC, step_user(writer));
 }
 
-/* When the rate allows to write on from file_offset. */
-static uint64_t next_write_ns(const struct snapshot_writer *writer) {
-    const uint64_t rate = writer->rate_bytes_s;
-    if (rate == 0 || writer->blocks_started == 0)
-        return 0;
-    /* In two parts: bytes times 10^9 would not fit. */
-    const uint64_t second_ns = UINT64_C(1000000000);
-    return writer->begun_ns + writer->file_offset / rate * second_ns +
-           writer->file_offset % rate * second_ns / rate;
+/* How long the rate takes for so many bytes of a block. */
+static uint64_t rate_ns(const struct snapshot_writer *writer, uint64_t length_bytes) {
+    ASSERT(length_bytes <= SNAPSHOT_BLOCK_BYTES); /* so that the product fits */
+    return writer->rate_bytes_s == 0 ? 0
+                                     : length_bytes * UINT64_C(1000000000) / writer->rate_bytes_s;
 }
 
-/* Submits sealed blocks as far as the rate allows. */
+/* Charges a block that is submitted.  Who comes late may make up for one block, no more: a pause
+ * earns no burst, and a timer that is late costs nothing. */
+static void pace_charge(struct snapshot_writer *writer, uint64_t length_bytes) {
+    const uint64_t block_ns = rate_ns(writer, SNAPSHOT_BLOCK_BYTES);
+    const uint64_t least_ns = writer->now_ns > block_ns ? writer->now_ns - block_ns : 0;
+    writer->pace_ns = writer->pace_ns > least_ns ? writer->pace_ns : least_ns;
+    writer->pace_ns += rate_ns(writer, length_bytes);
+}
+
+/* Submits sealed blocks. */
 static void blocks_start(struct snapshot_writer *writer) {
     while (writer->blocks_started < writer->blocks_sealed) {
         const uint64_t number = writer->blocks_started;
         const struct iovec *piece = &writer->pieces[number % BUFFER_COUNT];
-        if (writer->now_ns < next_write_ns(writer))
-            return;
         writer->outstanding++;
         io_file_write(writer->port, writer->file, piece, 1, writer->file_offset, IO_NO_SYNC,
                       SNAPSHOT_USER_TAG << 32 | number % BUFFER_COUNT);
         writer->buffer_busy |= 1u << number % BUFFER_COUNT;
         writer->file_offset += piece->iov_len;
         writer->blocks_started++;
+        pace_charge(writer, piece->iov_len);
     }
 }
 
@@ -405,8 +408,6 @@ bool snapshot_completion(struct snapshot_writer *writer, const struct io_complet
 
 enum snapshot_state snapshot_poll(struct snapshot_writer *writer, uint64_t now_ns) {
     writer->now_ns = now_ns;
-    if (writer->begun_ns == 0)
-        writer->begun_ns = now_ns;
     if (writer->step == STEP_WRITING && writer->header_written) {
         if (writer->finishing && !writer->last_sealed && block_has_buffer(writer)) {
             block_close(writer, true);
@@ -426,10 +427,8 @@ enum snapshot_state snapshot_poll(struct snapshot_writer *writer, uint64_t now_n
     }
 }
 
-uint64_t snapshot_deadline_ns(const struct snapshot_writer *writer) {
-    const bool is_paced =
-        writer->step == STEP_WRITING && writer->blocks_started < writer->blocks_sealed;
-    return is_paced ? next_write_ns(writer) : UINT64_MAX;
+uint64_t snapshot_pace_ns(const struct snapshot_writer *writer) {
+    return writer->pace_ns;
 }
 
 const struct snapshot_meta *snapshot_writer_meta(const struct snapshot_writer *writer) {

@@ -27,9 +27,11 @@ enum {
 };
 
 /* A hundred years: beyond that it is no limit. */
-#define CONFIG_JUMP_S_MAX           (UINT64_C(100) * 366 * 24 * 3600)
+#define CONFIG_JUMP_S_MAX            (UINT64_C(100) * 366 * 24 * 3600)
 /* 1 GiB of log between two snapshots: some seconds of replay. */
-#define CONFIG_SNAPSHOT_LOG_DEFAULT (UINT64_C(1) << 30)
+#define CONFIG_SNAPSHOT_LOG_DEFAULT  (UINT64_C(1) << 30)
+/* 128 MiB a second: measured, docs/benchmarks.md, "Snapshots". */
+#define CONFIG_SNAPSHOT_RATE_DEFAULT (UINT64_C(128) << 20)
 
 /* ---- sorts of values ----------------------------------------------------------------------- */
 
@@ -271,6 +273,16 @@ static void show_snapshot(const struct config *config, char *out, size_t capacit
     config_show_number(config->snapshot_log_bytes, out, capacity);
 }
 
+static const char *take_rate(struct config *config, const char *value) {
+    return take_bytes(&config->snapshot_rate_bytes_s, value)
+               ? TAKEN
+               : "a number of bytes a second, such as 0 (no limit) or 64mb";
+}
+
+static void show_rate(const struct config *config, char *out, size_t capacity) {
+    config_show_number(config->snapshot_rate_bytes_s, out, capacity);
+}
+
 static const char *take_reads(struct config *config, const char *value) {
     for (uint32_t i = 0; i < READ_MODES; i++) {
         if (strcmp(read_mode_name(i), value) == 0) {
@@ -374,6 +386,7 @@ static const struct config_row rows[] = {
     {"reads", take_reads, show_reads},
     {"requirepass", take_requirepass, NULL},
     {"snapshot-log-bytes", take_snapshot, show_snapshot},
+    {"snapshot-rate", take_rate, show_rate},
 };
 
 /* ---- setting ------------------------------------------------------------------------------- */
@@ -388,6 +401,7 @@ void config_default(struct config *config) {
                               .connections_max = CONFIG_CLIENTS_DEFAULT,
                               .bulk_bytes_max = RESP_BULK_LENGTH_DEFAULT,
                               .snapshot_log_bytes = CONFIG_SNAPSHOT_LOG_DEFAULT,
+                              .snapshot_rate_bytes_s = CONFIG_SNAPSHOT_RATE_DEFAULT,
                               .log_level = LOG_INFO};
 }
 
@@ -484,40 +498,4 @@ uint32_t config_key_count(void) {
 const char *config_key(uint32_t index) {
     ASSERT(index < config_key_count());
     return config_row_at(index)->key;
-}
-
-/* ---- addresses ----------------------------------------------------------------------------- */
-
-bool config_host_is_loopback(const char *host) {
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (inet_pton(AF_INET, host, &v4) == 1) {
-        return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
-    }
-    if (inet_pton(AF_INET6, host, &v6) == 1) {
-        return IN6_IS_ADDR_LOOPBACK(&v6) ||
-               (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == IN_LOOPBACKNET);
-    }
-    /* Of names only this one: what another stands for may change. */
-    return strcasecmp(host, "localhost") == 0;
-}
-
-bool config_host_is_wildcard(const char *host) {
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (inet_pton(AF_INET, host, &v4) == 1) {
-        return v4.s_addr == htonl(INADDR_ANY);
-    }
-    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6);
-}
-
-bool config_host_is_name(const char *host) {
-    struct in_addr v4;
-    return strchr(host, ':') == NULL && inet_pton(AF_INET, host, &v4) != 1;
-}
-
-void config_address(const struct config *config, char out[CONFIG_HOST_BYTES_MAX + 16]) {
-    bool is_v6 = strchr(config->host, ':') != NULL;
-    (void)snprintf(out, CONFIG_HOST_BYTES_MAX + 16, is_v6 ? "[%s]:%u" : "%s:%u", config->host,
-                   config->port);
 }

@@ -73,6 +73,7 @@ struct config {
     uint64_t memory_bytes_max;                      /* maxmemory; 0: no limit */
     uint32_t bulk_bytes_max;                        /* proto-max-bulk-len */
     uint64_t snapshot_log_bytes;                    /* snapshot-log-bytes; 0: never */
+    uint64_t snapshot_rate_bytes_s;                 /* snapshot-rate; 0: no limit */
     uint8_t reads;                                  /* reads: enum read_mode */
     enum node_leases leases;                        /* leases */
     uint64_t log_time_jump_s_max;                   /* log-time-jump-max; 0: no limit */

@@ -48,6 +48,8 @@ int main(int argc, char **argv) {
     if (!mutant_choose(argv[3])) {
         return usage("there is no defect", argv[3]);
     }
-    argv[3] = argv[1];
+    char command[256]; /* as it is to be typed again; a name that is known is shorter */
+    (void)snprintf(command, sizeof(command), "weir-mutants sim --mutant %s", argv[3]);
+    argv[3] = command;
     return sim_main(argc - 3, argv + 3);
 }

@@ -112,8 +112,9 @@ static const char usage[] =
     "  --help               this text\n"
     "\n"
     "Keys of the file, beside those in brackets: requirepass, maxclients, maxmemory,\n"
-    "cluster-name, proto-max-bulk-len, snapshot-log-bytes, io-features (all or floor:\n"
-    "what Linux 6.1 has), loglevel (debug, notice or warning), log-time-jump-max (seconds).\n"
+    "cluster-name, proto-max-bulk-len, snapshot-log-bytes, snapshot-rate (bytes a second),\n"
+    "io-features (all or floor: what Linux 6.1 has), loglevel (debug, notice or warning),\n"
+    "log-time-jump-max (seconds).\n"
     "\n"
     "Exit status: 0 stopped on request, 1 failed, 2 usage or configuration.\n";
 

@@ -245,6 +245,7 @@ int serve_node_options(struct node_options *options, const struct config *config
         .started_wall_ms = clock_wall_ms(),
         .version = WEIR_VERSION,
         .snapshot_log_bytes = config->snapshot_log_bytes,
+        .snapshot_rate_bytes_s = config->snapshot_rate_bytes_s,
         .reads = config->reads,
         .leases = config->leases,
         .log_time_jump_ms_max = config->log_time_jump_s_max * 1000,

@@ -11,6 +11,7 @@
 
 #include "tools/sim.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #include "base/assert.h"
 #include "base/decimal.h"
 #include "tools/sim_child.h"
+#include "tools/sim_edit.h"
 #include "tools/sim_minimize.h"
 #include "tools/sim_report.h"
 
@@ -30,6 +32,7 @@ enum {
     EXIT_USAGE = 2,
     JOBS_MAX = 256,
     PROGRESS_MS = 200,
+    COMMAND_BYTES = 2048, /* 160 numbers of up to 4 bytes with their commas, and the rest */
 };
 
 struct sim_options {
@@ -42,26 +45,36 @@ struct sim_options {
     enum sim_story story;
     uint32_t nodes; /* 0: drawn */
     uint32_t jobs;
+    const char *command; /* the words that begin it: "weir sim" */
+    struct swarm_edit edit;
 };
 
 static void print_usage(FILE *stream) {
     (void)fprintf(
         stream,
-        "usage: weir sim --seed N [--trace | --minimize]\n"
+        "usage: weir sim --seed N [--trace] [--minimize] [what is taken away]\n"
         "       weir sim --seeds A..B [--jobs N] [--until-broken]\n\n"
         "Runs whole clusters under faults, simulated, each from one seed, and checks them.\n"
         "Nothing of this host is touched. The same seed gives the same run, event by event.\n\n"
         "  --seed N      one seed\n"
         "  --seeds A..B  all seeds from A to B\n"
         "  --nodes N     clusters of so many nodes, 1 to 7 (otherwise each seed draws it)\n"
-        "  --trace       tells what happens: faults, elections, starts, what clients got\n"
+        "  --trace       tells what happens: faults, elections, who sent what, what clients got\n"
         "  --trace-all   tells every event of network, disks and clocks, too\n"
-        "  --minimize    of a seed that breaks: leaves out faults, and shortens the run, for as\n"
-        "                long as it still breaks; prints what is left\n"
+        "  --minimize    of a seed that breaks: takes away what it does not need to break in the\n"
+        "                same way, for two minutes at most; prints what is left, and the command\n"
         "  --jobs N      so many seeds at once, 1 to 256 (otherwise one for each CPU)\n"
         "  --until-broken  begins no more seeds once one has broken\n"
         "  --json        prints one JSON object a line\n"
         "  --help        this text\n\n"
+        "Taken away from the plan of one seed (--minimize prints these):\n"
+        "  --only LIST      all faults but these, by their numbers in --trace: 3,7..9 or none\n"
+        "  --without LIST   these faults\n"
+        "  --until SECONDS  what comes later: healing begins then\n"
+        "  --first-nodes N  the other nodes\n"
+        "  --clients N      the other clients\n"
+        "  --calm           the delays of network and disks, and the drift of clocks\n"
+        "  --plain          the unusual load, maps, batches, leases and snapshots\n\n"
         "Exit status: 0 nothing broke, 1 something did, 2 usage.\n");
 }
 
@@ -124,10 +137,26 @@ static int value_parse(const char *name, const char *value, struct sim_options *
     return usage_error("do not know the option", name);
 }
 
+/* What takes something away, and the rest. */
+static int edit_parse(const char *name, const char *value, struct sim_options *options,
+                      bool *is_given, bool *has_value) {
+    switch (sim_edit_parse(name, value, &options->edit, has_value)) {
+    case SIM_EDIT_TAKEN: return 0;
+    case SIM_EDIT_VALUE_WRONG:
+        return value == NULL ? usage_error("a value is missing after", name)
+                             : usage_error("that is no value of such an option:", value);
+    case SIM_EDIT_NOT_MINE: break;
+    }
+    *has_value = true;
+    return value_parse(name, value, options, is_given);
+}
+
 static int options_parse(int argc, char **argv, struct sim_options *options) {
     bool is_given = false;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    *options = (struct sim_options){.jobs = cpus < 1          ? 1
+    ASSERT(argc >= 1 && argv[0] != NULL);
+    *options = (struct sim_options){.command = strcmp(argv[0], "sim") == 0 ? "weir sim" : argv[0],
+                                    .jobs = cpus < 1          ? 1
                                             : cpus > JOBS_MAX ? JOBS_MAX
                                                               : (uint32_t)cpus};
     for (int i = 1; i < argc; i++) {
@@ -142,12 +171,13 @@ static int options_parse(int argc, char **argv, struct sim_options *options) {
         } else if (strcmp(argv[i], "--json") == 0) {
             options->json = true;
         } else {
-            int status =
-                value_parse(argv[i], i + 1 < argc ? argv[i + 1] : NULL, options, &is_given);
+            const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+            bool has_value = true;
+            int status = edit_parse(argv[i], value, options, &is_given, &has_value);
             if (status != 0) {
                 return status;
             }
-            i++;
+            i += has_value;
         }
     }
     if (!is_given) {
@@ -155,6 +185,10 @@ static int options_parse(int argc, char **argv, struct sim_options *options) {
     }
     if (!options->single && (options->minimize || options->story != SIM_STORY_NONE)) {
         return usage_error("only one seed can be told or minimized:", "--seeds");
+    }
+    if (!options->single && sim_edit_any(&options->edit)) {
+        return usage_error("only from the plan of one seed something can be taken away:",
+                           "--seeds");
     }
     return 0;
 }
@@ -167,31 +201,73 @@ static int process_error(void) {
     return EXIT_FAILED;
 }
 
+/* The command that runs this again. */
+static void command_print(const struct sim_options *options, uint64_t seed,
+                          const struct swarm_plan *drawn, const struct swarm_edit *edit, char *text,
+                          size_t text_bytes) {
+    char edits[COMMAND_BYTES] = "";
+    char nodes[32] = "";
+    if (options->nodes != 0) {
+        (void)snprintf(nodes, sizeof(nodes), " --nodes %u", options->nodes);
+    }
+    if (edit != NULL) {
+        sim_edit_print(edit, drawn, edits, sizeof(edits));
+    }
+    (void)snprintf(text, text_bytes, "%s --seed %" PRIu64 "%s%s", options->command, seed, nodes,
+                   edits);
+}
+
+static void plan_print(const struct swarm_plan *plan) {
+    struct kv_model_text text = {0};
+    swarm_plan_print(plan, &text);
+    (void)printf("%.*s\n", (int)text.length, text.data);
+    kv_model_text_free(&text);
+}
+
+/* Makes what broke smaller, and tells what is left. */
+static bool minimize(const struct sim_options *options, const struct swarm_plan *drawn,
+                     struct swarm_edit *edit, struct swarm_plan *plan,
+                     struct swarm_result *result) {
+    struct sim_minimize_options how = {.quiet = options->json};
+    bool started = sim_minimize(drawn, &how, edit, result);
+    *plan = *drawn;
+    swarm_plan_edit(plan, edit);
+    if (!options->json) {
+        plan_print(plan);
+    }
+    if (started && options->story != SIM_STORY_NONE) {
+        started = sim_child_run(plan, options->story, result);
+    }
+    return started;
+}
+
 static int run_one(const struct sim_options *options) {
     struct swarm_result result;
-    struct swarm_plan *plan = malloc(sizeof(*plan));
-    ASSERT(plan != NULL);
-    swarm_plan_draw(plan, options->first, options->nodes);
-    if (options->story != SIM_STORY_NONE) {
-        struct kv_model_text text = {0};
-        swarm_plan_print(plan, &text);
-        (void)printf("%.*s\n", (int)text.length, text.data);
-        kv_model_text_free(&text);
+    struct swarm_edit edit = options->edit;
+    struct swarm_plan *plans = malloc(2 * sizeof(*plans));
+    ASSERT(plans != NULL);
+    struct swarm_plan *drawn = &plans[0];
+    struct swarm_plan *plan = &plans[1];
+    swarm_plan_draw(drawn, options->first, options->nodes);
+    *plan = *drawn;
+    swarm_plan_edit(plan, &edit);
+    enum sim_story story = options->minimize ? SIM_STORY_NONE : options->story;
+    if (story != SIM_STORY_NONE) {
+        plan_print(plan);
     }
-    bool started = sim_child_run(plan, options->story, &result);
+    bool started = sim_child_run(plan, story, &result);
     if (started && result.failed && options->minimize) {
-        started = sim_minimize(plan, &result);
+        started = minimize(options, drawn, &edit, plan, &result);
     }
-    free(plan);
-    if (!started) {
-        return process_error();
-    }
-    if (result.failed) {
-        sim_report_failure(&result, options->nodes, options->json);
-    } else {
+    if (started && result.failed) {
+        char command[COMMAND_BYTES];
+        command_print(options, options->first, drawn, &edit, command, sizeof(command));
+        sim_report_failure(&result, command, options->json);
+    } else if (started) {
         sim_report_seed(&result, options->json);
     }
-    return result.failed ? EXIT_FAILED : 0;
+    free(plans);
+    return !started ? process_error() : result.failed ? EXIT_FAILED : 0;
 }
 
 /* ---- many seeds --------------------------------------------------------------------------- */
@@ -255,7 +331,9 @@ static void children_reap(struct sim_range *range) {
             if (range->terminal) {
                 sim_report_progress_clear();
             }
-            sim_report_failure(&result, range->options->nodes, range->options->json);
+            char command[COMMAND_BYTES];
+            command_print(range->options, result.seed, NULL, NULL, command, sizeof(command));
+            sim_report_failure(&result, command, range->options->json);
             (void)fflush(stdout);
         }
     }

@@ -10,7 +10,8 @@
  */
 
 /*
- * Runs the command.  argv[0] is the command's own name.  Each seed runs in a process of its own,
+ * Runs the command.  argv[0] is the words that begin it, as it is to be typed again; "sim" stands
+ * for `weir sim`.  Each seed runs in a process of its own,
  * so an assertion inside a node is reported like everything else.
  *
  * Returns the exit status: 0, nothing broke; 1, something did, or a process could not be started;

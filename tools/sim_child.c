@@ -104,7 +104,11 @@ static void died(const struct sim_child *child, int status, struct swarm_result 
                                     .failed = true,
                                     .step = child->position->step,
                                     .time_ns = child->position->time_ns};
-    (void)snprintf(result->finding, sizeof(result->finding), "the process died (%s %d): %s",
+    char whose[32] = "the process";
+    if (child->position->node > 0) {
+        (void)snprintf(whose, sizeof(whose), "node %u", child->position->node);
+    }
+    (void)snprintf(result->finding, sizeof(result->finding), "%s died (%s %d): %s", whose,
                    WIFSIGNALED(status) ? "signal" : "status",
                    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
                    why[0] == '\0' ? "it said nothing" : why);

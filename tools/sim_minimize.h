@@ -2,22 +2,42 @@
 #define WEIR_TOOLS_SIM_MINIMIZE_H
 
 /*
- * Makes the plan of a run that breaks smaller: fewer faults, and a shorter run.
+ * Makes the plan of a run that breaks smaller: a shorter run, fewer actions, clients and nodes, a
+ * calm world and a plain load.
  *
- * Delta debugging (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input",
- * 2002): parts of the list of actions are left out, larger ones first, for as long as the run
- * still breaks.  What remains may break in another way than the first run did: chance falls
- * differently once something is left out.  The outcome is printed with the plan.
+ * Actions are left out by delta debugging (Zeller and Hildebrandt, "Simplifying and isolating
+ * failure-inducing input", 2002), after a first guess that those shortly before the break are what
+ * matters.  What is left breaks by the same finding as the first run did: by the same sentence, but
+ * for its numbers, since chance falls differently once something is left out.  Nothing else is
+ * taken: every edit that is kept was run, and the last one is run twice.
  */
 
 #include <stdbool.h>
 
-#include "sim/swarm.h"
+#include "sim/swarm_edit.h"
+
+/* Bounds of one minimization: so many runs, and no run is begun later than so many seconds. */
+enum {
+    SIM_MINIMIZE_RUNS_MAX = 500,
+    SIM_MINIMIZE_SECONDS_MAX = 120,
+};
+
+/* How it is told: on standard output a line for each step that made the plan smaller, on standard
+ * error, if that is a terminal, each run. */
+struct sim_minimize_options {
+    bool quiet; /* neither */
+};
 
 /*
- * Replaces the plan and its result by smaller ones, and prints the plan that is left.  Blocks: at
- * most some 400 runs.  False if a process for a run could not be had.
+ * `drawn` as the seed stands for it; *edit and *result: what was taken away already, and how that
+ * broke (asserted).  Replaces both by what is left.  Blocks, within the bounds.  False if a process
+ * for a run could not be had; *edit and *result are then still a run that broke.
  */
-bool sim_minimize(struct swarm_plan *plan, struct swarm_result *result);
+bool sim_minimize(const struct swarm_plan *drawn, const struct sim_minimize_options *options,
+                  struct swarm_edit *edit, struct swarm_result *result);
+
+/* Whether two findings are the same sentence but for numbers, and for details of a checker's
+ * verdict.  Both have failed. */
+bool sim_same_finding(const struct swarm_result *a, const struct swarm_result *b);
 
 #endif

@@ -23,6 +23,7 @@ void sim_totals_add(struct sim_totals *totals, const struct swarm_result *result
     totals->counts.committed += counts->committed;
     totals->counts.starts += counts->starts;
     totals->counts.configurations += counts->configurations;
+    totals->counts.reads_at_once += counts->reads_at_once;
     totals->counts.disks_lost += counts->disks_lost;
     totals->counts.replays_undecided += counts->replays_undecided;
     totals->counts.keys_given_up += counts->keys_given_up;
@@ -47,23 +48,21 @@ static void print_quoted(const char *text) {
     (void)putchar('"');
 }
 
-void sim_report_failure(const struct swarm_result *result, uint32_t nodes, bool json) {
+void sim_report_failure(const struct swarm_result *result, const char *command, bool json) {
+    ASSERT(result->failed && command != NULL);
     if (json) {
         (void)printf("{\"seed\": %" PRIu64 ", \"failed\": true, \"step\": %" PRIu64
                      ", \"time_s\": %.6f, \"finding\": ",
                      result->seed, result->step, seconds(result->time_ns));
         print_quoted(result->finding);
+        (void)printf(", \"again\": ");
+        print_quoted(command);
         (void)printf("}\n");
         return;
     }
-    char given[32] = "";
-    if (nodes != 0) {
-        (void)snprintf(given, sizeof(given), " --nodes %u", nodes);
-    }
     (void)printf("seed %" PRIu64 " BROKE at step %" PRIu64 ", %.6f s: %s\n"
-                 "  again: weir sim --seed %" PRIu64 "%s --trace\n",
-                 result->seed, result->step, seconds(result->time_ns), result->finding,
-                 result->seed, given);
+                 "  again: %s --trace\n",
+                 result->seed, result->step, seconds(result->time_ns), result->finding, command);
 }
 
 static void print_faults(const struct swarm_counts *counts) {
@@ -85,6 +84,8 @@ static void print_counts(const struct swarm_counts *counts) {
                  counts->elections, counts->committed, counts->starts);
     (void)printf("members     %" PRIu64 " configurations; %" PRIu64 " disks lost\n",
                  counts->configurations, counts->disks_lost);
+    (void)printf("reads       %" PRIu64 " batches answered at once by a leader that has a lease\n",
+                 counts->reads_at_once);
     (void)printf("undecided   %" PRIu64 " by replay; key by key %" PRIu64 " given up, %" PRIu64
                  " with what it does not model: there replay judged\n",
                  counts->replays_undecided, counts->keys_given_up, counts->keys_not_judged);
@@ -96,10 +97,11 @@ static void print_counts_json(const struct swarm_counts *counts) {
     (void)printf("\"ok\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"unknown\": %" PRIu64
                  ", \"elections\": %" PRIu64 ", \"committed\": %" PRIu64 ", \"starts\": %" PRIu64
                  ", \"configurations\": %" PRIu64 ", \"disks_lost\": %" PRIu64
-                 ", \"replays_undecided\": %" PRIu64 ", \"keys_given_up\": %" PRIu64
-                 ", \"keys_not_judged\": %" PRIu64 ", \"faults\": {",
+                 ", \"reads_at_once\": %" PRIu64 ", \"replays_undecided\": %" PRIu64
+                 ", \"keys_given_up\": %" PRIu64 ", \"keys_not_judged\": %" PRIu64
+                 ", \"faults\": {",
                  counts->ok, counts->refused, counts->unknown, counts->elections, counts->committed,
-                 counts->starts, counts->configurations, counts->disks_lost,
+                 counts->starts, counts->configurations, counts->disks_lost, counts->reads_at_once,
                  counts->replays_undecided, counts->keys_given_up, counts->keys_not_judged);
     for (enum swarm_fault fault = 0; fault < SWARM_FAULTS; fault++) {
         (void)printf("%s\"%s\": %" PRIu64, fault == 0 ? "" : ", ", swarm_fault_name(fault),

@@ -21,8 +21,8 @@ struct sim_totals {
 /* Adds a result. */
 void sim_totals_add(struct sim_totals *totals, const struct swarm_result *result);
 
-/* A seed that broke: what, where, and how to see it again. `nodes`: as asked for, 0: drawn. */
-void sim_report_failure(const struct swarm_result *result, uint32_t nodes, bool json);
+/* A seed that broke: what, where, and the command that runs it again. */
+void sim_report_failure(const struct swarm_result *result, const char *command, bool json);
 
 /* A single seed that did not break. */
 void sim_report_seed(const struct swarm_result *result, bool json);

@@ -213,38 +213,62 @@ enum peer_frame_result peer_frame_read(struct peer_frame_reader *reader, const u
                                  available_bytes - PEER_FRAME_HEADER_BYTES, out);
 }
 
-enum peer_frame_result peer_frame_read_parts(struct peer_frame_reader *reader,
-                                             const uint8_t header[PEER_FRAME_HEADER_BYTES],
-                                             const uint8_t *body, size_t body_available,
-                                             struct peer_frame *out) {
+/* The whole header: COMPLETE if all but the checksum is right. */
+static enum peer_frame_result header_read(struct peer_frame_reader *reader, const uint8_t *header,
+                                          struct peer_frame *out) {
     const enum peer_frame_result result = length_read(reader, header, PEER_FRAME_HEADER_BYTES, out);
     if (result != PEER_FRAME_COMPLETE)
         return result;
     const enum peer_frame_fault fault = header_check(reader, header);
-    if (fault != PEER_FRAME_VALID)
-        return refuse(reader, fault, out);
+    return fault == PEER_FRAME_VALID ? PEER_FRAME_COMPLETE : refuse(reader, fault, out);
+}
+
+enum peer_frame_result peer_frame_read_parts(struct peer_frame_reader *reader,
+                                             const uint8_t header[PEER_FRAME_HEADER_BYTES],
+                                             const uint8_t *body, size_t body_available,
+                                             struct peer_frame *out) {
+    const enum peer_frame_result result = header_read(reader, header, out);
+    if (result != PEER_FRAME_COMPLETE)
+        return result;
     const uint32_t length_bytes = bytes_get_u32(header + OFFSET_LENGTH);
     const uint32_t body_bytes = length_bytes - PEER_FRAME_HEADER_BYTES;
-    struct peer_frame_tagger *tagger = &reader->tagger;
-    if (tagger->key != NULL)
-        tag_add(tagger, header, body,
-                body_available < body_bytes ? (uint32_t)body_available : body_bytes);
-    if (body_available < body_bytes)
+    if (body_available < body_bytes) {
+        if (reader->tagger.key != NULL)
+            tag_add(&reader->tagger, header, body, (uint32_t)body_available);
         return need(reader, length_bytes, out);
+    }
+    const uint64_t hash = checksum_64(body, body_bytes, header_hash(header, reader->seed));
+    return peer_frame_read_hashed(reader, header, body, hash, out);
+}
 
+void peer_frame_hash_begin(const struct peer_frame_reader *reader,
+                           const uint8_t header[PEER_FRAME_HEADER_BYTES],
+                           struct checksum_state *state) {
+    ASSERT_HOT(reader->fault == PEER_FRAME_VALID);
+    checksum_begin(state, header_hash(header, reader->seed));
+}
+
+enum peer_frame_result peer_frame_read_hashed(struct peer_frame_reader *reader,
+                                              const uint8_t header[PEER_FRAME_HEADER_BYTES],
+                                              const uint8_t *body, uint64_t hash,
+                                              struct peer_frame *out) {
+    const enum peer_frame_result result = header_read(reader, header, out);
+    if (result != PEER_FRAME_COMPLETE)
+        return result;
     const uint64_t checksum = bytes_get_u64(header + OFFSET_CHECKSUM);
-    if (MUTANT(FRAME_UNVERIFIED, false,
-               checksum != checksum_64(body, body_bytes, header_hash(header, reader->seed))))
+    if (MUTANT(FRAME_UNVERIFIED, false, checksum != hash))
         return refuse(reader, PEER_FRAME_FAULT_CHECKSUM, out);
-    if (tagger->key != NULL) {
+
+    const uint32_t length_bytes = bytes_get_u32(header + OFFSET_LENGTH);
+    if (reader->tagger.key != NULL) {
         uint8_t tag[PEER_FRAME_TAG_BYTES];
-        tag_end(tagger, tag);
+        tag_add(&reader->tagger, header, body, length_bytes - PEER_FRAME_HEADER_BYTES);
+        tag_end(&reader->tagger, tag);
         if (!mac_equal(tag, header + OFFSET_TAG, PEER_FRAME_TAG_BYTES))
             return refuse(reader, PEER_FRAME_FAULT_FORGED, out);
     }
-
     *out = (struct peer_frame){.body = body,
-                               .body_bytes = body_bytes,
+                               .body_bytes = length_bytes - PEER_FRAME_HEADER_BYTES,
                                .length_bytes = length_bytes,
                                .sequence = reader->sequence,
                                .checksum = checksum,

@@ -74,6 +74,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/checksum.h"
 #include "base/mac.h"
 
 enum {
@@ -214,6 +215,20 @@ enum peer_frame_result peer_frame_read_parts(struct peer_frame_reader *reader,
                                              const uint8_t header[PEER_FRAME_HEADER_BYTES],
                                              const uint8_t *body, size_t body_available,
                                              struct peer_frame *out);
+
+/*
+ * The same for a body whose bytes were hashed as they came, so that no call looks at a long one as
+ * a whole: begin, once the header is complete and peer_frame_read_parts has said MORE; then
+ * checksum_update with each piece; and then this, once the body is whole, with checksum_end.  Where
+ * there are tags peer_frame_read_parts in between, with what is there, does their part of the work.
+ */
+void peer_frame_hash_begin(const struct peer_frame_reader *reader,
+                           const uint8_t header[PEER_FRAME_HEADER_BYTES],
+                           struct checksum_state *state);
+enum peer_frame_result peer_frame_read_hashed(struct peer_frame_reader *reader,
+                                              const uint8_t header[PEER_FRAME_HEADER_BYTES],
+                                              const uint8_t *body, uint64_t hash,
+                                              struct peer_frame *out);
 
 /* ---- writing ------------------------------------------------------------------------------ */
 

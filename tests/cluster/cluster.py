@@ -95,7 +95,7 @@ class Cluster:
         return until(found, "nobody leads:\n" + "\n".join(n.log()[-3000:] for n in self.nodes))
 
     def acquainted(self):
-        """All who run know where clients reach everyone: that is in the log soon after the start."""
+        """All who run know where clients reach everyone: the log has it soon after the start."""
         def known(node):
             with Asked(node) as client:
                 slots = client.call("CLUSTER", "SLOTS")

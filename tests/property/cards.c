@@ -13,7 +13,8 @@ enum {
     SHARED_KEYS = 10,   /* of each sort; more than connections, so that each owns some */
 };
 
-static const struct card *const card_lists[] = {cards_kv, cards_generic, cards_session, cards_log};
+static const struct card *const card_lists[] = {cards_kv, cards_generic, cards_session, cards_once,
+                                                cards_log};
 
 const struct card *card_at(uint32_t index) {
     for (size_t i = 0; i < sizeof(card_lists) / sizeof(card_lists[0]); i++)
@@ -32,6 +33,7 @@ static void deck_refill(struct deck *deck, struct random *random) {
     deck->drawn = 0;
     deck->count = 0;
     for (uint32_t i = 0; (card = card_at(i)) != NULL; i++) {
+        ASSERT(i < CARDS_MAX);
         if ((card->kinds & (uint32_t)deck->kind) == 0 ||
             (card->is_rare && deck->round % DECK_RARE_ROUNDS != 0))
             continue;
@@ -58,6 +60,8 @@ uint32_t deck_draw(struct deck *deck, struct random *random) {
 void draft_free(struct draft *draft) {
     for (size_t i = 0; i < DRAFT_WORDS_MAX; i++)
         kv_model_text_free(&draft->words[i]);
+    for (size_t i = 0; i < DRAFT_ONCE_WORDS_MAX; i++)
+        kv_model_text_free(&draft->once.words[i]);
 }
 
 uint64_t draft_below(struct draft *draft, uint64_t limit) {
@@ -159,4 +163,15 @@ void draft_write(struct draft *draft, uint32_t card) {
     card_at(card)->write(draft);
     ASSERT(draft->word_count > 0);
     draft_spell_name(draft);
+}
+
+void draft_opened(struct draft *draft, uint64_t session, bool is_brief) {
+    ASSERT(session != 0);
+    if (is_brief) {
+        draft->once.brief = session;
+        return;
+    }
+    draft->once.session = session;
+    draft->once.sequence = 0;
+    draft->once.word_count = 0;
 }

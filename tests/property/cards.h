@@ -30,7 +30,16 @@ enum deck_kind {
     DECK_LOG = 8,      /* machine log, shared */
 };
 
-enum { DRAFT_WORDS_MAX = 640 };
+enum { DRAFT_WORDS_MAX = 640, DRAFT_ONCE_WORDS_MAX = 8 };
+
+/* The session that a connection uses, and what it said last under it. */
+struct draft_once {
+    uint64_t session;  /* 0: none yet */
+    uint64_t sequence; /* the highest used */
+    uint64_t brief;    /* another one, that is closed soon; 0: none yet */
+    size_t word_count; /* 0: nothing */
+    struct kv_model_text words[DRAFT_ONCE_WORDS_MAX];
+};
 
 /* A command being written. */
 struct draft {
@@ -42,6 +51,7 @@ struct draft {
     bool is_inline;
     size_t word_count;
     struct kv_model_text words[DRAFT_WORDS_MAX];
+    struct draft_once once;
 };
 
 struct card {
@@ -55,7 +65,7 @@ struct card {
 enum { DECK_RARE_ROUNDS = 4 };
 
 /* All cards; those of one folder's file after the other. */
-enum { CARDS_MAX = 160 };
+enum { CARDS_MAX = 200 };
 const struct card *card_at(uint32_t index); /* NULL behind the last */
 
 /* One connection's deck. */
@@ -75,6 +85,9 @@ uint32_t deck_draw(struct deck *deck, struct random *random);
 /* Writes the card's command into the draft (random, kind, connection, connection_count, serial are
  * the caller's; the memory of words is kept from draft to draft). */
 void draft_write(struct draft *draft, uint32_t card);
+
+/* An ONCE.OPEN was answered with this id: the next ONCE may use it. */
+void draft_opened(struct draft *draft, uint64_t session, bool is_brief);
 void draft_free(struct draft *draft);
 
 /* ---- What cards write with ------------------------------------------------------------------ */
@@ -95,6 +108,7 @@ uint64_t draft_below(struct draft *draft, uint64_t limit);
 extern const struct card cards_kv[];
 extern const struct card cards_generic[];
 extern const struct card cards_session[];
+extern const struct card cards_once[];
 extern const struct card cards_log[];
 
 #endif

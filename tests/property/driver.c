@@ -273,6 +273,15 @@ static void answer_order(struct operation *operation) {
         answer_sort(&operation->answer, offset);
 }
 
+/* The session that was opened is used from now on; a brief one has another lifetime than none, or
+ * ten minutes. */
+static void answer_opens(struct client *client, const struct operation *operation) {
+    int64_t id;
+    if (word_is(&operation->words[0], "once.open") && answer_integer(&operation->answer, &id))
+        draft_opened(&client->draft, (uint64_t)id,
+                     operation->word_count == 3 && !word_is(&operation->words[2], "600000"));
+}
+
 /* Takes all replies that are complete. */
 static bool replies_take(struct driver *driver, struct client *client) {
     struct history_lane *lane = &driver->history->lanes[client->lane];
@@ -286,6 +295,7 @@ static bool replies_take(struct driver *driver, struct client *client) {
         if (result == 0)
             return true;
         answer_order(operation);
+        answer_opens(client, operation);
         operation->answered = true;
         operation->responded_ns = now_ns;
         operation->responded_wall_ms = wall_ms;

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "tests/property/answer.h"
+#include "tests/property/twin_once.h"
 
 /* ---- One answer against the twin ------------------------------------------------------------- */
 
@@ -57,9 +58,38 @@ static bool scan_fits(struct twin *twin, const struct operation *operation,
     return answer_is_subset(&operation->answer, some_offset, expected, all_offset);
 }
 
+/* A session's id is the log's business: a new one each time, above those before. */
+static bool open_fits(struct twin *twin, const struct operation *operation,
+                      struct kv_model_text *expected) {
+    int64_t id;
+    twin_once_open_fault(operation->words, operation->word_count, expected);
+    if (expected->length > 0)
+        return answer_equal(expected, &operation->answer);
+    return answer_integer(&operation->answer, &id) && id > 0 &&
+           twin_once_open(twin_sessions(twin), (uint64_t)id, operation->words,
+                          operation->word_count);
+}
+
+static bool once_fits(struct twin *twin, const struct operation *operation,
+                      const struct judge_moment *moment, struct kv_model_text *expected) {
+    static const char gone[] = "-SESSION ";
+    struct twin_once *once = twin_sessions(twin);
+    if (operation->answer.length > strlen(gone) &&
+        memcmp(operation->answer.data, gone, strlen(gone)) == 0 &&
+        twin_once_is_brief(once, operation->words, operation->word_count))
+        twin_once_gone(once, operation->words, operation->word_count);
+    twin_once_execute(once, twin, operation->words, operation->word_count, moment->log_time_ms,
+                      expected);
+    return answer_equal(expected, &operation->answer);
+}
+
 static bool answer_fits(struct twin *twin, const struct operation *operation,
                         const struct judge_moment *moment, struct kv_model_text *expected) {
     const struct kv_model_word *name = &operation->words[0];
+    if (word_is(name, "once.open"))
+        return open_fits(twin, operation, expected);
+    if (word_is(name, "once"))
+        return once_fits(twin, operation, moment, expected);
     if (operation->expected.length > 0)
         return answer_matches(&operation->expected, &operation->answer);
     if (word_is(name, "ttl") || word_is(name, "pttl"))

@@ -52,6 +52,8 @@ static const struct {
     {"HELP", "is words", "type"},
     {"TTL, PTTL", "the leader's clock, and log time where the log is not read",
      "between the least and the most that the operation's own duration allows"},
+    {"ONCE.OPEN", "an index of the log", "above all ids before"},
+    {"ONCE of a brief session", "log time says when it is gone", "gone, or as if it were not"},
     {"KEYS: order", "that of the hash seed", "sorted, then equal"},
     {"SCAN: cursor and share", "the hash table's layout",
      "a part of the model's keys; all of them if it says that it is through"},

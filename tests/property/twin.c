@@ -8,12 +8,14 @@
 #include "base/assert.h"
 #include "base/decimal.h"
 #include "tests/property/answer.h"
+#include "tests/property/twin_once.h"
 
 enum { TWIN_VALUE_BYTES_MAX = 512 * 1024 * 1024 };
 
 struct twin {
     enum twin_machine machine;
     struct kv_model *kv;
+    struct twin_once *once;
     struct kv_model_text *values; /* of the log machine */
     size_t value_count;
     size_t value_capacity;
@@ -25,6 +27,7 @@ struct twin *twin_new(enum twin_machine machine) {
     ASSERT(twin != NULL);
     twin->machine = machine;
     twin->kv = kv_model_new(TWIN_VALUE_BYTES_MAX);
+    twin->once = twin_once_new();
     return twin;
 }
 
@@ -33,8 +36,13 @@ void twin_free(struct twin *twin) {
         kv_model_text_free(&twin->values[i]);
     free(twin->values);
     kv_model_free(twin->kv);
+    twin_once_free(twin->once);
     kv_model_text_free(&twin->reply);
     free(twin);
+}
+
+struct twin_once *twin_sessions(struct twin *twin) {
+    return twin->once;
 }
 
 static void log_bulk(struct twin *twin, const struct kv_model_text *value) {

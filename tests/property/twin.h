@@ -16,9 +16,13 @@
 enum twin_machine { TWIN_KV, TWIN_LOG };
 
 struct twin;
+struct twin_once;
 
 struct twin *twin_new(enum twin_machine machine);
 void twin_free(struct twin *twin);
+
+/* Its sessions (twin_once.h). */
+struct twin_once *twin_sessions(struct twin *twin);
 
 /* Executes a command and replaces *answer by the canonical answer (answer.h). */
 void twin_execute(struct twin *twin, const struct kv_model_word *words, size_t count,

@@ -52,12 +52,14 @@ TEST(an_older_record_is_not_the_vote) {
     core_hear((struct raft_message){.kind = RAFT_MESSAGE_HEARTBEAT_ANSWER, .from = 3, .term = 5});
     core_hear_vote(2, 5, 0, 0);
     core_vote_stored(5, 0);
+    assert_false(raft_vote_stored(core->raft));
     core_time_out();
     assert_true(core_is(RAFT_FOLLOWER));
     core_vote_stored(4, 2);
     core_time_out();
     assert_true(core_is(RAFT_FOLLOWER));
     core_vote_stored(5, 2);
+    assert_true(raft_vote_stored(core->raft));
     core_time_out();
     assert_true(core_is(RAFT_PRE_CANDIDATE));
 }

@@ -150,6 +150,34 @@ static void reads_that_may_be_stale_are_recorded_as_such_and_not_judged(void **s
     session_end(&session);
 }
 
+static void clients_that_only_read_write_nothing_and_are_judged(void **state) {
+    (void)state;
+    struct session session;
+    session_begin(&session, 12, false);
+    struct cluster_clients_options options = session_usual(12, &session.node);
+    options.reader_share = 1000;
+    session_clients(&session, &options);
+    session_run(&session, 4 * SECOND_NS);
+    session_drain(&session);
+    session_expect_right(&session);
+    const struct history *history = cluster_clients_history(session.clients);
+    uint64_t judged = 0;
+    for (uint32_t i = 0; i < history->operation_count; i++) {
+        static const char *const reads[] = {"GET",    "MGET",   "EXISTS", "TTL",  "PTTL",
+                                            "STRLEN", "DBSIZE", "KEYS",   "SCAN", "TYPE"};
+        struct kv_model_word words[HISTORY_WORDS_MAX];
+        bool is_read = false;
+        (void)history_words(history, i, words);
+        for (size_t j = 0; j < ARRAY_COUNT(reads); j++)
+            is_read = is_read || history_word_is(&words[0], reads[j]);
+        if (!is_read)
+            fail_msg("a client that only reads asks for %.*s", (int)words[0].length, words[0].data);
+        judged += !history->operations[i].stale;
+    }
+    assert_true(judged > 200);
+    session_end(&session);
+}
+
 static void unknown_writes_are_decided_and_once_is_once_over_power_cuts(void **state) {
     (void)state;
     struct cluster_clients_counts sum = {0};
@@ -410,6 +438,7 @@ int main(void) {
         cmocka_unit_test(the_checkers_are_content_with_a_cluster_that_loses_its_leaders),
         cmocka_unit_test(the_checkers_are_content_with_a_node_that_is_right),
         cmocka_unit_test(reads_that_may_be_stale_are_recorded_as_such_and_not_judged),
+        cmocka_unit_test(clients_that_only_read_write_nothing_and_are_judged),
         cmocka_unit_test(unknown_writes_are_decided_and_once_is_once_over_power_cuts),
         cmocka_unit_test(a_node_that_stands_still_is_given_up_after_the_timeout),
         cmocka_unit_test(nothing_is_pending_behind_the_end),

@@ -427,6 +427,29 @@ static void clients_are_spared_flipped_bytes_unless_they_ask(void **state) {
     pair_end(&pair);
 }
 
+/* How long it takes until so many pieces have crossed; ends the test if bytes are wrong. */
+static uint64_t crossing_ns(struct pair *pair) {
+    uint64_t from_ns = world_now_ns(pair->world);
+    assert_int_equal(wrong_bytes(pair), 0);
+    return world_now_ns(pair->world) - from_ns;
+}
+
+static void lost_pieces_are_sent_again_and_cost_time(void **state) {
+    (void)state;
+    struct world_options options = world_options_calm();
+    struct pair pair;
+    pair_boot(&pair, 37, &options);
+    pair_connect(&pair);
+    uint64_t usual_ns = crossing_ns(&pair);
+    world_link_loss(pair.world, 0, 1, 150);
+    uint64_t lossy_ns = crossing_ns(&pair);
+    assert_true(lossy_ns > SECOND_NS / 5 && lossy_ns > 2 * usual_ns);
+    world_link_loss(pair.world, 0, 1, 0);
+    world_link_loss(pair.world, 1, 0, 150);
+    assert_true(crossing_ns(&pair) < SECOND_NS / 5);
+    pair_end(&pair);
+}
+
 /* ---- hosts ------------------------------------------------------------------------------- */
 
 static void peers_of_a_killed_node_see_the_end_or_a_reset(void **state) {
@@ -561,6 +584,7 @@ int main(void) {
         cmocka_unit_test(a_reset_link_breaks_attempts_and_what_nobody_has_accepted),
         cmocka_unit_test(bytes_are_flipped_where_it_was_asked_for),
         cmocka_unit_test(clients_are_spared_flipped_bytes_unless_they_ask),
+        cmocka_unit_test(lost_pieces_are_sent_again_and_cost_time),
         cmocka_unit_test(peers_of_a_killed_node_see_the_end_or_a_reset),
         cmocka_unit_test(peers_of_a_host_without_power_hang_or_see_a_reset),
         cmocka_unit_test(a_paused_node_gets_nothing_while_time_goes_on),

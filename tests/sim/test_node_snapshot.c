@@ -3,15 +3,20 @@
  * back by a snapshot, under load, whoever loses power meanwhile, and whatever is lost or altered on
  * the way.  Afterwards all have applied the same, hold the same, and remember the same sessions.
  *
+ * A receiver without room, or with a disk that fails: before the snapshot has its name that costs
+ * the transfer, then the process, and never the data.
+ *
  * WEIR_SIM_SEEDS multiplies the number of seeds, WEIR_SIM_SEED runs one.
  */
 
 #include "tests/sim/node_group.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/decimal.h"
+#include "base/log.h"
 #include "raft/raft.h"
 
 #define SECOND_NS UINT64_C(1000000000)
@@ -347,13 +352,212 @@ static void lost_and_altered_pieces_are_sent_again(void **state) {
     }
 }
 
+/* ---- a receiver's disk that is full, or fails ------------------------------------------------ */
+
+/* What the nodes have said so far, as lines of their log; a file of its own for each scenario. */
+static bool is_said(FILE *file, const char *words) {
+    static char line[4096];
+    bool found = false;
+    rewind(file);
+    while (!found && fgets(line, sizeof(line), file) != NULL) {
+        found = strstr(line, words) != NULL;
+    }
+    return found;
+}
+
+static void disk_room(uint32_t node, uint64_t bytes) {
+    uint32_t host = group->nodes[node].host;
+    world_disk_capacity(group->world, host, world_disk_used_bytes(group->world, host) + bytes);
+}
+
+/* It answers clients, and another leader gets its vote. */
+static void expect_serving_on(uint32_t node) {
+    static const char line[] = "PING\r\n";
+    const char *reply = ask(node, line, strlen(line));
+    group_expect(group, reply != NULL && strncmp(reply, "+PONG", 5) == 0, "it answers clients");
+    uint32_t leader = group_leader(group);
+    cut(leader, true);
+    group_run(group, 3 * SECOND_NS);
+    uint32_t next = group_leader(group);
+    group_expect(group, next != UINT32_MAX && next != leader && next != node,
+                 "another one leads by its vote");
+    cut(leader, false);
+    group_run(group, SECOND_NS);
+    group_expect(group, sim_node_failure(group->nodes[node].node) == NULL, "it does not fail");
+}
+
+static void without_room_for_it_a_member_says_so_serves_on_and_installs_it_later(void **state) {
+    (void)state;
+    uint32_t said = 0;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        begin(1100 + seed, 3);
+        FILE *file = tmpfile();
+        assert_non_null(file);
+        group_run(group, SECOND_NS);
+        uint64_t session = open_session();
+        say_once(session, 1, ":1\r");
+        uint32_t node = follower();
+        leave_behind(node);
+        disk_room(node, 0);
+        log_descriptor_set(fileno(file));
+        cut(node, false);
+        group_run(group, 2 * SECOND_NS);
+        group_expect(group,
+                     node_figure(&apply_of(node)->snapshots_installed) == 0 &&
+                         node_figure(&replicate_of(node)->snapshots_placed) == 0,
+                     "there is no room for it");
+        said += is_said(file, "event=snapshot_not_received") && is_said(file, "No space left");
+        expect_serving_on(node);
+        group_expect(group, node_figure(&apply_of(node)->snapshots_installed) == 0,
+                     "there is still no room for it");
+        disk_room(node, UINT64_C(1) << 40);
+        group_expect(group, run_to_install(node), "it installs it once there is room");
+        group_run(group, SECOND_NS);
+        end(session, ":1\r");
+        (void)fclose(file); /* the next group's lines go elsewhere */
+    }
+    assert_true(said > 0); /* not by each: the lines are limited, by the real clock */
+}
+
+/* A start on a disk that has no room for anything new; whether it came to one. */
+static bool start_without_room(uint32_t node) {
+    struct group_node *starting = &group->nodes[node];
+    struct error_text error = {.text = ""};
+    world_disk_capacity(group->world, starting->host, 1);
+    starting->options.schedule_seed = group->seed * 1000 + starting->starts++;
+    if (sim_node_start(&starting->node, group->world, starting->host, &starting->options, &error) !=
+        0) {
+        assert_non_null(strstr(error.text, "No space left"));
+        starting->node = NULL;
+        return false;
+    }
+    for (uint32_t i = 0; i < group->node_count; i++) {
+        if (i != node) {
+            assert_non_null(peers_row(sim_node_peers(starting->node), i + 1));
+        }
+    }
+    return true;
+}
+
+/* The space of what comes is allocated at once; the log's spare segment is made anew by each start,
+ * and so is what there is no room for.  Only then an installation has to wait for one. */
+static void without_room_for_a_new_segment_an_installation_waits(void **state) {
+    (void)state;
+    uint32_t waited = 0;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(2 * SEEDS);
+         seed++) {
+        begin(1200 + seed, 3);
+        group_run(group, SECOND_NS);
+        uint64_t session = open_session();
+        say_once(session, 1, ":1\r");
+        uint32_t node = follower();
+        uint32_t host = group->nodes[node].host;
+        leave_behind(node);
+        cut(node, false);
+        /* All of it is there when the power goes, unless that takes its name. */
+        world_halt_at(group->world, host, WORLD_POINT_RENAME, "snapshot.received", 1);
+        group->nodes[node].may_fail = true;
+        while (!world_halted(group->world, host) && group_step(group)) {
+        }
+        group_crash(group, node);
+        group->nodes[node].may_fail = false;
+        if (!start_without_room(node)) {
+            disk_room(node, UINT64_C(1) << 40);
+            group_start(group, node);
+        }
+        uint64_t before = node_figure(&replicate_of(node)->compacted_index);
+        group_run(group, 4 * SECOND_NS);
+        group_expect(group, sim_node_failure(group->nodes[node].node) == NULL, "it does not fail");
+        bool waits = node_figure(&replicate_of(node)->snapshots_placed) == 1 &&
+                     node_figure(&replicate_of(node)->compacted_index) == before;
+        waited += waits;
+        disk_room(node, UINT64_C(1) << 40);
+        group_run(group, 2 * SECOND_NS);
+        group_expect(group, !waits || node_figure(&replicate_of(node)->compacted_index) > before,
+                     "it goes on once there is room");
+        end(session, ":1\r");
+    }
+    /* In the others the power cut took some of what had come, or the start needs a segment. */
+    assert_true(waited > 0);
+}
+
+/* The nth operation of a sort fails while a snapshot comes; returns whether that was the end of the
+ * process, which then begins anew. */
+static bool fail_while_receiving(uint64_t seed, enum world_disk_operation operation, uint32_t nth,
+                                 uint32_t times) {
+    begin(seed, 3);
+    group_run(group, SECOND_NS);
+    uint64_t session = open_session();
+    say_once(session, 1, ":1\r");
+    uint32_t node = follower();
+    leave_behind(node);
+    cut(node, false);
+    group_expect(group, run_to_chunk(node, 3), "it comes");
+    group->nodes[node].may_fail = true;
+    world_disk_fail(group->world, group->nodes[node].host, operation, nth, times, -EIO);
+    uint64_t until_ns = world_now_ns(group->world) + 10 * SECOND_NS;
+    while (sim_node_failure(group->nodes[node].node) == NULL &&
+           node_figure(&apply_of(node)->snapshots_installed) == 0 &&
+           world_now_ns(group->world) < until_ns && group_step(group)) {
+    }
+    const char *sentence = sim_node_failure(group->nodes[node].node);
+    bool has_failed = sentence != NULL;
+    world_disk_fail(group->world, group->nodes[node].host, operation, 1, 0, 0);
+    if (has_failed) {
+        if (strstr(sentence, "snapshot") == NULL && strstr(sentence, "log") == NULL) {
+            fail_msg("seed %llu: the sentence names no file: %s", (unsigned long long)seed,
+                     sentence);
+        }
+        group_run(group, SECOND_NS);
+        group_expect(group, sim_node_ended(group->nodes[node].node), "the process ends");
+        group_crash(group, node);
+        group->nodes[node].may_fail = false;
+        group_start(group, node);
+    } else {
+        group_expect(group, node_figure(&apply_of(node)->snapshots_installed) > 0,
+                     "it comes once more");
+    }
+    group_run(group, SECOND_NS);
+    end(session, ":1\r");
+    return has_failed;
+}
+
+static void a_disk_that_fails_costs_the_transfer_and_while_installing_the_process(void **state) {
+    (void)state;
+    static const struct {
+        enum world_disk_operation operation;
+        uint32_t nth;
+        uint32_t times;
+        bool is_final;
+    } cases[] = {
+        {WORLD_DISK_WRITE, 1, 1, false},                                 /* a piece */
+        {WORLD_DISK_WRITE, 9, 1, false}, {WORLD_DISK_SYNC, 1, 1, false}, /* all pieces */
+        {WORLD_DISK_READ, 1, 1, false},                                  /* when they are judged */
+        {WORLD_DISK_SYNC, 2, 1, true},  /* the header that becomes this node's */
+        {WORLD_DISK_NAMES, 1, 4, true}, /* its name; what is old may be removed before */
+        {WORLD_DISK_SYNC, 3, 1, true},  /* the directory */
+        {WORLD_DISK_SYNC, 4, 1, true},
+    };
+    for (uint32_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        bool has_failed =
+            fail_while_receiving(1300 + i, cases[i].operation, cases[i].nth, cases[i].times);
+        if (has_failed != cases[i].is_final) {
+            fail_msg("case %u: the process %s", i, has_failed ? "ended" : "went on");
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        /* First: what others have said before would count against its lines. */
+        cmocka_unit_test(without_room_for_it_a_member_says_so_serves_on_and_installs_it_later),
         cmocka_unit_test(who_was_cut_off_comes_back_by_a_snapshot_and_remembers_sessions),
         cmocka_unit_test(a_power_cut_of_the_receiver_in_the_middle_costs_only_time),
         cmocka_unit_test(a_power_cut_or_loss_of_the_sender_in_the_middle_costs_only_time),
         cmocka_unit_test(a_newer_snapshot_may_overtake_the_one_being_sent),
         cmocka_unit_test(lost_and_altered_pieces_are_sent_again),
+        cmocka_unit_test(without_room_for_a_new_segment_an_installation_waits),
+        cmocka_unit_test(a_disk_that_fails_costs_the_transfer_and_while_installing_the_process),
     };
     return cmocka_run_group_tests_name("sim_node_snapshot", tests, NULL, NULL);
 }

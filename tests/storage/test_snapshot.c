@@ -85,7 +85,8 @@ static enum snapshot_state snapshot_take(struct snapshot_test *test, uint64_t in
             return state;
         }
         uint8_t *room;
-        while (done < bytes) {
+        const bool is_paced = snapshot_pace_ns(writer) > io_monotonic_ns(fixture->io);
+        while (!is_paced && done < bytes) {
             uint32_t piece = 1 + (uint32_t)(done * 7 % 4096);
             if (piece > bytes - done)
                 piece = (uint32_t)(bytes - done);
@@ -103,10 +104,10 @@ static enum snapshot_state snapshot_take(struct snapshot_test *test, uint64_t in
         if (io_outstanding(fixture->port) > 0) {
             const struct io_completion completion = io_wait(fixture->port);
             assert_true(snapshot_completion(writer, &completion));
-        } else if (snapshot_deadline_ns(writer) != UINT64_MAX) {
+        } else if (is_paced) {
             const uint64_t now_ns = io_monotonic_ns(fixture->io);
-            const uint64_t deadline_ns = snapshot_deadline_ns(writer);
-            io_park(fixture->io, deadline_ns > now_ns ? deadline_ns - now_ns : 0);
+            const uint64_t pace_ns = snapshot_pace_ns(writer);
+            io_park(fixture->io, pace_ns > now_ns ? pace_ns - now_ns : 0);
         }
     }
 }

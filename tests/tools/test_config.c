@@ -319,8 +319,8 @@ static const char *checked(const char *const keys[][2], uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         assert_int_equal(config_set(&config, keys[i][0], keys[i][1], "here", &error), 0);
     }
-    assert_int_equal(config_cluster_check(&config, &error),
-                     error.text[0] == '\0' ? 0 : WEIR_EINVAL);
+    int status = config_cluster_check(&config, &error);
+    assert_int_equal(status, error.text[0] == '\0' ? 0 : WEIR_EINVAL);
     return error.text;
 }
 

@@ -168,7 +168,7 @@ class Usage(Scratch):
         for key in ("advertise", "bind", "cluster-announce-ip", "cluster-announce-port", "dir",
                     "durability", "id", "io-features", "listen", "loglevel", "machine", "map",
                     "maxclients", "maxmemory", "port", "proto-max-bulk-len", "requirepass",
-                    "snapshot-log-bytes"):
+                    "snapshot-log-bytes", "snapshot-rate"):
             self.assertRegex(text, rf"\b{key}\b")
 
     def test_options_of_work_to_come_are_not_accepted(self):

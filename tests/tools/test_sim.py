@@ -22,7 +22,9 @@ class Usage(unittest.TestCase):
                 [], ["--seed"], ["--seed", "x"], ["--seeds", "5..3"], ["--seeds", "5"],
                 ["--seed", "1", "--nodes", "0"], ["--seed", "1", "--nodes", "8"],
                 ["--seeds", "1..2", "--jobs", "0"], ["--seeds", "1..2", "--trace"],
-                ["--seeds", "1..2", "--minimize"], ["--seed", "1", "--what"]):
+                ["--seeds", "1..2", "--minimize"], ["--seed", "1", "--what"],
+                ["--seeds", "1..2", "--calm"], ["--seed", "1", "--only", "0"],
+                ["--seed", "1", "--until"]):
             with self.subTest(arguments=arguments):
                 done = sim(*arguments)
                 self.assertEqual(done.returncode, 2)
@@ -34,7 +36,8 @@ class Usage(unittest.TestCase):
         done = sim("--help")
         self.assertEqual(done.returncode, 0)
         for option in ("--seed", "--seeds", "--nodes", "--trace", "--trace-all", "--minimize",
-                       "--jobs", "--json"):
+                       "--jobs", "--json", "--only", "--without", "--until", "--first-nodes",
+                       "--clients", "--calm", "--plain"):
             self.assertIn(option + " ", done.stdout)
 
 
@@ -53,6 +56,15 @@ class Runs(unittest.TestCase):
         for text in ("seed 1: 3 nodes", "---- safety", "---- liveness", "---- peace", " leads in",
                      "begins #1:", "answered:"):
             self.assertIn(text, done.stdout)
+
+    def test_what_is_taken_away_from_a_plan_is_not_in_it(self):
+        done = sim("--seed", "1", "--nodes", "3", "--only", "2", "--until", "3.5", "--calm",
+                   "--trace")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertRegex(done.stdout, r"\n#2 ")
+        self.assertNotRegex(done.stdout, r"\n#[13] ")
+        self.assertIn("---- safety: for 3.500 s", done.stdout)
+        self.assertNotIn("begins #3", done.stdout)
 
     def test_a_range_sums_up_and_is_quiet_in_a_pipe(self):
         done = sim("--seeds", "1..3", "--jobs", "2", "--nodes", "1")

@@ -49,6 +49,33 @@ static void frame_seal(uint8_t *frame, uint32_t length_bytes, uint64_t seed) {
 }
 
 /* With the header in one place and the body in another the result is the same. */
+/* The same once more, hashed in pieces of one to seven bytes: also what is altered is refused. */
+static void read_hashed(struct peer_frame_reader *reader, const uint8_t *header,
+                        const uint8_t *body, const struct peer_frame *expected) {
+    const bool is_whole = expected->needed_bytes == 0;
+    const bool is_hashed = is_whole && (expected->fault == PEER_FRAME_VALID ||
+                                        expected->fault == PEER_FRAME_FAULT_CHECKSUM);
+    if (!is_hashed || reader->fault != PEER_FRAME_VALID)
+        return;
+    struct checksum_state state;
+    const uint32_t body_bytes = bytes_get_u32(header) - PEER_FRAME_HEADER_BYTES;
+    peer_frame_hash_begin(reader, header, &state);
+    for (uint32_t at = 0, piece = 1; at < body_bytes; at += piece, piece = piece % 7 + 1) {
+        piece = piece < body_bytes - at ? piece : body_bytes - at;
+        checksum_update(&state, body + at, piece);
+    }
+    struct peer_frame hashed;
+    const enum peer_frame_result result =
+        peer_frame_read_hashed(reader, header, body, checksum_end(&state), &hashed);
+    assert_int_equal(result,
+                     expected->fault == PEER_FRAME_VALID ? PEER_FRAME_COMPLETE : PEER_FRAME_FAULTY);
+    assert_int_equal(hashed.fault, expected->fault);
+    assert_int_equal(hashed.body_bytes, expected->body_bytes);
+    assert_int_equal(hashed.checksum, expected->checksum);
+    assert_int_equal(hashed.sequence, expected->sequence);
+    assert_ptr_equal(hashed.body, expected->body);
+}
+
 static void read_apart(struct peer_frame_reader *reader, const uint8_t *bytes,
                        size_t available_bytes, enum peer_frame_result expected,
                        const struct peer_frame *frame) {
@@ -60,12 +87,14 @@ static void read_apart(struct peer_frame_reader *reader, const uint8_t *bytes,
     if (body_bytes > 0)
         memcpy(body, bytes + sizeof(header), body_bytes);
     struct peer_frame apart;
+    struct peer_frame_reader other = *reader;
     assert_int_equal(peer_frame_read_parts(reader, header, body, body_bytes, &apart), expected);
     assert_int_equal(apart.fault, frame->fault);
     assert_int_equal(apart.needed_bytes, frame->needed_bytes);
     assert_int_equal(apart.body_bytes, frame->body_bytes);
     assert_int_equal(apart.checksum, frame->checksum);
     assert_ptr_equal(apart.body, expected == PEER_FRAME_COMPLETE ? body : NULL);
+    read_hashed(&other, header, body, &apart);
     free(body);
 }
 
