@@ -182,6 +182,27 @@ struct node_replicate_figures {
     uint64_t peer_dropped;     /* messages from and to members, for want of room or of a use */
 };
 
+/* What the configuration in force makes of another node. */
+enum node_peer_role { NODE_PEER_OUTSIDE = 0, NODE_PEER_VOTER, NODE_PEER_LEARNER };
+
+/* How a leader sends to it (raft/progress.h). */
+enum node_peer_state {
+    NODE_PEER_UNKNOWN = 0, /* this node does not lead */
+    NODE_PEER_PROBE,
+    NODE_PEER_REPLICATE,
+    NODE_PEER_SNAPSHOT,
+};
+
+/* What replicate publishes of each other node that it has a row for (stages/peers.h), in its
+ * order. */
+struct node_peer_figures {
+    uint64_t node_id;     /* 0: nobody */
+    uint64_t role;        /* enum node_peer_role */
+    uint64_t state;       /* enum node_peer_state */
+    uint64_t match_index; /* of a leader: what it has, durable; otherwise 0 */
+    uint64_t heard_ns;    /* when it last said something, monotonic; 0: never */
+};
+
 /* What apply publishes. */
 struct node_apply_figures {
     uint64_t applied_index;
@@ -317,6 +338,7 @@ struct node {
     CACHE_ALIGNED struct node_parse_figures parse;
     CACHE_ALIGNED struct node_validate_figures validate;
     CACHE_ALIGNED struct node_replicate_figures replicate;
+    CACHE_ALIGNED struct node_peer_figures peer_figures[CONFIGURATION_MEMBERS_MAX - 1];
     CACHE_ALIGNED struct node_apply_figures apply;
     CACHE_ALIGNED struct node_write_figures write;
     struct node_record *records;      /* connections_max of them */

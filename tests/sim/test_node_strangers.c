@@ -228,7 +228,10 @@ static void info_shows_the_connections_between_members(void **state) {
         "\r\npeers_out_open:4\r\n",
         "\r\npeers_out_refused:0\r\n",
         "\r\npeers_dropped:0\r\n",
-        "\r\nconnected_slaves:2\r\n",
+        "\r\nconnected_slaves:2\r\nslave0:ip=10.0.0.",
+        ",port=7379,state=online,offset=",
+        "\r\nslave1:ip=10.0.0.",
+        "\r\nmaster_repl_offset:",
     };
     for (uint32_t i = 0; i < ARRAY_COUNT(lines); i++) {
         if (strstr(answer, lines[i]) == NULL) {
