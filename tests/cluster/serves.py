@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Three real processes elect a leader and serve, whomever a client asks first."""
 
+import json
 import re
 import subprocess
 import sys
 
-from cluster import Asked, Cluster, ErrorReply, Scratch, moved_port
+from cluster import Asked, Cluster, ErrorReply, Scratch, moved_port, until, weir
 
 
 def redis_cli(port, *words):
@@ -51,6 +52,57 @@ def members_know_each_other_by_the_secret(cluster):
         assert peers["peers_in_unauthenticated"] == peers["peers_in_refused"] == "0", peers
 
 
+def info_and_status_say_how_far_each_is(cluster):
+    leader = cluster.leader(everyone=True)
+    cluster.settled()
+    last = int(cluster.info(leader)["raft_last_index"])
+
+    def caught_up():
+        said = weir("status", "--server", f"127.0.0.1:{leader.port}", "--json")
+        assert said.returncode == 0, said.stderr
+        shown = json.loads(said.stdout)
+        assert shown["role"] == "leader" and shown["cluster"] == "test"
+        assert shown["leader"] == shown["node"] and len(shown["members"]) == 2
+        return shown["last_index"] >= last and \
+            all(m["lag"] == 0 and m["state"] == "replicate" and m["role"] == "voter" and
+                m["match"] == shown["last_index"] and m["contact_ms"] < 1000
+                for m in shown["members"])
+    until(caught_up, "status does not show that all have everything")
+    shown = cluster.info(leader, "replication")
+    assert shown["role"] == "master" and shown["connected_slaves"] == "2"
+    ports = {re.search(r"port=(\d+),state=online,offset=\d+,lag=0$", shown[f"slave{i}"]).group(1)
+             for i in range(2)}
+    assert ports == {str(node.port) for node in cluster.nodes if node is not leader}
+    for node in cluster.nodes:
+        said = weir("status", "--config", cluster.config(1), "--server", f"127.0.0.1:{node.port}")
+        assert said.returncode == 0, said.stderr
+        assert f"led by node {cluster.nodes.index(leader) + 1}\n" in said.stdout, said.stdout
+        if node is not leader:
+            shown = cluster.info(node, "replication")
+            assert shown["role"] == "slave" and shown["master_link_status"] == "up"
+            assert shown["master_port"] == str(leader.port)
+
+
+def a_member_that_is_gone_shows_as_that(cluster):
+    """Its lag grows, and so does the time since it was heard; then it is back."""
+    leader = cluster.leader(everyone=True)
+    gone = next(node for node in cluster.nodes if node is not leader)
+    number = cluster.nodes.index(gone) + 1
+    gone.kill()
+
+    def shows(what):
+        said = weir("status", "--server", f"127.0.0.1:{leader.port}", "--json")
+        return what(next(m for m in json.loads(said.stdout)["members"] if m["id"] == number))
+    with Asked(leader) as client:
+        for _ in range(10):
+            client.call("INCR", "while it is gone")
+    until(lambda: shows(lambda m: m["lag"] >= 10 and m["contact_ms"] > 1000), "it shows as there")
+    said = weir("status", "--server", f"127.0.0.1:{cluster.client_ports[number - 1]}")
+    assert said.returncode == 1 and "does not answer" in said.stderr, said
+    assert gone.spawn().wait_log(r"event=ready\b"), gone.log()
+    until(lambda: shows(lambda m: m["lag"] == 0 and m["contact_ms"] < 1000), "it is not back")
+
+
 def a_large_value_reaches_all(cluster):
     """Of many frames and more than a slice of authentication."""
     value = bytes(range(256)) * 4096 * 8  # 8 MiB
@@ -79,7 +131,8 @@ def they_come_back_with_what_they_had(cluster):
 
 
 TESTS = [who_does_not_lead_names_who_does, redis_cli_follows, all_apply_the_same,
-         members_know_each_other_by_the_secret, a_large_value_reaches_all,
+         members_know_each_other_by_the_secret, info_and_status_say_how_far_each_is,
+         a_member_that_is_gone_shows_as_that, a_large_value_reaches_all,
          all_stop_when_they_are_asked, they_come_back_with_what_they_had]
 
 
