@@ -384,6 +384,10 @@ uint64_t raft_last_index(const struct raft *raft) {
     return raft->last_index;
 }
 
+uint64_t raft_stored_index(const struct raft *raft) {
+    return raft->stored_index;
+}
+
 uint64_t raft_log_epoch(const struct raft *raft) {
     return raft->epoch;
 }

@@ -317,6 +317,9 @@ bool raft_vote_stored(const struct raft *raft);
 uint64_t raft_leader(const struct raft *raft); /* node id, as far as known; 0: unknown */
 uint64_t raft_commit_index(const struct raft *raft);
 uint64_t raft_last_index(const struct raft *raft);
+
+/* Up to where the log is durable, as far as the core was told; <= raft_last_index. */
+uint64_t raft_stored_index(const struct raft *raft);
 uint64_t raft_log_epoch(const struct raft *raft);
 
 /* The configuration in force: the last one in the log, committed or not (4.1). */

@@ -123,9 +123,15 @@ static uint64_t chain_of(const struct swarm_seen *seen, uint64_t index) {
     return index < seen->chain_count ? seen->chains[index] : 0;
 }
 
-/* Makes room for indexes up to last, and forgets those behind it. */
-static void chains_resize(struct swarm_seen *seen, uint64_t last) {
+/* Makes room for indexes up to last. */
+static void chains_reserve(struct swarm_seen *seen, uint64_t last) {
     seen->chains = grown(seen->chains, last + 1, &seen->chain_capacity, sizeof(*seen->chains));
+    seen->chain_count = last + 1 > seen->chain_count ? last + 1 : seen->chain_count;
+}
+
+/* Forgets those behind last. */
+static void chains_cut(struct swarm_seen *seen, uint64_t last) {
+    ASSERT(seen->chain_count > last);
     for (size_t i = last + 1; i < seen->chain_count; i++) {
         seen->chains[i] = 0;
     }
@@ -161,21 +167,41 @@ static uint64_t first_changed(struct swarm_seen *seen, const struct log *log) {
     return 1;
 }
 
+/* What was in the log from `first` on is not there any more: no entry of the present term is. */
+static void check_removed(struct swarm_check *check, struct swarm *swarm, uint32_t node,
+                          uint64_t first, uint64_t term) {
+    const struct swarm_seen *seen = &check->nodes[node];
+    for (uint64_t i = first; i <= seen->last_index; i++) {
+        const struct swarm_matching *place =
+            matching_place(check->matching, check->matching_capacity, i, term);
+        if (seen->chains[i] != 0 && place->index != 0 && place->chain == seen->chains[i]) {
+            swarm_find(swarm,
+                       "node %u removes the entry at index %" PRIu64 " of term %" PRIu64
+                       ", which is the present one: its leader has it",
+                       node + 1, i, term);
+            return;
+        }
+    }
+}
+
 static void look_at_log(struct swarm_check *check, struct swarm *swarm, uint32_t index,
-                        const struct log *log, uint64_t commit) {
+                        const struct log *log, const struct raft *raft) {
     struct swarm_seen *seen = &check->nodes[index];
     uint64_t last = log_last_index(log);
     if (last == seen->last_index && log_tail(log)->chain == chain_of(seen, last)) {
         return;
     }
-    chains_resize(seen, last);
-    for (uint64_t i = first_changed(seen, log); i <= last; i++) {
+    chains_reserve(seen, last);
+    uint64_t first = first_changed(seen, log);
+    check_removed(check, swarm, index, first, raft_term(raft));
+    chains_cut(seen, last);
+    for (uint64_t i = first; i <= last; i++) {
         const uint8_t *entry = log_entry(log, i);
         struct entry_header header = entry_header_read(entry);
         seen->chains[i] = header.chain;
         check_matching(check, swarm, index, i, header.term, header.chain);
         if (header.kind == ENTRY_CONFIGURATION) {
-            swarm_voters_saw(swarm, index, entry, commit);
+            swarm_voters_saw(swarm, index, entry, raft_commit_index(raft));
         }
     }
     if (seen->chains[last] == 0) {
@@ -183,6 +209,7 @@ static void look_at_log(struct swarm_check *check, struct swarm *swarm, uint32_t
         check_matching(check, swarm, index, last, log_tail(log)->term, log_tail(log)->chain);
     }
     seen->last_index = last;
+    swarm_voters_in_force(swarm, index);
 }
 
 /* ---- what is committed ---------------------------------------------------------------------- */
@@ -210,16 +237,32 @@ static uint32_t durable_on(const struct swarm_check *check, const struct swarm *
     return nodes;
 }
 
+/* The chain of an entry of this node's log; 0: not known.  What is only on its disk is known if it
+ * was seen in any log: index and term are enough. */
+static uint64_t chain_on_disk(const struct swarm_check *check, const struct swarm_seen *seen,
+                              const struct log *log, uint64_t index) {
+    uint64_t chain = chain_of(seen, index);
+    uint64_t term = log_term(log, index);
+    if (chain != 0 || term == 0) {
+        return chain;
+    }
+    const struct swarm_matching *place =
+        matching_place(check->matching, check->matching_capacity, index, term);
+    return place->index != 0 ? place->chain : 0;
+}
+
 /* Whether what a node commits there for the first time may be. */
 static void first_commit(struct swarm_check *check, struct swarm *swarm, uint32_t node,
-                         uint64_t index, const uint8_t *bytes) {
+                         uint64_t index, const struct log *log) {
     struct swarm_seen *seen = &check->nodes[node];
+    const uint8_t *bytes = log_entry(log, index);
     struct swarm_entry *entry;
     check->committed =
         grown(check->committed, index, &check->committed_capacity, sizeof(*check->committed));
     ASSERT(index == check->committed_count + 1);
     entry = &check->committed[check->committed_count++];
-    *entry = (struct swarm_entry){.commit_term = seen->term, .chain = chain_of(seen, index)};
+    *entry = (struct swarm_entry){.commit_term = seen->term,
+                                  .chain = chain_on_disk(check, seen, log, index)};
     if (bytes != NULL) {
         struct entry_header header = entry_header_read(bytes);
         entry->term = header.term;
@@ -249,7 +292,7 @@ static void look_at_commit(struct swarm_check *check, struct swarm *swarm, uint3
     for (uint64_t i = seen->commit_index + 1; i <= commit && !swarm_broken(swarm); i++) {
         const struct swarm_entry *entry = committed_at(check, i);
         if (entry == NULL) {
-            first_commit(check, swarm, index, i, log_entry(log, i));
+            first_commit(check, swarm, index, i, log);
         } else if (entry->chain != 0 && chain_of(seen, i) != 0 &&
                    entry->chain != chain_of(seen, i)) {
             swarm_find(swarm,
@@ -393,11 +436,12 @@ void swarm_check_node(struct swarm_check *check, struct swarm *swarm, uint32_t i
     if (in_step) {
         uint64_t commit = raft_commit_index(raft);
         swarm_check_counted(swarm, index);
-        look_at_log(check, swarm, index, log, commit);
+        look_at_log(check, swarm, index, log, raft);
         look_at_term(check, swarm, index, raft);
         if (commit != seen->commit_index) {
             look_at_commit(check, swarm, index, log, commit);
         }
+        swarm_stored_check(check, swarm, index);
     }
     look_at_applied(check, swarm, index, in_step);
     if (swarm->nodes[index].lost && !swarm->nodes[index].wipe) {
@@ -428,7 +472,8 @@ void swarm_check_started(struct swarm_check *check, struct swarm *swarm, uint32_
                    " was durable before it ended",
                    index + 1, last, seen->ended_durable_index);
     }
-    chains_resize(seen, last);
+    chains_reserve(seen, last);
+    chains_cut(seen, last);
     memset(seen->chains, 0, seen->chain_count * sizeof(*seen->chains));
     seen->chains[last] = log_tail(log)->chain;
     if (last > 0) {

@@ -15,7 +15,12 @@
  *              its bytes.  Every node's commits and applied entries must be these; a leader of a
  *              later term has them all (leader completeness); when one is first committed it is
  *              durable on a quorum; by counting, a leader commits entries of its own term only.
- *   configurations  those that were seen in any log, and which was the one before.
+ *   configurations  those that were seen in any log, and which was the one before.  A core goes by
+ *              the last one in its log.
+ *   stored     what a core counts as stored, of its own log and as a leader of a peer's, is durable
+ *              there, and the same entry (sim/swarm_stored.c).  While a node is in a term, no entry
+ *              of that term goes from its log: only its leader could have it removed, and a leader
+ *              takes back nothing that it has appended.
  *   reads      those that a leader answers at once, by its lease: at the moment nobody has
  *              committed more (sim/swarm_reads.c).
  *   digests    of the machine after each index, from whoever was there first.
@@ -77,6 +82,9 @@ struct swarm_seen {
     uint64_t *chains;
     size_t chain_count;
     size_t chain_capacity;
+    /* As a leader of these terms: up to where it counts each node's log as stored. */
+    uint64_t match_terms[SWARM_CHECK_NODES_MAX];
+    uint64_t match[SWARM_CHECK_NODES_MAX];
     /* Of the disk that was lost: what had been durable on it, which was acknowledged in time. */
     uint64_t lost_durable_index;
     uint64_t *lost_chains;

@@ -5,6 +5,8 @@
  * What the files of the swarm share.
  *
  *   swarm_plan.c      what a seed draws; plans as text
+ *   swarm_plan_members.c  likewise: changes of members that come to nothing
+ *   swarm_plan_logs.c what makes logs differ: coordinated actions
  *   swarm_plan_reads.c  likewise: leaders that notice late that they lead no more
  *   swarm_edit.c      smaller plans (sim/swarm_edit.h)
  *   swarm_plan_votes.c  likewise: contested elections
@@ -13,6 +15,7 @@
  *   swarm_schedule.c  actions in the order of time
  *   swarm_cluster.c   processes: starting, crashing, stepping
  *   swarm_check.c     what must hold after every step
+ *   swarm_stored.c    what cores believe to be stored
  *   swarm_check_votes.c  votes, likewise
  *   swarm_voters.c    configurations, and quorums of them
  *   swarm_reads.c     reads that are answered at once
@@ -183,6 +186,9 @@ void swarm_plan_add(struct swarm_plan *plan, const struct swarm_action *action);
 /* In a share of the seeds: contested elections. */
 void swarm_plan_draw_votes(struct swarm_plan *plan);
 
+/* In a share of the seeds: changes of members that nobody but the leader has in its log. */
+void swarm_plan_draw_members(struct swarm_plan *plan);
+
 /* In a share of the seeds: leaders that notice late that they lead no more, and many reads. */
 void swarm_plan_draw_reads(struct swarm_plan *plan);
 
@@ -206,6 +212,11 @@ uint64_t swarm_cluster_due_ns(const struct swarm *swarm);
 
 /* The index of the node that leads in the highest term; UINT32_MAX: nobody. */
 uint32_t swarm_leader(const struct swarm *swarm);
+
+/* ---- swarm_plan_logs.c --------------------------------------------------------------------- */
+
+/* Adds, in a share of the seeds, what makes logs differ; from a stream of chance of its own. */
+void swarm_plan_logs_draw(struct swarm_plan *plan);
 
 /* ---- swarm_fault.c ------------------------------------------------------------------------- */
 
@@ -263,6 +274,11 @@ void swarm_damage(struct swarm *swarm, uint32_t index, uint64_t seed);
  * one, under its id. */
 void swarm_lose_disk(struct swarm *swarm, uint32_t index);
 
+/* ---- swarm_stored.c ------------------------------------------------------------------------ */
+
+/* The process of this node has done something, and its log is what its core believes it is. */
+void swarm_stored_check(struct swarm_check *check, struct swarm *swarm, uint32_t index);
+
 /* ---- swarm_check_votes.c ------------------------------------------------------------------- */
 
 /* The process of this node has done something, perhaps while it ends; before swarm_check_node. */
@@ -285,6 +301,10 @@ void swarm_voters_first(struct swarm_check *check, uint32_t founders);
 
 /* A node has this configuration entry in its log, and everything up to `commit` is committed. */
 void swarm_voters_saw(struct swarm *swarm, uint32_t node, const uint8_t *entry, uint64_t commit);
+
+/* Whether the configuration that this node's core goes by is the last one in its log, where that is
+ * known.  The node is in step. */
+void swarm_voters_in_force(struct swarm *swarm, uint32_t node);
 
 /* Whether `nodes` (bit n) are a majority of the voters, and of the outgoing ones of a joint
  * configuration. */

@@ -222,6 +222,36 @@ static bool draw_joiners(struct swarm_plan *plan) {
     return true;
 }
 
+/* Beside the others, and of a stream of its own, so that the rest of a seed stays as it is. */
+static void draw_beside(struct swarm_plan *plan, bool members) {
+    struct random random;
+    random_seed(&random, ~plan->seed);
+    if (random_below(&random, HALTS_ONE_IN) == 0) {
+        draw_more(&random, plan, SWARM_HALT, HALTS_MAX);
+    }
+    if (members) {
+        draw_more(&random, plan, SWARM_MEMBERS, MEMBERS_MAX);
+    }
+    if (random_below(&random, LOST_DISKS_ONE_IN) == 0) {
+        draw_more(&random, plan, SWARM_LOST_DISK, LOST_DISKS_MAX);
+    }
+    if (random_below(&random, BLINKS_ONE_IN) == 0) {
+        draw_more(&random, plan, SWARM_BLINK, BLINKS_MAX);
+    }
+    bool deposals = random_below(&random, plan->leases ? 2 : DEPOSALS_ONE_IN) == 0;
+    if (deposals && plan->node_count > 1) {
+        draw_deposals(&random, plan);
+    }
+    if (random_below(&random, LOSSES_ONE_IN) == 0) {
+        draw_more(&random, plan, SWARM_LOSS, LOSSES_MAX);
+    }
+    plan->has_secret = random_below(&random, SECRETS_ONE_IN) == 0;
+    swarm_plan_draw_reads(plan);
+    swarm_plan_draw_members(plan);
+    swarm_plan_logs_draw(plan);
+    swarm_plan_draw_votes(plan); /* the last: it may clear the end of the plan for an election */
+}
+
 void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t founder_count) {
     static const uint32_t sizes[] = {1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7};
     static const char *const maps[] = {"fused", "fused", "pair", "split"};
@@ -258,30 +288,7 @@ void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t founder_co
             draw_actions(&random, plan, fault, unrest, SWARM_ACTIONS_MAX / count);
         }
     }
-    /* Beside the others, and of a stream of its own, so that the rest of a seed stays as it is. */
-    random_seed(&random, ~seed);
-    if (random_below(&random, HALTS_ONE_IN) == 0) {
-        draw_more(&random, plan, SWARM_HALT, HALTS_MAX);
-    }
-    if (members) {
-        draw_more(&random, plan, SWARM_MEMBERS, MEMBERS_MAX);
-    }
-    if (random_below(&random, LOST_DISKS_ONE_IN) == 0) {
-        draw_more(&random, plan, SWARM_LOST_DISK, LOST_DISKS_MAX);
-    }
-    if (random_below(&random, BLINKS_ONE_IN) == 0) {
-        draw_more(&random, plan, SWARM_BLINK, BLINKS_MAX);
-    }
-    bool deposals = random_below(&random, plan->leases ? 2 : DEPOSALS_ONE_IN) == 0;
-    if (deposals && plan->node_count > 1) {
-        draw_deposals(&random, plan);
-    }
-    if (random_below(&random, LOSSES_ONE_IN) == 0) {
-        draw_more(&random, plan, SWARM_LOSS, LOSSES_MAX);
-    }
-    swarm_plan_draw_reads(plan);
-    swarm_plan_draw_votes(plan);
-    plan->has_secret = random_below(&random, SECRETS_ONE_IN) == 0;
+    draw_beside(plan, members);
 }
 
 /* ---- text ----------------------------------------------------------------------------------- */

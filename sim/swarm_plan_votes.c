@@ -22,6 +22,7 @@
 enum {
     CONTESTS_ONE_IN = 4,      /* seeds */
     CUT_ELECTIONS_ONE_IN = 3, /* likewise */
+    ALONE_ONE_IN = 2, /* of the contests: nothing else happens, which would keep them short */
     CONTESTS_MAX = 12,
     /* Actions of a contest: at most two that part nodes, each pace of ways, disks. */
     PACES = 3,
@@ -103,6 +104,9 @@ static void draw_slow_disks(struct random *random, struct swarm_plan *plan,
 }
 
 static void draw_contests(struct random *random, struct swarm_plan *plan) {
+    if (random_below(random, ALONE_ONE_IN) == 0) {
+        plan->action_count = 0;
+    }
     uint32_t most = (SWARM_ACTIONS_MAX - plan->action_count) / CONTEST_ACTIONS;
     most = most < CONTESTS_MAX ? most : CONTESTS_MAX;
     uint64_t at_ns = between(random, 200, GAP_MS_MAX) * SWARM_MS_NS;

@@ -23,6 +23,7 @@
 
 #include "base/assert.h"
 #include "entry/entry.h"
+#include "raft/raft.h"
 
 /* ---- quorums -------------------------------------------------------------------------------- */
 
@@ -175,6 +176,33 @@ void swarm_voters_saw(struct swarm *swarm, uint32_t node, const uint8_t *entry, 
                    "node %u appends a configuration at index %" PRIu64 " and the one at %" PRIu64
                    " is not committed",
                    node + 1, header.index, check->configurations[previous].index);
+    }
+}
+
+/* Whether they have the same members in the same roles. */
+static bool same_members(const struct configuration *a, const struct configuration *b) {
+    bool same = a->member_count == b->member_count;
+    for (uint32_t i = 0; same && i < a->member_count; i++) {
+        same = a->members[i].node_id == b->members[i].node_id &&
+               a->members[i].roles == b->members[i].roles;
+    }
+    return same;
+}
+
+void swarm_voters_in_force(struct swarm *swarm, uint32_t node) {
+    const struct swarm_check *check = &swarm->check;
+    uint64_t log_last = check->nodes[node].last_index;
+    uint32_t last = log_last <= 1 ? SWARM_CHECK_UNKNOWN : last_in_log(check, node, log_last);
+    if (last == SWARM_CHECK_UNKNOWN) {
+        return; /* nobody has told it of the others yet; or not all of its log is known */
+    }
+    const struct swarm_configuration *expected = &check->configurations[last];
+    if (!same_members(raft_configuration(sim_node_raft(swarm->nodes[node].node)),
+                      &expected->members)) {
+        swarm_find(swarm,
+                   "node %u goes by other members than those at index %" PRIu64
+                   ", the last ones in its log, which ends at %" PRIu64,
+                   node + 1, expected->index, log_last);
     }
 }
 

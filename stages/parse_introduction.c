@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/mutant.h"
 
 static const struct mac_key *secret_of(const struct parse_peers *peers) {
     return peers->node->options->peer_secret;
@@ -79,7 +80,9 @@ static enum peer_handshake judge(const struct parse_peers *peers, const struct p
         .node_id = identity->node_id,
         .peer = hello->from,
         .peer_known = link != NULL,
-        .incarnation = link == NULL ? 0 : atomic_load_relaxed_u64(&link->incarnation),
+        .incarnation = link == NULL || MUTANT(WIPED_NODE_VOTES, true, false)
+                           ? 0
+                           : atomic_load_relaxed_u64(&link->incarnation),
         .own_incarnation = identity->incarnation,
     };
     return peer_hello_judge(hello, &expected);
@@ -158,6 +161,9 @@ static void greeted(struct parse_peers *peers, struct parse_peer *peer,
         return;
     }
     const struct peer_link *link = peers_find(peers->peers, hello.from);
+    if (link != NULL && peers->links[link - peers->peers->links].is_given_up) {
+        link = NULL;
+    }
     enum peer_handshake result = judge(peers, &hello, link);
     peer->lane = hello.connection == PEER_CONNECTION_CONTROL ? PEER_CONTROL : PEER_DATA;
     peer->row = link == NULL ? NO_ROW : (uint32_t)(link - peers->peers->links);

@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/mutant.h"
 
 enum {
     TAKE_MAX = 64,
@@ -51,7 +52,7 @@ void parse_peer_item_send(struct parse_peers *peers, const struct peer_item *ite
     ASSERT(taken == 1); /* as long as all that can be under way */
 }
 
-static void replicate_wake(struct parse_peers *peers) {
+void parse_replicate_wake(struct parse_peers *peers) {
     uint32_t note = 0;
     peers->units -= 1;
     (void)ring_u32_enqueue(peers->to_replicate, &note, 1); /* one that does not fit is not missed */
@@ -161,7 +162,7 @@ static void link_pay(struct parse_peers *peers, uint32_t row) {
         link->is_told = true;
     }
     peers->owing -= !owes(link);
-    replicate_wake(peers);
+    parse_replicate_wake(peers);
 }
 
 void parse_peer_connected(struct parse_peers *peers, uint32_t row,
@@ -271,7 +272,7 @@ static void record_end(struct parse_peers *peers, struct parse_peer *peer) {
     node_figure_add(&peers->node->parse.peer_bytes, frame.length_bytes);
     peer->room = NULL;
     peer->head_bytes = 0;
-    replicate_wake(peers);
+    parse_replicate_wake(peers);
 }
 
 /* Reads on in messages: false if it has to wait for room. */
@@ -395,6 +396,9 @@ struct stage_result parse_peers_poll(struct parse_peers *peers, uint64_t now_ns,
     peers->units = PARSE_PEERS_UNITS;
     peers->blocked = false;
     uint32_t work = ring_u32_dequeue(peers->from_replicate, notes, TAKE_MAX);
+    if (work > 0 || peers->looks_at_rows) {
+        parse_rows_turn(peers);
+    }
     for (uint32_t row = 0; peers->owing > 0 && row < PEERS_MAX; row++) {
         link_pay(peers, row);
     }

@@ -50,6 +50,7 @@ struct parse_peer {
 /* What is known of a member's connections. */
 struct parse_link {
     uint32_t slots[PEER_LANES]; /* in use; NO_SLOT: none */
+    bool is_given_up;           /* replicate may name the row anew, or has: nobody is let in */
     bool is_told;               /* replicate takes it for connected */
     bool owes_disconnected;     /* records for which there was no room yet, in this order */
     bool owes_connected;
@@ -71,8 +72,9 @@ struct parse_peers {
     uint32_t next;                       /* whose data is looked at first */
     uint32_t open_count;
     int32_t units;
-    uint64_t now_ns; /* of this poll */
-    bool blocked;    /* in this poll */
+    uint64_t now_ns;    /* of this poll */
+    bool blocked;       /* in this poll */
+    bool looks_at_rows; /* whether they are asked back, also without a note */
     struct parse_link links[PEERS_MAX];
     struct parse_peer slots[PEER_ACCEPTED_MAX];
 };
@@ -96,7 +98,7 @@ uint32_t parse_peer_bytes_take(struct parse_peers *peers, struct parse_peer *pee
 void parse_peer_connected(struct parse_peers *peers, uint32_t row,
                           const struct peer_introduction *introduction);
 
-/* Ends it. */
+/* Ends a connection: its bytes are not looked at any more. */
 void parse_peer_break(struct parse_peers *peers, struct parse_peer *peer);
 
 /* ---- stages/parse_introduction.c ----------------------------------------------------------- */
@@ -106,5 +108,14 @@ void parse_peer_begin(struct parse_peers *peers, struct parse_peer *peer);
 
 /* Goes on with the introduction, with bytes that are here: GREETING or PROVING. */
 void parse_peer_introduce(struct parse_peers *peers, struct parse_peer *peer);
+
+/* Wakes replicate. */
+void parse_replicate_wake(struct parse_peers *peers);
+
+/* ---- parse_rows.c ---------------------------------------------------------------------------- */
+
+/* Looks whether replicate asks for rows, and gives up those that no connection has; called before
+ * anything else of a poll. */
+void parse_rows_turn(struct parse_peers *peers);
 
 #endif

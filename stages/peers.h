@@ -100,7 +100,18 @@ enum {
 /* Groups of receive buffers at a door; clients' is 0 (stages/read_buffers.h). */
 enum peer_group { PEER_GROUP_CONTROL = 1, PEER_GROUP_DATA = 2, PEER_GROUP_ANSWER = 3 };
 
-/* One other member. */
+/*
+ * One other member.
+ *
+ * Its row is its own until it is needed for another one (stages/replicate_rows.c), which those of
+ * the address book never are:
+ *
+ *     free ──named──> in use ──is_leaving, no connection left──> is_vacant ──cleared──> free
+ *
+ * A node that is no member any more, nor in the address book, has its row asked back by replicate
+ * once there is no free one; parse lets nobody in for it from then on, ends its connections, and
+ * says when there are none; then replicate empties the rings, and the row may get another name.
+ */
 struct peer_link {
     uint64_t node_id; /* 0: this row is free.  Writer: replicate, before the rings are used */
     /* As the table of incarnations has it; 0: not yet known.  Writer: replicate (node_figure_set);
@@ -110,6 +121,13 @@ struct peer_link {
     /* When a control message of its came last; 0: never.  Writer: parse; reader: write, at a
      * glance: a late one only delays that a connection is opened again. */
     CACHE_ALIGNED uint64_t heard_ns;
+    /* Writer: parse, once no connection has the row, nor will get it; and until it has seen that
+     * is_leaving is 0 again.  Partner of its release: replicate's acquire. */
+    uint32_t is_vacant;
+    /* Writer: replicate.  Partner of its release of 0: parse's acquire, behind which it sees that
+     * the row has lost its name. */
+    CACHE_ALIGNED uint32_t is_leaving;
+    bool is_booked; /* it is in the address book; constant once the cores have started */
     struct record_ring *in[PEER_LANES];
     struct record_ring *out[PEER_LANES];
 };
@@ -147,8 +165,8 @@ struct peer_item {
 _Static_assert(sizeof(struct peer_item) == 16, "a ring item: a power of two");
 RING_TYPED(ring_peer, struct peer_item);
 
-/* All of them.  Rows are filled from the first on, and stay: those of the address book before the
- * cores start. */
+/* All of them.  Those of the address book are named before the cores start.  Free rows may stand
+ * between others. */
 struct peers {
     struct peer_link links[PEERS_MAX];
     struct peer_buffers buffers[PEER_LANES]; /* of accepted connections */

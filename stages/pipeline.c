@@ -348,6 +348,7 @@ static int links_create(struct pipeline *pipeline) {
         ASSERT(options->peers[i].node_id != options->identity.node_id);
         struct peer_link *link = peers_row(&pipeline->peers, options->peers[i].node_id);
         ASSERT(link != NULL);
+        link->is_booked = true;
     }
     return result;
 }

@@ -37,8 +37,9 @@ static const char *add(struct replicate_shard *shard, struct configuration *want
     if (wanted->member_count == CONFIGURATION_MEMBERS_MAX) {
         return "there are as many members as there can be";
     }
-    if (peers_row(shard->links, edit->node_id) == NULL) {
-        return "more members came and went than this process has room for: restart it";
+    if (replicate_row(shard, edit->node_id) == NULL) {
+        return "there is no room for one more node now: nodes that are no members any more make "
+               "some, so ask again; if that does not help, the address book has too many others";
     }
     if (incarnation == 0) {
         return "the new node has not introduced itself yet: start it, and ask again";

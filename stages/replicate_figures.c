@@ -48,6 +48,8 @@ void replicate_figures_publish(struct replicate_shard *shard) {
         struct node_peer_figures *figures = &shard->node->peer_figures[row];
         const struct raft_peer_status *status = NULL;
         if (link->node_id == 0) {
+            node_figure_set(&figures->node_id, 0);
+            node_figure_set(&figures->role, NODE_PEER_OUTSIDE);
             continue;
         }
         for (uint32_t i = 0; i < count; i++) {

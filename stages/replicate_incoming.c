@@ -240,13 +240,16 @@ static bool record_take(struct replicate_shard *shard, struct peer_link *link,
 }
 
 uint32_t replicate_receive(struct replicate_shard *shard, uint32_t budget) {
-    uint32_t count = 0;
     if (shard->links == NULL) {
         return 0;
     }
-    for (uint32_t i = 0; i < PEERS_MAX && shard->links->links[i].node_id != 0; i++) {
+    uint32_t count = replicate_rows_turn(shard);
+    uint32_t links = 0; /* behind the last row that is in use */
+    for (uint32_t i = 0; i < PEERS_MAX; i++) {
         struct peer_link *link = &shard->links->links[i];
-        while (count < budget && !shard->failed && record_take(shard, link, PEER_CONTROL)) {
+        links = link->node_id == 0 ? links : i + 1;
+        while (link->node_id != 0 && count < budget && !shard->failed &&
+               record_take(shard, link, PEER_CONTROL)) {
             count++;
         }
     }
@@ -255,10 +258,6 @@ uint32_t replicate_receive(struct replicate_shard *shard, uint32_t budget) {
         return count;
     }
     count += waited; /* a record was given back, which somebody has to learn */
-    uint32_t links = 0;
-    while (links < PEERS_MAX && shard->links->links[links].node_id != 0) {
-        links++;
-    }
     for (uint32_t idle = 0; idle < links && count < budget && !shard->failed;) {
         struct peer_link *link = &shard->links->links[shard->peers->next % links];
         shard->peers->next = (shard->peers->next + 1) % links;

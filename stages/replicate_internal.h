@@ -38,6 +38,7 @@ struct replicate_connection {
     uint32_t generation;
     uint32_t leadership; /* in which that was */
     uint32_t waiting;    /* its batches that are noted and not handed on */
+    uint64_t place;      /* of the last of these */
 };
 
 /* The batch that is becoming an entry in slices, and how far that is. */
@@ -105,6 +106,7 @@ struct replicate_members {
     struct configuration table;     /* the file's, or what was collected for it (0: not yet) */
     struct configuration in_force;  /* what the rows were made for */
     uint64_t introduced[PEERS_MAX]; /* by row: its incarnation, as the member last said; 0: never */
+    bool row_leaves;                /* one is asked back, and not free yet */
 };
 
 /* Where a dispute is; drawn in replicate_dispute.c. */
@@ -263,6 +265,18 @@ void replicate_incoming_append(struct replicate_shard *shard, uint32_t first, ui
 
 /* The log that it was for is given up: forgets what waits. */
 void replicate_incoming_drop(struct replicate_shard *shard);
+
+/* ---- replicate_rows.c ----------------------------------------------------------------------- */
+
+/* The row of a member, named if it had none; NULL: there is no free one now, and one is asked back
+ * if it can be. */
+struct peer_link *replicate_row(struct replicate_shard *shard, uint64_t node_id);
+
+/* Frees rows that were asked back and are given up; returns how many. */
+uint32_t replicate_rows_turn(struct replicate_shard *shard);
+
+/* replicate_members.c: names rows for members that have none. */
+void replicate_members_follow_again(struct replicate_shard *shard);
 
 /* The log's memory is full: gives back what is durable and not committed yet, unless apply or a
  * batch needs it there; it is read from the disk once it is committed.  Else members that are full

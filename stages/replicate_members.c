@@ -52,10 +52,26 @@ static bool same_configuration(const struct configuration *a, const struct confi
 }
 
 static void incarnations_publish(struct replicate_shard *shard) {
-    for (uint32_t i = 0; i < PEERS_MAX && shard->links->links[i].node_id != 0; i++) {
+    for (uint32_t i = 0; i < PEERS_MAX; i++) {
         struct peer_link *link = &shard->links->links[i];
-        node_figure_set(&link->incarnation, incarnation_of(shard, link->node_id));
+        if (link->node_id != 0) {
+            node_figure_set(&link->incarnation, incarnation_of(shard, link->node_id));
+        }
     }
+}
+
+void replicate_members_follow_again(struct replicate_shard *shard) {
+    const struct configuration *now = &shard->members.in_force;
+    for (uint32_t i = 0; i < now->member_count; i++) {
+        uint64_t node_id = now->members[i].node_id;
+        if (node_id != own_id(shard) && replicate_row(shard, node_id) == NULL) {
+            log_warn_limited("member_without_row",
+                             "peer=%lu what=\"it gets the row of a node that is no member any "
+                             "more, or of none: then the address book has too many others\"",
+                             node_id);
+        }
+    }
+    incarnations_publish(shard);
 }
 
 void replicate_members_follow(struct replicate_shard *shard) {
@@ -64,16 +80,7 @@ void replicate_members_follow(struct replicate_shard *shard) {
         return;
     }
     shard->members.in_force = *now;
-    for (uint32_t i = 0; i < now->member_count; i++) {
-        uint64_t node_id = now->members[i].node_id;
-        if (node_id != own_id(shard) && peers_row(shard->links, node_id) == NULL) {
-            log_error("member_without_row",
-                      "peer=%lu what=\"more members came and went than this process has rows for: "
-                      "restart this node to connect to the new one\"",
-                      node_id);
-        }
-    }
-    incarnations_publish(shard);
+    replicate_members_follow_again(shard);
 }
 
 /* ---- the table ------------------------------------------------------------------------------ */

@@ -194,6 +194,9 @@ static bool confirmed(const struct replicate_shard *shard, const struct batch *b
 static void note(struct replicate_shard *shard, struct batch *batch,
                  struct replicate_connection *connection, uint64_t index) {
     uint64_t last_index = own_last(shard, connection);
+    if (connection->waiting > 0 && connection->place > index) {
+        index = connection->place; /* it may be behind its own write: of what others have written */
+    }
     batch->index = 0;
     batch->place = last_index > index ? last_index : index;
     if (shard->failed) {
@@ -208,6 +211,7 @@ static void note(struct replicate_shard *shard, struct batch *batch,
         return;
     }
     connection->waiting++;
+    connection->place = batch->place;
     if (last_index > shard->handed && last_index >= index) {
         /* Its own write is under way: it runs right behind that entry. */
         struct batch *own = pipeline_batch(shard->pipeline, connection->last_batch);

@@ -53,7 +53,7 @@ static void record_end(struct replicate_shard *shard, struct record_ring *ring, 
 
 static struct record_ring *ring_to(struct replicate_shard *shard,
                                    const struct raft_message *message) {
-    struct peer_link *link = peers_row(shard->links, message->to);
+    struct peer_link *link = replicate_row(shard, message->to);
     if (link == NULL) {
         return NULL;
     }

@@ -13,12 +13,18 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/mutant.h"
 
 static const struct mac_key *secret_of(const struct write_peers *peers) {
     return peers->node->options->peer_secret;
 }
 
 _Static_assert((int)ENTRY_ADDRESS_BYTES_MAX == (int)PEER_ADDRESS_BYTES_MAX, "an address fits");
+
+/* As this node knows the other one; 0: not at all. */
+static uint64_t incarnation_of(const struct write_link *link) {
+    return MUTANT(WIPED_NODE_VOTES, 0, atomic_load_relaxed_u64(&link->peer->incarnation));
+}
 
 void write_link_greet(struct write_peers *peers, struct write_link *link) {
     const struct identity *identity = &peers->node->options->identity;
@@ -28,7 +34,7 @@ void write_link_greet(struct write_peers *peers, struct write_link *link) {
                                .from = identity->node_id,
                                .incarnation = identity->incarnation,
                                .to = link->peer->node_id,
-                               .known = atomic_load_relaxed_u64(&link->peer->incarnation)};
+                               .known = incarnation_of(link)};
     struct entry_address own;
     if (node_endpoint_configured(peers->node, identity->node_id, &own) && own.host[0] != '\0' &&
         own.port != 0) {
@@ -83,8 +89,7 @@ static void answered(struct write_peers *peers, struct write_link *link,
     const struct peer_expected expected = {.cluster_id = identity->cluster_id,
                                            .node_id = identity->node_id,
                                            .peer = link->peer->node_id,
-                                           .incarnation =
-                                               atomic_load_relaxed_u64(&link->peer->incarnation)};
+                                           .incarnation = incarnation_of(link)};
     enum peer_handshake result =
         fault == PEER_HELLO_VALID ? peer_answer_judge(&answer, &expected) : PEER_REFUSED_VERSION;
     if (result != PEER_ACCEPTED) {

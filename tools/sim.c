@@ -45,7 +45,8 @@ struct sim_options {
     enum sim_story story;
     uint32_t nodes; /* 0: drawn */
     uint32_t jobs;
-    const char *command; /* the words that begin it: "weir sim" */
+    const char *command;       /* the words that begin it: "weir sim" */
+    uint64_t minimize_seconds; /* 0: as usual */
     struct swarm_edit edit;
 };
 
@@ -62,7 +63,8 @@ static void print_usage(FILE *stream) {
         "  --trace       tells what happens: faults, elections, who sent what, what clients got\n"
         "  --trace-all   tells every event of network, disks and clocks, too\n"
         "  --minimize    of a seed that breaks: takes away what it does not need to break in the\n"
-        "                same way, for two minutes at most; prints what is left, and the command\n"
+        "                same way; prints what is left, and the command\n"
+        "  --seconds N   for so long at most; otherwise for 120\n"
         "  --jobs N      so many seeds at once, 1 to 256 (otherwise one for each CPU)\n"
         "  --until-broken  begins no more seeds once one has broken\n"
         "  --json        prints one JSON object a line\n"
@@ -126,6 +128,11 @@ static int value_parse(const char *name, const char *value, struct sim_options *
         }
         options->nodes = (uint32_t)number;
         return 0;
+    }
+    if (strcmp(name, "--seconds") == 0) {
+        return number_parse(value, 1, SIM_MINIMIZE_SECONDS_MAX, &options->minimize_seconds)
+                   ? 0
+                   : usage_error("--seconds takes 1 to 86400, not", value);
     }
     if (strcmp(name, "--jobs") == 0) {
         if (!number_parse(value, 1, JOBS_MAX, &number)) {
@@ -228,7 +235,8 @@ static void plan_print(const struct swarm_plan *plan) {
 static bool minimize(const struct sim_options *options, const struct swarm_plan *drawn,
                      struct swarm_edit *edit, struct swarm_plan *plan,
                      struct swarm_result *result) {
-    struct sim_minimize_options how = {.quiet = options->json};
+    struct sim_minimize_options how = {
+        .quiet = options->json, .jobs = options->jobs, .seconds_max = options->minimize_seconds};
     bool started = sim_minimize(drawn, &how, edit, result);
     *plan = *drawn;
     swarm_plan_edit(plan, edit);

@@ -2,9 +2,9 @@
  * Smaller plans.  See tools/sim_minimize.h.
  *
  * Happy path: the run ends right after its break; the actions that begin last before it are kept,
- * as few as break; what is left of them is left out in parts; then fewer nodes, fewer clients, a
- * calm world, a plain load; and all of it again while something was found, since each makes the
- * others easier.
+ * as few as break; then fewer nodes, fewer clients, a calm world, a plain load, since these make
+ * all later runs cheaper; then what is left of the actions is left out in parts; and all of it
+ * again while something was found, since each makes the others easier.
  *
  * Failure modes: a candidate does not break, or by another finding: it is not taken.  A bound is
  * reached: what has been found so far is the result.
@@ -13,6 +13,7 @@
 #include "tools/sim_minimize.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,8 @@
 enum {
     /* A run that breaks behind its safety phase is shortened by halves, so often. */
     HALVES_MAX = 6,
+    /* 0, and powers of two below SWARM_ACTIONS_MAX (160) or CLUSTER_CLIENTS_MAX (64): 9 at most. */
+    EDITS_MAX = 16,
     MS_NS = 1000 * 1000,
 };
 
@@ -37,7 +40,9 @@ struct minimizing {
     struct swarm_plan *tried;  /* scratch */
     struct swarm_result first; /* what is to be found */
     uint32_t runs;
+    uint32_t jobs;
     uint64_t begun_s;
+    uint64_t seconds_max;
     bool quiet;
     bool terminal;
     bool no_process;
@@ -92,78 +97,126 @@ static void progress(const struct minimizing *minimizing) {
 
 static bool may_go_on(const struct minimizing *minimizing) {
     return minimizing->runs < SIM_MINIMIZE_RUNS_MAX && !minimizing->no_process &&
-           now_s() - minimizing->begun_s < SIM_MINIMIZE_SECONDS_MAX;
+           now_s() - minimizing->begun_s < minimizing->seconds_max;
 }
 
-/* Runs the plan with this edit; if it breaks by the same finding, it is the new one. */
-static bool still_breaks(struct minimizing *minimizing, const struct swarm_edit *edit) {
-    struct swarm_result result;
-    if (!may_go_on(minimizing)) {
-        return false;
-    }
-    minimizing->runs++;
-    progress(minimizing);
-    *minimizing->tried = *minimizing->drawn;
-    swarm_plan_edit(minimizing->tried, edit);
-    if (!sim_child_run(minimizing->tried, SIM_STORY_NONE, &result)) {
-        minimizing->no_process = true;
-        return false;
-    }
-    if (!result.failed || !sim_same_finding(&result, &minimizing->first)) {
-        return false;
-    }
-    *minimizing->plan = *minimizing->tried;
-    *minimizing->result = result;
+/* This edit broke by the same finding: it is the new one. */
+static void take(struct minimizing *minimizing, const struct swarm_edit *edit,
+                 const struct swarm_result *result) {
+    *minimizing->plan = *minimizing->drawn;
+    swarm_plan_edit(minimizing->plan, edit);
+    *minimizing->result = *result;
     *minimizing->edit = *edit;
     for (uint32_t i = 0; i < minimizing->plan->action_count; i++) {
         minimizing->edit->left_out[i] = minimizing->plan->actions[i].left_out;
     }
-    return true;
+}
+
+/* Runs some edits at once; the first of them that breaks, by its place, is taken: which one that is
+ * does not depend on how many run at once.  Returns its place; count: none. */
+static uint32_t batch_breaks(struct minimizing *minimizing, const struct swarm_edit *edits,
+                             uint32_t count) {
+    struct sim_child children[SIM_MINIMIZE_JOBS_MAX];
+    uint32_t started = 0;
+    uint32_t found = count;
+    ASSERT(count <= SIM_MINIMIZE_JOBS_MAX);
+    while (started < count && may_go_on(minimizing)) {
+        *minimizing->tried = *minimizing->drawn;
+        swarm_plan_edit(minimizing->tried, &edits[started]);
+        minimizing->no_process =
+            !sim_child_start(&children[started], minimizing->tried, SIM_STORY_NONE);
+        started += !minimizing->no_process;
+        minimizing->runs++;
+    }
+    progress(minimizing);
+    for (uint32_t i = 0; i < started; i++) {
+        struct swarm_result result;
+        if (found != count) {
+            (void)kill(children[i].pid, SIGKILL); /* nobody waits for it any more */
+        }
+        sim_child_finish(&children[i], &result);
+        if (found == count && result.failed && sim_same_finding(&result, &minimizing->first)) {
+            found = i;
+            take(minimizing, &edits[i], &result);
+        }
+    }
+    return found;
+}
+
+/* The same for any number of edits, in the order in which they are wanted. */
+static uint32_t first_that_breaks(struct minimizing *minimizing, const struct swarm_edit *edits,
+                                  uint32_t count) {
+    for (uint32_t at = 0; at < count && may_go_on(minimizing);) {
+        uint32_t left = count - at;
+        uint32_t some = left < minimizing->jobs ? left : minimizing->jobs;
+        uint32_t found = batch_breaks(minimizing, edits + at, some);
+        if (found < some) {
+            return at + found;
+        }
+        at += some;
+    }
+    return count;
 }
 
 /* ---- fewer actions -------------------------------------------------------------------------- */
 
 /* Leaves out all but the last `count` actions of those that are left. */
-static bool last_ones_break(struct minimizing *minimizing, uint32_t count) {
-    struct swarm_edit edit = *minimizing->edit;
-    for (uint32_t i = minimizing->drawn->action_count; i-- > 0;) {
-        if (!edit.left_out[i]) {
-            edit.left_out[i] = count == 0;
+static void keep_last(struct swarm_edit *edit, uint32_t action_count, uint32_t count) {
+    for (uint32_t i = action_count; i-- > 0;) {
+        if (!edit->left_out[i]) {
+            edit->left_out[i] = count == 0;
             count -= count > 0;
         }
     }
-    return still_breaks(minimizing, &edit);
 }
 
 /* Those that begin last before the break: 0, 1, 2, 4 ... of them. */
 static void last_actions(struct minimizing *minimizing) {
+    struct swarm_edit edits[EDITS_MAX];
     uint32_t all = swarm_plan_actions(minimizing->plan);
-    bool breaks = all == 0 || last_ones_break(minimizing, 0);
-    for (uint32_t count = 1; count < all && !breaks; count *= 2) {
-        breaks = last_ones_break(minimizing, count);
+    uint32_t count = 0;
+    for (uint32_t kept = 0; kept < all; kept = kept == 0 ? 1 : 2 * kept) {
+        ASSERT(count < EDITS_MAX);
+        edits[count] = *minimizing->edit;
+        keep_last(&edits[count++], minimizing->drawn->action_count, kept);
     }
+    (void)first_that_breaks(minimizing, edits, count);
 }
 
 /* Leaves out `size` actions of those that are left, from the place *at on, which is set behind
- * them. */
-static void leave_out(struct swarm_edit *edit, uint32_t action_count, uint32_t size, uint32_t *at) {
+ * them; whether there are any. */
+static bool leave_out(struct swarm_edit *edit, uint32_t action_count, uint32_t size, uint32_t *at) {
+    bool any = false;
     while (*at < action_count && size > 0) {
+        any |= !edit->left_out[*at];
         size -= !edit->left_out[*at];
         edit->left_out[*at] = true;
         (*at)++;
     }
+    return any;
+}
+
+/* Leaves out each part of this size for which the rest still breaks. */
+static void fewer_of(struct minimizing *minimizing, uint32_t size) {
+    struct swarm_edit edits[SIM_MINIMIZE_JOBS_MAX];
+    uint32_t behind[SIM_MINIMIZE_JOBS_MAX]; /* where the part of each edit ends */
+    uint32_t action_count = minimizing->drawn->action_count;
+    for (uint32_t at = 0; at < action_count && may_go_on(minimizing);) {
+        uint32_t count = 0;
+        while (count < minimizing->jobs && at < action_count) {
+            edits[count] = *minimizing->edit;
+            if (leave_out(&edits[count], action_count, size, &at)) {
+                behind[count++] = at;
+            }
+        }
+        uint32_t found = batch_breaks(minimizing, edits, count);
+        at = found < count ? behind[found] : at;
+    }
 }
 
 static void fewer_actions(struct minimizing *minimizing) {
-    uint32_t count = minimizing->drawn->action_count;
     for (uint32_t size = swarm_plan_actions(minimizing->plan); size > 0; size /= 2) {
-        for (uint32_t at = 0; at < count && may_go_on(minimizing);) {
-            struct swarm_edit edit = *minimizing->edit;
-            leave_out(&edit, count, size, &at);
-            if (memcmp(edit.left_out, minimizing->edit->left_out, sizeof(edit.left_out)) != 0) {
-                (void)still_breaks(minimizing, &edit);
-            }
-        }
+        fewer_of(minimizing, size);
     }
 }
 
@@ -172,7 +225,7 @@ static void fewer_actions(struct minimizing *minimizing) {
 static bool until_breaks(struct minimizing *minimizing, uint64_t ms) {
     struct swarm_edit edit = *minimizing->edit;
     edit.until_ms = ms;
-    return ms > 0 && still_breaks(minimizing, &edit);
+    return ms > 0 && first_that_breaks(minimizing, &edit, 1) == 0;
 }
 
 /* The safety phase ends right after the break, or, if the break comes later, as early as it can. */
@@ -195,36 +248,38 @@ static void shorter_run(struct minimizing *minimizing) {
 }
 
 static void fewer_nodes(struct minimizing *minimizing) {
+    struct swarm_edit edits[SWARM_NODES_MAX];
+    uint32_t count = 0;
     for (uint32_t nodes = 1; nodes < minimizing->plan->node_count; nodes++) {
-        struct swarm_edit edit = *minimizing->edit;
-        edit.nodes = nodes;
-        if (still_breaks(minimizing, &edit)) {
-            return;
-        }
+        edits[count] = *minimizing->edit;
+        edits[count++].nodes = nodes;
     }
+    (void)first_that_breaks(minimizing, edits, count);
 }
 
 static void fewer_clients(struct minimizing *minimizing) {
+    struct swarm_edit edits[EDITS_MAX];
+    uint32_t count = 0;
     for (uint32_t clients = 1; clients < minimizing->plan->clients.clients; clients *= 2) {
-        struct swarm_edit edit = *minimizing->edit;
-        edit.clients = clients;
-        if (still_breaks(minimizing, &edit)) {
-            return;
-        }
+        ASSERT(count < EDITS_MAX);
+        edits[count] = *minimizing->edit;
+        edits[count++].clients = clients;
     }
+    (void)first_that_breaks(minimizing, edits, count);
 }
 
+/* Both, or one of them. */
 static void calmer(struct minimizing *minimizing) {
-    struct swarm_edit edit = *minimizing->edit;
-    edit.calm = true;
-    if (!minimizing->edit->calm) {
-        (void)still_breaks(minimizing, &edit);
+    struct swarm_edit edits[3];
+    uint32_t count = 0;
+    for (uint32_t which = 3; which > 0; which--) {
+        edits[count] = *minimizing->edit;
+        edits[count].calm = edits[count].calm || (which & 1) != 0;
+        edits[count].plain = edits[count].plain || (which & 2) != 0;
+        count += edits[count].calm != minimizing->edit->calm ||
+                 edits[count].plain != minimizing->edit->plain;
     }
-    edit = *minimizing->edit;
-    edit.plain = true;
-    if (!minimizing->edit->plain) {
-        (void)still_breaks(minimizing, &edit);
-    }
+    (void)first_that_breaks(minimizing, edits, count);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------ */
@@ -238,10 +293,10 @@ struct step {
 static const struct step steps[] = {
     {"time", shorter_run},
     {"last actions", last_actions},
-    {"fewer actions", fewer_actions},
-    {"fewer nodes", fewer_nodes},
+    {"fewer nodes", fewer_nodes}, /* few runs, and all later ones are cheaper */
     {"fewer clients", fewer_clients},
     {"calm and plain", calmer},
+    {"fewer actions", fewer_actions},
     {"time", shorter_run},
 };
 
@@ -294,15 +349,20 @@ static void confirm(struct minimizing *minimizing) {
 
 bool sim_minimize(const struct swarm_plan *drawn, const struct sim_minimize_options *options,
                   struct swarm_edit *edit, struct swarm_result *result) {
-    struct minimizing minimizing = {.drawn = drawn,
-                                    .edit = edit,
-                                    .result = result,
-                                    .plan = malloc(sizeof(*minimizing.plan)),
-                                    .tried = malloc(sizeof(*minimizing.tried)),
-                                    .first = *result,
-                                    .begun_s = now_s(),
-                                    .quiet = options->quiet,
-                                    .terminal = !options->quiet && isatty(STDERR_FILENO) != 0};
+    struct minimizing minimizing = {
+        .drawn = drawn,
+        .edit = edit,
+        .result = result,
+        .plan = malloc(sizeof(*minimizing.plan)),
+        .tried = malloc(sizeof(*minimizing.tried)),
+        .first = *result,
+        .jobs = options->jobs < 1                       ? 1
+                : options->jobs > SIM_MINIMIZE_JOBS_MAX ? SIM_MINIMIZE_JOBS_MAX
+                                                        : options->jobs,
+        .begun_s = now_s(),
+        .seconds_max = options->seconds_max != 0 ? options->seconds_max : SIM_MINIMIZE_SECONDS,
+        .quiet = options->quiet,
+        .terminal = !options->quiet && isatty(STDERR_FILENO) != 0};
     ASSERT(result->failed && minimizing.plan != NULL && minimizing.tried != NULL);
     *minimizing.plan = *drawn;
     swarm_plan_edit(minimizing.plan, edit);

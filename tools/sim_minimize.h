@@ -16,16 +16,21 @@
 
 #include "sim/swarm_edit.h"
 
-/* Bounds of one minimization: so many runs, and no run is begun later than so many seconds. */
+/* Bounds of one minimization: so many runs, and no run is begun later than so many seconds, unless
+ * somebody wants it otherwise. */
 enum {
-    SIM_MINIMIZE_RUNS_MAX = 500,
-    SIM_MINIMIZE_SECONDS_MAX = 120,
+    SIM_MINIMIZE_RUNS_MAX = 2000,
+    SIM_MINIMIZE_SECONDS = 120,
+    SIM_MINIMIZE_SECONDS_MAX = 24 * 3600,
+    SIM_MINIMIZE_JOBS_MAX = 64, /* edits that are tried at once */
 };
 
-/* How it is told: on standard output a line for each step that made the plan smaller, on standard
- * error, if that is a terminal, each run. */
+/* How long it may take, and how it is told: on standard output a line for each step that made the
+ * plan smaller, on standard error, if that is a terminal, each run. */
 struct sim_minimize_options {
-    bool quiet; /* neither */
+    bool quiet;           /* neither */
+    uint32_t jobs;        /* so many runs at once, which changes nothing of what is left; 0: 1 */
+    uint64_t seconds_max; /* no run is begun later; 0: SIM_MINIMIZE_SECONDS */
 };
 
 /*

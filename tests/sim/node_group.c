@@ -223,7 +223,7 @@ static uint64_t due_after(const struct group *group, const struct group_record *
 static bool records_take(struct group *group, uint32_t from) {
     struct peers *peers = sim_node_peers(group->nodes[from].node);
     bool any = false;
-    for (uint32_t i = 0; i < PEERS_MAX && peers->links[i].node_id != 0; i++) {
+    for (uint32_t i = 0; i < PEERS_MAX; i++) {
         for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
             uint32_t length_bytes;
             const uint8_t *bytes;

@@ -196,6 +196,56 @@ static void an_entry_after_a_pause_is_sent_though_the_disk_stands_still(void **s
     }
 }
 
+/* A client of its own says a line. */
+static struct world_client *line_say(struct world_client *client, const char *line) {
+    if (client == NULL) {
+        client = world_client_connect(scripted->world, scripted->host, SIM_NODE_PORT);
+        assert_non_null(client);
+    }
+    assert_int_equal(world_client_send(client, line, strlen(line)), strlen(line));
+    scripted_run(scripted, 5 * MILLISECOND_NS);
+    return client;
+}
+
+/* A connection's write is committed, and not handed on yet, since somebody else's read waits for a
+ * quorum.  Its own read then waits for what was committed behind that write; and what needs nothing
+ * and comes after the read is answered after it. */
+static void nothing_overtakes_a_read_that_waits_for_others_writes(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        scripted_begin(scripted, seed);
+        scripted->follows[3] = true;
+        scripted_elect(scripted);
+        assert_string_equal(scripted_ask(scripted, "set k v"), "+OK\r\n");
+        scripted_run(scripted, 20 * MILLISECOND_NS);
+        scripted->follows[2] = false;
+        scripted->follows[3] = false;
+        (void)line_say(NULL, "get k\r\n");
+        struct world_client *client = line_say(NULL, "set k w\r\n");
+        (void)line_say(NULL, "set l w\r\n");
+        uint64_t last = last_index();
+        struct raft_message stored = {.kind = RAFT_MESSAGE_APPEND_ANSWER,
+                                      .from = 3,
+                                      .to = 1,
+                                      .term = term(),
+                                      .session = scripted->last[3][RAFT_MESSAGE_APPEND].session,
+                                      .granted = true,
+                                      .match_index = last};
+        scripted_say(scripted, &stored);
+        scripted_run(scripted, 5 * MILLISECOND_NS);
+        assert_int_equal(raft_commit_index(sim_node_raft(scripted->node)), last);
+        assert_true(applied() < last);
+        (void)line_say(client, "get k\r\n");
+        (void)line_say(client, "ping\r\n");
+        scripted->follows[3] = true;
+        scripted_run(scripted, 150 * MILLISECOND_NS);
+        char replies[64] = "";
+        (void)world_client_receive(client, replies, sizeof(replies) - 1);
+        assert_string_equal(replies, "+OK\r\n$1\r\nw\r\n+PONG\r\n");
+        scripted_end(scripted);
+    }
+}
+
 /* ---- over connections ---------------------------------------------------------------------- */
 
 /* A connection that a member has opened. */
@@ -300,6 +350,7 @@ int main(void) {
         cmocka_unit_test(who_has_accepted_what_is_not_in_its_log_does_not_campaign),
         cmocka_unit_test(an_entry_behind_one_that_is_only_on_disk_is_sent),
         cmocka_unit_test(an_entry_after_a_pause_is_sent_though_the_disk_stands_still),
+        cmocka_unit_test(nothing_overtakes_a_read_that_waits_for_others_writes),
         cmocka_unit_test(what_waits_behind_a_full_ring_goes_on_when_there_is_room),
     };
     return cmocka_run_group_tests_name("sim_node_found", tests, NULL, NULL);

@@ -208,6 +208,31 @@ static void ask_any(const char *request, size_t length, char line[128]) {
     fail_msg("nobody answers; the last said %s", line);
 }
 
+/* The leader is asked for a change of members until it has made it, whoever leads. */
+static void change(enum change_edit_kind kind, uint64_t node_id) {
+    const struct change_request request = {
+        .kind = CHANGE_MEMBERS,
+        .edit_count = 1,
+        .edits = {{.kind = kind, .node_id = node_id, .incarnation = 7}}};
+    const char *reason = "";
+    for (uint32_t i = 0; clock_monotonic_ns() < deadline_ns; i++) {
+        struct loop_node *node = &nodes[i % NODES];
+        struct change_box *box = &node->node->changes;
+        assert_true(change_ask(box, &request));
+        pipeline_wake(node->pipeline);
+        enum change_state state;
+        while ((state = change_look(box, &reason)) < CHANGE_DONE) {
+            sched_yield();
+        }
+        change_forget(box);
+        if (state == CHANGE_DONE) {
+            return;
+        }
+        sched_yield();
+    }
+    fail_msg("node %lu: %s", (unsigned long)node_id, reason);
+}
+
 /* All have applied what one has, and that is the same. */
 static bool all_agree(void) {
     uint64_t index = node_figure(&nodes[0].node->apply.applied_index);
@@ -304,6 +329,11 @@ static void replicate_over_loopback(const char *const maps[NODES], bool with_sec
     for (uint32_t i = 0; i < 8; i++) {
         ask_any(large, (size_t)head + VALUE_BYTES + 2, line);
         assert_string_equal(line, "+OK\r\n");
+    }
+    /* More than each has rows for: they are asked back by one thread, and given up by another. */
+    for (uint64_t id = 100; id < 100 + 2 * PEERS_MAX; id++) {
+        change(CHANGE_ADD_LEARNER, id);
+        change(CHANGE_REMOVE, id);
     }
     while (!all_agree() && clock_monotonic_ns() < deadline_ns) {
         sched_yield();

@@ -24,7 +24,7 @@ class Usage(unittest.TestCase):
                 ["--seeds", "1..2", "--jobs", "0"], ["--seeds", "1..2", "--trace"],
                 ["--seeds", "1..2", "--minimize"], ["--seed", "1", "--what"],
                 ["--seeds", "1..2", "--calm"], ["--seed", "1", "--only", "0"],
-                ["--seed", "1", "--until"]):
+                ["--seed", "1", "--until"], ["--seed", "1", "--minimize", "--seconds", "0"]):
             with self.subTest(arguments=arguments):
                 done = sim(*arguments)
                 self.assertEqual(done.returncode, 2)
@@ -36,8 +36,8 @@ class Usage(unittest.TestCase):
         done = sim("--help")
         self.assertEqual(done.returncode, 0)
         for option in ("--seed", "--seeds", "--nodes", "--trace", "--trace-all", "--minimize",
-                       "--jobs", "--json", "--only", "--without", "--until", "--first-nodes",
-                       "--clients", "--calm", "--plain"):
+                       "--seconds", "--jobs", "--json", "--only", "--without", "--until",
+                       "--first-nodes", "--clients", "--calm", "--plain"):
             self.assertIn(option + " ", done.stdout)
 
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/bytes.h"
 #include "base/log.h"
@@ -152,6 +153,46 @@ static void what_is_left_breaks_in_the_same_way_and_has_nothing_beside(void **st
     assert_int_equal(again.trace_hash, result->trace_hash);
 }
 
+/* Only the order of the edits counts, not which run ends first. */
+static void what_is_left_does_not_depend_on_how_many_run_at_once(void **state) {
+    (void)state;
+    static struct swarm_result results[2];
+    struct swarm_edit edits[2] = {0};
+    plan_that_breaks_by_itself();
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct sim_minimize_options how = {.quiet = true, .jobs = 1 + 4 * i};
+        *plan = *drawn;
+        assert_true(sim_child_run(plan, SIM_STORY_NONE, &results[i]));
+        assert_true(sim_minimize(drawn, &how, &edits[i], &results[i]));
+    }
+    assert_memory_equal(&edits[0], &edits[1], sizeof(edits[0]));
+    assert_int_equal(results[0].trace_hash, results[1].trace_hash);
+    assert_string_equal(results[0].finding, results[1].finding);
+}
+
+/* A bound is kept: what was found until then is what is left, and it breaks. */
+static void a_minimization_ends_when_its_time_is_over(void **state) {
+    (void)state;
+    const struct sim_minimize_options short_one = {.quiet = true, .seconds_max = 1};
+    struct swarm_edit edit = {0};
+    struct timespec begun;
+    struct timespec now;
+    plan_that_breaks_by_itself();
+    *plan = *drawn;
+    assert_true(sim_child_run(plan, SIM_STORY_NONE, result));
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &begun), 0);
+    assert_true(sim_minimize(drawn, &short_one, &edit, result));
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    assert_true(now.tv_sec - begun.tv_sec < 60); /* the last runs are let come to their end */
+    assert_true(result->failed);
+    *plan = *drawn;
+    swarm_plan_edit(plan, &edit);
+    struct swarm_result again;
+    assert_true(sim_child_run(plan, SIM_STORY_NONE, &again));
+    assert_true(again.failed);
+    assert_int_equal(again.trace_hash, result->trace_hash);
+}
+
 /* An edit that breaks is where it starts from: nothing comes back. */
 static void what_was_taken_away_before_stays_away(void **state) {
     (void)state;
@@ -193,6 +234,8 @@ int main(void) {
         cmocka_unit_test(findings_are_the_same_if_only_numbers_and_details_differ),
         cmocka_unit_test(an_assertion_says_whose_code_it_ended),
         cmocka_unit_test(what_is_left_breaks_in_the_same_way_and_has_nothing_beside),
+        cmocka_unit_test(what_is_left_does_not_depend_on_how_many_run_at_once),
+        cmocka_unit_test(a_minimization_ends_when_its_time_is_over),
         cmocka_unit_test(what_was_taken_away_before_stays_away),
     };
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
