@@ -398,9 +398,9 @@ void replicate_stalled_turn(struct replicate_shard *shard, uint64_t now_ns, uint
 
 /* ---- replicate_figures.c --------------------------------------------------------------------- */
 
-/* Publishes what is known of other members, if it was not done within the last millisecond.  With
- * links only. */
-void replicate_figures_publish(struct replicate_shard *shard);
+/* Publishes what is known of other members; unless `at_once` only if it was not done within the
+ * last millisecond.  With links only. */
+void replicate_figures_publish(struct replicate_shard *shard, bool at_once);
 
 /* ---- replicate_start.c ----------------------------------------------------------------------- */
 
