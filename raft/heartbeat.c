@@ -6,8 +6,9 @@
  * itself), and wake a transfer of entries that a lost message has stalled.
  *
  * Failure modes: no quorum answers for T: somebody else may lead already, so we step down
- * (check-quorum, 6.2).  Heartbeats pass, entries do not: after 2 T without a commit the data
- * connections are opened anew, after 4 T we step down; a follower would never notice.
+ * (check-quorum, 6.2).  Heartbeats pass, entries do not: after 2 T in which none got through to a
+ * quorum the data connections are opened anew, after 4 T we step down; a follower would never
+ * notice.
  *
  * A HEARTBEAT names an entry that the leader knows to be durable on this peer.  So what it says of
  * commits holds for this log, and a peer that has lost its log is noticed.
@@ -49,13 +50,35 @@ static uint64_t quorum_heard_ns(const struct raft *raft) {
     return quorum_value(configuration, values);
 }
 
+/*
+ * When commit last rose, or what it waits for moved: entries, or chunks of a snapshot, got through
+ * to a quorum.  A member that a majority needs may be far behind, and take long to catch up;
+ * whoever led instead of us would begin with it again.
+ */
+static uint64_t through_ns(const struct raft *raft) {
+    const struct configuration *configuration = raft_members(raft);
+    uint64_t values[CONFIGURATION_MEMBERS_MAX];
+    if (raft->last_index < raft->term_first_index) {
+        return raft->commit_moved_ns;
+    }
+    for (uint32_t i = 0; i < configuration->member_count; i++) {
+        bool is_self = i == raft->self;
+        bool has_all = raft->last_index == (is_self ? raft->stored_index : raft->peers[i].match);
+        uint64_t moved_ns = is_self ? raft->stored_moved_ns : raft->peers[i].moved_ns;
+        values[i] = has_all ? raft->now_ns : moved_ns;
+    }
+    uint64_t quorum_ns = quorum_value(configuration, values);
+    return quorum_ns > raft->commit_moved_ns ? quorum_ns : raft->commit_moved_ns;
+}
+
 /* Entries do not get through: opens their connections anew.  False if it is time to step down.  A
  * leader whose log has no room for the term's first entry serves nobody either. */
 static bool clogged_look(struct raft *raft, struct raft_actions *actions) {
-    uint64_t stuck_ns = raft->now_ns - raft->commit_moved_ns;
+    uint64_t stuck_ns = raft->now_ns - through_ns(raft);
     bool begun = raft->last_index >= raft->term_first_index;
     if ((begun && raft->last_index == raft->commit_index) ||
         stuck_ns < RAFT_CLOGGED_REOPEN * raft->election_timeout_ns) {
+        raft->reopened = false;
         return true;
     }
     if (stuck_ns >= RAFT_CLOGGED_STEP_DOWN * raft->election_timeout_ns) {

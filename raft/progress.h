@@ -56,6 +56,7 @@ struct progress {
     uint64_t round;          /* the latest confirmed by it */
     uint64_t began_ns;       /* when this session began */
     uint64_t answered_ns;    /* when its last answer of this session came; 0: none yet */
+    uint64_t moved_ns;       /* when last one showed that entries, or a snapshot's chunks, arrive */
     bool probe_sent;         /* PROBE: waiting for the answer */
     uint64_t snapshot_index; /* SNAPSHOT: of the one being sent; otherwise 0 */
     uint64_t snapshot_term;  /* these two: set and read by snapshot.c */

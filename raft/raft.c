@@ -276,6 +276,7 @@ static void on_stored(struct raft *raft, const struct raft_event *event,
     ASSERT(event->index <= raft->last_index);
     if (event->index > raft->stored_index) {
         raft->stored_index = event->index;
+        raft->stored_moved_ns = raft->now_ns;
     }
     if (raft->role == RAFT_LEADER) {
         raft_commit_advance(raft, actions);

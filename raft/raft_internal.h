@@ -108,7 +108,8 @@ struct raft {
     uint64_t term_first_index; /* the no-op of this term */
     uint64_t heartbeat_due_ns;
     uint64_t commit_moved_ns;    /* when commit last rose, or there was nothing to commit */
-    bool reopened;               /* since then */
+    uint64_t stored_moved_ns;    /* when our own log last became durable further on */
+    bool reopened;               /* since entries last got through to a quorum */
     bool change_pending;         /* a configuration was given out to be appended, and is not yet */
     bool change_open;            /* the configuration in force is not yet known to be committed */
     struct configuration change; /* what was given out */

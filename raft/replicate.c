@@ -206,6 +206,7 @@ void raft_on_append_answer(struct raft *raft, const struct raft_message *message
     raft_peer_answered(raft, peer, message->round, actions);
     if (message->granted) {
         if (progress_granted(peer, message->match_index)) {
+            peer->moved_ns = raft->now_ns;
             raft_commit_advance(raft, actions);
             if (raft->role != RAFT_LEADER) {
                 return; /* it has committed its own removal */
@@ -221,6 +222,7 @@ void raft_on_append_answer(struct raft *raft, const struct raft_message *message
         if (!progress_refused(peer, message->previous_index, agree)) {
             return;
         }
+        peer->moved_ns = raft->now_ns;
     }
     ASSERT(peer->node_id == message->from); /* members change when they are appended, not here */
     raft_replicate_to(raft, peer, actions);

@@ -108,6 +108,7 @@ void raft_become_leader(struct raft *raft, struct raft_actions *actions) {
     raft->term_first_index = raft->last_index + 1;
     raft->heartbeat_due_ns = raft->now_ns + raft->heartbeat_ns;
     raft->commit_moved_ns = raft->now_ns;
+    raft->stored_moved_ns = raft->now_ns;
     raft->reopened = false;
     raft->change_pending = false;
     raft->change_open = membership_index(&raft->membership) > raft->commit_index ||

@@ -70,6 +70,7 @@ void raft_on_snapshot_answer(struct raft *raft, const struct raft_message *messa
     }
     peer->snapshot_offset = message->offset;
     peer->chunk_sent = false;
+    peer->moved_ns = raft->now_ns;
     raft_snapshot_send(raft, peer, actions);
 }
 

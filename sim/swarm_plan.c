@@ -41,6 +41,9 @@ enum {
     LOSSES_MAX = 20,
     /* 200 a second for a minute, and what is refused at once and asked again. */
     OPERATIONS_MAX = 1 << 15,
+    /* Replies of 8 KB to each: with many reads of long values 32 MiB were full, and clients that
+       cannot note what they ask ask nothing more.  Only what is used is touched. */
+    HISTORY_BYTES = OPERATIONS_MAX * 8192,
 };
 
 static uint64_t between(struct random *random, uint64_t min, uint64_t max) {
@@ -82,6 +85,7 @@ static struct world_options draw_world(struct random *random) {
 static void draw_clients(struct random *random, struct cluster_clients_options *clients) {
     *clients = cluster_clients_options_default();
     clients->operations_max = OPERATIONS_MAX;
+    clients->history_bytes = HISTORY_BYTES;
     clients->clients = (uint32_t)between(random, 2, 16);
     clients->keys = (uint32_t)between(random, 1, 8);
     clients->batch_max = (uint32_t)between(random, 1, CLUSTER_CLIENTS_BATCH);

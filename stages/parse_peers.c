@@ -25,7 +25,8 @@ enum {
     ITEM_UNITS = 2,
     /* By which a poll may exceed its units: a buffer copied and hashed, its part of a tag, and what
        comes with it.  So it does not depend on the length of a frame. */
-    UNITS_OVER_MAX = PEER_DATA_BUFFER_BYTES / STAGE_UNIT_BYTES + PEER_DATA_BUFFER_BYTES / 512 +
+    UNITS_OVER_MAX = PEER_DATA_BUFFER_BYTES / STAGE_UNIT_BYTES +
+                     PEER_DATA_BUFFER_BYTES / CHECKSUM_BYTES_PER_UNIT +
                      PEER_DATA_BUFFER_BYTES / PEER_TAG_BYTES_PER_UNIT + PEER_TAG_UNITS + 16,
 };
 

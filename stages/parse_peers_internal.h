@@ -19,7 +19,9 @@ enum parse_peer_state {
 };
 
 /* Stand for none. */
-enum { NO_BUFFER = UINT32_MAX, NO_SLOT = UINT32_MAX, NO_ROW = UINT32_MAX };
+#define NO_BUFFER UINT32_MAX
+#define NO_SLOT   UINT32_MAX
+#define NO_ROW    UINT32_MAX
 
 /* A receive buffer that waits here: a link of its connection's queue. */
 struct waiting {

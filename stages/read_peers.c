@@ -19,6 +19,8 @@
 #include "base/log.h"
 #include "stages/pipeline.h"
 
+#define NO_SLOT UINT32_MAX
+
 enum {
     TAKE_MAX = 32,
     LISTEN_BACKLOG = 64,
@@ -28,7 +30,6 @@ enum {
     USER_RECEIVE = 2,
     USER_ANSWER = 3,
     USER_KIND_BITS = 2,
-    NO_SLOT = UINT32_MAX,
 };
 
 enum slot_state {

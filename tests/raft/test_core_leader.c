@@ -138,6 +138,27 @@ TEST(a_commit_shows_that_data_gets_through) {
     assert_true(took_ns >= 2 * T_NS - HEARTBEAT_NS && took_ns <= 2 * T_NS + HEARTBEAT_NS);
 }
 
+/* A majority needs a member that lacks entries of earlier terms, so that nothing can be committed
+ * meanwhile: as long as it gets on, nobody would do better. */
+TEST(a_member_that_catches_up_shows_that_data_gets_through) {
+    START("1v 2v 3v", .term = 4, .terms = "1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1");
+    core_lead();
+    core_stored(17);
+    for (uint64_t index = 2; index < 14; index += 2) {
+        assert_int_equal(pass_until(RAFT_ACTION_REOPEN, 1), UINT64_MAX);
+        assert_true(core_is(RAFT_LEADER));
+        core_hear_granted(2, index);
+    }
+    uint64_t took_ns = pass_until(RAFT_ACTION_REOPEN, 10);
+    assert_true(took_ns >= 2 * T_NS - HEARTBEAT_NS && took_ns <= 2 * T_NS + HEARTBEAT_NS);
+    core_hear_granted(2, 15);
+    took_ns = pass_until(RAFT_ACTION_REOPEN, 10);
+    assert_true(took_ns >= 2 * T_NS - HEARTBEAT_NS && took_ns <= 2 * T_NS + HEARTBEAT_NS);
+    assert_int_equal(core_committed(), 0);
+    pass_until(RAFT_ACTION_ROLE, 10);
+    assert_true(core_is(RAFT_FOLLOWER));
+}
+
 /* So does an entry behind a log that is committed: it has just begun. */
 TEST(an_idle_leader_is_not_clogged) {
     START("1v 2v 3v", .term = 4);
@@ -392,6 +413,7 @@ int main(void) {
         CORE_TEST(clogged_data_is_reopened_and_then_given_up),
         CORE_TEST(a_leader_that_cannot_commit_steps_down_after_four_time_outs),
         CORE_TEST(a_commit_shows_that_data_gets_through),
+        CORE_TEST(a_member_that_catches_up_shows_that_data_gets_through),
         CORE_TEST(an_idle_leader_is_not_clogged),
         CORE_TEST(a_leader_that_cannot_begin_its_term_steps_down),
         CORE_TEST(a_disconnected_peer_is_probed),
