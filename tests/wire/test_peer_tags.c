@@ -427,9 +427,9 @@ static void a_refusal_for_the_secret_names_nobody(void **state) {
     assert_int_equal(peer_answer_read(body, sizeof(body), false, &out), PEER_HELLO_VALID);
     assert_int_equal(out.result, PEER_REFUSED_SECRET);
     assert_true(peer_handshake_without_tag(out.result));
-    for (uint8_t result = 0; result < PEER_REFUSED_SECRET; result++) {
+    for (uint32_t result = 0; result < PEER_REFUSED_SECRET; result++) {
         const bool without = result == PEER_REFUSED_VERSION;
-        body[12] = result;
+        body[12] = (uint8_t)result;
         assert_int_equal(peer_handshake_without_tag((enum peer_handshake)result), without);
         assert_int_equal(peer_answer_read(body, sizeof(body), false, &out),
                          without ? PEER_HELLO_VALID : PEER_HELLO_FAULT_NODE);
