@@ -197,6 +197,7 @@ enum node_peer_state {
  * order. */
 struct node_peer_figures {
     uint64_t node_id;     /* 0: nobody */
+    uint64_t incarnation; /* as this node knows it; 0: not yet */
     uint64_t role;        /* enum node_peer_role */
     uint64_t state;       /* enum node_peer_state */
     uint64_t match_index; /* of a leader: what it has, durable; otherwise 0 */

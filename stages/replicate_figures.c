@@ -60,6 +60,7 @@ void replicate_figures_publish(struct replicate_shard *shard, bool at_once) {
         uint64_t heard_ns = node_figure(&link->heard_ns);
         uint64_t answered_ns = status == NULL ? 0 : status->answered_ns;
         node_figure_set(&figures->node_id, link->node_id);
+        node_figure_set(&figures->incarnation, node_figure(&link->incarnation));
         node_figure_set(&figures->role, role_of(configuration, link->node_id));
         node_figure_set(&figures->state,
                         status == NULL ? NODE_PEER_UNKNOWN : state_of(status->state));

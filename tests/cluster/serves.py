@@ -37,6 +37,22 @@ def redis_cli_follows(cluster):
             assert redis_cli(node.port, "get", f"key:{number}") == f"by {number}"
 
 
+def members_call_each_other_alike(cluster):
+    """Whoever is asked names the same ids, which are those that each has for itself."""
+    own = set()
+    seen = set()
+    for node in cluster.nodes:
+        with Asked(node) as client:
+            own.add(client.call("CLUSTER", "MYID"))
+            lines = client.call("CLUSTER", "NODES").decode().splitlines()
+        seen.add(frozenset(line.split()[0] for line in lines))
+    assert seen == {frozenset(each.decode() for each in own)}, (own, seen)
+    run = subprocess.run(["redis-cli", "--cluster", "check", f"127.0.0.1:{cluster.nodes[0].port}"],
+                         capture_output=True, text=True, check=False, timeout=60)
+    assert "[OK] All nodes agree about slots configuration." in run.stdout, run.stdout
+    assert "[OK] All 16384 slots covered." in run.stdout, run.stdout
+
+
 def all_apply_the_same(cluster):
     cluster.settled()
     for node in cluster.nodes:
@@ -130,9 +146,9 @@ def they_come_back_with_what_they_had(cluster):
         assert client.call("GET", "key:2") == b"by 2"
 
 
-TESTS = [who_does_not_lead_names_who_does, redis_cli_follows, all_apply_the_same,
-         members_know_each_other_by_the_secret, info_and_status_say_how_far_each_is,
-         a_member_that_is_gone_shows_as_that, a_large_value_reaches_all,
+TESTS = [who_does_not_lead_names_who_does, redis_cli_follows, members_call_each_other_alike,
+         all_apply_the_same, members_know_each_other_by_the_secret,
+         info_and_status_say_how_far_each_is, a_member_that_is_gone_shows_as_that, a_large_value_reaches_all,
          all_stop_when_they_are_asked, they_come_back_with_what_they_had]
 
 
