@@ -148,8 +148,9 @@ def they_come_back_with_what_they_had(cluster):
 
 TESTS = [who_does_not_lead_names_who_does, redis_cli_follows, members_call_each_other_alike,
          all_apply_the_same, members_know_each_other_by_the_secret,
-         info_and_status_say_how_far_each_is, a_member_that_is_gone_shows_as_that, a_large_value_reaches_all,
-         all_stop_when_they_are_asked, they_come_back_with_what_they_had]
+         info_and_status_say_how_far_each_is, a_member_that_is_gone_shows_as_that,
+         a_large_value_reaches_all, all_stop_when_they_are_asked,
+         they_come_back_with_what_they_had]
 
 
 def main():
