@@ -52,6 +52,15 @@ enum world_client_state world_client_state(const struct world_client *client) {
     return connection->streams[1].end_arrived ? WORLD_CLIENT_EOF : WORLD_CLIENT_OPEN;
 }
 
+struct world_client_look world_client_look(const struct world_client *client) {
+    const struct connection *connection = client->connection;
+    return (struct world_client_look){
+        .arrived_bytes = connection->streams[1].arrived.length,
+        .unsent_bytes = connection->streams[0].sent.length,
+        .over = connection->sides[0].broken || connection->streams[1].end_arrived,
+    };
+}
+
 void world_client_half_close(struct world_client *client) {
     client->connection->streams[0].end_sent = true;
     stream_pump(client->connection, 0);

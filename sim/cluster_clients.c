@@ -120,11 +120,19 @@ uint64_t cluster_clients_deadline_ns(const struct cluster_clients *clients) {
     return deadline;
 }
 
+/* What they had waited for may have changed. */
+static void wake_all(struct cluster_clients *clients) {
+    for (uint32_t i = 0; i < clients->options.clients; i++)
+        clients->clients[i].is_quiet = false;
+}
+
 void cluster_clients_begin(struct cluster_clients *clients, bool is_on) {
     clients->is_on = is_on;
+    wake_all(clients);
 }
 
 void cluster_clients_reach(struct cluster_clients *clients, uint32_t host_mask) {
+    wake_all(clients);
     ASSERT(host_mask != 0 && host_mask >> (clients->options.host_count - 1) <= 1);
     clients->host_mask = host_mask;
     for (uint32_t i = 0; i < clients->options.clients; i++) {
@@ -135,6 +143,7 @@ void cluster_clients_reach(struct cluster_clients *clients, uint32_t host_mask) 
 }
 
 void cluster_clients_patient(struct cluster_clients *clients) {
+    wake_all(clients);
     clients->options.reset_share = 0;
     clients->options.slow_share = 0;
     for (uint32_t i = 0; i < clients->options.clients; i++) {
@@ -147,6 +156,7 @@ void cluster_clients_patient(struct cluster_clients *clients) {
 }
 
 void cluster_clients_end(struct cluster_clients *clients) {
+    wake_all(clients);
     clients->is_on = false;
     for (uint32_t i = 0; i < clients->options.clients; i++) {
         struct client *client = &clients->clients[i];

@@ -186,6 +186,10 @@ static bool connection_send(struct client *client, uint64_t now_ns) {
     return took > 0;
 }
 
+static uint64_t lesser(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
 /* ---- A poll ---------------------------------------------------------------------------------- */
 
 static uint64_t timeout_ns(const struct cluster_clients *clients, const struct client *client) {
@@ -240,9 +244,38 @@ static void once_give_up(struct cluster_clients *clients, struct client *client,
     }
 }
 
+/* Most polls of most clients: nothing has come, and nothing is due. */
+static bool is_quiet(const struct client *client, uint64_t now_ns) {
+    if (!client->is_quiet || now_ns >= client->quiet_until_ns)
+        return false;
+    const struct world_client_look look = world_client_look(client->connection.socket);
+    return look.arrived_bytes == client->quiet_look.arrived_bytes &&
+           look.unsent_bytes == client->quiet_look.unsent_bytes &&
+           look.over == client->quiet_look.over;
+}
+
+/* Notes that a poll found nothing to do. */
+static void quiet_note(const struct cluster_clients *clients, struct client *client,
+                       uint64_t now_ns) {
+    const struct client_connection *connection = &client->connection;
+    const bool sends = connection->out.length > connection->out_offset;
+    if (connection->is_slow || (connection->in_pieces && sends))
+        return; /* it draws at each poll how much it would take */
+    client->quiet_look = world_client_look(connection->socket);
+    client->quiet_deadline_ns = client_deadline_ns(clients, client);
+    client->quiet_until_ns = client->quiet_deadline_ns;
+    for (uint32_t i = 0; i < CLUSTER_CLIENTS_ONCE; i++)
+        if (client->once[i].retry_ns > now_ns)
+            client->quiet_until_ns = lesser(client->quiet_until_ns, client->once[i].retry_ns);
+    client->is_quiet = true;
+}
+
 bool client_poll(struct cluster_clients *clients, struct client *client) {
     struct client_connection *connection = &client->connection;
     const uint64_t now_ns = world_now_ns(clients->world);
+    if (is_quiet(client, now_ns))
+        return false;
+    client->is_quiet = false;
     if (connection->socket == NULL) {
         if (now_ns < client->connect_ns)
             return false;
@@ -260,15 +293,16 @@ bool client_poll(struct cluster_clients *clients, struct client *client) {
         moved = true;
     }
     moved = connection_send(client, now_ns) || moved;
-    return connection_end_if_due(clients, client, now_ns) || moved;
-}
-
-static uint64_t lesser(uint64_t a, uint64_t b) {
-    return a < b ? a : b;
+    moved = connection_end_if_due(clients, client, now_ns) || moved;
+    if (!moved)
+        quiet_note(clients, client, now_ns);
+    return moved;
 }
 
 uint64_t client_deadline_ns(const struct cluster_clients *clients, const struct client *client) {
     const struct client_connection *connection = &client->connection;
+    if (client->is_quiet)
+        return client->quiet_deadline_ns;
     if (connection->socket == NULL)
         return client->connect_ns;
     uint64_t deadline = lesser(timeout_ns(clients, client), connection->reset_ns);

@@ -90,6 +90,11 @@ struct client {
     uint64_t sequence; /* of the last write under ONCE in the session */
     uint64_t serial;   /* of values: no two are alike */
     struct client_once once[CLUSTER_CLIENTS_ONCE];
+    /* Nothing to do, as long as its connection looks like that, before that time. */
+    bool is_quiet;
+    struct world_client_look quiet_look;
+    uint64_t quiet_until_ns;
+    uint64_t quiet_deadline_ns; /* client_deadline_ns meanwhile */
 };
 
 struct once_name {

@@ -20,8 +20,8 @@
 
 enum {
     /* Of the search for one key: replay has judged the same, so nothing is lost if it gives up. */
-    MEMORY_SLOTS = 1 << 18,
-    STEPS_MAX = 1 << 21,
+    MEMORY_SLOTS = 1 << 16,
+    STEPS_MAX = 1 << 19,
 };
 
 /* The first line of a checker's text. */

@@ -362,6 +362,15 @@ size_t world_client_receive(struct world_client *client, void *bytes, size_t len
 /* What has become of the connection, once everything that arrived was received. */
 enum world_client_state world_client_state(const struct world_client *client);
 
+/* What a client can notice.  As long as it is the same, and the client does nothing, sending and
+ * receiving give what they gave before. */
+struct world_client_look {
+    uint32_t arrived_bytes; /* and not received */
+    uint32_t unsent_bytes;  /* given to the host, and not moved */
+    bool over;              /* the end has arrived, or a reset */
+};
+struct world_client_look world_client_look(const struct world_client *client);
+
 /* Ends the sending half, after what was sent. */
 void world_client_half_close(struct world_client *client);
 
