@@ -130,6 +130,9 @@ static void look_at_findings(struct swarm *swarm) {
     if (text != NULL) {
         swarm_find(swarm, "a client: %s", text);
     }
+    if (cluster_clients_full(swarm->clients)) {
+        swarm_find(swarm, "the history of the clients is full: they ask nothing any more");
+    }
     text = committed_log_finding(swarm->log);
     if (text != NULL) {
         swarm_find(swarm, "%s", text);

@@ -148,6 +148,18 @@ static void a_deposed_leader_with_expired_keys_comes_back(void **state) {
     }
 }
 
+/* Clients who can note nothing any more ask nothing any more: nobody shall take that for a cluster
+ * that does not answer, or that answers everything. */
+static void a_full_history_is_called_so(void **state) {
+    (void)state;
+    struct swarm_result result;
+    plan_by_hand(1);
+    plan->clients.operations_max = 500;
+    swarm_run(plan, NULL, &result);
+    assert_true(result.failed);
+    assert_non_null(strstr(result.finding, "the history of the clients is full"));
+}
+
 /* Writes under ONCE wait for room in the snapshot whose header is still on its way to the disk: who
  * waits sleeps, or no time passes here. */
 static void a_snapshot_on_a_slow_disk_makes_nobody_spin(void **state) {
@@ -209,6 +221,7 @@ int main(void) {
         cmocka_unit_test(a_plan_is_drawn_from_its_seed_alone),
         cmocka_unit_test(every_fault_is_drawn_by_some_seed),
         cmocka_unit_test(a_deposed_leader_with_expired_keys_comes_back),
+        cmocka_unit_test(a_full_history_is_called_so),
         cmocka_unit_test(a_snapshot_on_a_slow_disk_makes_nobody_spin),
         cmocka_unit_test(a_write_that_waits_for_a_snapshot_on_a_slow_disk_makes_nobody_spin),
         cmocka_unit_test(a_configuration_that_is_committed_after_a_blackout_is_known),
