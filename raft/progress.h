@@ -21,7 +21,8 @@
  *             needs what is compacted └──────────┘
  *
  *   PROBE      it is not known where the logs agree: one message at a time, the next one only
- *              after an answer or a heartbeat's answer (so that a lost message is repeated)
+ *              after an answer.  A heartbeat's answer repeats it, since it may be lost, but without
+ *              its entries: on a slow way they are not lost, and would be sent 50 times a second
  *   REPLICATE  it is: entries are sent ahead of the answers, up to the limits of what is in
  *              flight; `next` is optimistic
  *   SNAPSHOT   it needs entries that our log no longer has: chunks of the snapshot, one at a time

@@ -301,8 +301,8 @@ static void on_tick(struct raft *raft, struct raft_actions *actions) {
 
 static void on_shortened(struct raft *raft, const struct raft_event *event) {
     struct progress *peer = raft_peer(raft, event->node_id);
-    if (peer != NULL && peer->state != PROGRESS_SNAPSHOT && event->index >= peer->match) {
-        progress_shortened(peer, event->index);
+    if (peer != NULL && peer->state != PROGRESS_SNAPSHOT) {
+        progress_shortened(peer, event->index > peer->match ? event->index : peer->match);
     }
 }
 

@@ -65,7 +65,10 @@
  *  11. RAFT_ACTION_SEND: queue the message.  APPEND: with the entries [previous_index + 1,
  *      previous_index + entry_count] as they are in the log now; if they are to be read from disk
  *      first, they may be fewer: then report RAFT_EVENT_SHORTENED and drop what was queued for that
- *      peer behind this message.  A message of a queue may be dropped, never altered.
+ *      peer behind this message.  No room in the queue: report it with previous_index, before any
+ *      other event, and drop further APPENDs of this step to that peer.  (Otherwise the core takes
+ *      for sent what was not, and the peer has to refuse what comes behind it.)  A message of a
+ *      queue may be dropped, never altered.
  *  12. Before RAFT_EVENT_MESSAGE: the frame's checksum, cluster, sender and incarnation were
  *      checked, `to` is this node, and raft_message_check found nothing.
  *  13. RAFT_ACTION_HALT: stop the node, with the sentence given; something happened that no set of
@@ -116,7 +119,8 @@ enum raft_event_kind {
                                index now (index <= snapshot.index) */
     RAFT_EVENT_READ,         /* lease: a lease is good enough */
     RAFT_EVENT_MESSAGE,      /* message, entries (of an APPEND: message->entry_count) */
-    RAFT_EVENT_SHORTENED,    /* node_id, index: the last APPEND to it ended at index instead */
+    RAFT_EVENT_SHORTENED,    /* node_id, index: an APPEND to it ended at index instead, and nothing
+                               was sent behind that */
     RAFT_EVENT_DISCONNECTED, /* node_id: its control connection closed, as when its process ends */
     RAFT_EVENT_CONFIGURE,    /* configuration: the membership wanted (roles VOTER and LEARNER) */
     RAFT_EVENT_TRANSFER,     /* node_id: who shall lead */

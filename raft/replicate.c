@@ -140,8 +140,12 @@ void raft_replicate_to(struct raft *raft, struct progress *peer, struct raft_act
 }
 
 void raft_replicate_again(struct raft *raft, struct progress *peer, struct raft_actions *actions) {
+    bool repeats = peer->probe_sent; /* with its entries it may be on a slow way still */
     bool ask = progress_heard(peer);
     uint32_t count = actions->count;
+    if (repeats && append_send(raft, peer, false, actions)) {
+        return;
+    }
     raft_replicate_to(raft, peer, actions);
     if (ask && actions->count == count && !append_send(raft, peer, false, actions)) {
         progress_probe(peer); /* compacted meanwhile: on from what it has for certain */

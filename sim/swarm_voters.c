@@ -165,9 +165,12 @@ void swarm_voters_saw(struct swarm *swarm, uint32_t node, const uint8_t *entry, 
     }
     say_members(swarm, node, seen);
     for (uint32_t i = 0; i < seen->members.member_count; i++) {
-        struct swarm_node *member = &swarm->nodes[seen->members.members[i].node_id - 1];
-        if (seen->members.members[i].incarnation == member->incarnation && !member->wipe) {
-            member->lost = false; /* a new member, with an empty disk */
+        uint32_t place = (uint32_t)seen->members.members[i].node_id - 1;
+        struct swarm_node *member = &swarm->nodes[place];
+        /* A new member, with an empty disk. A founder is none: its id is used up with its disk. */
+        if (seen->members.members[i].incarnation == member->incarnation && !member->wipe &&
+            place >= swarm->plan->founder_count) {
+            member->lost = false;
         }
     }
     commit = commit > check->committed_count ? commit : check->committed_count;

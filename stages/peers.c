@@ -110,6 +110,11 @@ uint32_t peers_message_bytes_max(const struct record_ring *ring) {
     return (uint32_t)(bytes < UINT32_MAX / 2 ? bytes : UINT32_MAX / 2 + 1);
 }
 
+uint64_t peers_inflight_bytes_max(const struct peers *peers) {
+    ASSERT(peers->data_ring_bytes >= PEER_CONTROL_RING_BYTES);
+    return peers->data_ring_bytes / PEER_INFLIGHT_SHARE;
+}
+
 uint32_t peers_items_max(const struct peers *peers) {
     /* Each buffer once; OPEN and END, or else ANSWER, MEMBER, CLOSE and ENDED, of each
        connection. */

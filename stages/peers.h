@@ -19,8 +19,9 @@
  * connection.
  *
  * What is in `out` may be lost (a connection that breaks takes it along); it is never altered, and
- * never overtakes within its ring.  If `out` is full the message is dropped: consensus repeats what
- * matters.  If `in` is full whoever fills it waits, and TCP holds the sender back.
+ * never overtakes within its ring.  If `out` is full the message is dropped: consensus repeats
+ * what matters, and of entries it is told that they were not sent (stages/replicate_outgoing.c).
+ * If `in` is full whoever fills it waits, and TCP holds the sender back.
  *
  * Connections.  Each member opens two to every other, one of each sort, and speaks on those only;
  * what it hears comes over those that the others have opened.  Whom to open one to says the address
@@ -95,6 +96,17 @@ enum {
     /* An opener receives nothing but the answer. */
     PEER_ANSWER_FRAME_BYTES = PEER_FRAME_HEADER_BYTES + PEER_ANSWER_BYTES,
     PEER_ANSWER_BUFFER_BYTES = 256,
+};
+
+enum {
+    /*
+     * Entries on their way to one member are at most this share of its ring of data.  Messages that
+     * are themselves no longer than a quarter always fit then: a quarter less one byte under way,
+     * one more message, and as much that is skipped at the end of the memory; that leaves a quarter
+     * for questions, answers and a piece of a snapshot.  A longer one may have to wait until others
+     * have gone.
+     */
+    PEER_INFLIGHT_SHARE = 4,
 };
 
 /* Groups of receive buffers at a door; clients' is 0 (stages/read_buffers.h). */
@@ -190,6 +202,9 @@ void peers_destroy(struct peers *peers);
 
 /* The longest message that a ring takes. */
 uint32_t peers_message_bytes_max(const struct record_ring *ring);
+
+/* So many bytes of entries may be under way to one member: see PEER_INFLIGHT_SHARE. */
+uint64_t peers_inflight_bytes_max(const struct peers *peers);
 
 /* Items that can be under way to parse, and back, at once: so long are the rings between them. */
 uint32_t peers_items_max(const struct peers *peers);

@@ -234,5 +234,8 @@ void replicate_step(struct replicate_shard *shard, struct raft_event *event) {
         carry_out(shard, &shard->actions.action[i]);
     }
     shard->stepping = false;
+    if (shard->peers != NULL && shard->peers->cuts.count > 0) {
+        replicate_cuts_tell(shard); /* before any other event */
+    }
     replicate_members_follow(shard);
 }

@@ -79,6 +79,13 @@ struct replicate_addresses {
     bool look;              /* something may be missing in the log */
 };
 
+/* APPENDs that were not sent, of which the core is still to be told: by the row of the link. */
+struct replicate_cuts {
+    uint32_t count;
+    bool is_cut[PEERS_MAX];    /* and so what is behind it is not sent either */
+    uint64_t index[PEERS_MAX]; /* the last one that was sent */
+};
+
 /* What goes to other members, and comes from them. */
 struct replicate_peers {
     struct peer_message decoded; /* scratch: the message looked at, and its configurations */
@@ -95,6 +102,7 @@ struct replicate_peers {
     uint8_t *buffer;          /* for them: the largest entry fits */
     size_t buffer_bytes;
     uint64_t dropped; /* messages, for want of room */
+    struct replicate_cuts cuts;
     struct replicate_addresses addresses;
 };
 
@@ -304,9 +312,13 @@ void replicate_send_held(struct replicate_shard *shard);
 /* Goes on with what has to be read back from disk first; returns the messages sent. */
 uint32_t replicate_send_from_disk(struct replicate_shard *shard);
 
-/* Puts a message into its receiver's ring, or loses it.  `previous`: of an APPEND.  `payload`:
- * entries or a chunk, `payload_bytes` with their padding; NULL: entries that are in the log. */
-void replicate_message_put(struct replicate_shard *shard, const struct raft_message *message,
+/* Tells the core which APPENDs were not sent.  Not within a step; before any other one. */
+void replicate_cuts_tell(struct replicate_shard *shard);
+
+/* Puts a message into its receiver's ring; false: there is no room for it.  `previous`: of an
+ * APPEND.  `payload`: entries or a chunk, `payload_bytes` with their padding; NULL: entries that
+ * are in the log. */
+bool replicate_message_put(struct replicate_shard *shard, const struct raft_message *message,
                            const struct entry_tail *previous, const uint8_t *payload,
                            uint64_t payload_bytes);
 

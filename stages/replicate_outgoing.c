@@ -5,12 +5,14 @@
  * memory, and write is told.
  *
  * Failure modes: a vote is on its way to the disk: the message is held (obligation 2).  The ring is
- * full, or too many are held: the message is lost, as it might be on the way.  Its first entries
- * are no longer in memory: they are read back from disk, the message then has as many as were read,
- * the core is told (SHORTENED), and what it puts out meanwhile for the same member is dropped
- * (obligation 11).  A read can end behind the entry before the first one, which is needed for its
- * chain, since it ends with a segment or with what is durable: then that one is kept, and the
- * message is made again.
+ * full, or too many are held, or the log is not what the core means, or the disk is read for
+ * somebody else: the message is dropped.  Of an APPEND the core is told (SHORTENED, obligation 11),
+ * and puts it out again when the member is next heard; or else the member would have to refuse what
+ * comes behind the gap.  Its first entries are no longer in memory: they are read back from disk,
+ * the message then has as many as were read, what the core puts out meanwhile for the same member
+ * is dropped, and the core is told.  A read can end behind the entry before the first one, which is
+ * needed for its chain, since it ends with a segment or with what is durable: then that one is
+ * kept, and the message is made again.
  */
 
 #include "base/assert.h"
@@ -60,7 +62,7 @@ static struct record_ring *ring_to(struct replicate_shard *shard,
     return link->out[raft_message_is_control(message->kind) ? PEER_CONTROL : PEER_DATA];
 }
 
-void replicate_message_put(struct replicate_shard *shard, const struct raft_message *message,
+bool replicate_message_put(struct replicate_shard *shard, const struct raft_message *message,
                            const struct entry_tail *previous, const uint8_t *payload,
                            uint64_t payload_bytes) {
     struct record_ring *ring = ring_to(shard, message);
@@ -70,7 +72,7 @@ void replicate_message_put(struct replicate_shard *shard, const struct raft_mess
     uint8_t *record = ring == NULL ? NULL : record_begin(ring, PEER_RECORD_MESSAGE, bytes);
     if (record == NULL) {
         shard->peers->dropped++;
-        return;
+        return false;
     }
     memcpy(record, head, head_bytes);
     uint8_t *position = record + head_bytes;
@@ -87,6 +89,7 @@ void replicate_message_put(struct replicate_shard *shard, const struct raft_mess
     }
     ASSERT(position == record + bytes);
     record_end(shard, ring, bytes);
+    return true;
 }
 
 void replicate_control_put(struct replicate_shard *shard, struct peer_link *link,
@@ -99,6 +102,56 @@ void replicate_control_put(struct replicate_shard *shard, struct peer_link *link
     }
     memcpy(record, body, body_bytes);
     record_end(shard, link->out[PEER_CONTROL], body_bytes);
+}
+
+/* ---- what was not sent --------------------------------------------------------------------- */
+
+/* Nothing behind `index` was sent to the receiver.  Without a row nothing ever is. */
+static void append_cut(struct replicate_shard *shard, const struct raft_message *message,
+                       uint64_t index) {
+    struct replicate_cuts *cuts = &shard->peers->cuts;
+    const struct peer_link *link = peers_find(shard->links, message->to);
+    ASSERT(message->kind == RAFT_MESSAGE_APPEND && index >= message->previous_index);
+    if (link == NULL || raft_role(shard->raft) != RAFT_LEADER ||
+        raft_term(shard->raft) != message->term) {
+        return;
+    }
+    size_t row = (size_t)(link - shard->links->links);
+    if (!cuts->is_cut[row]) {
+        cuts->is_cut[row] = true;
+        cuts->index[row] = index;
+        cuts->count++;
+    } else if (index < cuts->index[row]) {
+        cuts->index[row] = index;
+    }
+}
+
+static void append_drop(struct replicate_shard *shard, const struct raft_message *message) {
+    shard->peers->dropped++;
+    append_cut(shard, message, message->previous_index);
+}
+
+static bool is_cut(struct replicate_shard *shard, uint64_t node_id) {
+    const struct replicate_cuts *cuts = &shard->peers->cuts;
+    const struct peer_link *link = cuts->count == 0 ? NULL : peers_find(shard->links, node_id);
+    return link != NULL && cuts->is_cut[link - shard->links->links];
+}
+
+void replicate_cuts_tell(struct replicate_shard *shard) {
+    const struct replicate_cuts cuts = shard->peers->cuts;
+    shard->peers->cuts = (struct replicate_cuts){0};
+    uint32_t told = 0;
+    for (uint32_t i = 0; told < cuts.count; i++) {
+        ASSERT(i < PEERS_MAX);
+        if (cuts.is_cut[i]) {
+            struct raft_event event = {.kind = RAFT_EVENT_SHORTENED,
+                                       .node_id = shard->links->links[i].node_id,
+                                       .index = cuts.index[i]};
+            replicate_step(shard, &event); /* which puts nothing out */
+            told++;
+        }
+    }
+    ASSERT(shard->peers->cuts.count == 0);
 }
 
 /* ---- entries that are only on disk --------------------------------------------------------- */
@@ -157,8 +210,8 @@ static uint64_t send_read(struct replicate_shard *shard, struct raft_message *me
         bytes += entry_stride_bytes(entry_header_read(entries + bytes).length_bytes);
     }
     ASSERT(bytes <= length_bytes && previous.term == message->previous_term);
-    replicate_message_put(shard, message, &previous, entries, bytes);
-    return message->previous_index + message->entry_count;
+    bool sent = replicate_message_put(shard, message, &previous, entries, bytes);
+    return message->previous_index + (sent ? message->entry_count : 0);
 }
 
 /* Where the disk is to be read from: the entry before is needed for its chain. */
@@ -177,6 +230,8 @@ uint32_t replicate_send_from_disk(struct replicate_shard *shard) {
     if (shard->reader == READER_NOBODY && !shard->failed) {
         if (!still_meant(shard, message)) {
             peers->reading_wanted = false;
+            append_cut(shard, message, message->previous_index);
+            replicate_cuts_tell(shard);
             return 0;
         }
         shard->reader = READER_PEER;
@@ -193,18 +248,14 @@ uint32_t replicate_send_from_disk(struct replicate_shard *shard) {
     }
     shard->reader = READER_NOBODY;
     peers->reading_wanted = false;
-    if (!still_meant(shard, message) || count == 0 ||
-        peers->read_from != read_from(shard, message)) {
-        return 0; /* lost, as it might be on the way; the core will ask again */
-    }
-    uint32_t asked = message->entry_count;
-    uint64_t last_index = send_read(shard, message, first_index, count, length_bytes);
-    if (message->entry_count < asked) {
-        struct raft_event event = {
-            .kind = RAFT_EVENT_SHORTENED, .node_id = message->to, .index = last_index};
-        replicate_step(shard, &event);
-    }
-    return 1;
+    bool sendable =
+        still_meant(shard, message) && count > 0 && peers->read_from == read_from(shard, message);
+    struct raft_message asked = *message; /* another one may take its place */
+    uint64_t last_index = sendable ? send_read(shard, message, first_index, count, length_bytes)
+                                   : message->previous_index;
+    append_cut(shard, &asked, last_index); /* what was put out meanwhile was dropped */
+    replicate_cuts_tell(shard);
+    return sendable;
 }
 
 /* ---- sending ------------------------------------------------------------------------------- */
@@ -212,10 +263,10 @@ uint32_t replicate_send_from_disk(struct replicate_shard *shard) {
 static void append_send(struct replicate_shard *shard, const struct raft_message *message) {
     struct replicate_peers *peers = shard->peers;
     if (peers->reading_wanted && peers->reading.to == message->to) {
-        return; /* it comes behind what is being read back */
+        return; /* it comes behind what is being read back: the core is told when that is sent */
     }
-    if (replicate_incoming_busy(shard)) {
-        peers->dropped++; /* the log is not yet what the core means: it will ask again */
+    if (is_cut(shard, message->to) || replicate_incoming_busy(shard)) {
+        append_drop(shard, message); /* or the log is not yet what the core means */
         return;
     }
     struct entry_tail previous;
@@ -223,12 +274,14 @@ static void append_send(struct replicate_shard *shard, const struct raft_message
     uint64_t bytes =
         entries_in_memory(shard, message->previous_index + 1, message->entry_count, &known);
     if (known == message->entry_count && before_known(shard, message, &previous)) {
-        replicate_message_put(shard, message, &previous, NULL, bytes);
+        if (!replicate_message_put(shard, message, &previous, NULL, bytes)) {
+            append_cut(shard, message, message->previous_index);
+        }
     } else if (!peers->reading_wanted) {
         peers->reading = *message;
         peers->reading_wanted = true;
     } else {
-        peers->dropped++; /* somebody else's is being read back: the core will ask again */
+        append_drop(shard, message); /* somebody else's is being read back */
     }
 }
 
@@ -238,6 +291,8 @@ void replicate_send(struct replicate_shard *shard, const struct raft_message *me
     if (replicate_vote_pending(shard)) {
         if (peers->held_count < REPLICATE_HELD_MAX) {
             peers->held[peers->held_count++] = *message;
+        } else if (message->kind == RAFT_MESSAGE_APPEND) {
+            append_drop(shard, message);
         } else {
             peers->dropped++;
         }
@@ -246,7 +301,7 @@ void replicate_send(struct replicate_shard *shard, const struct raft_message *me
     } else if (message->kind == RAFT_MESSAGE_SNAPSHOT) {
         replicate_snapshot_send(shard, message);
     } else {
-        replicate_message_put(shard, message, NULL, NULL, 0);
+        (void)replicate_message_put(shard, message, NULL, NULL, 0);
     }
 }
 
@@ -260,6 +315,7 @@ void replicate_send_held(struct replicate_shard *shard) {
         struct raft_message message = shard->peers->held[i];
         replicate_send(shard, &message);
     }
+    replicate_cuts_tell(shard);
 }
 
 void replicate_reopen(struct replicate_shard *shard, uint64_t node_id) {

@@ -180,9 +180,9 @@ static uint32_t send_read(struct replicate_shard *shard) {
         return 1;
     }
     message->configuration = piece.configuration;
-    replicate_message_put(shard, message, NULL, piece.bytes,
-                          ALIGN_UP((uint64_t)message->length_bytes, UINT64_C(8)));
-    node_figure_add(&shard->node->replicate.snapshot_chunks_sent, 1);
+    bool sent = replicate_message_put(shard, message, NULL, piece.bytes,
+                                      ALIGN_UP((uint64_t)message->length_bytes, UINT64_C(8)));
+    node_figure_add(&shard->node->replicate.snapshot_chunks_sent, sent);
     return 1;
 }
 

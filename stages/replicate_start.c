@@ -107,6 +107,14 @@ static int peers_prepare(struct replicate_shard *shard, const struct configurati
     return peers->buffer == NULL ? WEIR_ENOMEM : WEIR_OK;
 }
 
+/* Of the log's memory a quarter, so that a member that is behind does not push out what others are
+ * sent; and no more than its ring has room for.  Alone there is nobody to send to. */
+static uint64_t inflight_bytes_max(const struct replicate_shard *shard) {
+    uint64_t bytes = shard->node->options->log.memory_bytes / 4;
+    uint64_t of_ring = shard->links == NULL ? bytes : peers_inflight_bytes_max(shard->links);
+    return of_ring < bytes ? of_ring : bytes;
+}
+
 /* Makes the core of what was found on disk. */
 static int core_create(struct replicate_shard *shard, const struct vote_record *vote,
                        struct recovered *recovered, struct error_text *error) {
@@ -135,7 +143,7 @@ static int core_create(struct replicate_shard *shard, const struct vote_record *
         .heartbeat_ns = REPLICATE_HEARTBEAT_NS,
         .clock_drift_per_mille = REPLICATE_CLOCK_DRIFT_PER_MILLE,
         .inflight_messages_max = REPLICATE_INFLIGHT_MESSAGES,
-        .inflight_bytes_max = options->log.memory_bytes / 4,
+        .inflight_bytes_max = inflight_bytes_max(shard),
         .message_bytes_max = options->log.write_bytes_max,
         .snapshot_chunk_bytes = replicate_snapshot_chunk_bytes(shard),
         /* The rest is for what is committed and not yet applied. */

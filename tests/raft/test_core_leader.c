@@ -254,6 +254,41 @@ TEST(what_was_shortened_is_sent_again) {
     assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->entry_count, 3);
 }
 
+/* An APPEND that was not sent at all: without an answer of its own, the peer's next one to a
+ * heartbeat is enough, and nothing has to be refused. */
+TEST(what_was_not_sent_is_sent_when_its_peer_is_heard) {
+    START("1v 2v 3v", .term = 4);
+    core_serve();
+    core_append(1);
+    core_shorten(2, 1);
+    assert_true(core_silent());
+    assert_int_equal(core_peer(2).next_index, 2);
+    assert_int_equal(core_peer(2).inflight_messages, 0);
+    core_time_out();
+    core_hear_heartbeat_answer(2);
+    assert_int_equal(core_sent_count(RAFT_MESSAGE_APPEND), 1);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->previous_index, 1);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->entry_count, 1);
+    assert_string_equal(core_peer(2).state, "replicate");
+}
+
+/* The peer may have had more than that by itself, and said so meanwhile: what was queued behind
+ * the message was dropped all the same. */
+TEST(what_is_behind_a_shortened_message_is_sent_again_though_more_is_granted) {
+    START("1v 2v 3v", .term = 4);
+    core_serve();
+    core_append(1);
+    core_append(1);
+    core_append(1);
+    core_hear_granted(2, 3);
+    core_shorten(2, 2);
+    assert_int_equal(core_peer(2).next_index, 4);
+    assert_int_equal(core_peer(2).inflight_messages, 0);
+    core_append(1);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->previous_index, 3);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->entry_count, 2);
+}
+
 /* The news may come when it is about nobody, about what is granted, or about a peer that gets a
  * snapshot now. */
 TEST(a_late_word_of_shortening_is_dropped) {
@@ -421,6 +456,8 @@ int main(void) {
         CORE_TEST(a_follower_whose_leader_disconnected_votes),
         CORE_TEST(with_leases_a_disconnection_changes_nothing),
         CORE_TEST(what_was_shortened_is_sent_again),
+        CORE_TEST(what_was_not_sent_is_sent_when_its_peer_is_heard),
+        CORE_TEST(what_is_behind_a_shortened_message_is_sent_again_though_more_is_granted),
         CORE_TEST(a_late_word_of_shortening_is_dropped),
         CORE_TEST(a_question_about_what_was_compacted_leads_to_a_snapshot),
         CORE_TEST(only_a_leader_knows_of_peers),

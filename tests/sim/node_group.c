@@ -9,6 +9,7 @@
 
 #include "base/decimal.h"
 #include "raft/raft.h"
+#include "stages/peer_message.h"
 #include "storage/files.h"
 
 enum {
@@ -191,6 +192,11 @@ static bool record_is_chunk(const uint8_t *bytes) {
            bytes[PEER_RECORD_HEAD_BYTES] == RAFT_MESSAGE_SNAPSHOT;
 }
 
+static bool record_has_entries(const uint8_t *bytes, uint32_t length_bytes) {
+    return bytes[PEER_RECORD_HEAD_BYTES] == RAFT_MESSAGE_APPEND &&
+           length_bytes > PEER_RECORD_HEAD_BYTES + PEER_MESSAGE_APPEND_BYTES;
+}
+
 /* A piece of a snapshot may be lost, or get a wrong byte; false if it is lost. */
 static bool chunk_passes(struct group *group, uint8_t *bytes, uint32_t length_bytes) {
     group->counts.chunks++;
@@ -243,6 +249,8 @@ static bool records_take(struct group *group, uint32_t from) {
                 }
                 if (bytes_get_u32(bytes) != PEER_RECORD_MESSAGE || group->cut[from][model.to] ||
                     (lane == PEER_DATA && group->clogged[from][model.to]) ||
+                    (group->entries_lost[from][model.to] &&
+                     record_has_entries(bytes, length_bytes)) ||
                     random_chance(&group->random, group->loss_per_mille, 1000)) {
                     group->counts.lost++;
                 } else if (!record_is_chunk(bytes) ||

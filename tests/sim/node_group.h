@@ -86,9 +86,10 @@ struct group {
     bool is_networked;
     uint32_t hosts[GROUP_NODES_MAX];
     bool cut[GROUP_NODES_MAX][GROUP_NODES_MAX];
-    bool clogged[GROUP_NODES_MAX][GROUP_NODES_MAX];   /* only what is of the data lane is lost */
-    bool reopening_mends;                             /* ... until its sender opens it anew */
-    bool connected[GROUP_NODES_MAX][GROUP_NODES_MAX]; /* control, opened by the first */
+    bool clogged[GROUP_NODES_MAX][GROUP_NODES_MAX];      /* only what is of the data lane is lost */
+    bool entries_lost[GROUP_NODES_MAX][GROUP_NODES_MAX]; /* only APPENDs that have entries are */
+    bool reopening_mends;                                /* ... until its sender opens it anew */
+    bool connected[GROUP_NODES_MAX][GROUP_NODES_MAX];    /* control, opened by the first */
     uint64_t delay_ns_max;
     uint32_t loss_per_mille;
     uint32_t twice_per_mille;      /* delivered once more, later */

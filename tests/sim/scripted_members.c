@@ -90,6 +90,18 @@ static void follow(struct scripted *scripted, uint64_t id, const struct raft_mes
     scripted_say(scripted, &answer);
 }
 
+/* Whether it continues what the member was sent; the first one continues what it had before. */
+static void look_for_gap(struct scripted *scripted, uint64_t id, const struct raft_message *heard) {
+    uint64_t *reached = &scripted->reached[id];
+    uint64_t last_index = heard->previous_index + heard->entry_count;
+    bool is_first = scripted->heard[id][RAFT_MESSAGE_APPEND] == 1;
+    if (heard->previous_index > *reached && !is_first) {
+        scripted->gaps[id]++;
+    } else if (last_index > *reached) {
+        *reached = last_index;
+    }
+}
+
 static bool ring_take(struct scripted *scripted, struct peer_link *link, enum peer_lane lane) {
     static struct configuration configurations[RAFT_MESSAGE_ENTRIES_MAX];
     static struct peer_message decoded;
@@ -100,6 +112,9 @@ static bool ring_take(struct scripted *scripted, struct peer_link *link, enum pe
     bool any = false;
     uint32_t length_bytes;
     const uint8_t *record;
+    if (lane == PEER_DATA && scripted->is_stalled[link->node_id]) {
+        return false;
+    }
     while ((record = record_ring_peek(link->out[lane], &length_bytes)) != NULL) {
         any = true;
         if (bytes_get_u32(record) == PEER_RECORD_MESSAGE) {
@@ -113,6 +128,9 @@ static bool ring_take(struct scripted *scripted, struct peer_link *link, enum pe
             heard.configuration = NULL; /* borrowed */
             scripted->heard[link->node_id][heard.kind]++;
             scripted->last[link->node_id][heard.kind] = heard;
+            if (heard.kind == RAFT_MESSAGE_APPEND) {
+                look_for_gap(scripted, link->node_id, &heard);
+            }
             if (scripted->follows[link->node_id]) {
                 follow(scripted, link->node_id, &heard);
             }
@@ -120,6 +138,28 @@ static bool ring_take(struct scripted *scripted, struct peer_link *link, enum pe
         record_ring_consume(link->out[lane]);
     }
     return any;
+}
+
+static struct record_ring *data_ring(struct scripted *scripted, uint64_t id) {
+    struct peer_link *link = peers_find(sim_node_peers(scripted->node), id);
+    assert_non_null(link);
+    return link->out[PEER_DATA];
+}
+
+void scripted_ring_fill(struct scripted *scripted, uint64_t id) {
+    struct record_ring *ring = data_ring(scripted, id);
+    assert_true(scripted->is_stalled[id]);
+    for (uint32_t bytes = 1u << 18; bytes >= PEER_RECORD_HEAD_BYTES; bytes /= 2) {
+        uint8_t *record;
+        while ((record = record_ring_reserve(ring, bytes - PEER_RECORD_HEAD_BYTES / 2)) != NULL) {
+            bytes_put_u32(record, PEER_RECORD_REOPEN); /* what nobody reads as a message */
+            record_ring_commit(ring, bytes - PEER_RECORD_HEAD_BYTES / 2);
+        }
+    }
+}
+
+uint32_t scripted_ring_bytes(struct scripted *scripted, uint64_t id) {
+    return (uint32_t)record_ring_used_bytes(data_ring(scripted, id));
 }
 
 /* ---- time ---------------------------------------------------------------------------------- */

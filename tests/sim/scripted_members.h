@@ -34,6 +34,12 @@ struct scripted {
     uint32_t hosts[SCRIPTED_MEMBERS];
     /* By id: grants votes, and acknowledges all it is sent, by itself. */
     bool follows[SCRIPTED_MEMBERS + 1];
+    /* By id: its connection for data stands still, and what is for it stays in the ring. */
+    bool is_stalled[SCRIPTED_MEMBERS + 1];
+    /* By id: up to where it was sent entries, one after the other, and how many APPENDs stood
+     * behind a gap: entries that were said to be sent before, and never came. */
+    uint64_t reached[SCRIPTED_MEMBERS + 1];
+    uint64_t gaps[SCRIPTED_MEMBERS + 1];
     /* By id and kind: how many it was sent, and the last one. */
     uint64_t heard[SCRIPTED_MEMBERS + 1][SCRIPTED_KINDS];
     struct raft_message last[SCRIPTED_MEMBERS + 1][SCRIPTED_KINDS];
@@ -60,6 +66,11 @@ void scripted_end(struct scripted *scripted);
 
 /* Its process ends as one that is killed, and another one starts. */
 void scripted_restart(struct scripted *scripted);
+
+/* Fills what is left of the ring of data for that member, which is stalled. */
+void scripted_ring_fill(struct scripted *scripted, uint64_t id);
+/* Bytes that wait for it there. */
+uint32_t scripted_ring_bytes(struct scripted *scripted, uint64_t id);
 
 /* Lets the node run for so long; members that follow do so meanwhile. */
 void scripted_run(struct scripted *scripted, uint64_t ns);

@@ -35,15 +35,31 @@ static void begin(uint64_t seed) {
     group_expect(group, group_settle(group, 5 * SECOND_NS), "somebody leads");
 }
 
+/* Whether the leader knows where the log of the other one agrees with its own, and sends ahead. */
+static bool sends_ahead(uint32_t leader, uint32_t other) {
+    struct raft_peer_status peers[3];
+    uint32_t count = raft_peers(sim_node_raft(group->nodes[leader].node), peers, 3);
+    for (uint32_t i = 0; i < count; i++) {
+        if (peers[i].node_id == other + 1)
+            return strcmp(peers[i].state, "replicate") == 0;
+    }
+    return false;
+}
+
 /* Runs on.  What others say on their data connections to whoever leads is lost meanwhile: that they
- * have an entry. */
+ * have an entry.  But that they have all that the leader had before its term is heard: only then
+ * are they sent more than the first message; it has entries, and is lost. */
 static void run_without_acceptances(uint64_t ns) {
     for (uint64_t until_ns = world_now_ns(group->world) + ns;
          world_now_ns(group->world) < until_ns && group->finding[0] == '\0';) {
         uint32_t leader = group_leader(group);
         memset(group->clogged, 0, sizeof(group->clogged));
-        for (uint32_t i = 0; i < 3 && leader < 3; i++)
-            group->clogged[i][leader] = true;
+        memset(group->entries_lost, true, sizeof(group->entries_lost));
+        for (uint32_t i = 0; i < 3 && leader < 3; i++) {
+            bool ahead = sends_ahead(leader, i);
+            group->clogged[i][leader] = ahead;
+            group->entries_lost[leader][i] = !ahead;
+        }
         if (!group_step(group))
             return;
     }
@@ -88,6 +104,7 @@ static void members_that_are_full_of_what_nobody_committed_elect_a_leader(void *
                          node_figure(&figures->commit_index) + MEMORY_WRITES,
                      "they are full");
         memset(group->clogged, 0, sizeof(group->clogged)); /* from now on all is heard again */
+        memset(group->entries_lost, 0, sizeof(group->entries_lost));
         group_expect(group, group_settle(group, 20 * SECOND_NS), "all have applied everything");
         group->load_on = true;
         group_run(group, 2 * SECOND_NS);

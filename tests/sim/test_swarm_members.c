@@ -197,6 +197,31 @@ static void a_founder_that_lost_its_disk_stays_out_though_it_is_added(void **sta
     assert_null(strstr(added, " > 2 3  first append"));
 }
 
+/* The same where no founder is left that could know its first life: nobody waits for it. */
+static void a_founder_with_an_empty_disk_is_not_waited_for(void **state) {
+    (void)state;
+    static const char *const expected[] = {
+        " has members 3, index ",
+        "node 1 has an empty disk",
+        " has members 4, index ",
+        " has members (1) 4, index ",
+        "---- peace",
+    };
+    plan_by_hand(7, 3, 1);
+    members_by_hand(1, 2, REMOVES);
+    members_by_hand(3, 1, REMOVES);
+    plan->actions[plan->action_count++] =
+        (struct swarm_action){.fault = SWARM_LOST_DISK,
+                              .from_ns = 4 * SECOND_NS + SECOND_NS / 2,
+                              .to_ns = 4 * SECOND_NS + SECOND_NS * 3 / 4};
+    members_by_hand(5, 4, ADDS);
+    members_by_hand(7, 4, PROMOTES);
+    members_by_hand(9, 3, REMOVES);
+    members_by_hand(11, 1, ADDS);
+    run_and_listen();
+    told_in_order(expected, ARRAY_COUNT(expected));
+}
+
 /* Two of three would be too many: the second one keeps its disk. */
 static void no_more_disks_are_lost_than_a_minority(void **state) {
     (void)state;
@@ -221,6 +246,7 @@ int main(void) {
         cmocka_unit_test(whoever_leads_is_removed_and_another_one_leads),
         cmocka_unit_test(a_member_is_replaced_in_one_step_over_a_joint_configuration),
         cmocka_unit_test(a_founder_that_lost_its_disk_stays_out_though_it_is_added),
+        cmocka_unit_test(a_founder_with_an_empty_disk_is_not_waited_for),
         cmocka_unit_test(who_was_added_and_lost_its_disk_comes_back_as_a_new_member),
     };
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
