@@ -58,6 +58,7 @@ struct sim_node {
     char hosts[CONFIGURATION_MEMBERS_MAX][16]; /* of options.endpoints */
     char peer_addresses[CONFIGURATION_MEMBERS_MAX - 1][WORLD_ADDRESS_BYTES];
     char client_host[WORLD_ADDRESS_BYTES];
+    struct mac_key secret;
     struct node *node;
     struct directory *directory;
     struct pipeline *pipeline;
@@ -139,6 +140,10 @@ static void build_options(struct sim_node *node, const struct sim_node_options *
     options->reads = asked->reads;
     options->leases = asked->leases;
     options->log_time_jump_ms_max = asked->log_time_jump_ms_max;
+    if (asked->secret != NULL) {
+        mac_key_set(&node->secret, asked->secret, strlen(asked->secret));
+        options->peer_secret = &node->secret;
+    }
     for (uint32_t i = 0; asked->knows_addresses && i < node->member_count; i++) {
         (void)snprintf(node->hosts[i], sizeof(node->hosts[i]), "10.0.0.%u", (i + 1) & 0xff);
         options->endpoints[i] =

@@ -48,6 +48,7 @@ struct sim_node_options {
     const uint32_t *member_hosts;
     uint32_t member_hosts_count; /* more of them may be added later; 0: member_count */
     uint64_t node_id;            /* 0: 1.  Above member_count: made to be added later */
+    const char *secret;          /* that the members have in common; NULL: none */
     uint64_t snapshot_log_bytes; /* 0: never */
     uint64_t snapshot_rate_bytes_s;
     uint64_t zero_ahead_bytes; /* of the log: storage/log.h; 0: none */

@@ -110,6 +110,7 @@ struct swarm_plan {
     uint32_t batch_count;                   /* likewise */
     uint64_t snapshot_log_bytes;            /* likewise; 0: no snapshots */
     bool leases;                            /* likewise */
+    bool has_secret;                        /* likewise: what members say is authenticated */
     struct cluster_clients_options clients; /* but for seed, hosts and port */
     uint64_t quorum_seed;                   /* of who is healed first */
     uint32_t action_count;

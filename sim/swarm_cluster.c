@@ -54,6 +54,7 @@ void swarm_cluster_create(struct swarm *swarm) {
                         .snapshot_log_bytes = plan->snapshot_log_bytes,
                         .connections_max = connections_max(plan),
                         .leases = plan->leases ? NODE_LEASES_ON : NODE_LEASES_KEEP,
+                        .secret = plan->has_secret ? "the secret of all members" : NULL,
                         .knows_addresses = true}};
     }
 }

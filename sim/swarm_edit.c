@@ -35,6 +35,7 @@ static void be_plain(struct swarm_plan *plan) {
     plan->clients.clients = clients;
     plan->clients.operations_max = operations_max;
     plan->leases = false;
+    plan->has_secret = false;
     plan->snapshot_log_bytes = 0;
     plan->budget_max = 0;
     plan->batch_count = BATCH_COUNT_USUAL;

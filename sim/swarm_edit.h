@@ -20,7 +20,7 @@ struct swarm_edit {
     uint32_t nodes;                   /* only the first so many are there */
     uint32_t clients;                 /* no more than so many */
     bool calm;  /* network, disks and clocks are those of a calm world, but for the actions */
-    bool plain; /* the usual load, map and batches; no leases, no snapshots */
+    bool plain; /* the usual load, map and batches; no leases, no secret, no snapshots */
 };
 
 /*

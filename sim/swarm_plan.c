@@ -36,6 +36,7 @@ enum {
     LOST_DISKS_MAX = 4,
     BLINKS_ONE_IN = 4,
     BLINKS_MAX = 40,
+    SECRETS_ONE_IN = 4,
     LOSSES_ONE_IN = 4,
     LOSSES_MAX = 20,
     /* 200 a second for a minute, and what is refused at once and asked again. */
@@ -248,6 +249,7 @@ static void draw_beside(struct swarm_plan *plan, bool members) {
     if (random_below(&random, LOSSES_ONE_IN) == 0) {
         draw_more(&random, plan, SWARM_LOSS, LOSSES_MAX);
     }
+    plan->has_secret = random_below(&random, SECRETS_ONE_IN) == 0;
     swarm_plan_draw_reads(plan);
     swarm_plan_draw_members(plan);
     swarm_plan_logs_draw(plan);
@@ -318,12 +320,13 @@ void swarm_plan_print(const struct swarm_plan *plan, struct kv_model_text *out) 
     print(out, "), %u clients, %" PRIu64 " ms of faults\n", plan->clients.clients,
           plan->safety_ns / SWARM_MS_NS);
     print(out,
-          "network %" PRIu64 " to %" PRIu64 " us, pieces of %u bytes; disk %" PRIu64 " to %" PRIu64
-          " us; budget %u, batches %u, snapshots each %" PRIu64 " bytes\n",
+          "network %" PRIu64 " to %" PRIu64 " us, pieces of %u bytes%s; disk %" PRIu64
+          " to %" PRIu64 " us; budget %u, batches %u, snapshots each %" PRIu64 " bytes\n",
           plan->world.network_delay_ns_min / 1000, plan->world.network_delay_ns_max / 1000,
-          plan->world.network_piece_bytes_max, plan->world.disk_delay_ns_min / 1000,
-          plan->world.disk_delay_ns_max / 1000, plan->budget_max, plan->batch_count,
-          plan->snapshot_log_bytes);
+          plan->world.network_piece_bytes_max,
+          plan->has_secret ? ", authenticated between members" : "",
+          plan->world.disk_delay_ns_min / 1000, plan->world.disk_delay_ns_max / 1000,
+          plan->budget_max, plan->batch_count, plan->snapshot_log_bytes);
     for (uint32_t i = 0; i < plan->action_count; i++) {
         char text[SWARM_TEXT_BYTES];
         if (plan->actions[i].left_out) {

@@ -234,8 +234,9 @@ static void message_tell(struct swarm_talk *talk, uint32_t from, uint32_t to,
 static void answer_tell(struct swarm_talk *talk, uint32_t from, uint32_t to, const uint8_t *body,
                         uint32_t body_bytes) {
     struct peer_answer answer;
-    if (peer_answer_read(body, body_bytes, &answer) == PEER_HELLO_VALID &&
-        is_new(&talk->ways[from][to].told_handshake, answer.result, 0, 0) &&
+    bool valid = peer_answer_read(body, body_bytes, false, &answer) == PEER_HELLO_VALID ||
+                 peer_answer_read(body, body_bytes, true, &answer) == PEER_HELLO_VALID;
+    if (valid && is_new(&talk->ways[from][to].told_handshake, answer.result, 0, 0) &&
         answer.result != PEER_ACCEPTED) {
         tell(talk, from, to, "refuses a connection: %s", peer_handshake_name(answer.result));
     }

@@ -6,6 +6,7 @@
 #include "entry/entry.h"
 #include "stages/apply.h"
 #include "stages/arena.h"
+#include "stages/connection_commands.h"
 #include "stages/machine_host.h"
 #include "stages/pipeline.h"
 #include "stages/sessions.h"

@@ -56,8 +56,9 @@ static uint64_t cluster_leader(const struct connection_run *run) {
 
 /*
  * A member's id: the cluster's id, a checksum of node id and incarnation, and the low half of the
- * node id.  It is the same as long as the member keeps its data directory.  Its incarnation is not
- * yet known (0) of another member; the id then differs from what that one says of itself.
+ * node id.  It is the same as long as the member keeps its data directory.  Of another member that
+ * was never met the incarnation is not known (0); the id then differs from what that one says of
+ * itself.
  */
 static void cluster_id_write(const struct identity *identity,
                              const struct configuration_member *member,
@@ -74,15 +75,30 @@ static void cluster_id_write(const struct identity *identity,
     ASSERT(written == CLUSTER_ID_BYTES);
 }
 
+/* In which life this node knows another member, by what replicate has published; 0: in none. */
+static uint64_t incarnation_known(const struct connection_run *run, uint64_t node_id) {
+    const struct node_peer_figures *figures = run->node->peer_figures;
+    for (uint32_t row = 0; row < CONFIGURATION_MEMBERS_MAX - 1; row++) {
+        if (node_figure(&figures[row].node_id) == node_id) {
+            return node_figure(&figures[row].incarnation);
+        }
+    }
+    return 0;
+}
+
 static struct cluster_member cluster_member_at(const struct connection_run *run, uint32_t index,
                                                uint64_t leader) {
     const struct identity *identity = &run->node->options->identity;
     ASSERT(index < identity->members.member_count);
     const struct configuration_member *member = &identity->members.members[index];
+    struct configuration_member met = *member;
     struct cluster_member shown = {.host = "?",
                                    .self = member->node_id == identity->node_id,
                                    .leads = member->node_id == leader};
-    cluster_id_write(identity, member, shown.id);
+    if (met.incarnation == 0) {
+        met.incarnation = incarnation_known(run, member->node_id);
+    }
+    cluster_id_write(identity, &met, shown.id);
     struct entry_address endpoint;
     if (node_endpoint_find(run->node, member->node_id, &endpoint) &&
         (endpoint.host[0] != '\0' || shown.self)) {

@@ -69,6 +69,7 @@ enum connection_row {
     CONNECTION_SELECT,
     CONNECTION_SHUTDOWN,
     CONNECTION_TIME,
+    CONNECTION_WAIT,
     CONNECTION_COMMAND_COUNT,
 
     CONNECTION_CLIENT_GETNAME = CONNECTION_COMMAND_COUNT,
@@ -98,6 +99,12 @@ enum connection_row {
 
 /* The table. */
 extern const struct connection_command connection_commands[CONNECTION_ROW_COUNT];
+
+/* Whether it is a WAIT that apply answers, at its place. */
+static inline bool connection_waits(const struct batch_command *command) {
+    return command->table == TABLE_CONNECTION && command->row == CONNECTION_WAIT &&
+           command->fate == FATE_READ;
+}
 
 /* The row of a container's subcommand, in any case, or CONNECTION_ROW_COUNT. */
 uint16_t connection_subcommand_find(uint16_t container, const uint8_t *name, uint32_t length_bytes);

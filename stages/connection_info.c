@@ -5,7 +5,7 @@
  * Everything is read from figures, options and the gauge file: one glance each.
  */
 
-#include "stages/connection_run.h"
+#include "stages/connection_replication.h"
 
 #include <string.h>
 
@@ -184,14 +184,6 @@ static void info_stats(struct connection_run *run) {
         info_figure(&node->apply.session_not_kept));
 }
 
-static void info_replication(struct connection_run *run) {
-    bool leads = node_figure(&run->node->replicate.role) == RAFT_LEADER;
-    /* Each of them has one connection of each sort. */
-    uint64_t followers = leads ? node_figure(&run->node->write.peers_open) / PEER_LANES : 0;
-    connection_text_add(&run->text, "role:%s\r\nconnected_slaves:%llu\r\n",
-                        leads ? "master" : "slave", (info_number)followers);
-}
-
 /* The connections between members: those that others have opened to this node, and its own. */
 static void info_peers(struct connection_run *run) {
     const struct node_read_figures *read = &run->node->read;
@@ -204,6 +196,7 @@ static void info_peers(struct connection_run *run) {
                         "peers_in_rejected:%llu\r\n"
                         "peers_in_introduced:%llu\r\n"
                         "peers_in_refused:%llu\r\n"
+                        "peers_in_unauthenticated:%llu\r\n"
                         "peers_in_replaced:%llu\r\n"
                         "peers_in_broken:%llu\r\n"
                         "peers_in_messages:%llu\r\n"
@@ -211,6 +204,7 @@ static void info_peers(struct connection_run *run) {
                         info_figure(&read->peer_listen_port), info_figure(&read->peers_connections),
                         info_figure(&read->peers_accepted), info_figure(&read->peers_rejected),
                         info_figure(&parse->peers_introduced), info_figure(&parse->peers_refused),
+                        info_figure(&parse->peers_unauthenticated),
                         info_figure(&parse->peers_replaced), info_figure(&parse->peers_broken),
                         info_figure(&parse->peer_messages), info_figure(&parse->peer_bytes));
     connection_text_add(&run->text,
@@ -295,6 +289,7 @@ static void info_raft(struct connection_run *run) {
         "raft_commit_index:%llu\r\nraft_applied_index:%llu\r\n",
         info_figure(&node->replicate.last_index), info_figure(&node->replicate.durable_index),
         info_figure(&node->replicate.commit_index), info_figure(&node->apply.applied_index));
+    connection_members_add(run);
     connection_text_add(&run->text, "raft_log_time_ms:%llu\r\nraft_leases:%llu\r\n",
                         info_figure(&node->apply.log_time_ms),
                         info_figure(&node->replicate.leases));
@@ -369,7 +364,7 @@ static const struct info_section {
     {"memory", "Memory", info_memory},
     {"persistence", "Persistence", info_persistence},
     {"stats", "Stats", info_stats},
-    {"replication", "Replication", info_replication},
+    {"replication", "Replication", connection_replication_add},
     {"cpu", "CPU", info_cpu},
     {"cluster", "Cluster", info_cluster},
     {"weir", "Weir", info_weir},
@@ -386,7 +381,7 @@ size_t connection_info_bytes(struct connection_run *run) {
     size_t lines = info_gauges(run, &view)
                        ? (size_t)view.counts.rings + view.counts.shards + view.counts.cores
                        : 0;
-    return INFO_BYTES + lines * INFO_GAUGE_LINE_BYTES;
+    return INFO_BYTES + CONNECTION_REPLICATION_BYTES + lines * INFO_GAUGE_LINE_BYTES;
 }
 
 /* Whether a section was asked for, by its name or with all others. */

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/mac.h"
 #include "machines/machine.h"
 #include "queues/atomic.h"
 #include "stages/addresses.h"
@@ -109,6 +110,9 @@ struct node_options {
     /* Where this node listens for them, "host:port".  NULL: nowhere, and it opens no connections
      * either; somebody else moves what is in the rings of stages/peers.h. */
     const char *peer_listen_address;
+    /* Of the secret that the members have in common; NULL: none, and whoever reaches the port for
+     * members is believed. */
+    const struct mac_key *peer_secret;
 };
 
 /* What read publishes. */
@@ -129,11 +133,12 @@ struct node_read_figures {
 
 /* What parse publishes. */
 struct node_parse_figures {
-    uint64_t peers_introduced; /* connections of members, since the start */
-    uint64_t peers_refused;    /* introductions that were refused, or were none */
-    uint64_t peers_replaced;   /* connections ended since the member has opened a newer one */
-    uint64_t peers_broken;     /* introduced ones ended since a frame was not as it was sent */
-    uint64_t peer_messages;    /* received */
+    uint64_t peers_introduced;      /* connections of members, since the start */
+    uint64_t peers_refused;         /* introductions that were refused, or were none */
+    uint64_t peers_replaced;        /* connections ended since the member has opened a newer one */
+    uint64_t peers_broken;          /* introduced ones ended since a frame was not as it was sent */
+    uint64_t peers_unauthenticated; /* of both, those who have another secret or none */
+    uint64_t peer_messages;         /* received */
     uint64_t peer_bytes;
 };
 
@@ -175,6 +180,28 @@ struct node_replicate_figures {
     uint64_t reads_asked;      /* after a question to a quorum, */
     uint64_t reads_stale;      /* or from what is applied */
     uint64_t peer_dropped;     /* messages from and to members, for want of room or of a use */
+};
+
+/* What the configuration in force makes of another node. */
+enum node_peer_role { NODE_PEER_OUTSIDE = 0, NODE_PEER_VOTER, NODE_PEER_LEARNER };
+
+/* How a leader sends to it (raft/progress.h). */
+enum node_peer_state {
+    NODE_PEER_UNKNOWN = 0, /* this node does not lead */
+    NODE_PEER_PROBE,
+    NODE_PEER_REPLICATE,
+    NODE_PEER_SNAPSHOT,
+};
+
+/* What replicate publishes of each other node that it has a row for (stages/peers.h), in its
+ * order. */
+struct node_peer_figures {
+    uint64_t node_id;     /* 0: nobody */
+    uint64_t incarnation; /* as this node knows it; 0: not yet */
+    uint64_t role;        /* enum node_peer_role */
+    uint64_t state;       /* enum node_peer_state */
+    uint64_t match_index; /* of a leader: what it has, durable; otherwise 0 */
+    uint64_t heard_ns;    /* when it last said something, monotonic; 0: never */
 };
 
 /* What apply publishes. */
@@ -312,6 +339,7 @@ struct node {
     CACHE_ALIGNED struct node_parse_figures parse;
     CACHE_ALIGNED struct node_validate_figures validate;
     CACHE_ALIGNED struct node_replicate_figures replicate;
+    CACHE_ALIGNED struct node_peer_figures peer_figures[CONFIGURATION_MEMBERS_MAX - 1];
     CACHE_ALIGNED struct node_apply_figures apply;
     CACHE_ALIGNED struct node_write_figures write;
     struct node_record *records;      /* connections_max of them */

@@ -506,7 +506,8 @@ static int parse_init(void **out, const struct stage_environment *environment,
     shard->connections_max = shard->node->options->connections_max;
     shard->connections = calloc(shard->connections_max, sizeof(*shard->connections));
     if (shard->connections == NULL ||
-        parse_peers_create(&shard->peers, pipeline, environment->shard, error) != WEIR_OK ||
+        parse_peers_create(&shard->peers, pipeline, environment->shard, environment->io, error) !=
+            WEIR_OK ||
         arena_create(&shard->arena, shard->node->options->carry_bytes_max) != WEIR_OK) {
         parse_peers_destroy(shard->peers);
         error_text_set(error, "no memory for the parse stage's %u connections",

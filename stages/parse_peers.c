@@ -17,39 +17,38 @@
 #include "base/log.h"
 #include "base/mutant.h"
 
-#define NO_BUFFER UINT32_MAX
-#define NO_SLOT   UINT32_MAX
-#define NO_ROW    UINT32_MAX
-
 enum {
     TAKE_MAX = 64,
     BUFFER_LANE_BIT = 31, /* of a buffer's name: its lane; below, its index */
     /* Checksums are an order faster than copies to memory that was not touched before. */
     CHECKSUM_BYTES_PER_UNIT = 512,
     ITEM_UNITS = 2,
-    /* By which a poll may exceed its units: a buffer copied and hashed, and what comes with it.  So
-       it does not depend on the length of a frame. */
+    /* By which a poll may exceed its units: a buffer copied and hashed, its part of a tag, and what
+       comes with it.  So it does not depend on the length of a frame. */
     UNITS_OVER_MAX = PEER_DATA_BUFFER_BYTES / STAGE_UNIT_BYTES +
-                     PEER_DATA_BUFFER_BYTES / CHECKSUM_BYTES_PER_UNIT + 16,
+                     PEER_DATA_BUFFER_BYTES / CHECKSUM_BYTES_PER_UNIT +
+                     PEER_DATA_BUFFER_BYTES / PEER_TAG_BYTES_PER_UNIT + PEER_TAG_UNITS + 16,
 };
 
 static const bool peer_moves[PEER_STATES][PEER_STATES] = {
-    [PEER_CLOSED][PEER_GREETING] = true, [PEER_GREETING][PEER_TALKING] = true,
-    [PEER_GREETING][PEER_BROKEN] = true, [PEER_GREETING][PEER_CLOSED] = true,
-    [PEER_TALKING][PEER_BROKEN] = true,  [PEER_TALKING][PEER_CLOSED] = true,
+    [PEER_CLOSED][PEER_GREETING] = true,  [PEER_GREETING][PEER_TALKING] = true,
+    [PEER_GREETING][PEER_PROVING] = true, [PEER_GREETING][PEER_BROKEN] = true,
+    [PEER_GREETING][PEER_CLOSED] = true,  [PEER_PROVING][PEER_TALKING] = true,
+    [PEER_PROVING][PEER_BROKEN] = true,   [PEER_PROVING][PEER_CLOSED] = true,
+    [PEER_TALKING][PEER_BROKEN] = true,   [PEER_TALKING][PEER_CLOSED] = true,
     [PEER_BROKEN][PEER_CLOSED] = true,
 };
 
-static void state_set(struct parse_peer *peer, enum parse_peer_state state) {
+void parse_peer_state_set(struct parse_peer *peer, enum parse_peer_state state) {
     ASSERT(peer_moves[peer->state][state]);
     peer->state = (uint8_t)state;
 }
 
-static uint32_t slot_of(const struct parse_peers *peers, const struct parse_peer *peer) {
+uint32_t parse_peer_slot(const struct parse_peers *peers, const struct parse_peer *peer) {
     return (uint32_t)(peer - peers->slots);
 }
 
-static void item_send(struct parse_peers *peers, const struct peer_item *item) {
+void parse_peer_item_send(struct parse_peers *peers, const struct peer_item *item) {
     uint32_t taken = ring_peer_enqueue(peers->to_read, item, 1);
     ASSERT(taken == 1); /* as long as all that can be under way */
 }
@@ -83,13 +82,13 @@ static void buffer_home(struct parse_peers *peers, struct parse_peer *peer) {
     uint32_t index = peer->first & INT32_MAX;
     struct peer_item item = {.kind = PEER_ITEM_BUFFER,
                              .lane = (uint8_t)lane,
-                             .slot = slot_of(peers, peer),
+                             .slot = parse_peer_slot(peers, peer),
                              .buffer = index};
     peer->first = peers->waiting[lane][index].next;
     peer->offset_bytes = 0;
     ASSERT(peers->held > 0);
     peers->held--;
-    item_send(peers, &item);
+    parse_peer_item_send(peers, &item);
 }
 
 /* What of the first buffer is not read yet; *length_bytes is at least 1. */
@@ -104,8 +103,8 @@ static const uint8_t *bytes_here(const struct parse_peers *peers, const struct p
 }
 
 /* Takes up to `wanted_bytes` of what is here into `out`, at most a buffer; returns how many. */
-static uint32_t bytes_take(struct parse_peers *peers, struct parse_peer *peer, uint8_t *out,
-                           uint32_t wanted_bytes) {
+uint32_t parse_peer_bytes_take(struct parse_peers *peers, struct parse_peer *peer, uint8_t *out,
+                               uint32_t wanted_bytes) {
     uint32_t here_bytes;
     const uint8_t *bytes = bytes_here(peers, peer, &here_bytes);
     uint32_t taken = wanted_bytes < here_bytes ? wanted_bytes : here_bytes;
@@ -167,8 +166,8 @@ static void link_pay(struct parse_peers *peers, uint32_t row) {
     parse_replicate_wake(peers);
 }
 
-static void link_connected(struct parse_peers *peers, uint32_t row,
-                           const struct peer_introduction *introduction) {
+void parse_peer_connected(struct parse_peers *peers, uint32_t row,
+                          const struct peer_introduction *introduction) {
     struct parse_link *link = &peers->links[row];
     peers->owing += !owes(link);
     link->owes_connected = true;
@@ -192,7 +191,7 @@ static void detach(struct parse_peers *peers, struct parse_peer *peer) {
         return;
     }
     struct parse_link *link = &peers->links[peer->row];
-    if (link->slots[peer->lane] == slot_of(peers, peer)) {
+    if (link->slots[peer->lane] == parse_peer_slot(peers, peer)) {
         link->slots[peer->lane] = NO_SLOT;
         if (peer->lane == PEER_CONTROL) {
             link_disconnected(peers, peer->row);
@@ -202,160 +201,21 @@ static void detach(struct parse_peers *peers, struct parse_peer *peer) {
 
 void parse_peer_break(struct parse_peers *peers, struct parse_peer *peer) {
     detach(peers, peer);
-    state_set(peer, PEER_BROKEN);
+    parse_peer_state_set(peer, PEER_BROKEN);
     buffers_drop(peers, peer);
-    struct peer_item item = {.kind = PEER_ITEM_CLOSE, .slot = slot_of(peers, peer)};
-    item_send(peers, &item);
-}
-
-/* ---- the introduction ---------------------------------------------------------------------- */
-
-/* Puts the answer where read sends it from; returns its checksum. */
-static uint64_t answer_send(struct parse_peers *peers, const struct parse_peer *peer,
-                            enum peer_handshake result, uint64_t to, enum peer_lane lane) {
-    const struct identity *identity = &peers->node->options->identity;
-    const struct peer_answer answer = {.result = result,
-                                       .version = PEER_PROTOCOL_VERSION,
-                                       .cluster_id = identity->cluster_id,
-                                       .from = identity->node_id,
-                                       .incarnation = identity->incarnation,
-                                       .to = to};
-    uint8_t *frame = peers->peers->answers[slot_of(peers, peer)];
-    peer_answer_write(frame + PEER_FRAME_HEADER_BYTES, &answer);
-    struct peer_frame_writer writer;
-    peer_frame_writer_begin(&writer);
-    const struct peer_frame_span span = {frame + PEER_FRAME_HEADER_BYTES, PEER_ANSWER_BYTES};
-    (void)peer_frame_write(&writer, frame, PEER_FRAME_HELLO_ANSWER, &span, 1);
-    struct peer_item item = {.kind = PEER_ITEM_ANSWER,
-                             .lane = (uint8_t)lane,
-                             .accepted = result == PEER_ACCEPTED,
-                             .slot = slot_of(peers, peer)};
-    item_send(peers, &item);
-    return peer_frame_checksum(frame);
-}
-
-static void refuse(struct parse_peers *peers, struct parse_peer *peer, const char *reason) {
-    node_figure_add(&peers->node->parse.peers_refused, 1);
-    log_warn_limited("peer_refused", "reason=\"%s\"", reason);
-    parse_peer_break(peers, peer);
-}
-
-static enum peer_handshake judge(const struct parse_peers *peers, const struct peer_hello *hello,
-                                 const struct peer_link *link) {
-    const struct identity *identity = &peers->node->options->identity;
-    const struct peer_expected expected = {
-        .cluster_id = identity->cluster_id,
-        .node_id = identity->node_id,
-        .peer = hello->from,
-        .peer_known = link != NULL,
-        .incarnation = link == NULL || MUTANT(WIPED_NODE_VOTES, true, false)
-                           ? 0
-                           : atomic_load_relaxed_u64(&link->incarnation),
-        .own_incarnation = identity->incarnation,
-    };
-    return peer_hello_judge(hello, &expected);
-}
-
-/* Whether there is room for one more of this member and sort: the one in use and its predecessor,
- * until that has ended; and strangers keep their slots, so that whoever comes can be answered. */
-static bool has_room(const struct parse_peers *peers, uint32_t row, enum peer_lane lane) {
-    uint32_t of_members = 0;
-    uint32_t of_this = 0;
-    for (uint32_t i = 0; i < peers->peers->connections_max; i++) {
-        const struct parse_peer *peer = &peers->slots[i];
-        if (peer->state != PEER_CLOSED && peer->row != NO_ROW) {
-            of_members++;
-            of_this += peer->row == row && peer->lane == lane;
-        }
-    }
-    return of_this < PEER_ACCEPTED_EACH &&
-           of_members < peers->peers->connections_max - PEER_STRANGERS_MAX;
-}
-
-/* A member is let in; its older connection of the same sort goes. */
-static void let_in(struct parse_peers *peers, struct parse_peer *peer,
-                   const struct peer_hello *hello, uint64_t seed) {
-    struct parse_link *link = &peers->links[peer->row];
-    uint32_t older = link->slots[peer->lane];
-    link->slots[peer->lane] = slot_of(peers, peer);
-    if (older != NO_SLOT) {
-        node_figure_add(&peers->node->parse.peers_replaced, 1);
-        parse_peer_break(peers, &peers->slots[older]);
-    }
-    const struct record_ring *ring = peers->peers->links[peer->row].in[peer->lane];
-    peer_frame_reader_accept(&peer->reader, seed,
-                             PEER_FRAME_HEADER_BYTES + peers_message_bytes_max(ring));
-    state_set(peer, PEER_TALKING);
-    peer->head_bytes = 0;
-    node_figure_add(&peers->node->parse.peers_introduced, 1);
-    if (peer->lane == PEER_CONTROL) {
-        struct peer_introduction introduction = peer_introduction_of(hello);
-        link_connected(peers, peer->row, &introduction);
-    }
-    log_info_limited("peer_connected", "peer=%lu for=%s", hello->from,
-                     peer->lane == PEER_CONTROL ? "control" : "data");
-}
-
-/* The HELLO is whole. */
-static void greeted(struct parse_peers *peers, struct parse_peer *peer,
-                    const struct peer_frame *frame) {
-    struct peer_hello hello;
-    enum peer_hello_fault fault = peer_hello_read(frame->body, frame->body_bytes, &hello);
-    if (fault != PEER_HELLO_VALID) {
-        if (fault == PEER_HELLO_FAULT_VERSION) {
-            (void)answer_send(peers, peer, PEER_REFUSED_VERSION, 0, PEER_CONTROL);
-        }
-        refuse(peers, peer, peer_hello_fault_name(fault));
-        return;
-    }
-    const struct peer_link *link = peers_find(peers->peers, hello.from);
-    if (link != NULL && peers->links[link - peers->peers->links].is_given_up) {
-        link = NULL;
-    }
-    enum peer_handshake result = judge(peers, &hello, link);
-    enum peer_lane lane = hello.connection == PEER_CONNECTION_CONTROL ? PEER_CONTROL : PEER_DATA;
-    uint32_t row = link == NULL ? NO_ROW : (uint32_t)(link - peers->peers->links);
-    if (result == PEER_ACCEPTED && !has_room(peers, row, lane)) {
-        result = PEER_REFUSED_BUSY;
-    }
-    uint64_t checksum = answer_send(peers, peer, result, hello.from, lane);
-    if (result != PEER_ACCEPTED) {
-        refuse(peers, peer, peer_handshake_name(result));
-        return;
-    }
-    peer->row = row;
-    peer->lane = (uint8_t)lane;
-    let_in(peers, peer, &hello, peer_frame_seed(frame->checksum, checksum));
-}
-
-/* Collects the HELLO. */
-static void greeting_go_on(struct parse_peers *peers, struct parse_peer *peer) {
-    struct peer_frame frame;
-    enum peer_frame_result result =
-        peer_frame_read(&peer->reader, peer->head, peer->head_bytes, &frame);
-    if (result == PEER_FRAME_MORE) {
-        /* A length that cannot be is refused before the header is there. */
-        uint32_t wanted = peer->head_bytes < PEER_FRAME_LENGTH_BYTES
-                              ? (uint32_t)PEER_FRAME_LENGTH_BYTES
-                              : frame.needed_bytes;
-        peer->head_bytes +=
-            bytes_take(peers, peer, peer->head + peer->head_bytes, wanted - peer->head_bytes);
-        result = peer_frame_read(&peer->reader, peer->head, peer->head_bytes, &frame);
-    }
-    if (result == PEER_FRAME_COMPLETE) {
-        greeted(peers, peer, &frame);
-    } else if (result == PEER_FRAME_FAULTY) {
-        if (frame.fault == PEER_FRAME_FAULT_VERSION) {
-            (void)answer_send(peers, peer, PEER_REFUSED_VERSION, 0, PEER_CONTROL);
-        }
-        refuse(peers, peer, peer_frame_fault_name((enum peer_frame_fault)frame.fault));
-    }
+    struct peer_item item = {.kind = PEER_ITEM_CLOSE, .slot = parse_peer_slot(peers, peer)};
+    parse_peer_item_send(peers, &item);
 }
 
 /* ---- messages ------------------------------------------------------------------------------ */
 
-static void frame_broken(struct parse_peers *peers, struct parse_peer *peer, const char *reason) {
+static void frame_broken(struct parse_peers *peers, struct parse_peer *peer,
+                         enum peer_frame_fault fault) {
+    /* What is whole, and is none of a member's, has no body. */
+    const char *reason =
+        fault == PEER_FRAME_VALID ? "a message without a body" : peer_frame_fault_name(fault);
     node_figure_add(&peers->node->parse.peers_broken, 1);
+    node_figure_add(&peers->node->parse.peers_unauthenticated, peer_frame_fault_of_secret(fault));
     log_warn_limited("peer_broken", "peer=%lu reason=\"%s\"",
                      peers->peers->links[peer->row].node_id, reason);
     parse_peer_break(peers, peer);
@@ -376,12 +236,32 @@ static bool record_begin(struct parse_peers *peers, struct parse_peer *peer) {
     return true;
 }
 
+/* More of the body.  It is hashed, and its tag computed, as the bytes come: of a long one that
+ * would take long. */
+static void record_fill(struct parse_peers *peers, struct parse_peer *peer) {
+    struct peer_frame frame;
+    uint8_t *place = peer->room + peer->filled_bytes;
+    uint32_t taken =
+        parse_peer_bytes_take(peers, peer, place, peer->body_bytes - peer->filled_bytes);
+    checksum_update(&peer->hash, place, taken);
+    peers->units -= (int32_t)(1 + taken / CHECKSUM_BYTES_PER_UNIT);
+    peer->filled_bytes += taken;
+    if (peers->node->options->peer_secret != NULL) {
+        peers->units -= (int32_t)(taken / PEER_TAG_BYTES_PER_UNIT);
+        if (peer->filled_bytes < peer->body_bytes) {
+            (void)peer_frame_read_parts(&peer->reader, peer->head, peer->room, peer->filled_bytes,
+                                        &frame);
+        }
+    }
+}
+
 /* The body is whole: judged, and handed on if it is as it was sent. */
 static void record_end(struct parse_peers *peers, struct parse_peer *peer) {
     struct peer_frame frame;
+    peers->units -= peers->node->options->peer_secret != NULL ? PEER_TAG_UNITS : 0;
     if (peer_frame_read_hashed(&peer->reader, peer->head, peer->room, checksum_end(&peer->hash),
                                &frame) != PEER_FRAME_COMPLETE) {
-        frame_broken(peers, peer, peer_frame_fault_name((enum peer_frame_fault)frame.fault));
+        frame_broken(peers, peer, (enum peer_frame_fault)frame.fault);
         return;
     }
     record_ring_commit(peers->peers->links[peer->row].in[peer->lane],
@@ -402,8 +282,8 @@ static bool talk_go_on(struct parse_peers *peers, struct parse_peer *peer) {
         return false; /* what is owed comes first */
     }
     if (peer->head_bytes < PEER_FRAME_HEADER_BYTES) {
-        peer->head_bytes += bytes_take(peers, peer, peer->head + peer->head_bytes,
-                                       PEER_FRAME_HEADER_BYTES - peer->head_bytes);
+        peer->head_bytes += parse_peer_bytes_take(peers, peer, peer->head + peer->head_bytes,
+                                                  PEER_FRAME_HEADER_BYTES - peer->head_bytes);
         if (peer->head_bytes < PEER_FRAME_HEADER_BYTES) {
             return true;
         }
@@ -411,10 +291,7 @@ static bool talk_go_on(struct parse_peers *peers, struct parse_peer *peer) {
         enum peer_frame_result result =
             peer_frame_read_parts(&peer->reader, peer->head, NULL, 0, &frame);
         if (result != PEER_FRAME_MORE) {
-            frame_broken(peers, peer,
-                         result == PEER_FRAME_COMPLETE
-                             ? "a message without a body"
-                             : peer_frame_fault_name((enum peer_frame_fault)frame.fault));
+            frame_broken(peers, peer, (enum peer_frame_fault)frame.fault);
             return true;
         }
         peer->body_bytes = frame.needed_bytes - PEER_FRAME_HEADER_BYTES;
@@ -423,11 +300,7 @@ static bool talk_go_on(struct parse_peers *peers, struct parse_peer *peer) {
         return false;
     }
     if (peer->first != NO_BUFFER) {
-        uint8_t *place = peer->room + peer->filled_bytes;
-        uint32_t taken = bytes_take(peers, peer, place, peer->body_bytes - peer->filled_bytes);
-        checksum_update(&peer->hash, place, taken);
-        peers->units -= (int32_t)(1 + taken / CHECKSUM_BYTES_PER_UNIT);
-        peer->filled_bytes += taken;
+        record_fill(peers, peer);
     }
     if (peer->filled_bytes == peer->body_bytes) {
         record_end(peers, peer);
@@ -439,7 +312,8 @@ static bool talk_go_on(struct parse_peers *peers, struct parse_peer *peer) {
 static void peer_go_on(struct parse_peers *peers, struct parse_peer *peer) {
     while (peer->first != NO_BUFFER && peers->units > 0) {
         switch (peer->state) {
-        case PEER_GREETING: greeting_go_on(peers, peer); break;
+        case PEER_GREETING:
+        case PEER_PROVING: parse_peer_introduce(peers, peer); break;
         case PEER_TALKING:
             if (!talk_go_on(peers, peer)) {
                 peers->blocked = true;
@@ -460,13 +334,13 @@ static void on_item(struct parse_peers *peers, const struct peer_item *item) {
     peers->units -= ITEM_UNITS;
     switch (item->kind) {
     case PEER_ITEM_OPEN:
-        state_set(peer, PEER_GREETING);
+        parse_peer_state_set(peer, PEER_GREETING);
         peer->row = NO_ROW;
-        peer->head_bytes = 0;
+        peer->lane = PEER_CONTROL;
         peer->room = NULL;
         peer->first = NO_BUFFER;
         peers->open_count++;
-        peer_frame_reader_begin(&peer->reader, PEER_FRAME_HELLO, PEER_HELLO_FRAME_BYTES_MAX);
+        parse_peer_begin(peers, peer);
         break;
     case PEER_ITEM_BYTES:
         buffer_queue(peers, peer, item);
@@ -477,9 +351,9 @@ static void on_item(struct parse_peers *peers, const struct peer_item *item) {
     case PEER_ITEM_END:
         buffers_drop(peers, peer);
         detach(peers, peer);
-        state_set(peer, PEER_CLOSED);
+        parse_peer_state_set(peer, PEER_CLOSED);
         peers->open_count--;
-        item_send(peers, &ended);
+        parse_peer_item_send(peers, &ended);
         break;
     default: UNREACHABLE("what read says");
     }
@@ -549,7 +423,7 @@ bool parse_peers_drain(const struct parse_peers *peers) {
 /* ---- making it ----------------------------------------------------------------------------- */
 
 int parse_peers_create(struct parse_peers **out, struct pipeline *pipeline, uint32_t shard,
-                       struct error_text *error) {
+                       struct io *io, struct error_text *error) {
     *out = NULL;
     struct peers *links = pipeline_peers_served(pipeline);
     if (links == NULL || shard != 0) {
@@ -568,6 +442,9 @@ int parse_peers_create(struct parse_peers **out, struct pipeline *pipeline, uint
     }
     peers->peers = links;
     peers->node = pipeline_node(pipeline);
+    if (peers->node->options->peer_secret != NULL) {
+        peer_nonces_begin(&peers->nonces, io);
+    }
     peers->from_read = pipeline_peer_ring(pipeline, STAGE_READ, 0, STAGE_PARSE, 0);
     peers->to_read = pipeline_peer_ring(pipeline, STAGE_PARSE, 0, STAGE_READ, 0);
     peers->from_replicate = pipeline_ring(pipeline, STAGE_REPLICATE, 0, STAGE_PARSE, 0);

@@ -5,10 +5,23 @@
  * One owner: its thread. */
 
 #include "stages/parse_peers.h"
+#include "stages/peer_nonces.h"
 #include "stages/pipeline.h"
 
 /* See the picture in stages/parse_peers.h. */
-enum parse_peer_state { PEER_CLOSED = 0, PEER_GREETING, PEER_TALKING, PEER_BROKEN, PEER_STATES };
+enum parse_peer_state {
+    PEER_CLOSED = 0,
+    PEER_GREETING,
+    PEER_PROVING,
+    PEER_TALKING,
+    PEER_BROKEN,
+    PEER_STATES
+};
+
+/* Stand for none. */
+#define NO_BUFFER UINT32_MAX
+#define NO_SLOT   UINT32_MAX
+#define NO_ROW    UINT32_MAX
 
 /* A receive buffer that waits here: a link of its connection's queue. */
 struct waiting {
@@ -19,8 +32,9 @@ struct waiting {
 /* One connection. */
 struct parse_peer {
     struct peer_frame_reader reader;
-    uint32_t row;        /* of the member, once it was let in; NO_ROW before */
-    uint32_t head_bytes; /* collected: of the HELLO, or of a header */
+    struct mac_key key;  /* PROVING, TALKING: of this connection, where there is a secret */
+    uint32_t row;        /* of the member that it says it is; NO_ROW: it has not said so */
+    uint32_t head_bytes; /* collected: of the HELLO, of the PROOF, or of a header */
     uint32_t body_bytes; /* of the frame whose header is complete */
     uint32_t filled_bytes;
     struct checksum_state hash; /* of these */
@@ -28,9 +42,11 @@ struct parse_peer {
     uint32_t last;
     uint32_t offset_bytes; /* of the first one: so much was read */
     uint8_t state;         /* enum parse_peer_state */
-    uint8_t lane;          /* TALKING: what it is for */
+    uint8_t lane;          /* what it says it is for; control before */
+    bool is_member;        /* it was let in */
     uint8_t *room;         /* of the record; NULL: not reserved */
     uint8_t head[PEER_HELLO_FRAME_BYTES_MAX];
+    struct peer_introduction introduction; /* what its HELLO has said */
 };
 
 /* What is known of a member's connections. */
@@ -47,6 +63,7 @@ struct parse_link {
 struct parse_peers {
     struct peers *peers;
     struct node *node;
+    struct peer_nonces nonces; /* where there is a secret */
     struct ring *from_read;
     struct ring *to_read;
     struct ring *from_replicate;
@@ -64,8 +81,35 @@ struct parse_peers {
     struct parse_peer slots[PEER_ACCEPTED_MAX];
 };
 
+/* ---- stages/parse_peers.c, for the introduction -------------------------------------------- */
+
+/* Moves to another state, by the table. */
+void parse_peer_state_set(struct parse_peer *peer, enum parse_peer_state state);
+
+/* Its number. */
+uint32_t parse_peer_slot(const struct parse_peers *peers, const struct parse_peer *peer);
+
+/* Tells read something. */
+void parse_peer_item_send(struct parse_peers *peers, const struct peer_item *item);
+
+/* Takes up to `wanted_bytes` of what is here into `out`; returns how many.  There must be some. */
+uint32_t parse_peer_bytes_take(struct parse_peers *peers, struct parse_peer *peer, uint8_t *out,
+                               uint32_t wanted_bytes);
+
+/* Replicate is told that the member of this row has a control connection. */
+void parse_peer_connected(struct parse_peers *peers, uint32_t row,
+                          const struct peer_introduction *introduction);
+
 /* Ends a connection: its bytes are not looked at any more. */
 void parse_peer_break(struct parse_peers *peers, struct parse_peer *peer);
+
+/* ---- stages/parse_introduction.c ----------------------------------------------------------- */
+
+/* A connection is there: it begins with a HELLO. */
+void parse_peer_begin(struct parse_peers *peers, struct parse_peer *peer);
+
+/* Goes on with the introduction, with bytes that are here: GREETING or PROVING. */
+void parse_peer_introduce(struct parse_peers *peers, struct parse_peer *peer);
 
 /* Wakes replicate. */
 void parse_replicate_wake(struct parse_peers *peers);

@@ -22,7 +22,7 @@ static bool row_is_used(struct parse_peers *peers, uint32_t row) {
             continue;
         }
         is_used = true;
-        if (peer->state == PEER_TALKING) {
+        if (peer->state == PEER_TALKING || peer->state == PEER_PROVING) {
             parse_peer_break(peers, peer);
         }
     }

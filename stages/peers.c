@@ -68,18 +68,22 @@ static size_t lay_out(struct peers *peers, uint8_t *memory) {
     return used_bytes;
 }
 
-int peers_create(struct peers *peers, uint64_t message_bytes_max, uint32_t others) {
+int peers_create(struct peers *peers, uint64_t message_bytes_max, uint32_t others,
+                 bool has_secret) {
     ASSERT(message_bytes_max < RECORD_RING_CAPACITY_MAX_BYTES / 4);
     ASSERT(others > 0 && others <= PEERS_MAX);
     uint32_t of_data = others * PEER_ACCEPTED_EACH;
     uint32_t of_control = of_data + PEER_STRANGERS_MAX;
+    /* With a secret what follows the proof on a connection for data can be there before it is
+       known for one. */
+    uint32_t into_control = has_secret ? of_data + of_control : of_control;
     *peers = (struct peers){
         .connections_max = of_data + of_control,
         .data_ring_bytes = ring_capacity_for(message_bytes_max),
         .buffers =
             {
                 [PEER_CONTROL] = {.count =
-                                      power_of_two_from(of_control * PEER_CONTROL_BUFFERS_EACH),
+                                      power_of_two_from(into_control * PEER_CONTROL_BUFFERS_EACH),
                                   .buffer_bytes = PEER_CONTROL_BUFFER_BYTES},
                 [PEER_DATA] = {.count = power_of_two_from(of_data * PEER_DATA_BUFFERS_EACH),
                                .buffer_bytes = PEER_DATA_BUFFER_BYTES},
@@ -112,9 +116,10 @@ uint64_t peers_inflight_bytes_max(const struct peers *peers) {
 }
 
 uint32_t peers_items_max(const struct peers *peers) {
-    /* Each buffer once; OPEN and END, or else ANSWER, CLOSE and ENDED, of each connection. */
+    /* Each buffer once; OPEN and END, or else ANSWER, MEMBER, CLOSE and ENDED, of each
+       connection. */
     return peers->buffers[PEER_CONTROL].count + peers->buffers[PEER_DATA].count +
-           3 * peers->connections_max;
+           4 * peers->connections_max;
 }
 
 void peers_destroy(struct peers *peers) {

@@ -79,6 +79,9 @@ struct peer_introduction peer_introduction_of(const struct peer_hello *hello);
 enum {
     /* Control messages are below 200 bytes: some hundred of them. */
     PEER_CONTROL_RING_BYTES = 64 * 1024,
+    /* Bytes of a tag (base/mac.h) in a unit of work, at 2 GB/s; and what each costs beside. */
+    PEER_TAG_BYTES_PER_UNIT = 100,
+    PEER_TAG_UNITS = 3,
     /* Accepted connections: of each member and sort the one in use, and its predecessor until it
        has ended; and so many that have not yet said who they are. */
     PEER_ACCEPTED_EACH = 2,
@@ -155,9 +158,12 @@ enum peer_item_kind {
     PEER_ITEM_BYTES,    /* read: `length_bytes` in `buffer` of the group of `lane` */
     PEER_ITEM_END,      /* read: there will be no more */
     PEER_ITEM_BUFFER,   /* parse: `buffer` of the group of `lane` is done with */
-    PEER_ITEM_ANSWER,   /* parse: send the slot's answer; it is one for `lane` if `accepted` */
+    PEER_ITEM_ANSWER,   /* parse: send the slot's answer, which has `accepted` it; without a secret
+                           it is one for `lane` then */
     PEER_ITEM_CLOSE,    /* parse: end this connection; after an answer that refuses it */
     PEER_ITEM_ENDED,    /* parse, after END: the slot is free, and its buffers are back */
+    PEER_ITEM_MEMBER, /* parse, in a cluster with a secret: the slot has proved whose it is, and is
+                           one for `lane` from now on; an ANSWER accepts it for now */
 };
 struct peer_item {
     uint8_t kind; /* enum peer_item_kind */
@@ -188,10 +194,10 @@ struct peers {
 
 /*
  * Makes the rings, so that a message of up to message_bytes_max fits twice, and buffers for
- * `others` members [1, PEERS_MAX] to be talked to.  Start-up; allocates.  Errors: WEIR_ENOMEM;
- * *peers is then zero.
+ * `others` members [1, PEERS_MAX] to be talked to, with or without tags.  Start-up; allocates.
+ * Errors: WEIR_ENOMEM; *peers is then zero.
  */
-int peers_create(struct peers *peers, uint64_t message_bytes_max, uint32_t others);
+int peers_create(struct peers *peers, uint64_t message_bytes_max, uint32_t others, bool has_secret);
 void peers_destroy(struct peers *peers);
 
 /* The longest message that a ring takes. */

@@ -342,7 +342,8 @@ static int links_create(struct pipeline *pipeline) {
     uint64_t bytes =
         log->entry_bytes_max > log->write_bytes_max ? log->entry_bytes_max : log->write_bytes_max;
     bytes += RAFT_MESSAGE_ENTRIES_MAX * ENTRY_ALIGN_BYTES + PEER_MESSAGE_HEAD_BYTES_MAX;
-    int result = peers_create(&pipeline->peers, bytes, options->peer_count);
+    int result =
+        peers_create(&pipeline->peers, bytes, options->peer_count, options->peer_secret != NULL);
     for (uint32_t i = 0; result == WEIR_OK && i < options->peer_count; i++) {
         ASSERT(options->peers[i].node_id != options->identity.node_id);
         struct peer_link *link = peers_row(&pipeline->peers, options->peers[i].node_id);

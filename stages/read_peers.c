@@ -60,6 +60,7 @@ struct slot {
     bool hungry;        /* found no buffer */
     bool answering;     /* its answer is being sent */
     bool close_after;   /* ... and it ends then */
+    bool greeted;       /* a STRANGER that has said who it is, and has yet to prove it */
 };
 
 struct read_peers {
@@ -197,10 +198,17 @@ static void on_receive(struct read_peers *peers, const struct io_completion *com
 
 /* ---- accepting ----------------------------------------------------------------------------- */
 
-/* A free slot; the oldest stranger is asked to go if there are too many of them. */
+/* Of two strangers, whether the first has to go sooner: who has said something goes last, so that
+ * those who say nothing keep nobody out. */
+static bool goes_before(const struct slot *slot, const struct slot *other) {
+    return slot->greeted != other->greeted ? other->greeted
+                                           : slot->deadline_ns < other->deadline_ns;
+}
+
+/* A free slot; a stranger is asked to go if there are too many of them. */
 static uint32_t slot_find(struct read_peers *peers) {
     uint32_t found = NO_SLOT;
-    uint32_t oldest = NO_SLOT;
+    uint32_t first = NO_SLOT;
     uint32_t strangers = 0;
     for (uint32_t i = 0; i < peers->peers->connections_max; i++) {
         const struct slot *slot = &peers->slots[i];
@@ -209,14 +217,14 @@ static uint32_t slot_find(struct read_peers *peers) {
         }
         if (slot->state == SLOT_STRANGER) {
             strangers++;
-            if (oldest == NO_SLOT || slot->deadline_ns < peers->slots[oldest].deadline_ns) {
-                oldest = i;
+            if (first == NO_SLOT || goes_before(slot, &peers->slots[first])) {
+                first = i;
             }
         }
     }
     if (strangers >= PEER_STRANGERS_MAX) {
         node_figure_add(&peers->node->read.peers_rejected, 1);
-        slot_end(peers, oldest);
+        slot_end(peers, first);
     }
     return found;
 }
@@ -301,6 +309,22 @@ static void on_buffer(struct read_peers *peers, const struct peer_item *item) {
     }
 }
 
+/* From the next receive on into the buffers of its sort. */
+static void member_set(struct read_peers *peers, const struct peer_item *item) {
+    struct slot *slot = &peers->slots[item->slot];
+    state_set(slot, SLOT_MEMBER);
+    slot->lane_next = item->lane;
+    if (item->lane != slot->lane) {
+        receive_stop(peers, item->slot); /* the lane changes when it has ended */
+    }
+}
+
+static void on_member(struct read_peers *peers, const struct peer_item *item) {
+    if (peers->slots[item->slot].state == SLOT_STRANGER) { /* or it has ended meanwhile */
+        member_set(peers, item);
+    }
+}
+
 static void on_answer(struct read_peers *peers, const struct peer_item *item) {
     struct slot *slot = &peers->slots[item->slot];
     if (slot->state != SLOT_STRANGER) {
@@ -308,12 +332,10 @@ static void on_answer(struct read_peers *peers, const struct peer_item *item) {
     }
     ASSERT(!slot->answering);
     slot->answering = true;
-    if (item->accepted) {
-        state_set(slot, SLOT_MEMBER);
-        slot->lane_next = item->lane;
-        if (item->lane != slot->lane) {
-            receive_stop(peers, item->slot); /* the lane changes when it has ended */
-        }
+    if (item->accepted && peers->node->options->peer_secret != NULL) {
+        slot->greeted = true;
+    } else if (item->accepted) {
+        member_set(peers, item);
     }
     peers->pieces[item->slot] = (struct iovec){.iov_base = peers->peers->answers[item->slot],
                                                .iov_len = PEER_ANSWER_FRAME_BYTES};
@@ -361,6 +383,7 @@ static uint32_t take_items(struct read_peers *peers, uint32_t budget) {
         switch (items[i].kind) {
         case PEER_ITEM_BUFFER: on_buffer(peers, &items[i]); break;
         case PEER_ITEM_ANSWER: on_answer(peers, &items[i]); break;
+        case PEER_ITEM_MEMBER: on_member(peers, &items[i]); break;
         case PEER_ITEM_CLOSE: on_close(peers, items[i].slot); break;
         case PEER_ITEM_ENDED: on_ended(peers, items[i].slot); break;
         default: UNREACHABLE("what parse says");

@@ -8,14 +8,15 @@
  * looked at before anything of clients.  What the bytes mean is parse's: it says what to answer,
  * and when to end a connection.
  *
- *     FREE ──accept──► STRANGER ──parse: accepted──► MEMBER
+ *     FREE ──accept──► STRANGER ──parse: let in────► MEMBER
  *      ▲                   │                            │ end of stream, broken, parse: close,
  *      │                   └── the same, or too late ─┐ │ the node stops
  *      │                                              ▼ ▼
  *      └──── parse: ended ────── TOLD ◄──at rest── ENDING
  *
- *   STRANGER  has not said who it is; has PEER_HANDSHAKE_NS for that.  If there are too many of
- *             them the oldest makes room.
+ *   STRANGER  has not said who it is, or not proved it where there is a secret; has
+ *             PEER_HANDSHAKE_NS for that.  If there are too many of them one makes room: the oldest
+ *             of those who have said nothing yet, or else of all.
  *   MEMBER    a data connection receives into the buffers for data from here on, so that it can
  *             never use up those for control
  *   ENDING    its receive and the sending of its answer are to end

@@ -200,7 +200,8 @@ struct replicate_shard {
     struct replicate_encode encode;
     int32_t units; /* left to this poll; negative: overrun */
 
-    uint64_t now_ns; /* of this poll: read after the last wake-up */
+    uint64_t now_ns;     /* of this poll: read after the last wake-up */
+    uint64_t figures_ns; /* when what is known of members was published last */
 
     uint64_t handed;  /* last index given to apply */
     uint64_t applied; /* last index apply has left */
@@ -406,6 +407,12 @@ void replicate_change_end(struct replicate_shard *shard);
 /* Lets another one lead if this node's disk has stood still for too long; *due_ns is when to look
  * again, if that is earlier. */
 void replicate_stalled_turn(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns);
+
+/* ---- replicate_figures.c --------------------------------------------------------------------- */
+
+/* Publishes what is known of other members; unless `at_once` only if it was not done within the
+ * last millisecond.  With links only. */
+void replicate_figures_publish(struct replicate_shard *shard, bool at_once);
 
 /* ---- replicate_start.c ----------------------------------------------------------------------- */
 

@@ -154,8 +154,8 @@ static int core_create(struct replicate_shard *shard, const struct vote_record *
         &recovered->configurations[recovered->configuration_count - 1];
     if (last->configuration.member_count != 1 && shard->links == NULL) {
         error_text_set(error,
-                       "this cluster has %u members, and replication between members is "
-                       "not there yet: use a data directory of a cluster of one",
+                       "this cluster has %u members, and nothing says where they are: name their "
+                       "addresses with --peers",
                        last->configuration.member_count);
         return WEIR_EUNSUPPORTED;
     }

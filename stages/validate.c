@@ -281,25 +281,9 @@ static bool arity_suits(const struct validate_shard *shard, const struct batch_c
     return !is_ping || command->argument_count <= 2;
 }
 
-/* Moves a container's command on to its subcommand; false if there is no such subcommand. */
-static bool resolve_subcommand(const struct batch *batch, struct batch_command *command) {
-    if ((connection_commands[command->row].flags & CONNECTION_CONTAINER) == 0 ||
-        command->argument_count < 2) {
-        return true;
-    }
-    uint32_t length = 0;
-    const uint8_t *name = batch_argument(batch, command, 1, &length);
-    uint16_t row = connection_subcommand_find(command->row, name, length);
-    if (row == CONNECTION_ROW_COUNT) {
-        return false;
-    }
-    command->row = row;
-    return true;
-}
-
 static void judge_connection(struct validate_shard *shard, struct connection *connection,
                              struct batch_command *command, const struct stage_moment *moment) {
-    if (!resolve_subcommand(shard->work.batch, command)) {
+    if (!validate_subcommand(shard->work.batch, command)) {
         validate_refuse(shard, command, REFUSAL_UNKNOWN_SUBCOMMAND);
     } else if (!arity_suits(shard, command)) {
         validate_refuse(shard, command, REFUSAL_ARITY);
@@ -310,6 +294,8 @@ static void judge_connection(struct validate_shard *shard, struct connection *co
         if (validate_open_suits(shard, command)) {
             judge_record(shard, command, entry_command_bytes(0, 0, 0, true));
         }
+    } else if (command->row == CONNECTION_WAIT) {
+        validate_wait(shard, command);
     } else if (command->argument_count > CONNECTION_ARGUMENTS_MAX) {
         command->fate = FATE_LOCAL;
         command->detail = CONNECTION_REPLY_ARGUMENTS;
@@ -339,8 +325,11 @@ static void judge(struct validate_shard *shard, struct connection *connection,
     }
     /* After the effect: HELLO's own reply is in the version that it asked for. */
     command->resp_version = connection->resp_version;
-    command->reads = connection_reads(connection, shard->node->options->reads);
-    command->reads_anywhere = connection->accepts_replica || command->reads == READ_STALE;
+    command->reads = connection_waits(command)
+                         ? READ_QUORUM
+                         : connection_reads(connection, shard->node->options->reads);
+    command->reads_anywhere =
+        (connection->accepts_replica || command->reads == READ_STALE) && !connection_waits(command);
     if (command->reads < shard->work.batch->reads) {
         shard->work.batch->reads = command->reads;
     }

@@ -138,6 +138,15 @@ bool validate_stand_in_line(struct validate_shard *shard, const struct batch *ba
 /* The batch is judged: who stands in line behind it, to be judged next, or NULL. */
 struct batch *validate_next_in_line(struct validate_shard *shard, const struct batch *batch);
 
+/* Moves a container's command on to its subcommand; false if there is no such subcommand.  In
+ * validate_local.c. */
+bool validate_subcommand(const struct batch *batch, struct batch_command *command);
+
+/* ---- validate_wait.c ------------------------------------------------------------------------ */
+
+/* Makes a WAIT a read, or answers it with what is wrong. */
+void validate_wait(struct validate_shard *shard, struct batch_command *command);
+
 /* ---- validate_once.c ------------------------------------------------------------------------ */
 
 /* Whether an ONCE.OPEN is well-formed, and marks it; if not, it is refused. */

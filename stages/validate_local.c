@@ -86,3 +86,18 @@ void validate_local_write(struct validate_shard *shard, struct connection_run *r
         }
     }
 }
+
+bool validate_subcommand(const struct batch *batch, struct batch_command *command) {
+    if ((connection_commands[command->row].flags & CONNECTION_CONTAINER) == 0 ||
+        command->argument_count < 2) {
+        return true;
+    }
+    uint32_t length = 0;
+    const uint8_t *name = batch_argument(batch, command, 1, &length);
+    uint16_t row = connection_subcommand_find(command->row, name, length);
+    if (row == CONNECTION_ROW_COUNT) {
+        return false;
+    }
+    command->row = row;
+    return true;
+}

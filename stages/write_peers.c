@@ -14,7 +14,6 @@
 
 #include "base/assert.h"
 #include "base/log.h"
-#include "base/mutant.h"
 #include "stages/peer_message.h"
 
 enum {
@@ -22,6 +21,8 @@ enum {
     /* No further record once a send has so many bytes. */
     SEND_BYTES = 128 * 1024,
     CHECKSUM_BYTES_PER_UNIT = 512,
+    /* Of a message's tag in one poll, so that a long one holds up nobody: 35 us. */
+    TAG_AHEAD_BYTES = 64 * 1024,
     SEND_UNITS = 10,
     SOCKET_UNITS = 100, /* closing one is a system call */
     USER_TIMER = 0,     /* low bits of `user`; the connection is above */
@@ -38,7 +39,11 @@ static const bool link_moves[LINK_STATES][LINK_STATES] = {
     [LINK_TALKING][LINK_ENDING] = true,      [LINK_ENDING][LINK_IDLE] = true,
 };
 
-static void state_set(struct write_link *link, enum link_state state) {
+static const struct mac_key *secret_of(const struct write_peers *peers) {
+    return peers->node->options->peer_secret;
+}
+
+void write_link_state_set(struct write_link *link, enum link_state state) {
     ASSERT(link_moves[link->state][state]);
     link->state = (uint8_t)state;
 }
@@ -48,13 +53,11 @@ static uint64_t user_of(const struct write_peers *peers, const struct write_link
     return (uint64_t)(link - peers->links) << USER_KIND_BITS | kind;
 }
 
-static const char *lane_name(const struct write_link *link) {
+const char *write_link_lane_name(const struct write_link *link) {
     return link->lane == PEER_CONTROL ? "control" : "data";
 }
 
 /* ---- ending -------------------------------------------------------------------------------- */
-
-static void link_end(struct write_peers *peers, struct write_link *link, uint64_t now_ns);
 
 /* The member's connection for data does not get through: a new one might. */
 static void data_reopen(struct write_peers *peers, const struct write_link *control,
@@ -63,7 +66,7 @@ static void data_reopen(struct write_peers *peers, const struct write_link *cont
         struct write_link *link = &peers->links[i];
         if (link->peer == control->peer && link->lane == PEER_DATA && link->state == LINK_TALKING) {
             link->pause_ns = 0;
-            link_end(peers, link, now_ns);
+            write_link_end(peers, link, now_ns);
         }
     }
 }
@@ -104,11 +107,11 @@ static void link_close_if_rested(struct write_peers *peers, struct write_link *l
     }
     io_close(peers->io, link->socket);
     peers->units -= SOCKET_UNITS;
-    state_set(link, LINK_IDLE);
+    write_link_state_set(link, LINK_IDLE);
     link_pause(peers, link, now_ns);
 }
 
-static void link_end(struct write_peers *peers, struct write_link *link, uint64_t now_ns) {
+void write_link_end(struct write_peers *peers, struct write_link *link, uint64_t now_ns) {
     if (link->state == LINK_ENDING) {
         return;
     }
@@ -119,7 +122,7 @@ static void link_end(struct write_peers *peers, struct write_link *link, uint64_
             link->pause_ns = 0; /* it has been well for a while */
         }
     }
-    state_set(link, LINK_ENDING);
+    write_link_state_set(link, LINK_ENDING);
     io_shutdown(peers->io, link->socket); /* a send in flight ends by this, and so does a receive */
     peers->units -= SOCKET_UNITS;
     if (link->armed && !link->stopping) {
@@ -129,29 +132,29 @@ static void link_end(struct write_peers *peers, struct write_link *link, uint64_
     link_close_if_rested(peers, link, now_ns);
 }
 
-static void link_fail(struct write_peers *peers, struct write_link *link, uint64_t now_ns,
-                      const char *reason) {
+void write_link_fail(struct write_peers *peers, struct write_link *link, uint64_t now_ns,
+                     const char *reason) {
     if (link->state == LINK_ENDING) {
         return;
     }
     node_figure_add(&peers->node->write.peers_failed, 1);
     log_warn_limited("peer_lost", "peer=%lu for=%s reason=\"%s\"", link->peer->node_id,
-                     lane_name(link), reason);
-    link_end(peers, link, now_ns);
+                     write_link_lane_name(link), reason);
+    write_link_end(peers, link, now_ns);
 }
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
 static void link_connect(struct write_peers *peers, struct write_link *link, uint64_t now_ns) {
     ring_drop(peers, link, now_ns);
-    state_set(link, LINK_CONNECTING);
+    write_link_state_set(link, LINK_CONNECTING);
     link->stopping = false;
     link->deadline_ns = now_ns + PEER_CONNECT_NS;
     io_connect_start(peers->port, link->address, user_of(peers, link, USER_CONNECT));
 }
 
 /* Sends pieces [piece, pieces_count). */
-static void pieces_send(struct write_peers *peers, struct write_link *link) {
+void write_link_send(struct write_peers *peers, struct write_link *link) {
     ASSERT(!link->sending && link->piece < link->pieces_count);
     link->sending = true;
     peers->units -= SEND_UNITS;
@@ -166,51 +169,16 @@ static void receive_arm(struct write_peers *peers, struct write_link *link) {
                      user_of(peers, link, USER_RECEIVE));
 }
 
-_Static_assert((int)ENTRY_ADDRESS_BYTES_MAX == (int)PEER_ADDRESS_BYTES_MAX, "an address fits");
-
-/* As this node knows the other one; 0: not at all. */
-static uint64_t incarnation_of(const struct write_link *link) {
-    return MUTANT(WIPED_NODE_VOTES, 0, atomic_load_relaxed_u64(&link->peer->incarnation));
-}
-
-static void hello_send(struct write_peers *peers, struct write_link *link) {
-    const struct identity *identity = &peers->node->options->identity;
-    struct peer_hello hello = {.connection = link->lane == PEER_CONTROL ? PEER_CONNECTION_CONTROL
-                                                                        : PEER_CONNECTION_DATA,
-                               .cluster_id = identity->cluster_id,
-                               .from = identity->node_id,
-                               .incarnation = identity->incarnation,
-                               .to = link->peer->node_id,
-                               .known = incarnation_of(link)};
-    struct entry_address own;
-    if (node_endpoint_configured(peers->node, identity->node_id, &own) && own.host[0] != '\0' &&
-        own.port != 0) {
-        (void)entry_address_text(&own, hello.address);
-    }
-    uint32_t body_bytes = peer_hello_write(link->hello + PEER_FRAME_HEADER_BYTES, &hello);
-    peer_frame_writer_begin(&link->writer);
-    const struct peer_frame_span span = {link->hello + PEER_FRAME_HEADER_BYTES, body_bytes};
-    uint32_t length_bytes =
-        peer_frame_write(&link->writer, link->hello, PEER_FRAME_HELLO, &span, 1);
-    link->hello_checksum = peer_frame_checksum(link->hello);
-    link->pieces[0] = (struct iovec){.iov_base = link->hello, .iov_len = length_bytes};
-    link->piece = 0;
-    link->pieces_count = 1;
-    link->until = record_ring_first(link->ring); /* nothing of the ring is borrowed */
-    link->answer_bytes = 0;
-    pieces_send(peers, link);
-}
-
 static void on_connect(struct write_peers *peers, struct write_link *link,
                        const struct io_completion *completion, uint64_t now_ns) {
     ASSERT(link->state == LINK_CONNECTING);
     if (completion->result < 0) {
-        state_set(link, LINK_IDLE);
+        write_link_state_set(link, LINK_IDLE);
         node_figure_add(&peers->node->write.peers_failed, 1);
         if (!link->warned && !peers->draining) {
             link->warned = true;
             log_warn_limited("peer_unreachable", "peer=%lu address=%s for=%s errno=%d",
-                             link->peer->node_id, link->address, lane_name(link),
+                             link->peer->node_id, link->address, write_link_lane_name(link),
                              -completion->result);
         }
         link_pause(peers, link, now_ns);
@@ -218,69 +186,13 @@ static void on_connect(struct write_peers *peers, struct write_link *link,
     }
     link->socket = completion->result;
     if (link->stopping) {
-        link_end(peers, link, now_ns); /* too late, or the node stops */
+        write_link_end(peers, link, now_ns); /* too late, or the node stops */
         return;
     }
-    state_set(link, LINK_GREETING);
+    write_link_state_set(link, LINK_GREETING);
     link->deadline_ns = now_ns + PEER_CONNECT_NS;
     receive_arm(peers, link);
-    hello_send(peers, link);
-}
-
-/* The answer is whole. */
-static void answered(struct write_peers *peers, struct write_link *link,
-                     const struct peer_frame *frame, uint64_t now_ns) {
-    const struct identity *identity = &peers->node->options->identity;
-    struct peer_answer answer;
-    enum peer_hello_fault fault = peer_answer_read(frame->body, frame->body_bytes, &answer);
-    const struct peer_expected expected = {.cluster_id = identity->cluster_id,
-                                           .node_id = identity->node_id,
-                                           .peer = link->peer->node_id,
-                                           .incarnation = incarnation_of(link)};
-    enum peer_handshake result =
-        fault == PEER_HELLO_VALID ? peer_answer_judge(&answer, &expected) : PEER_REFUSED_VERSION;
-    if (result != PEER_ACCEPTED) {
-        node_figure_add(&peers->node->write.peers_refused, 1);
-        log_warn_limited("peer_refuses", "peer=%lu address=%s for=%s reason=\"%s\"",
-                         link->peer->node_id, link->address, lane_name(link),
-                         fault == PEER_HELLO_VALID ? peer_handshake_name(result)
-                                                   : peer_hello_fault_name(fault));
-        link_end(peers, link, now_ns);
-        return;
-    }
-    state_set(link, LINK_TALKING);
-    peer_frame_writer_accepted(&link->writer,
-                               peer_frame_seed(link->hello_checksum, frame->checksum));
-    link->talking_ns = now_ns;
-    link->warned = false;
-    link->asked_ns = 0;
-    peers->talking++;
-    node_figure_add(&peers->node->write.peers_opened, 1);
-    node_figure_set(&peers->node->write.peers_open, peers->talking);
-}
-
-/* Bytes of the member's: the answer, and nothing else ever. */
-static void answer_bytes(struct write_peers *peers, struct write_link *link, const uint8_t *bytes,
-                         uint32_t length_bytes, uint64_t now_ns) {
-    if (link->state == LINK_ENDING) {
-        return;
-    }
-    if (link->state != LINK_GREETING || length_bytes > sizeof(link->answer) - link->answer_bytes) {
-        link_fail(peers, link, now_ns, "it says more than an answer");
-        return;
-    }
-    memcpy(link->answer + link->answer_bytes, bytes, length_bytes);
-    link->answer_bytes += length_bytes;
-    struct peer_frame_reader reader;
-    struct peer_frame frame;
-    peer_frame_reader_begin(&reader, PEER_FRAME_HELLO_ANSWER, PEER_ANSWER_FRAME_BYTES);
-    switch (peer_frame_read(&reader, link->answer, link->answer_bytes, &frame)) {
-    case PEER_FRAME_MORE: break;
-    case PEER_FRAME_FAULTY:
-        link_fail(peers, link, now_ns, peer_frame_fault_name((enum peer_frame_fault)frame.fault));
-        break;
-    case PEER_FRAME_COMPLETE: answered(peers, link, &frame, now_ns); break;
-    }
+    write_link_greet(peers, link);
 }
 
 static void on_receive(struct write_peers *peers, struct write_link *link,
@@ -289,9 +201,9 @@ static void on_receive(struct write_peers *peers, struct write_link *link,
     if (completion->flags & IO_HAS_BUFFER) {
         const struct peer_buffers *buffers = &peers->peers->answers_received;
         ASSERT(completion->result > 0 && completion->buffer < buffers->count);
-        answer_bytes(peers, link,
-                     buffers->memory + (size_t)completion->buffer * buffers->buffer_bytes,
-                     (uint32_t)completion->result, now_ns);
+        write_link_answered(peers, link,
+                            buffers->memory + (size_t)completion->buffer * buffers->buffer_bytes,
+                            (uint32_t)completion->result, now_ns);
         io_buffer_return(peers->io, PEER_GROUP_ANSWER, completion->buffer);
     }
     if (completion->flags & IO_MORE) {
@@ -303,11 +215,31 @@ static void on_receive(struct write_peers *peers, struct write_link *link,
     } else if (completion->result > 0 || completion->result == IO_RECEIVE_NO_BUFFERS) {
         receive_arm(peers, link); /* buffers are back as soon as they were looked at */
     } else {
-        link_fail(peers, link, now_ns, completion->result == 0 ? "it has closed" : "broken");
+        write_link_fail(peers, link, now_ns, completion->result == 0 ? "it has closed" : "broken");
     }
 }
 
 /* ---- sending ------------------------------------------------------------------------------- */
+
+/* Does a part of the work for the tag of a long message; false: there is more of it to do. */
+static bool tag_is_ready(struct write_peers *peers, struct write_link *link,
+                         const struct peer_frame_span *body) {
+    if (secret_of(peers) == NULL || body->length_bytes <= TAG_AHEAD_BYTES) {
+        return true;
+    }
+    uint32_t left_bytes = peer_frame_write_ahead(&link->writer, body, TAG_AHEAD_BYTES);
+    peers->units -= TAG_AHEAD_BYTES / PEER_TAG_BYTES_PER_UNIT;
+    return left_bytes == 0;
+}
+
+/* What the tags of messages have cost that were not done ahead. */
+static void tags_charge(struct write_peers *peers, uint32_t count, uint64_t bytes) {
+    if (secret_of(peers) != NULL) {
+        peers->units -=
+            (int32_t)(count * PEER_TAG_UNITS +
+                      (bytes < SEND_BYTES ? bytes : SEND_BYTES) / PEER_TAG_BYTES_PER_UNIT);
+    }
+}
 
 /* What a member that is there answers at once. */
 static bool asks(const uint8_t *body) {
@@ -318,6 +250,7 @@ static bool asks(const uint8_t *body) {
 /* Makes pieces of the records that are there, up to the limits of a send; whether there are any. */
 static bool pieces_make(struct write_peers *peers, struct write_link *link, uint64_t now_ns) {
     uint32_t position = record_ring_first(link->ring);
+    uint32_t before = position;
     uint32_t length_bytes;
     uint32_t count = 0;
     uint64_t bytes = 0;
@@ -328,10 +261,17 @@ static bool pieces_make(struct write_peers *peers, struct write_link *link, uint
         if (bytes_get_u32(record) != PEER_RECORD_MESSAGE) {
             ASSERT(bytes_get_u32(record) == PEER_RECORD_REOPEN);
             reopen = true;
+            before = position;
             continue;
         }
         const struct peer_frame_span body = {record + PEER_RECORD_HEAD_BYTES,
                                              length_bytes - PEER_RECORD_HEAD_BYTES};
+        if (!tag_is_ready(peers, link, &body)) {
+            peers->unfinished = true;
+            position = before;
+            break;
+        }
+        before = position;
         if (asks(body.data) && node_figure(&link->peer->heard_ns) >= link->asked_ns) {
             link->asked_ns = now_ns;
         }
@@ -347,6 +287,7 @@ static bool pieces_make(struct write_peers *peers, struct write_link *link, uint
     link->pieces_count = 2 * count;
     link->until = position;
     peers->units -= (int32_t)(bytes / CHECKSUM_BYTES_PER_UNIT);
+    tags_charge(peers, count, bytes);
     node_figure_add(&peers->node->write.peer_messages, count);
     node_figure_add(&peers->node->write.peer_bytes, bytes);
     if (count == 0) {
@@ -381,9 +322,9 @@ static void on_sent(struct write_peers *peers, struct write_link *link,
     if (link->state == LINK_ENDING) {
         link_close_if_rested(peers, link, now_ns);
     } else if (completion->result < 0 && completion->result != -EAGAIN) {
-        link_fail(peers, link, now_ns, "sending failed");
+        write_link_fail(peers, link, now_ns, "sending failed");
     } else if (completion->result < 0 || !pieces_advance(link, (uint32_t)completion->result)) {
-        pieces_send(peers, link);
+        write_link_send(peers, link);
     } else {
         record_ring_consume_to(link->ring, link->until);
     }
@@ -419,11 +360,13 @@ static uint64_t talk_look(struct write_peers *peers, struct write_link *link, ui
     bool heard = node_figure(&link->peer->heard_ns) >= link->asked_ns;
     if (is_control && !heard && now_ns - link->asked_ns >= PEER_SILENCE_NS) {
         data_reopen(peers, link, now_ns);
-        link_fail(peers, link, now_ns, "it answers nothing");
+        write_link_fail(peers, link, now_ns, "it answers nothing");
         return link->state == LINK_IDLE ? link->deadline_ns : UINT64_MAX;
     }
-    if (!link->sending && peers->units > 0 && pieces_make(peers, link, now_ns)) {
-        pieces_send(peers, link);
+    if (!link->sending && link->owes_proof) {
+        write_link_prove(peers, link);
+    } else if (!link->sending && peers->units > 0 && pieces_make(peers, link, now_ns)) {
+        write_link_send(peers, link);
     }
     heard = node_figure(&link->peer->heard_ns) >= link->asked_ns;
     return is_control && !heard ? link->asked_ns + PEER_SILENCE_NS : UINT64_MAX;
@@ -446,7 +389,7 @@ static uint64_t link_look(struct write_peers *peers, struct write_link *link, ui
         return link->stopping ? UINT64_MAX : link->deadline_ns;
     case LINK_GREETING:
         if (due) {
-            link_fail(peers, link, now_ns, "no answer");
+            write_link_fail(peers, link, now_ns, "no answer");
         }
         break;
     case LINK_TALKING: return talk_look(peers, link, now_ns);
@@ -473,8 +416,10 @@ uint32_t write_peers_poll(struct write_peers *peers, uint64_t now_ns, int32_t *u
     peers->units = *units;
     uint32_t work = take_completions(peers, now_ns);
     work += ring_u32_dequeue(peers->from_replicate, notes, TAKE_MAX);
-    if (work > 0 || !peers->begun) {
+    if (work > 0 || !peers->begun || peers->unfinished) {
         peers->begun = true;
+        work += peers->unfinished;
+        peers->unfinished = false;
         look_at_all(peers, now_ns);
         work += peers->units <= 0; /* somebody may not have had its turn */
     }
@@ -492,7 +437,7 @@ bool write_peers_drain(struct write_peers *peers, uint64_t now_ns) {
                 link->stopping = true;
                 io_connect_stop(peers->port, user_of(peers, link, USER_CONNECT));
             } else if (link->state == LINK_GREETING || link->state == LINK_TALKING) {
-                link_end(peers, link, now_ns);
+                write_link_end(peers, link, now_ns);
             }
         }
     }
@@ -532,6 +477,9 @@ int write_peers_create(struct write_peers **out, struct pipeline *pipeline, stru
     random_seed(&peers->random, seed);
     peers->peers = rings;
     peers->node = pipeline_node(pipeline);
+    if (secret_of(peers) != NULL) {
+        peer_nonces_begin(&peers->nonces, io);
+    }
     peers->io = io;
     peers->from_replicate = pipeline_ring(pipeline, STAGE_REPLICATE, 0, STAGE_WRITE, 0);
     links_make(peers);

@@ -15,8 +15,9 @@
  *      └────────────── at rest ──────────────── ENDING ◄────────────────┘
  *
  *   GREETING  the HELLO is sent, the one answer is waited for
- *   TALKING   records are sent as MESSAGE frames, many in one gathered send; they stay in the ring,
- *             borrowed, until the socket has taken all of them
+ *   TALKING   where there is a secret the PROOF goes first; then records are sent as MESSAGE
+ *             frames, many in one gathered send; they stay in the ring, borrowed, until the socket
+ *             has taken all of them
  *
  * Between two attempts there is a pause, drawn from [d/2, d], with d doubled by each attempt that
  * fails: PEER_PAUSE_NS_MIN to PEER_PAUSE_NS_MAX.  What waits in a ring when an attempt begins, or

@@ -2,7 +2,7 @@
  * The keys, one row each, and the functions that take and show their values.
  */
 
-#include "tools/config.h"
+#include "tools/config_internal.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -33,20 +33,9 @@ enum {
 /* 128 MiB a second: measured, docs/benchmarks.md, "Snapshots". */
 #define CONFIG_SNAPSHOT_RATE_DEFAULT (UINT64_C(128) << 20)
 
-/* Why a value was not taken: what would have been. */
-#define TAKEN NULL
-
-struct config_row {
-    const char *key;
-    /* Sets it; TAKEN, or what is expected instead, config unchanged. */
-    const char *(*take)(struct config *config, const char *value);
-    /* Writes the value in force; NULL: never shown. */
-    void (*show)(const struct config *config, char *out, size_t capacity);
-};
-
 /* ---- sorts of values ----------------------------------------------------------------------- */
 
-static bool take_text(char *out, size_t capacity, const char *value) {
+bool config_take_text(char *out, size_t capacity, const char *value) {
     size_t length = strlen(value);
     if (length >= capacity) {
         return false;
@@ -83,7 +72,7 @@ static bool take_bytes(uint64_t *out, const char *value) {
     return false;
 }
 
-static bool take_number(uint64_t *out, const char *value, uint64_t min, uint64_t max) {
+bool config_take_number(uint64_t *out, const char *value, uint64_t min, uint64_t max) {
     uint64_t number = 0;
     if (decimal_parse_u64(value, strlen(value), &number) != 0 || number < min || number > max) {
         return false;
@@ -92,7 +81,7 @@ static bool take_number(uint64_t *out, const char *value, uint64_t min, uint64_t
     return true;
 }
 
-static void show_number(uint64_t number, char *out, size_t capacity) {
+void config_show_number(uint64_t number, char *out, size_t capacity) {
     (void)snprintf(out, capacity, "%llu", (unsigned long long)number);
 }
 
@@ -113,7 +102,7 @@ static bool host_is_possible(const char *host) {
 }
 
 /* One host, without brackets, into `out` of CONFIG_HOST_BYTES_MAX + 1; false if it is none. */
-static bool take_host(char *out, const char *value) {
+bool config_take_host(char *out, const char *value) {
     size_t length = strlen(value);
     bool bracketed = length >= 2 && value[0] == '[' && value[length - 1] == ']';
     if (length == 0 || strpbrk(value, " \t,") != NULL || length > CONFIG_HOST_BYTES_MAX) {
@@ -122,11 +111,11 @@ static bool take_host(char *out, const char *value) {
     char host[CONFIG_HOST_BYTES_MAX + 1];
     (void)snprintf(host, sizeof(host), "%.*s", (int)(bracketed ? length - 2 : length),
                    bracketed ? value + 1 : value);
-    return host_is_possible(host) && take_text(out, sizeof(host), host);
+    return host_is_possible(host) && config_take_text(out, sizeof(host), host);
 }
 
 static const char *take_bind(struct config *config, const char *value) {
-    return take_host(config->host, value)
+    return config_take_host(config->host, value)
                ? TAKEN
                : "one address, such as 127.0.0.1, 0.0.0.0 or ::1, or a name";
 }
@@ -137,7 +126,7 @@ static void show_bind(const struct config *config, char *out, size_t capacity) {
 
 static const char *take_port(struct config *config, const char *value) {
     uint64_t port = 0;
-    if (!take_number(&port, value, 0, UINT16_MAX)) {
+    if (!config_take_number(&port, value, 0, UINT16_MAX)) {
         return "a port, 0 to 65535 (0: any that is free)";
     }
     config->port = (uint16_t)port;
@@ -145,11 +134,11 @@ static const char *take_port(struct config *config, const char *value) {
 }
 
 static void show_port(const struct config *config, char *out, size_t capacity) {
-    show_number(config->port, out, capacity);
+    config_show_number(config->port, out, capacity);
 }
 
 /* Cuts "HOST:PORT" in two: the host, with its brackets, and the port's digits, or NULL. */
-static const char *cut_port(char host[CONFIG_HOST_BYTES_MAX + 1], const char *value) {
+const char *config_cut_port(char host[CONFIG_HOST_BYTES_MAX + 1], const char *value) {
     const char *colon = strrchr(value, ':');
     if (colon == NULL || colon == value || (size_t)(colon - value) > CONFIG_HOST_BYTES_MAX) {
         return NULL;
@@ -162,7 +151,7 @@ static const char *cut_port(char host[CONFIG_HOST_BYTES_MAX + 1], const char *va
 
 static const char *take_listen(struct config *config, const char *value) {
     char host[CONFIG_HOST_BYTES_MAX + 1];
-    const char *port = cut_port(host, value);
+    const char *port = config_cut_port(host, value);
     struct config changed = *config;
     if (port == NULL || take_port(&changed, port) != TAKEN) {
         return "HOST:PORT, such as 127.0.0.1:7379 or [::1]:7379";
@@ -180,67 +169,9 @@ static void show_listen(const struct config *config, char *out, size_t capacity)
     (void)snprintf(out, capacity, "%s", address);
 }
 
-/* Empty: not configured, as it is shown. */
-static const char *take_announce_ip(struct config *config, const char *value) {
-    if (value[0] == '\0') {
-        config->announced_host[0] = '\0';
-        return TAKEN;
-    }
-    struct config changed = *config;
-    if (!take_host(changed.announced_host, value) ||
-        config_host_is_wildcard(changed.announced_host)) {
-        return "an address or a name by which clients reach this node";
-    }
-    *config = changed;
-    return TAKEN;
-}
-
-static void show_announce_ip(const struct config *config, char *out, size_t capacity) {
-    (void)snprintf(out, capacity, "%s", config->announced_host);
-}
-
-static const char *take_announce_port(struct config *config, const char *value) {
-    uint64_t port = 0;
-    if (!take_number(&port, value, 0, UINT16_MAX)) {
-        return "a port, 0 to 65535 (0: the one that is listened on)";
-    }
-    config->announced_port = (uint16_t)port;
-    return TAKEN;
-}
-
-static void show_announce_port(const struct config *config, char *out, size_t capacity) {
-    show_number(config->announced_port, out, capacity);
-}
-
-static const char *take_advertise(struct config *config, const char *value) {
-    char host[CONFIG_HOST_BYTES_MAX + 1];
-    struct config changed = *config;
-    if (value[0] == '\0') {
-        config->announced_host[0] = '\0';
-        config->announced_port = 0;
-        return TAKEN;
-    }
-    const char *port = cut_port(host, value);
-    if (port == NULL || take_announce_port(&changed, port) != TAKEN ||
-        take_announce_ip(&changed, host) != TAKEN) {
-        return "HOST:PORT by which clients reach this node, such as 192.0.2.1:7379";
-    }
-    *config = changed;
-    return TAKEN;
-}
-
-static void show_advertise(const struct config *config, char *out, size_t capacity) {
-    bool is_v6 = strchr(config->announced_host, ':') != NULL;
-    out[0] = '\0';
-    if (config->announced_host[0] != '\0') {
-        (void)snprintf(out, capacity, is_v6 ? "[%s]:%u" : "%s:%u", config->announced_host,
-                       config->announced_port);
-    }
-}
-
 static const char *take_dir(struct config *config, const char *value) {
     return value[0] != '\0' &&
-                   take_text(config->data_directory, sizeof(config->data_directory), value)
+                   config_take_text(config->data_directory, sizeof(config->data_directory), value)
                ? TAKEN
                : "a path of 1 to 4095 bytes";
 }
@@ -249,17 +180,9 @@ static void show_dir(const struct config *config, char *out, size_t capacity) {
     (void)snprintf(out, capacity, "%s", config->data_directory);
 }
 
-static const char *take_id(struct config *config, const char *value) {
-    return take_number(&config->node_id, value, 1, UINT64_MAX) ? TAKEN : "a number, 1 or greater";
-}
-
-static void show_id(const struct config *config, char *out, size_t capacity) {
-    show_number(config->node_id, out, capacity);
-}
-
 static const char *take_map(struct config *config, const char *value) {
     /* Its syntax is judged by map_parse, which knows this machine's CPUs. */
-    return value[0] != '\0' && take_text(config->map, sizeof(config->map), value)
+    return value[0] != '\0' && config_take_text(config->map, sizeof(config->map), value)
                ? TAKEN
                : "fused, pair, split, or threads such as 0:read+parse,1:validate+replicate+apply,"
                  "0:serialize+write";
@@ -270,7 +193,8 @@ static void show_map(const struct config *config, char *out, size_t capacity) {
 }
 
 static const char *take_machine(struct config *config, const char *value) {
-    return machine_find(value) != NULL && take_text(config->machine, sizeof(config->machine), value)
+    return machine_find(value) != NULL &&
+                   config_take_text(config->machine, sizeof(config->machine), value)
                ? TAKEN
                : "a built-in machine: kv or log (machines from a file are not in this version)";
 }
@@ -297,14 +221,14 @@ static void show_durability(const struct config *config, char *out, size_t capac
 }
 
 static const char *take_requirepass(struct config *config, const char *value) {
-    return take_text(config->password, sizeof(config->password), value)
+    return config_take_text(config->password, sizeof(config->password), value)
                ? TAKEN
                : "a password of at most 512 bytes";
 }
 
 static const char *take_maxclients(struct config *config, const char *value) {
     uint64_t count = 0;
-    if (!take_number(&count, value, 1, CONFIG_CLIENTS_MAX)) {
+    if (!config_take_number(&count, value, 1, CONFIG_CLIENTS_MAX)) {
         return "a number, 1 to 65000";
     }
     config->connections_max = (uint32_t)count;
@@ -313,7 +237,7 @@ static const char *take_maxclients(struct config *config, const char *value) {
 }
 
 static void show_maxclients(const struct config *config, char *out, size_t capacity) {
-    show_number(config->connections_max, out, capacity);
+    config_show_number(config->connections_max, out, capacity);
 }
 
 static const char *take_maxmemory(struct config *config, const char *value) {
@@ -323,7 +247,7 @@ static const char *take_maxmemory(struct config *config, const char *value) {
 }
 
 static void show_maxmemory(const struct config *config, char *out, size_t capacity) {
-    show_number(config->memory_bytes_max, out, capacity);
+    config_show_number(config->memory_bytes_max, out, capacity);
 }
 
 static const char *take_bulk(struct config *config, const char *value) {
@@ -336,7 +260,7 @@ static const char *take_bulk(struct config *config, const char *value) {
 }
 
 static void show_bulk(const struct config *config, char *out, size_t capacity) {
-    show_number(config->bulk_bytes_max, out, capacity);
+    config_show_number(config->bulk_bytes_max, out, capacity);
 }
 
 static const char *take_snapshot(struct config *config, const char *value) {
@@ -346,7 +270,7 @@ static const char *take_snapshot(struct config *config, const char *value) {
 }
 
 static void show_snapshot(const struct config *config, char *out, size_t capacity) {
-    show_number(config->snapshot_log_bytes, out, capacity);
+    config_show_number(config->snapshot_log_bytes, out, capacity);
 }
 
 static const char *take_rate(struct config *config, const char *value) {
@@ -356,7 +280,7 @@ static const char *take_rate(struct config *config, const char *value) {
 }
 
 static void show_rate(const struct config *config, char *out, size_t capacity) {
-    show_number(config->snapshot_rate_bytes_s, out, capacity);
+    config_show_number(config->snapshot_rate_bytes_s, out, capacity);
 }
 
 static const char *take_reads(struct config *config, const char *value) {
@@ -391,13 +315,13 @@ static void show_leases(const struct config *config, char *out, size_t capacity)
 }
 
 static const char *take_jump(struct config *config, const char *value) {
-    return take_number(&config->log_time_jump_s_max, value, 0, CONFIG_JUMP_S_MAX)
+    return config_take_number(&config->log_time_jump_s_max, value, 0, CONFIG_JUMP_S_MAX)
                ? TAKEN
                : "a number of seconds, such as 0 (no limit) or 3600";
 }
 
 static void show_jump(const struct config *config, char *out, size_t capacity) {
-    show_number(config->log_time_jump_s_max, out, capacity);
+    config_show_number(config->log_time_jump_s_max, out, capacity);
 }
 
 static const struct {
@@ -445,13 +369,9 @@ static void show_io_features(const struct config *config, char *out, size_t capa
 }
 
 static const struct config_row rows[] = {
-    {"advertise", take_advertise, show_advertise},
     {"bind", take_bind, show_bind},
-    {"cluster-announce-ip", take_announce_ip, show_announce_ip},
-    {"cluster-announce-port", take_announce_port, show_announce_port},
     {"dir", take_dir, show_dir},
     {"durability", take_durability, show_durability},
-    {"id", take_id, show_id},
     {"io-features", take_io_features, show_io_features},
     {"leases", take_leases, show_leases},
     {"listen", take_listen, show_listen},
@@ -485,10 +405,15 @@ void config_default(struct config *config) {
                               .log_level = LOG_INFO};
 }
 
+static const struct config_row *config_row_at(uint32_t index) {
+    return index < ARRAY_COUNT(rows) ? &rows[index]
+                                     : &config_cluster_rows[index - ARRAY_COUNT(rows)];
+}
+
 static const struct config_row *config_row_find(const char *key) {
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        if (strcasecmp(rows[i].key, key) == 0) {
-            return &rows[i];
+    for (uint32_t i = 0; i < config_key_count(); i++) {
+        if (strcasecmp(config_row_at(i)->key, key) == 0) {
+            return config_row_at(i);
         }
     }
     return NULL;
@@ -523,11 +448,12 @@ static uint32_t config_edits(const char *a, const char *b) {
 static const char *config_nearest(const char *key) {
     const char *nearest = NULL;
     uint32_t fewest = CONFIG_TYPO_MAX + 1;
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        uint32_t edits = config_edits(key, rows[i].key);
+    for (uint32_t i = 0; i < config_key_count(); i++) {
+        const char *known = config_key(i);
+        uint32_t edits = config_edits(key, known);
         /* A word of which less than half remains is another word. */
-        if (edits < fewest && 2 * edits <= strlen(rows[i].key)) {
-            nearest = rows[i].key;
+        if (edits < fewest && 2 * edits <= strlen(known)) {
+            nearest = known;
             fewest = edits;
         }
     }
@@ -566,10 +492,10 @@ bool config_show(const struct config *config, const char *key, char *out, size_t
 }
 
 uint32_t config_key_count(void) {
-    return ARRAY_COUNT(rows);
+    return ARRAY_COUNT(rows) + CONFIG_CLUSTER_ROWS;
 }
 
 const char *config_key(uint32_t index) {
-    ASSERT(index < ARRAY_COUNT(rows));
-    return rows[index].key;
+    ASSERT(index < config_key_count());
+    return config_row_at(index)->key;
 }

@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "stages/map.h"
 #include "stages/node.h"
+#include "storage/identity.h"
 
 /* Lengths of texts, without the zero byte. */
 enum {
@@ -30,6 +31,23 @@ enum {
     CONFIG_HOST_BYTES_MAX = 255,
     CONFIG_LINE_BYTES_MAX = 8191,
     CONFIG_NAME_BYTES_MAX = 31,
+};
+
+/* An address, or a name, and a port. */
+struct config_place {
+    char host[CONFIG_HOST_BYTES_MAX + 1]; /* without brackets; empty: not given */
+    uint16_t port;
+};
+
+/* A member of a cluster. */
+struct config_member {
+    uint64_t node_id;           /* not 0 */
+    struct config_place peer;   /* where members reach it */
+    struct config_place client; /* where clients do, if that was named */
+};
+struct config_members {
+    uint32_t count;
+    struct config_member member[CONFIGURATION_MEMBERS_MAX]; /* in the order given */
 };
 
 /* Everything that is configured; see the table in config.c for the keys. */
@@ -41,21 +59,26 @@ struct config {
         announced_host[CONFIG_HOST_BYTES_MAX + 1]; /* cluster-announce-ip, advertise; empty: host */
     uint16_t announced_port;                       /* cluster-announce-port; 0: that in use */
     uint64_t node_id;                              /* id; 0: not given */
-    char map[MAP_TEXT_BYTES_MAX];                  /* map; empty: chosen for this machine */
-    char machine[CONFIG_NAME_BYTES_MAX + 1];       /* machine */
-    enum durability durability;                    /* durability */
-    char password[NODE_PASSWORD_BYTES_MAX + 1];    /* requirepass; empty: none */
-    uint32_t connections_max;                      /* maxclients */
-    bool connections_max_given;                    /* somebody configured it */
-    uint64_t memory_bytes_max;                     /* maxmemory; 0: no limit */
-    uint32_t bulk_bytes_max;                       /* proto-max-bulk-len */
-    uint64_t snapshot_log_bytes;                   /* snapshot-log-bytes; 0: never */
-    uint64_t snapshot_rate_bytes_s;                /* snapshot-rate; 0: no limit */
-    uint8_t reads;                                 /* reads: enum read_mode */
-    enum node_leases leases;                       /* leases */
-    uint64_t log_time_jump_s_max;                  /* log-time-jump-max; 0: no limit */
-    enum log_level log_level;                      /* loglevel */
-    uint32_t io_features;                          /* io-features: mask of enum io_feature */
+    char cluster_name[IDENTITY_NAME_BYTES_MAX + 1]; /* cluster-name; empty: not given */
+    struct config_members peers;                    /* peers: all members; none: a node alone */
+    struct config_place peer_listen;                /* peer-listen; no host: as in peers */
+    char secret_file[CONFIG_PATH_BYTES_MAX + 1];    /* secret-file; empty: none */
+    bool peers_unauthenticated;                     /* peer-authentication none */
+    char map[MAP_TEXT_BYTES_MAX];                   /* map; empty: chosen for this machine */
+    char machine[CONFIG_NAME_BYTES_MAX + 1];        /* machine */
+    enum durability durability;                     /* durability */
+    char password[NODE_PASSWORD_BYTES_MAX + 1];     /* requirepass; empty: none */
+    uint32_t connections_max;                       /* maxclients */
+    bool connections_max_given;                     /* somebody configured it */
+    uint64_t memory_bytes_max;                      /* maxmemory; 0: no limit */
+    uint32_t bulk_bytes_max;                        /* proto-max-bulk-len */
+    uint64_t snapshot_log_bytes;                    /* snapshot-log-bytes; 0: never */
+    uint64_t snapshot_rate_bytes_s;                 /* snapshot-rate; 0: no limit */
+    uint8_t reads;                                  /* reads: enum read_mode */
+    enum node_leases leases;                        /* leases */
+    uint64_t log_time_jump_s_max;                   /* log-time-jump-max; 0: no limit */
+    enum log_level log_level;                       /* loglevel */
+    uint32_t io_features;                           /* io-features: mask of enum io_feature */
 };
 
 /* The defaults. */
@@ -79,6 +102,28 @@ int config_read(struct config *config, const char *path, struct error_text *erro
 /* Splits a line into key and value, in place.  1: there is a key; 0: the line is empty or a
  * comment; WEIR_EINVAL with what is wrong (without the place). */
 int config_line_split(char *line, char **key, char **value, struct error_text *error);
+
+/*
+ * Reads "N=HOST:PORT,...", all of different nodes and places, with clients also
+ * "N=HOST:PORT/HOST:PORT", the second one being where clients connect.  False, and *members
+ * unchanged, if it is none.
+ */
+bool config_members_parse(struct config_members *members, const char *text, bool with_clients);
+
+/* The member with an id; NULL: none. */
+const struct config_member *config_members_find(const struct config_members *members,
+                                                uint64_t node_id);
+
+/* Where members connect to the node itself: of a configuration that has passed
+ * config_cluster_check, and has peers. */
+const struct config_place *config_peer_place(const struct config *config);
+
+/* "host:port", with brackets around a v6 address. */
+void config_place_text(const struct config_place *place, char out[CONFIG_HOST_BYTES_MAX + 16]);
+
+/* Whether what is configured of a cluster goes together.  Errors: WEIR_EINVAL, with what is missing
+ * or too much, and what to do. */
+int config_cluster_check(const struct config *config, struct error_text *error);
 
 /* The value of a key as it is in force, as CONFIG GET shows it, into `out`; false if the key is
  * never shown (a secret). */

@@ -93,6 +93,12 @@ static const char usage[] =
     "  --advertise HOST:PORT  where clients reach this node, if not there (advertise, or\n"
     "                       cluster-announce-ip and cluster-announce-port)\n"
     "  --id N               this node's id; of an existing directory: the id expected (id)\n"
+    "  --peers N=HOST:PORT,...  where the members of its cluster reach each other, all\n"
+    "                       of them, this one too (peers); weir init makes a cluster\n"
+    "  --peer-listen HOST:PORT  where this node listens for them, if not there (peer-listen)\n"
+    "  --secret-file FILE   the secret by which members know each other (secret-file)\n"
+    "  --peer-authentication none  believe whoever reaches the port for members\n"
+    "                       (peer-authentication); instead of a secret\n"
     "  --map SPEC           fused, pair, split, or CPU:stage+stage,... (map);\n"
     "                       by default chosen for the CPUs that the process may use\n"
     "  --machine NAME       kv or log (machine)\n"
@@ -106,8 +112,8 @@ static const char usage[] =
     "  --help               this text\n"
     "\n"
     "Keys of the file, beside those in brackets: requirepass, maxclients, maxmemory,\n"
-    "proto-max-bulk-len, snapshot-log-bytes, snapshot-rate (bytes a second), io-features\n"
-    "(all or floor: what Linux 6.1 has), loglevel (debug, notice or warning),\n"
+    "cluster-name, proto-max-bulk-len, snapshot-log-bytes, snapshot-rate (bytes a second),\n"
+    "io-features (all or floor: what Linux 6.1 has), loglevel (debug, notice or warning),\n"
     "log-time-jump-max (seconds).\n"
     "\n"
     "Exit status: 0 stopped on request, 1 failed, 2 usage or configuration.\n";
@@ -123,6 +129,10 @@ static const struct {
     {"--id", "id"},
     {"--map", "map"},
     {"--machine", "machine"},
+    {"--peers", "peers"},
+    {"--peer-authentication", "peer-authentication"},
+    {"--peer-listen", "peer-listen"},
+    {"--secret-file", "secret-file"},
     {"--durability", "durability"},
     {"--leases", "leases"},
     {"--reads", "reads"},
@@ -487,6 +497,9 @@ int serve_main(int argc, char **argv) {
         return 0;
     }
     int status = configure(&serve.config, argc, argv, &error);
+    if (status == 0) {
+        status = config_cluster_check(&serve.config, &error);
+    }
     if (status == 0) {
         status = serve_host_exposure(&serve.config, &error);
     }

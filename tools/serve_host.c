@@ -9,8 +9,10 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/decimal.h"
 
 enum {
@@ -19,7 +21,12 @@ enum {
     /* Descriptors that are no clients: standard ones, the log's segments, snapshots, the rings of
        up to 16 cores, and as many again. */
     DESCRIPTORS_RESERVED = 128,
+    LISTEN_AGAIN_NS = 10 * 1000 * 1000,
 };
+
+/* The kernel closes the sockets of an io_uring some time after the process has ended: a node that
+ * was killed and starts again at once finds its own ports in use. */
+#define LISTEN_PATIENCE_NS UINT64_C(2000000000)
 
 /* "6.18.44-generic": the two numbers at the front; anything may follow them. */
 static bool release_parse(const char *release, unsigned *major, unsigned *minor) {
@@ -124,13 +131,30 @@ int serve_host_exposure(const struct config *config, struct error_text *error) {
     return WEIR_EDENIED;
 }
 
+/* Listens and lets it be; as long as the address is in use, until `until_ns`. */
+static int listen_try(struct io *io, const char *address, uint64_t until_ns,
+                      struct error_text *error) {
+    static const struct timespec pause = {.tv_nsec = LISTEN_AGAIN_NS};
+    int32_t listener = -1;
+    int status = io_listen(io, address, 1, &listener, error);
+    while (status == WEIR_EADDRINUSE && clock_monotonic_ns() < until_ns) {
+        (void)nanosleep(&pause, NULL);
+        status = io_listen(io, address, 1, &listener, error);
+    }
+    if (status == WEIR_OK) {
+        io_close(io, listener);
+    }
+    return status;
+}
+
 int serve_host_address(struct io *io, const struct config *config, struct error_text *error) {
     char address[CONFIG_HOST_BYTES_MAX + 16];
-    int32_t listener = -1;
+    uint64_t until_ns = clock_monotonic_ns() + LISTEN_PATIENCE_NS;
     config_address(config, address);
-    int status = io_listen(io, address, 1, &listener, error);
-    if (status == 0) {
-        io_close(io, listener);
+    int status = listen_try(io, address, until_ns, error);
+    if (status == WEIR_OK && config->peers.count > 0) {
+        config_place_text(config_peer_place(config), address);
+        status = listen_try(io, address, until_ns, error);
     }
     return status;
 }

@@ -33,7 +33,8 @@ void serve_host_locked_memory(void);
 /* A password, if anybody but this machine can reach the address.  WEIR_EDENIED. */
 int serve_host_exposure(const struct config *config, struct error_text *error);
 
-/* The address can be listened on now.  WEIR_EADDRINUSE, WEIR_EINVAL, WEIR_EIO. */
+/* The address, and that for members if there are any, can be listened on, now or within two seconds
+ * (what has just ended gives its own back).  Blocks.  WEIR_EADDRINUSE, WEIR_EINVAL, WEIR_EIO. */
 int serve_host_address(struct io *io, const struct config *config, struct error_text *error);
 
 #endif

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "stages/batch.h"
+#include "tools/serve_cluster.h"
 
 #define MEBIBYTE UINT64_C(1048576)
 
@@ -82,20 +83,18 @@ static int node_identity_judge(const struct config *config, const struct identit
                        identity->cluster_name, (unsigned long long)config->node_id);
         return WEIR_EIDENTITY;
     }
-    if (identity->members.member_count != 1) {
-        error_text_set(error,
-                       "the data directory %s belongs to a cluster of %u members, and this "
-                       "version serves clusters of one: use another directory",
-                       config->data_directory, identity->members.member_count);
-        return WEIR_EIDENTITY;
-    }
-    return 0;
+    return serve_cluster_judge(config, identity, error);
 }
 
 int serve_node_directory(struct io *io, const struct config *config, int32_t *directory,
                          struct identity *identity, struct error_text *error) {
     int32_t handle = -1;
-    int status = io_directory_open(io, config->data_directory, true, &handle, error);
+    bool alone = config->peers.count == 0; /* and so makes its directory itself */
+    int status = io_directory_open(io, config->data_directory, alone, &handle, error);
+    if (status == WEIR_ENOENT && !alone) {
+        serve_cluster_directory_missing(config, error);
+        return WEIR_EIDENTITY;
+    }
     if (status != 0) {
         return status;
     }
@@ -106,8 +105,11 @@ int serve_node_directory(struct io *io, const struct config *config, int32_t *di
         goto opened;
     }
     status = identity_load(io, handle, identity, error);
-    if (status == WEIR_ENOENT) {
+    if (status == WEIR_ENOENT && alone) {
         status = node_directory_new(io, config, handle, identity, error);
+    } else if (status == WEIR_ENOENT) {
+        serve_cluster_directory_missing(config, error);
+        status = WEIR_EIDENTITY;
     }
     if (status == 0) {
         status = node_identity_judge(config, identity, error);
@@ -255,7 +257,7 @@ int serve_node_options(struct node_options *options, const struct config *config
         error_text_set(error, "no memory for the node's options");
         return WEIR_ENOMEM;
     }
-    return 0;
+    return serve_cluster_options(options, config, error);
 }
 
 int serve_node_create(struct node **out, const struct node_options *options,

@@ -13,15 +13,16 @@
 /*
  * Opens and locks the data directory and finds out whose it is; a lone node's is created if it is
  * not there.  *directory stays open, and locked, until io_close.  Blocks.
- * Errors, each with a sentence: WEIR_ELOCKED (another process), WEIR_EIDENTITY (another node's, or
- * of a cluster of several), those of identity_load and identity_create.
+ * Errors, each with a sentence: WEIR_ELOCKED (another process), WEIR_EIDENTITY (another node's,
+ * another cluster's, or a member's that is not there), those of identity_load and identity_create.
  */
 int serve_node_directory(struct io *io, const struct config *config, int32_t *directory,
                          struct identity *identity, struct error_text *error);
 
 /*
  * Fills the options of a node: everything but what its pipeline adds.  The strings and the items
- * for CONFIG GET are kept for the process's life.  Errors: WEIR_ENOMEM.
+ * for CONFIG GET are kept for the process's life.  Errors: WEIR_ENOMEM, those of
+ * serve_cluster_options.
  */
 int serve_node_options(struct node_options *options, const struct config *config,
                        const struct identity *identity, const struct map *map,

@@ -11,6 +11,7 @@
 #include "tools/inspect.h"
 #include "tools/serve.h"
 #include "tools/sim.h"
+#include "tools/status.h"
 #include "tools/top.h"
 
 enum { EXIT_USAGE = 2 };
@@ -21,10 +22,11 @@ static const struct {
     int (*main)(int argc, char **argv);
 } commands[] = {
     {"serve", "runs a node", serve_main},
+    {"status", "shows what a node says of itself and of the other members", status_main},
     {"top", "shows where the time of a running node goes, stage by stage", top_main},
     {"bench", "generates load and measures throughput and latency", load_main},
     {"sim", "simulates whole clusters under faults, each from one seed", sim_main},
-    {"init", "creates the data directory of a node", init_main},
+    {"init", "writes the files of a cluster; creates the data directory of a node", init_main},
     {"inspect", "prints and verifies log, snapshots, term and vote", inspect_main},
 };
 

@@ -6,8 +6,8 @@
  * and the checksum is right.
  *
  * Failure modes: only peer_frame_read meets foreign bytes.  It judges the length first, since that
- * is what it asks memory for, then the cheap fields of the header, then the body's checksum.  The
- * first fault is kept: behind it no byte can be trusted to be a frame's first.
+ * is what it asks memory for, then the cheap fields of the header, then the body's checksum, then
+ * its tag.  The first fault is kept: behind it no byte can be trusted to be a frame's first.
  */
 
 #include "wire/peer_frame.h"
@@ -31,6 +31,11 @@ _Static_assert((int)OFFSET_TAG + (int)PEER_FRAME_TAG_BYTES == (int)OFFSET_CHECKS
                "the tag is the last field that the checksum covers");
 _Static_assert((int)OFFSET_CHECKSUM == (int)PEER_FRAME_CHECKED_HEADER_BYTES,
                "the checksum covers what precedes it");
+_Static_assert((int)OFFSET_TAG == (int)PEER_FRAME_TAGGED_HEADER_BYTES,
+               "the tag covers what precedes it");
+_Static_assert(sizeof(PEER_FRAME_KEY_LABEL) == PEER_FRAME_TAGGED_HEADER_BYTES,
+               "the label is as long as what a tag covers of a header");
+_Static_assert((int)PEER_FRAME_TAG_BYTES <= (int)MAC_BYTES, "a tag is the beginning of one");
 _Static_assert((int)OFFSET_CHECKSUM + 8 == (int)PEER_FRAME_HEADER_BYTES,
                "the checksum is the header's last field");
 _Static_assert((int)PEER_FRAME_HEADER_BYTES % (int)PEER_FRAME_ALIGN_BYTES == 0,
@@ -47,6 +52,59 @@ static uint64_t header_hash(const uint8_t *header, uint64_t seed) {
 static bool limit_is_valid(uint32_t length_max_bytes) {
     return length_max_bytes >= PEER_FRAME_HEADER_BYTES &&
            length_max_bytes <= PEER_FRAME_BYTES_CEILING;
+}
+
+/* ---- tags --------------------------------------------------------------------------------- */
+
+static void tagger_set(struct peer_frame_tagger *tagger, const struct mac_key *key,
+                       struct peer_frame_span context) {
+    ASSERT(key != NULL && tagger->key == NULL);
+    ASSERT(context.data != NULL || context.length_bytes == 0);
+    *tagger = (struct peer_frame_tagger){.key = key, .context = context};
+}
+
+/* Takes the body's bytes up to `until_bytes`; what precedes them was taken before. */
+static void tag_add(struct peer_frame_tagger *tagger, const uint8_t *header, const uint8_t *body,
+                    uint32_t until_bytes) {
+    if (!tagger->begun) {
+        mac_begin(&tagger->state, tagger->key);
+        mac_update(&tagger->state, header, PEER_FRAME_TAGGED_HEADER_BYTES);
+        tagger->begun = true;
+        tagger->body_bytes = 0;
+    }
+    ASSERT_HOT(tagger->body_bytes <= until_bytes);
+    if (until_bytes > tagger->body_bytes)
+        mac_update(&tagger->state, body + tagger->body_bytes, until_bytes - tagger->body_bytes);
+    tagger->body_bytes = until_bytes;
+}
+
+/* The whole frame's; the tagger is ready for the next one. */
+static void tag_end(struct peer_frame_tagger *tagger, uint8_t out[PEER_FRAME_TAG_BYTES]) {
+    uint8_t tag[MAC_BYTES];
+    ASSERT(tagger->begun);
+    mac_update(&tagger->state, tagger->context.data, tagger->context.length_bytes);
+    mac_end(&tagger->state, tagger->key, tag);
+    memcpy(out, tag, PEER_FRAME_TAG_BYTES);
+    tagger->begun = false;
+    tagger->context = (struct peer_frame_span){NULL, 0};
+}
+
+static bool tag_is_zero(const uint8_t *header) {
+    return bytes_get_u64(header + OFFSET_TAG) == 0 && bytes_get_u64(header + OFFSET_TAG + 8) == 0;
+}
+
+void peer_frame_key(struct mac_key *out, const struct mac_key *secret,
+                    const struct peer_frame_span *hello, const struct peer_frame_span *answer) {
+    struct mac_state state;
+    uint8_t key[MAC_BYTES];
+    ASSERT(hello->data[OFFSET_KIND] == PEER_FRAME_HELLO);
+    ASSERT(answer->data[OFFSET_KIND] == PEER_FRAME_HELLO_ANSWER);
+    mac_begin(&state, secret);
+    mac_update(&state, PEER_FRAME_KEY_LABEL, sizeof(PEER_FRAME_KEY_LABEL));
+    mac_update(&state, hello->data, hello->length_bytes);
+    mac_update(&state, answer->data, answer->length_bytes);
+    mac_end(&state, secret, key);
+    mac_key_set(out, key, sizeof(key));
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -67,6 +125,19 @@ void peer_frame_reader_accept(struct peer_frame_reader *reader, uint64_t seed,
     reader->seed = seed;
     reader->length_max_bytes = length_max_bytes;
     reader->kind = PEER_FRAME_MESSAGE;
+    reader->tagger = (struct peer_frame_tagger){.key = NULL};
+}
+
+void peer_frame_reader_authenticate(struct peer_frame_reader *reader, const struct mac_key *key,
+                                    struct peer_frame_span context) {
+    ASSERT(reader->fault == PEER_FRAME_VALID);
+    tagger_set(&reader->tagger, key, context);
+    if (reader->kind == PEER_FRAME_MESSAGE) {
+        ASSERT(reader->sequence == 1 && context.length_bytes == 0);
+        reader->kind = PEER_FRAME_PROOF;
+    } else {
+        ASSERT(reader->sequence == 0);
+    }
 }
 
 static enum peer_frame_fault length_check(const struct peer_frame_reader *reader,
@@ -85,18 +156,22 @@ static enum peer_frame_fault header_check(const struct peer_frame_reader *reader
     const uint8_t kind = header[OFFSET_KIND];
     if (header[OFFSET_VERSION] != PEER_FRAME_VERSION)
         return PEER_FRAME_FAULT_VERSION;
-    if (kind < PEER_FRAME_HELLO || kind > PEER_FRAME_MESSAGE)
+    if (kind < PEER_FRAME_HELLO || kind > PEER_FRAME_PROOF)
         return PEER_FRAME_FAULT_KIND;
     /* One handshake a connection: a second HELLO, or a second answer, is none that may stand. */
-    if (kind != reader->kind || (kind != PEER_FRAME_MESSAGE && reader->sequence > 0))
+    const bool greets = kind == PEER_FRAME_HELLO || kind == PEER_FRAME_HELLO_ANSWER;
+    if (kind != reader->kind || (greets && reader->sequence > 0))
         return PEER_FRAME_FAULT_UNEXPECTED;
+    if (kind == PEER_FRAME_PROOF &&
+        bytes_get_u32(header + OFFSET_LENGTH) != PEER_FRAME_HEADER_BYTES)
+        return PEER_FRAME_FAULT_LONG;
     if (bytes_get_u16(header + OFFSET_FLAGS) != 0)
         return PEER_FRAME_FAULT_FLAGS;
     if (bytes_get_u64(header + OFFSET_SEQUENCE) != reader->sequence)
         return PEER_FRAME_FAULT_SEQUENCE;
-    if (bytes_get_u64(header + OFFSET_TAG) != 0 || bytes_get_u64(header + OFFSET_TAG + 8) != 0)
-        return PEER_FRAME_FAULT_TAG;
-    return PEER_FRAME_VALID;
+    if (tag_is_zero(header) == (reader->tagger.key == NULL))
+        return PEER_FRAME_VALID;
+    return reader->tagger.key == NULL ? PEER_FRAME_FAULT_TAG : PEER_FRAME_FAULT_NO_TAG;
 }
 
 static enum peer_frame_result refuse(struct peer_frame_reader *reader, enum peer_frame_fault fault,
@@ -157,8 +232,11 @@ enum peer_frame_result peer_frame_read_parts(struct peer_frame_reader *reader,
         return result;
     const uint32_t length_bytes = bytes_get_u32(header + OFFSET_LENGTH);
     const uint32_t body_bytes = length_bytes - PEER_FRAME_HEADER_BYTES;
-    if (body_available < body_bytes)
+    if (body_available < body_bytes) {
+        if (reader->tagger.key != NULL)
+            tag_add(&reader->tagger, header, body, (uint32_t)body_available);
         return need(reader, length_bytes, out);
+    }
     const uint64_t hash = checksum_64(body, body_bytes, header_hash(header, reader->seed));
     return peer_frame_read_hashed(reader, header, body, hash, out);
 }
@@ -182,6 +260,13 @@ enum peer_frame_result peer_frame_read_hashed(struct peer_frame_reader *reader,
         return refuse(reader, PEER_FRAME_FAULT_CHECKSUM, out);
 
     const uint32_t length_bytes = bytes_get_u32(header + OFFSET_LENGTH);
+    if (reader->tagger.key != NULL) {
+        uint8_t tag[PEER_FRAME_TAG_BYTES];
+        tag_add(&reader->tagger, header, body, length_bytes - PEER_FRAME_HEADER_BYTES);
+        tag_end(&reader->tagger, tag);
+        if (!mac_equal(tag, header + OFFSET_TAG, PEER_FRAME_TAG_BYTES))
+            return refuse(reader, PEER_FRAME_FAULT_FORGED, out);
+    }
     *out = (struct peer_frame){.body = body,
                                .body_bytes = length_bytes - PEER_FRAME_HEADER_BYTES,
                                .length_bytes = length_bytes,
@@ -189,6 +274,8 @@ enum peer_frame_result peer_frame_read_hashed(struct peer_frame_reader *reader,
                                .checksum = checksum,
                                .kind = reader->kind};
     reader->sequence++;
+    if (reader->kind == PEER_FRAME_PROOF)
+        reader->kind = PEER_FRAME_MESSAGE;
     return PEER_FRAME_COMPLETE;
 }
 
@@ -201,6 +288,54 @@ void peer_frame_writer_begin(struct peer_frame_writer *writer) {
 void peer_frame_writer_accepted(struct peer_frame_writer *writer, uint64_t seed) {
     ASSERT(writer->sequence == 1);
     writer->seed = seed;
+    writer->tagger = (struct peer_frame_tagger){.key = NULL};
+}
+
+void peer_frame_writer_authenticate(struct peer_frame_writer *writer, const struct mac_key *key,
+                                    struct peer_frame_span context) {
+    ASSERT(writer->sequence == 0 || (writer->sequence == 1 && context.length_bytes == 0));
+    tagger_set(&writer->tagger, key, context);
+}
+
+/* What precedes the tag. */
+static void header_begin(const struct peer_frame_writer *writer, uint8_t *header,
+                         enum peer_frame_kind kind, uint32_t length_bytes) {
+    memset(header, 0, PEER_FRAME_HEADER_BYTES);
+    bytes_put_u32(header + OFFSET_LENGTH, length_bytes);
+    header[OFFSET_KIND] = (uint8_t)kind;
+    header[OFFSET_VERSION] = PEER_FRAME_VERSION;
+    bytes_put_u64(header + OFFSET_SEQUENCE, writer->sequence);
+}
+
+uint32_t peer_frame_write_ahead(struct peer_frame_writer *writer,
+                                const struct peer_frame_span *body, uint32_t budget_bytes) {
+    struct peer_frame_tagger *tagger = &writer->tagger;
+    if (tagger->key == NULL)
+        return 0;
+    uint8_t header[PEER_FRAME_HEADER_BYTES];
+    const uint32_t done_bytes = tagger->begun ? tagger->body_bytes : 0;
+    ASSERT(writer->sequence > 1 && done_bytes <= body->length_bytes);
+    const uint32_t left_bytes = body->length_bytes - done_bytes;
+    const uint32_t until_bytes =
+        done_bytes + (budget_bytes < left_bytes ? budget_bytes : left_bytes);
+    header_begin(writer, header, PEER_FRAME_MESSAGE, PEER_FRAME_HEADER_BYTES + body->length_bytes);
+    tag_add(tagger, header, body->data, until_bytes);
+    return body->length_bytes - until_bytes;
+}
+
+/* Puts the tag into a header that has what precedes it. */
+static void tag_write(struct peer_frame_tagger *tagger, uint8_t *header,
+                      const struct peer_frame_span *spans, uint32_t span_count) {
+    /* What was done ahead is of the one span that there is. */
+    ASSERT(!tagger->begun || span_count == 1);
+    if (span_count == 1) {
+        tag_add(tagger, header, spans[0].data, spans[0].length_bytes);
+    } else {
+        tag_add(tagger, header, NULL, 0);
+        for (uint32_t i = 0; i < span_count; i++)
+            mac_update(&tagger->state, spans[i].data, spans[i].length_bytes);
+    }
+    tag_end(tagger, header + OFFSET_TAG);
 }
 
 /* checksum_64 over all spans; without a stream's state if there is one only. */
@@ -218,18 +353,18 @@ static uint64_t spans_hash(const struct peer_frame_span *spans, uint32_t span_co
 uint32_t peer_frame_write(struct peer_frame_writer *writer, uint8_t header[PEER_FRAME_HEADER_BYTES],
                           enum peer_frame_kind kind, const struct peer_frame_span *spans,
                           uint32_t span_count) {
-    ASSERT(kind >= PEER_FRAME_HELLO && kind <= PEER_FRAME_MESSAGE);
-    ASSERT((kind == PEER_FRAME_MESSAGE) == (writer->sequence > 0));
+    const bool proves = writer->tagger.key != NULL && writer->sequence == 1;
+    ASSERT(kind >= PEER_FRAME_HELLO && kind <= PEER_FRAME_PROOF);
+    ASSERT((kind == PEER_FRAME_PROOF) == proves && (!proves || span_count == 0));
+    ASSERT((kind == PEER_FRAME_MESSAGE) == (writer->sequence > 0 && !proves));
     uint64_t length_bytes = PEER_FRAME_HEADER_BYTES;
     for (uint32_t i = 0; i < span_count; i++)
         length_bytes += spans[i].length_bytes;
     ASSERT(length_bytes <= PEER_FRAME_BYTES_CEILING && length_bytes % PEER_FRAME_ALIGN_BYTES == 0);
 
-    memset(header, 0, PEER_FRAME_HEADER_BYTES);
-    bytes_put_u32(header + OFFSET_LENGTH, (uint32_t)length_bytes);
-    header[OFFSET_KIND] = (uint8_t)kind;
-    header[OFFSET_VERSION] = PEER_FRAME_VERSION;
-    bytes_put_u64(header + OFFSET_SEQUENCE, writer->sequence);
+    header_begin(writer, header, kind, (uint32_t)length_bytes);
+    if (writer->tagger.key != NULL)
+        tag_write(&writer->tagger, header, spans, span_count);
     const uint64_t seed = header_hash(header, writer->seed);
     bytes_put_u64(header + OFFSET_CHECKSUM, spans_hash(spans, span_count, seed));
     writer->sequence++;
@@ -259,8 +394,10 @@ const char *peer_frame_fault_name(enum peer_frame_fault fault) {
         [PEER_FRAME_FAULT_UNEXPECTED] = "a kind that may not stand here",
         [PEER_FRAME_FAULT_FLAGS] = "unknown flags",
         [PEER_FRAME_FAULT_SEQUENCE] = "not the next frame in sequence",
-        [PEER_FRAME_FAULT_TAG] = "authenticated, which this version cannot check",
+        [PEER_FRAME_FAULT_TAG] = "authenticated, and there is no secret here",
         [PEER_FRAME_FAULT_CHECKSUM] = "checksum mismatch",
+        [PEER_FRAME_FAULT_NO_TAG] = "not authenticated",
+        [PEER_FRAME_FAULT_FORGED] = "authenticated by another secret, or for another connection",
     };
     return (size_t)fault < ARRAY_COUNT(names) ? names[fault] : "unknown fault";
 }

@@ -9,7 +9,8 @@
  *   connection  Goes from its opener to its acceptor.  The first frame is the opener's HELLO, which
  *               the acceptor answers with the only frame that it ever sends, HELLO_ANSWER
  *               (wire/peer_hello.h).  If that accepts, any number of MESSAGE frames follow, all
- *               from the opener (stages/peer_message.h has their bodies).
+ *               from the opener (stages/peer_message.h has their bodies); in a cluster with a
+ *               secret a PROOF is the first of them.
  *   frame       A header of 40 bytes and a body.  All integers are little-endian.
  *   sequence    Number of the frame among those of its sender on this connection: 0, 1, 2 ...
  *   seed        Of the checksum.  PEER_FRAME_SEED_HANDSHAKE in both handshake frames;
@@ -22,25 +23,49 @@
  *        5     1  version    PEER_FRAME_VERSION
  *        6     2  flags      0
  *        8     8  sequence
- *       16    16  tag        of authentication; 0 until there is one
+ *       16    16  tag        of authentication, see below; 0 in a cluster without a secret
  *       32     8  checksum   H(body, seed = H(first 32 bytes, seed)), H being XXH3-64
  *       40     -  body
  *
  * A frame is valid if and only if: its length is a multiple of 8 within [40, limit], its version is
- * known, its kind is the one that may stand here, flags and tag are zero, its sequence is one more
- * than that of the frame before it (0 for the first), and its checksum is right.  Since lengths are
- * multiples of 8, what is 8-aligned in a frame stays so if the first frame begins 8-aligned.
+ * known, its kind is the one that may stand here, its flags are zero, its sequence is one more
+ * than that of the frame before it (0 for the first), its checksum is right, and so is its tag.
+ * Since lengths are multiples of 8, what is 8-aligned in a frame stays so if the first frame begins
+ * 8-aligned.
+ *
+ * Authentication
+ *
+ *   The members of a cluster have a secret in common.  Its tag is the first 16 bytes of
+ *   M(key, first 16 bytes of the header, body, context), M being HMAC-SHA-256 (base/mac.h):
+ *
+ *     kind          key                                        context
+ *     HELLO         the secret                                 none
+ *     HELLO_ANSWER  the secret                                 the frame HELLO
+ *     PROOF         the connection's: M(the secret,            none
+ *     MESSAGE       PEER_FRAME_KEY_LABEL, the frame HELLO,     none
+ *                   the frame HELLO_ANSWER)
+ *
+ *   Each side has put a nonce into its frame of the handshake.  So the answer proves to the opener
+ *   that the acceptor has the secret, and has it now; and the PROOF, which has no body, proves the
+ *   same of the opener: a HELLO that was recorded and is sent again gets no further.  A frame fits
+ *   one place in one connection only: it has the connection's key and its number under the tag.
+ *   What is sent is authenticated, not hidden.
+ *
+ *   Without a secret there are no tags, nonces and PROOFs, and who reaches the port is believed.
  *
  * What is promised of reading
  *
  *   1. Any split is the same: results depend on the bytes, not on how they were cut into calls.
  *   2. A length is believed only within the limit, and nothing is asked for beyond it.  What can be
  *      refused by the first 4 bytes, or by the header, is refused before the body is there.
- *   3. No byte beyond those given is looked at.  A body is looked at once, when it is complete.
+ *   3. No byte beyond those given is looked at.  For the checksum a body is looked at once, when it
+ *      is complete; for a tag, which takes longer, as its bytes come.
  *   4. After a fault every call gives the same fault: the connection is to be closed.
  *
- * The checksum detects accidents, not attackers: whoever reaches the peers' port can write valid
- * frames, until tag and nonces are used.
+ *   5. How long a tag's comparison takes does not depend on where it differs.
+ *
+ * The checksum detects accidents, not attackers; it is judged first, so that a network that alters
+ * bytes is not taken for somebody with another secret.
  *
  * This file is pure: any thread, one at a time for one reader or writer; nothing is allocated.
  */
@@ -50,6 +75,7 @@
 #include <stdint.h>
 
 #include "base/checksum.h"
+#include "base/mac.h"
 
 enum {
     PEER_FRAME_VERSION = 1,
@@ -57,6 +83,7 @@ enum {
     PEER_FRAME_TAG_BYTES = 16,
     PEER_FRAME_HEADER_BYTES = 40,
     PEER_FRAME_CHECKED_HEADER_BYTES = 32, /* what precedes the checksum */
+    PEER_FRAME_TAGGED_HEADER_BYTES = 16,  /* what precedes the tag */
     /* The length alone; before it is there nothing can be said. */
     PEER_FRAME_LENGTH_BYTES = 4,
 };
@@ -67,11 +94,16 @@ enum {
 /* Seed of the checksums of HELLO and HELLO_ANSWER ("weirpeer" read as a little-endian number). */
 #define PEER_FRAME_SEED_HANDSHAKE UINT64_C(0x7265657072696577)
 
-/* What a frame is; the first two only as the first frame of their direction. */
+/* In what a connection's key is made of: no frame has such a fifth byte, which is its kind. */
+#define PEER_FRAME_KEY_LABEL "weir peer key 1"
+
+/* What a frame is; the first two only as the first frame of their direction, the last only as the
+ * opener's second one, and only in a cluster with a secret. */
 enum peer_frame_kind {
     PEER_FRAME_HELLO = 1,
     PEER_FRAME_HELLO_ANSWER = 2,
     PEER_FRAME_MESSAGE = 3,
+    PEER_FRAME_PROOF = 4,
 };
 
 /* Why bytes are no frame that may stand here; peer_frame_fault_name has the words. */
@@ -85,14 +117,38 @@ enum peer_frame_fault {
     PEER_FRAME_FAULT_UNEXPECTED, /* a known kind, but not the one that may stand here */
     PEER_FRAME_FAULT_FLAGS,      /* a flag is set */
     PEER_FRAME_FAULT_SEQUENCE,   /* not the next number: repeated, or one is missing */
-    PEER_FRAME_FAULT_TAG,        /* the sender authenticates; this version cannot */
+    PEER_FRAME_FAULT_TAG,        /* the sender has a secret, and we have none */
     PEER_FRAME_FAULT_CHECKSUM,   /* the bytes are not as they were written for this connection */
+    PEER_FRAME_FAULT_NO_TAG,     /* the sender has no secret, and we have one */
+    PEER_FRAME_FAULT_FORGED,     /* the tag is wrong: another secret, or another connection's */
+};
+
+/* Whether a fault says that the sender does not have our secret. */
+static inline bool peer_frame_fault_of_secret(enum peer_frame_fault fault) {
+    return fault == PEER_FRAME_FAULT_TAG || fault == PEER_FRAME_FAULT_NO_TAG ||
+           fault == PEER_FRAME_FAULT_FORGED;
+}
+
+/* A piece of a body: borrowed bytes. */
+struct peer_frame_span {
+    const uint8_t *data; /* may be NULL only if length is 0 */
+    uint32_t length_bytes;
+};
+
+/* What a tag is made with, and how far it is. */
+struct peer_frame_tagger {
+    const struct mac_key *key;      /* borrowed; NULL: there are no tags */
+    struct peer_frame_span context; /* borrowed until the next frame is read or written */
+    struct mac_state state;         /* of the frame that has begun */
+    uint32_t body_bytes;            /* of it that are in `state` */
+    bool begun;
 };
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
 /* The reading side of one connection.  Plain data; the fields belong to peer_frame.c. */
 struct peer_frame_reader {
+    struct peer_frame_tagger tagger;
     uint64_t seed;
     uint64_t sequence;         /* of the next frame */
     uint32_t length_max_bytes; /* of the next frame */
@@ -134,6 +190,15 @@ void peer_frame_reader_accept(struct peer_frame_reader *reader, uint64_t seed,
                               uint32_t length_max_bytes);
 
 /*
+ * From the next frame on a tag by `key`, over each frame and `context`, is asked for; of the first
+ * frame only, if that is one of the handshake, or else from a PROOF on, which is then the next.
+ * Right behind peer_frame_reader_begin or peer_frame_reader_accept; `context` is empty in the
+ * second case (asserted).  Key and context are borrowed.
+ */
+void peer_frame_reader_authenticate(struct peer_frame_reader *reader, const struct mac_key *key,
+                                    struct peer_frame_span context);
+
+/*
  * Judges the frame that begins at `bytes`, of which `available_bytes` have arrived (0 allowed, then
  * `bytes` may be NULL).  On COMPLETE the reader stands before the next frame; otherwise before the
  * same one.  `out` is written in full; what is not named for the result is 0.
@@ -154,7 +219,8 @@ enum peer_frame_result peer_frame_read_parts(struct peer_frame_reader *reader,
 /*
  * The same for a body whose bytes were hashed as they came, so that no call looks at a long one as
  * a whole: begin, once the header is complete and peer_frame_read_parts has said MORE; then
- * checksum_update with each piece; and then this, once the body is whole, with checksum_end.
+ * checksum_update with each piece; and then this, once the body is whole, with checksum_end.  Where
+ * there are tags peer_frame_read_parts in between, with what is there, does their part of the work.
  */
 void peer_frame_hash_begin(const struct peer_frame_reader *reader,
                            const uint8_t header[PEER_FRAME_HEADER_BYTES],
@@ -168,14 +234,9 @@ enum peer_frame_result peer_frame_read_hashed(struct peer_frame_reader *reader,
 
 /* The writing side of one connection.  Plain data; the fields belong to peer_frame.c. */
 struct peer_frame_writer {
+    struct peer_frame_tagger tagger;
     uint64_t seed;
     uint64_t sequence; /* of the next frame */
-};
-
-/* A piece of a body: borrowed bytes. */
-struct peer_frame_span {
-    const uint8_t *data; /* may be NULL only if length is 0 */
-    uint32_t length_bytes;
 };
 
 /* Zeros to fill a body up to a multiple of 8; peer_frame_padding_bytes says how many. */
@@ -194,12 +255,27 @@ void peer_frame_writer_begin(struct peer_frame_writer *writer);
 void peer_frame_writer_accepted(struct peer_frame_writer *writer, uint64_t seed);
 
 /*
+ * From the next frame on tags by `key` over each frame and `context` are written.  As the reader's:
+ * right behind peer_frame_writer_begin or peer_frame_writer_accepted.
+ */
+void peer_frame_writer_authenticate(struct peer_frame_writer *writer, const struct mac_key *key,
+                                    struct peer_frame_span context);
+
+/*
+ * Does up to `budget_bytes` of the work for the tag of the next frame, a MESSAGE whose body is this
+ * one span; returns how much of it is left, 0 where there are no tags.  peer_frame_write of the
+ * same body does the rest.  For bodies so long that a tag at once would hold up others.
+ */
+uint32_t peer_frame_write_ahead(struct peer_frame_writer *writer,
+                                const struct peer_frame_span *body, uint32_t budget_bytes);
+
+/*
  * Fills the header of the next frame, whose body is the spans one after the other, and returns the
  * frame's length.  The lengths add up to a multiple of 8, with the header to at most
  * PEER_FRAME_BYTES_CEILING (asserted).  What is sent is the header and then the spans, with the
  * bytes that they have now; a frame that was written is sent whole, or the connection is closed,
- * for its number is used up.  The first frame is a handshake's, all later ones are MESSAGE
- * (asserted).
+ * for its number is used up.  The first frame is a handshake's, the second one a PROOF if there are
+ * tags, which has no spans, and all later ones are MESSAGE (asserted).
  */
 uint32_t peer_frame_write(struct peer_frame_writer *writer, uint8_t header[PEER_FRAME_HEADER_BYTES],
                           enum peer_frame_kind kind, const struct peer_frame_span *spans,
@@ -210,9 +286,13 @@ uint64_t peer_frame_checksum(const uint8_t header[PEER_FRAME_HEADER_BYTES]);
 
 /*
  * The seed of a connection: H(checksum of its HELLO, checksum of its HELLO_ANSWER) as 16 bytes.
- * These cover who speaks with whom, in which life, about what and (one day) both nonces.
+ * These cover who speaks with whom, in which life, about what, and both nonces.
  */
 uint64_t peer_frame_seed(uint64_t hello_checksum, uint64_t answer_checksum);
+
+/* The key of a connection, of the secret's and the two frames of its handshake, whole. */
+void peer_frame_key(struct mac_key *out, const struct mac_key *secret,
+                    const struct peer_frame_span *hello, const struct peer_frame_span *answer);
 
 /* A few words, e.g. "checksum mismatch"; "valid" for PEER_FRAME_VALID. */
 const char *peer_frame_fault_name(enum peer_frame_fault fault);

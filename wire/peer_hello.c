@@ -82,6 +82,7 @@ uint32_t peer_hello_write(uint8_t out[PEER_HELLO_BYTES_MAX], const struct peer_h
     common_write(out, hello->cluster_id, hello->from, hello->incarnation, hello->to);
     out[OFFSET_CONNECTION] = (uint8_t)hello->connection;
     bytes_put_u16(out + OFFSET_ADDRESS_LENGTH, (uint16_t)address_bytes);
+    memcpy(out + OFFSET_NONCE, hello->nonce, PEER_NONCE_BYTES);
     bytes_put_u64(out + OFFSET_KNOWN, hello->known);
     memcpy(out + OFFSET_ADDRESS, hello->address, address_bytes);
     return length_bytes;
@@ -101,7 +102,12 @@ static enum peer_hello_fault address_check(const uint8_t *body, size_t length_by
                                                           : PEER_HELLO_FAULT_RESERVED;
 }
 
-enum peer_hello_fault peer_hello_read(const uint8_t *body, size_t length_bytes,
+/* A nonce stands where a tag does. */
+static bool nonce_fits(const uint8_t *body, bool has_tag) {
+    return bytes_are_zero(body + OFFSET_NONCE, PEER_NONCE_BYTES) != has_tag;
+}
+
+enum peer_hello_fault peer_hello_read(const uint8_t *body, size_t length_bytes, bool has_tag,
                                       struct peer_hello *out) {
     if (length_bytes < PEER_HELLO_FIXED_BYTES)
         return PEER_HELLO_FAULT_LENGTH;
@@ -126,12 +132,13 @@ enum peer_hello_fault peer_hello_read(const uint8_t *body, size_t length_bytes,
         return PEER_HELLO_FAULT_NODE;
     if (hello.incarnation == 0)
         return PEER_HELLO_FAULT_INCARNATION;
-    if (!bytes_are_zero(body + OFFSET_NONCE, PEER_NONCE_BYTES))
-        return PEER_HELLO_FAULT_AUTHENTICATION;
+    if (!nonce_fits(body, has_tag))
+        return PEER_HELLO_FAULT_NONCE;
     const enum peer_hello_fault fault = address_check(body, length_bytes);
     if (fault != PEER_HELLO_VALID)
         return fault;
     *out = hello; /* with an address of zeros */
+    memcpy(out->nonce, body + OFFSET_NONCE, PEER_NONCE_BYTES);
     memcpy(out->address, body + OFFSET_ADDRESS, bytes_get_u16(body + OFFSET_ADDRESS_LENGTH));
     return PEER_HELLO_VALID;
 }
@@ -158,20 +165,21 @@ enum peer_handshake peer_hello_judge(const struct peer_hello *hello,
 
 /* Whoever asks under our own id is told so: only then are both ids equal. */
 static bool nodes_are_possible(const struct peer_answer *answer) {
-    if (answer->from == 0 || (answer->to == 0 && answer->result != PEER_REFUSED_VERSION))
+    if (answer->from == 0 || (answer->to == 0 && !peer_handshake_without_tag(answer->result)))
         return false;
     return answer->from != answer->to || answer->result != PEER_ACCEPTED;
 }
 
 void peer_answer_write(uint8_t out[PEER_ANSWER_BYTES], const struct peer_answer *answer) {
-    ASSERT(answer->result <= PEER_REFUSED_BUSY && answer->version == PEER_PROTOCOL_VERSION);
+    ASSERT(answer->result <= PEER_REFUSED_SECRET && answer->version == PEER_PROTOCOL_VERSION);
     ASSERT(nodes_are_possible(answer));
     memset(out, 0, PEER_ANSWER_BYTES);
     common_write(out, answer->cluster_id, answer->from, answer->incarnation, answer->to);
     out[OFFSET_RESULT] = (uint8_t)answer->result;
+    memcpy(out + OFFSET_NONCE, answer->nonce, PEER_NONCE_BYTES);
 }
 
-enum peer_hello_fault peer_answer_read(const uint8_t *body, size_t length_bytes,
+enum peer_hello_fault peer_answer_read(const uint8_t *body, size_t length_bytes, bool has_tag,
                                        struct peer_answer *out) {
     if (length_bytes != PEER_ANSWER_BYTES)
         return PEER_HELLO_FAULT_LENGTH;
@@ -181,7 +189,7 @@ enum peer_hello_fault peer_answer_read(const uint8_t *body, size_t length_bytes,
     const uint8_t result = body[OFFSET_RESULT];
     if (version != PEER_PROTOCOL_VERSION && result != PEER_REFUSED_VERSION)
         return PEER_HELLO_FAULT_VERSION;
-    if (result > PEER_REFUSED_BUSY)
+    if (result > PEER_REFUSED_SECRET)
         return PEER_HELLO_FAULT_RESULT;
     if (!bytes_are_zero(body + OFFSET_RESERVED, OFFSET_CLUSTER - OFFSET_RESERVED))
         return PEER_HELLO_FAULT_RESERVED;
@@ -197,9 +205,10 @@ enum peer_hello_fault peer_answer_read(const uint8_t *body, size_t length_bytes,
         return PEER_HELLO_FAULT_NODE;
     if (answer.incarnation == 0)
         return PEER_HELLO_FAULT_INCARNATION;
-    if (!bytes_are_zero(body + OFFSET_NONCE, PEER_NONCE_BYTES))
-        return PEER_HELLO_FAULT_AUTHENTICATION;
+    if (!nonce_fits(body, has_tag))
+        return PEER_HELLO_FAULT_NONCE;
     *out = answer;
+    memcpy(out->nonce, body + OFFSET_NONCE, PEER_NONCE_BYTES);
     return PEER_HELLO_VALID;
 }
 
@@ -230,6 +239,7 @@ const char *peer_handshake_name(enum peer_handshake result) {
         [PEER_REFUSED_SENDER] = "it knows no such node, or is that node itself",
         [PEER_REFUSED_INCARNATION] = "it or the other knows one of both with another incarnation",
         [PEER_REFUSED_BUSY] = "it has no room for another connection",
+        [PEER_REFUSED_SECRET] = "it has another secret, or one of both has none",
     };
     return (size_t)result < ARRAY_COUNT(names) ? names[result] : "it refuses without a reason";
 }
@@ -245,7 +255,7 @@ const char *peer_hello_fault_name(enum peer_hello_fault fault) {
         [PEER_HELLO_FAULT_RESERVED] = "reserved bytes are not zero",
         [PEER_HELLO_FAULT_NODE] = "impossible node id",
         [PEER_HELLO_FAULT_INCARNATION] = "impossible incarnation",
-        [PEER_HELLO_FAULT_AUTHENTICATION] = "authenticated, which this version cannot check",
+        [PEER_HELLO_FAULT_NONCE] = "a tag without a nonce, or a nonce without a tag",
         [PEER_HELLO_FAULT_ADDRESS] = "the advertised address is none",
     };
     return (size_t)fault < ARRAY_COUNT(names) ? names[fault] : "unknown fault";

@@ -21,7 +21,7 @@
  *       24     8  sender's node id  not 0
  *       32     8  sender's incarnation, not 0
  *       40     8  receiver's node id, as the sender believes: not 0, not the sender's
- *       48    32  nonce             0 until there is authentication
+ *       48    32  nonce             not 0 in a frame with a tag, 0 in one without
  *       80     8  receiver's incarnation, as the sender's table has it; 0: it has none yet
  *       88     n  address           that the sender advertises to clients: printable ASCII without
  *                                   spaces, "host:port"; empty if it advertises none
@@ -36,14 +36,15 @@
  *       16     8  cluster id        of the answering node, as the following
  *       24     8  node id           not 0
  *       32     8  incarnation       not 0
- *       40     8  the asker's node id: 0 only in a PEER_REFUSED_VERSION, the answering node's own
- *                   only in a refusal
- *       48    32  nonce             0 until there is authentication
+ *       40     8  the asker's node id: 0 only in a PEER_REFUSED_VERSION or _SECRET, the answering
+ *                   node's own only in a refusal
+ *       48    32  nonce             not 0 in a frame with a tag, 0 in one without
  *
  * A body is valid if and only if all this holds and it ends exactly there.  A HELLO of another
  * protocol version, or a HELLO frame of another frame version, is answered with
- * PEER_REFUSED_VERSION; that answer keeps this layout in all versions.  Any other HELLO that is not
- * valid is not answered: the connection is closed.
+ * PEER_REFUSED_VERSION; that answer keeps this layout in all versions.  A HELLO frame whose tag is
+ * not that of this node's secret is answered with PEER_REFUSED_SECRET.  These two answers have no
+ * tag.  Any other HELLO that is not valid is not answered: the connection is closed.
  *
  * This file is pure: any thread; nothing is allocated.
  */
@@ -77,21 +78,22 @@ enum peer_handshake {
     PEER_REFUSED_SENDER = 4,      /* the acceptor knows no such node, or is itself that node */
     PEER_REFUSED_INCARNATION = 5, /* one of both knows the other with another incarnation */
     PEER_REFUSED_BUSY = 6,        /* no room for a connection now: try again later */
+    PEER_REFUSED_SECRET = 7,      /* the acceptor has another secret, or one of both has none */
 };
 
 /* Why a body is no HELLO or no answer; peer_hello_fault_name has the words. */
 enum peer_hello_fault {
     PEER_HELLO_VALID = 0,
-    PEER_HELLO_FAULT_LENGTH,         /* too short, or not exactly as long as it says */
-    PEER_HELLO_FAULT_MAGIC,          /* does not begin with "weirpeer" */
-    PEER_HELLO_FAULT_VERSION,        /* another protocol version */
-    PEER_HELLO_FAULT_CONNECTION,     /* neither control nor data */
-    PEER_HELLO_FAULT_RESULT,         /* unknown result */
-    PEER_HELLO_FAULT_RESERVED,       /* reserved bytes, or the padding, are not zero */
-    PEER_HELLO_FAULT_NODE,           /* a node id is 0, or both are equal */
-    PEER_HELLO_FAULT_INCARNATION,    /* an incarnation is 0 */
-    PEER_HELLO_FAULT_AUTHENTICATION, /* the other side authenticates; this version cannot */
-    PEER_HELLO_FAULT_ADDRESS,        /* too long, or not printable ASCII without spaces */
+    PEER_HELLO_FAULT_LENGTH,      /* too short, or not exactly as long as it says */
+    PEER_HELLO_FAULT_MAGIC,       /* does not begin with "weirpeer" */
+    PEER_HELLO_FAULT_VERSION,     /* another protocol version */
+    PEER_HELLO_FAULT_CONNECTION,  /* neither control nor data */
+    PEER_HELLO_FAULT_RESULT,      /* unknown result */
+    PEER_HELLO_FAULT_RESERVED,    /* reserved bytes, or the padding, are not zero */
+    PEER_HELLO_FAULT_NODE,        /* a node id is 0, or both are equal */
+    PEER_HELLO_FAULT_INCARNATION, /* an incarnation is 0 */
+    PEER_HELLO_FAULT_NONCE,       /* a tag without a nonce, or a nonce without a tag */
+    PEER_HELLO_FAULT_ADDRESS,     /* too long, or not printable ASCII without spaces */
 };
 
 /* HELLO, decoded. */
@@ -102,6 +104,7 @@ struct peer_hello {
     uint64_t incarnation;                     /* of the sender */
     uint64_t to;                              /* node id */
     uint64_t known;                           /* incarnation of the receiver; 0: not yet known */
+    uint8_t nonce[PEER_NONCE_BYTES];          /* zeros: without authentication */
     char address[PEER_ADDRESS_BYTES_MAX + 1]; /* zero-terminated; "" if none is advertised */
 };
 
@@ -110,9 +113,10 @@ struct peer_answer {
     enum peer_handshake result;
     uint32_t version; /* of the answering node; PEER_PROTOCOL_VERSION unless it refuses ours */
     uint64_t cluster_id;
-    uint64_t from;        /* node id of who answers */
-    uint64_t incarnation; /* of who answers */
-    uint64_t to;          /* node id of who asked; 0: the question could not be read */
+    uint64_t from;                   /* node id of who answers */
+    uint64_t incarnation;            /* of who answers */
+    uint64_t to;                     /* node id of who asked; 0: the question could not be read */
+    uint8_t nonce[PEER_NONCE_BYTES]; /* zeros: without authentication */
 };
 
 /* What a node knows of itself and of the other side of a connection. */
@@ -130,23 +134,23 @@ struct peer_expected {
  */
 uint32_t peer_hello_write(uint8_t out[PEER_HELLO_BYTES_MAX], const struct peer_hello *hello);
 
-/* Reads a body of foreign origin.  On a fault `out` is unchanged. */
-enum peer_hello_fault peer_hello_read(const uint8_t *body, size_t length_bytes,
+/* Reads a body of foreign origin, whose frame has a tag or not.  On a fault `out` is unchanged. */
+enum peer_hello_fault peer_hello_read(const uint8_t *body, size_t length_bytes, bool has_tag,
                                       struct peer_hello *out);
 
 /* Writes the body of an answer with version PEER_PROTOCOL_VERSION.  Asserts that it is valid. */
 void peer_answer_write(uint8_t out[PEER_ANSWER_BYTES], const struct peer_answer *answer);
 
-/* Reads a body of foreign origin.  On a fault `out` is unchanged. */
-enum peer_hello_fault peer_answer_read(const uint8_t *body, size_t length_bytes,
+/* Reads a body of foreign origin, whose frame has a tag or not.  On a fault `out` is unchanged. */
+enum peer_hello_fault peer_answer_read(const uint8_t *body, size_t length_bytes, bool has_tag,
                                        struct peer_answer *out);
 
 /*
- * The acceptor's judgement: what to answer to a valid HELLO.  Never PEER_REFUSED_VERSION or
- * PEER_REFUSED_BUSY.  `expected->peer` is hello->from (asserted).  Who is not a member by the
- * configuration in force may be one by a later one that this node has not got yet, so
- * `peer_known` should be true also for the address book; what an outsider may say is the core's
- * matter.
+ * The acceptor's judgement: what to answer to a valid HELLO.  Never PEER_REFUSED_VERSION,
+ * PEER_REFUSED_BUSY or PEER_REFUSED_SECRET.  `expected->peer` is hello->from (asserted).   Who is
+ * not a member by the configuration in force may be one by a later one that this node has not got
+ * yet, so `peer_known` should be true also for the address book; what an outsider may say is the
+ * core's matter.
  */
 enum peer_handshake peer_hello_judge(const struct peer_hello *hello,
                                      const struct peer_expected *expected);
@@ -158,6 +162,12 @@ enum peer_handshake peer_hello_judge(const struct peer_hello *hello,
  */
 enum peer_handshake peer_answer_judge(const struct peer_answer *answer,
                                       const struct peer_expected *expected);
+
+/* Whether an answer may come without a tag though the cluster has a secret: a refusal of somebody
+ * who could not read the question.  It is believed as far as a closed connection is: not at all. */
+static inline bool peer_handshake_without_tag(enum peer_handshake result) {
+    return result == PEER_REFUSED_VERSION || result == PEER_REFUSED_SECRET;
+}
 
 /* A sentence's end for people, e.g. "it belongs to another cluster"; never NULL. */
 const char *peer_handshake_name(enum peer_handshake result);

@@ -7,6 +7,7 @@
  *   1  the same, and then numbers and checksums made right again: whoever wrote that knows the
  *      format, and its bodies are decoded
  *   2  a stream that begins with the handshake
+ *      (with 128 added these three are of a cluster with a secret, and tags are made right, too)
  *   3  the body of a HELLO      4  of a HELLO_ANSWER
  *   5  the body of a message on a connection for control (also of digests), 6  for data
  *   7  changes to a valid message: the second byte is its kind and the seed that it is made from,
@@ -54,9 +55,13 @@ static uint8_t *copied(const uint8_t *bytes, size_t length_bytes) {
 
 /* ---- bodies ------------------------------------------------------------------------------- */
 
+/* One of both: what has a nonce is of a frame with a tag. */
 static void hello_judge(const uint8_t *body, size_t length_bytes) {
     struct peer_hello hello;
-    if (peer_hello_read(body, length_bytes, &hello) != PEER_HELLO_VALID)
+    const bool plain = peer_hello_read(body, length_bytes, false, &hello) == PEER_HELLO_VALID;
+    const bool tagged = peer_hello_read(body, length_bytes, true, &hello) == PEER_HELLO_VALID;
+    ASSERT(!plain || !tagged);
+    if (!plain && !tagged)
         return;
     uint8_t again[PEER_HELLO_BYTES_MAX];
     ASSERT(peer_hello_write(again, &hello) == length_bytes);
@@ -71,7 +76,10 @@ static void hello_judge(const uint8_t *body, size_t length_bytes) {
 
 static void answer_judge(const uint8_t *body, size_t length_bytes) {
     struct peer_answer answer;
-    if (peer_answer_read(body, length_bytes, &answer) != PEER_HELLO_VALID)
+    const bool plain = peer_answer_read(body, length_bytes, false, &answer) == PEER_HELLO_VALID;
+    const bool tagged = peer_answer_read(body, length_bytes, true, &answer) == PEER_HELLO_VALID;
+    ASSERT(!plain || !tagged);
+    if (!plain && !tagged)
         return;
     const struct peer_expected expected = {.node_id = 1, .peer = 2};
     ASSERT(peer_handshake_name(peer_answer_judge(&answer, &expected)) != NULL);
@@ -132,20 +140,43 @@ static void message_judge_changed(const uint8_t *data, size_t size) {
 
 /* ---- streams ------------------------------------------------------------------------------ */
 
-static struct peer_frame_reader reader_made(bool handshake) {
+/* What kind of stream: after the handshake or with it, and with tags or without. */
+struct stream_kind {
+    bool handshake;
+    bool tagged;
+};
+
+static const struct peer_frame_span nothing = {NULL, 0};
+
+/* Of all frames: whether the handshake's key is another one makes no difference here. */
+static const struct mac_key *key_made(void) {
+    static struct mac_key key;
+    mac_key_set(&key, "of the fuzzer", 13);
+    return &key;
+}
+
+static void reader_accept(struct peer_frame_reader *reader, bool tagged) {
+    peer_frame_reader_accept(reader, 0, FUZZ_LIMIT_BYTES);
+    if (tagged)
+        peer_frame_reader_authenticate(reader, key_made(), nothing);
+}
+
+static struct peer_frame_reader reader_made(struct stream_kind kind) {
     struct peer_frame_reader reader;
     peer_frame_reader_begin(&reader, PEER_FRAME_HELLO, PEER_HELLO_FRAME_BYTES_MAX);
-    if (!handshake) { /* as if a HELLO had come */
+    if (!kind.handshake) { /* as if a HELLO had come */
         reader.sequence = 1;
-        peer_frame_reader_accept(&reader, 0, FUZZ_LIMIT_BYTES);
+        reader_accept(&reader, kind.tagged);
+    } else if (kind.tagged) {
+        peer_frame_reader_authenticate(&reader, key_made(), nothing);
     }
     return reader;
 }
 
 /* Reads a stream of which `first` bytes come first, then `step` at a time. */
 static void stream_read(const uint8_t *bytes, size_t size, size_t first, size_t step,
-                        bool handshake, struct transcript *out) {
-    struct peer_frame_reader reader = reader_made(handshake);
+                        struct stream_kind kind, struct transcript *out) {
+    struct peer_frame_reader reader = reader_made(kind);
     *out = (struct transcript){0};
     for (size_t end = first < size ? first : size;; end = size - end > step ? end + step : size) {
         enum peer_frame_result result;
@@ -156,12 +187,14 @@ static void stream_read(const uint8_t *bytes, size_t size, size_t first, size_t 
             result = peer_frame_read(&reader, copy, available, &frame);
             if (result == PEER_FRAME_COMPLETE) {
                 ASSERT(out->count < FUZZ_FRAMES_MAX && frame.length_bytes <= available);
-                ASSERT(frame.sequence == out->count + !handshake);
+                ASSERT(frame.sequence == out->count + !kind.handshake);
                 out->checksums[out->count++] = frame.checksum;
                 out->consumed_bytes += frame.length_bytes;
                 if (frame.kind == PEER_FRAME_HELLO) {
                     hello_judge(frame.body, frame.body_bytes);
-                    peer_frame_reader_accept(&reader, 0, FUZZ_LIMIT_BYTES);
+                    reader_accept(&reader, kind.tagged);
+                } else if (frame.kind == PEER_FRAME_PROOF) {
+                    ASSERT(kind.tagged && frame.body_bytes == 0);
                 } else {
                     message_judge(frame.body, frame.body_bytes, false);
                 }
@@ -176,16 +209,30 @@ static void stream_read(const uint8_t *bytes, size_t size, size_t first, size_t 
     }
 }
 
-/* Makes numbers and checksums right, as far as the lengths can be followed. */
-static void stream_seal(uint8_t *bytes, size_t size, bool handshake) {
+/* The tag of a frame, by the words of the format. */
+static void frame_tag(uint8_t *frame, uint32_t length_bytes) {
+    uint8_t tag[MAC_BYTES];
+    struct mac_state state;
+    mac_begin(&state, key_made());
+    mac_update(&state, frame, PEER_FRAME_TAGGED_HEADER_BYTES);
+    mac_update(&state, frame + PEER_FRAME_HEADER_BYTES, length_bytes - PEER_FRAME_HEADER_BYTES);
+    mac_end(&state, key_made(), tag);
+    memcpy(frame + PEER_FRAME_TAGGED_HEADER_BYTES, tag, PEER_FRAME_TAG_BYTES);
+}
+
+/* Makes numbers, tags and checksums right, as far as the lengths can be followed. */
+static void stream_seal(uint8_t *bytes, size_t size, struct stream_kind kind) {
     size_t offset = 0;
-    for (uint64_t sequence = !handshake; size - offset >= PEER_FRAME_HEADER_BYTES; sequence++) {
+    for (uint64_t sequence = !kind.handshake; size - offset >= PEER_FRAME_HEADER_BYTES;
+         sequence++) {
         uint8_t *frame = bytes + offset;
         const uint32_t length_bytes = bytes_get_u32(frame);
         if (length_bytes < PEER_FRAME_HEADER_BYTES || length_bytes > size - offset)
             return;
         const uint64_t seed = sequence == 0 ? PEER_FRAME_SEED_HANDSHAKE : 0;
         bytes_put_u64(frame + 8, sequence);
+        if (kind.tagged)
+            frame_tag(frame, length_bytes);
         bytes_put_u64(frame + 32,
                       checksum_64(frame + PEER_FRAME_HEADER_BYTES,
                                   length_bytes - PEER_FRAME_HEADER_BYTES,
@@ -194,7 +241,7 @@ static void stream_seal(uint8_t *bytes, size_t size, bool handshake) {
     }
 }
 
-static void stream_judge(const uint8_t *data, size_t size, bool sealed, bool handshake) {
+static void stream_judge(const uint8_t *data, size_t size, bool sealed, struct stream_kind kind) {
     static struct transcript whole;
     static struct transcript cut;
     if (size == 0)
@@ -202,9 +249,9 @@ static void stream_judge(const uint8_t *data, size_t size, bool sealed, bool han
     const size_t step = (size_t)1 + data[0];
     uint8_t *bytes = copied(data + 1, size - 1);
     if (sealed)
-        stream_seal(bytes, size - 1, handshake);
-    stream_read(bytes, size - 1, size, 1, handshake, &whole);
-    stream_read(bytes, size - 1, step / 2, step, handshake, &cut);
+        stream_seal(bytes, size - 1, kind);
+    stream_read(bytes, size - 1, size, 1, kind, &whole);
+    stream_read(bytes, size - 1, step / 2, step, kind, &cut);
     ASSERT(whole.count == cut.count && whole.fault == cut.fault);
     ASSERT(whole.consumed_bytes == cut.consumed_bytes);
     ASSERT(memcmp(whole.checksums, cut.checksums, whole.count * sizeof(uint64_t)) == 0);
@@ -215,10 +262,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0 || size > FUZZ_BYTES_MAX)
         return 0;
     uint8_t *rest = copied(data + 1, size - 1);
+    const bool tagged = data[0] >= 128;
+    const struct stream_kind after = {.handshake = false, .tagged = tagged};
+    const struct stream_kind with = {.handshake = true, .tagged = tagged};
     switch (data[0] % 8) {
-    case 0: stream_judge(rest, size - 1, false, false); break;
-    case 1: stream_judge(rest, size - 1, true, false); break;
-    case 2: stream_judge(rest, size - 1, true, true); break;
+    case 0: stream_judge(rest, size - 1, false, after); break;
+    case 1: stream_judge(rest, size - 1, true, after); break;
+    case 2: stream_judge(rest, size - 1, true, with); break;
     case 3: hello_judge(rest, size - 1); break;
     case 4: answer_judge(rest, size - 1); break;
     case 5: message_judge(rest, (uint32_t)(size - 1), true); break;

@@ -107,7 +107,7 @@ static enum peer_handshake answer_read(const uint8_t *answer, size_t answer_byte
     assert_int_equal(answer_bytes, PEER_ANSWER_FRAME_BYTES);
     peer_frame_reader_begin(&reader, PEER_FRAME_HELLO_ANSWER, PEER_HELLO_FRAME_BYTES_MAX);
     assert_int_equal(peer_frame_read(&reader, answer, answer_bytes, &read), PEER_FRAME_COMPLETE);
-    assert_int_equal(peer_answer_read(read.body, read.body_bytes, &said), PEER_HELLO_VALID);
+    assert_int_equal(peer_answer_read(read.body, read.body_bytes, false, &said), PEER_HELLO_VALID);
     assert_int_equal(said.from, 1);
     return said.result;
 }
@@ -228,7 +228,10 @@ static void info_shows_the_connections_between_members(void **state) {
         "\r\npeers_out_open:4\r\n",
         "\r\npeers_out_refused:0\r\n",
         "\r\npeers_dropped:0\r\n",
-        "\r\nconnected_slaves:2\r\n",
+        "\r\nconnected_slaves:2\r\nslave0:ip=10.0.0.",
+        ",port=7379,state=online,offset=",
+        "\r\nslave1:ip=10.0.0.",
+        "\r\nmaster_repl_offset:",
     };
     for (uint32_t i = 0; i < ARRAY_COUNT(lines); i++) {
         if (strstr(answer, lines[i]) == NULL) {

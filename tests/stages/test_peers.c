@@ -14,7 +14,7 @@ enum {
  * and taken one by one. */
 static void messages_come_and_go(uint64_t message_bytes_max, uint64_t seed) {
     struct peers peers;
-    assert_int_equal(peers_create(&peers, message_bytes_max, 1), 0);
+    assert_int_equal(peers_create(&peers, message_bytes_max, 1, false), 0);
     uint64_t limit_bytes = peers_inflight_bytes_max(&peers);
     uint32_t longest_bytes = (uint32_t)(peers.data_ring_bytes / PEER_INFLIGHT_SHARE) - 64;
     struct record_ring *ring = peers.links[0].out[PEER_DATA];

@@ -4,6 +4,7 @@
  */
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "stages/apply.h"
 #include "stages/directory.h"
 #include "stages/parse.h"
+#include "stages/peers.h"
 #include "stages/pipeline.h"
 #include "stages/read.h"
 #include "stages/replicate.h"
@@ -51,6 +53,8 @@ struct loop_node {
 };
 
 static struct loop_node nodes[NODES];
+static struct mac_key secret;
+static bool has_secret;
 static char base_path[32] = "/var/tmp/weir-loop-XXXXXX";
 static uint64_t deadline_ns;
 
@@ -95,6 +99,7 @@ static void options_build(struct loop_node *node, uint32_t index) {
     options->data_directory = node->path;
     options->version = "loopback";
     options->peer_listen_address = node->peer_address;
+    options->peer_secret = has_secret ? &secret : NULL;
     for (uint32_t i = 0; i < NODES; i++) {
         if (i != index) {
             options->peers[options->peer_count++] =
@@ -243,8 +248,64 @@ static bool all_agree(void) {
     return true;
 }
 
-static void replicate_over_loopback(const char *const maps[NODES]) {
+/* Bytes to a node's port for members; how many came back until it closed. */
+static size_t say_to_peer_port(const struct loop_node *node, const void *bytes, size_t length) {
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    struct timeval patience = {.tv_sec = PATIENCE_S};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+        .sin_port = htons((uint16_t)node_figure(&node->node->read.peer_listen_port))};
+    uint8_t answer[256];
+    size_t got = 0;
+    ssize_t count = 1;
+    assert_int_equal(setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(send(client, bytes, length, MSG_NOSIGNAL), length);
+    while (count > 0 && got < sizeof(answer)) {
+        count = recv(client, answer + got, sizeof(answer) - got, 0);
+        got += count > 0 ? (size_t)count : 0;
+    }
+    assert_true(count == 0 || errno == ECONNRESET); /* it has closed, and not we have waited */
+    close(client);
+    return got;
+}
+
+/* Strangers are refused and counted: other protocols without a word, and who has no secret, or
+ * alone has one, with a refusal. */
+static void knock(const struct loop_node *node) {
+    const struct node_parse_figures *parse = &node->node->parse;
+    static const char http[] = "GET / HTTP/1.1\r\nHost: weir\r\n\r\n";
+    static const char resp[] = "*1\r\n$4\r\nPING\r\n";
+    assert_int_equal(say_to_peer_port(node, http, sizeof(http) - 1), 0);
+    assert_int_equal(say_to_peer_port(node, resp, sizeof(resp) - 1), 0);
+    assert_int_equal(node_figure(&parse->peers_refused), 2);
+    const struct identity *identity = &node->options.identity;
+    struct peer_hello hello = {.connection = PEER_CONNECTION_DATA,
+                               .cluster_id = identity->cluster_id,
+                               .from = 2,
+                               .incarnation = nodes[1].options.identity.incarnation,
+                               .to = 1};
+    uint8_t frame[PEER_HELLO_FRAME_BYTES_MAX];
+    struct peer_frame_writer writer;
+    peer_frame_writer_begin(&writer);
+    if (!has_secret) {
+        memset(hello.nonce, 1, sizeof(hello.nonce));
+        peer_frame_writer_authenticate(&writer, &secret, (struct peer_frame_span){NULL, 0});
+    }
+    const struct peer_frame_span body = {frame + PEER_FRAME_HEADER_BYTES,
+                                         peer_hello_write(frame + PEER_FRAME_HEADER_BYTES, &hello)};
+    uint32_t length_bytes = peer_frame_write(&writer, frame, PEER_FRAME_HELLO, &body, 1);
+    assert_int_equal(say_to_peer_port(node, frame, length_bytes), PEER_ANSWER_FRAME_BYTES);
+    assert_int_equal(node_figure(&parse->peers_refused), 3);
+    assert_int_equal(node_figure(&parse->peers_unauthenticated), 1);
+    assert_int_equal(node_figure(&parse->peers_replaced), 0);
+}
+
+static void replicate_over_loopback(const char *const maps[NODES], bool with_secret) {
     char line[128] = "";
+    has_secret = with_secret;
+    mac_key_set(&secret, "of three nodes", strlen("of three nodes"));
     deadline_ns = clock_monotonic_ns() + PATIENCE_S * UINT64_C(1000000000);
     memset(nodes, 0, sizeof(nodes));
     snprintf(base_path, sizeof(base_path), "/var/tmp/weir-loop-XXXXXX");
@@ -283,7 +344,9 @@ static void replicate_over_loopback(const char *const maps[NODES]) {
         assert_true(node_figure(&node->parse.peers_introduced) >= 2 * (NODES - 1));
         assert_int_equal(node_figure(&node->parse.peers_broken), 0);
         assert_int_equal(node_figure(&node->parse.peers_refused), 0);
+        assert_int_equal(node_figure(&node->parse.peers_unauthenticated), 0);
     }
+    knock(&nodes[0]);
     for (uint32_t i = 0; i < NODES; i++) {
         node_stop(&nodes[i]);
     }
@@ -294,18 +357,24 @@ static void replicate_over_loopback(const char *const maps[NODES]) {
 
 static void nodes_on_one_thread_each_replicate(void **state) {
     (void)state;
-    replicate_over_loopback((const char *const[NODES]){"fused", "fused", "fused"});
+    replicate_over_loopback((const char *const[NODES]){"fused", "fused", "fused"}, false);
 }
 
 static void nodes_of_any_map_replicate(void **state) {
     (void)state;
-    replicate_over_loopback((const char *const[NODES]){"fused", "pair", "split"});
+    replicate_over_loopback((const char *const[NODES]){"fused", "pair", "split"}, false);
+}
+
+static void nodes_with_a_secret_replicate(void **state) {
+    (void)state;
+    replicate_over_loopback((const char *const[NODES]){"fused", "pair", "split"}, true);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nodes_on_one_thread_each_replicate),
         cmocka_unit_test(nodes_of_any_map_replicate),
+        cmocka_unit_test(nodes_with_a_secret_replicate),
     };
     return cmocka_run_group_tests_name("stages_peers_loopback", tests, NULL, NULL);
 }

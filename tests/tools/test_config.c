@@ -74,6 +74,16 @@ static void a_value_out_of_range_names_the_range(void **state) {
     refused("id", "0", WEIR_EINVAL, "1 or greater");
     refused("loglevel", "verbose", WEIR_EINVAL, "debug, notice or warning");
     refused("listen", "7379", WEIR_EINVAL, "HOST:PORT");
+    refused("peers", "1", WEIR_EINVAL, "N=HOST:PORT");
+    refused("peers", "1=10.0.0.1:7380,1=10.0.0.2:7380", WEIR_EINVAL, "different N=HOST:PORT");
+    refused("peers", "1=10.0.0.1:7380,2=10.0.0.1:7380", WEIR_EINVAL, "different N=HOST:PORT");
+    refused("peers", "1=0.0.0.0:7380", WEIR_EINVAL, "N=HOST:PORT");
+    refused("peers", "1=::1:7380", WEIR_EINVAL, "N=HOST:PORT");
+    refused("peers", "1=10.0.0.1:7380/10.0.0.1:7379", WEIR_EINVAL, "N=HOST:PORT");
+    refused("peers", "1=10.0.0.1:7380,", WEIR_EINVAL, "N=HOST:PORT");
+    refused("peer-listen", "7380", WEIR_EINVAL, "HOST:PORT where members connect");
+    refused("peer-authentication", "tls", WEIR_EINVAL, "expected secret");
+    refused("cluster-name", "two words", WEIR_EINVAL, "1 to 64 printable characters");
     refused("listen", ":7379", WEIR_EINVAL, "HOST:PORT");
     refused("listen", "::1:7379", WEIR_EINVAL, "HOST:PORT");
     refused("listen", "127.0.0.1:http", WEIR_EINVAL, "HOST:PORT");
@@ -300,6 +310,51 @@ static void of_a_key_that_stands_twice_the_last_counts(void **state) {
     assert_false(config.connections_max_given);
 }
 
+/* Sets keys, and checks what goes together; the sentence, or "" if all is well. */
+static const char *checked(const char *const keys[][2], uint32_t count) {
+    static struct error_text error;
+    struct config config;
+    config_default(&config);
+    error.text[0] = '\0';
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(config_set(&config, keys[i][0], keys[i][1], "here", &error), 0);
+    }
+    int status = config_cluster_check(&config, &error);
+    assert_int_equal(status, error.text[0] == '\0' ? 0 : WEIR_EINVAL);
+    return error.text;
+}
+
+static void a_cluster_is_configured_whole_or_not_at_all(void **state) {
+    (void)state;
+    const char *const three[] = {"peers", "1=10.0.0.1:1,2=h:2,3=[::1]:3"};
+    const char *const id[] = {"id", "2"};
+    const char *const secret[] = {"secret-file", "/etc/weir/secret"};
+    const char *const none[] = {"peer-authentication", "none"};
+    const char *const listen[] = {"peer-listen", "0.0.0.0:2"};
+    has(checked((const char *const[][2]){{three[0], three[1]}, {secret[0], secret[1]}}, 2),
+        "--id N");
+    has(checked((const char *const[][2]){{three[0], three[1]}, {id[0], "4"}}, 2),
+        "no address of this node, 4");
+    has(checked((const char *const[][2]){{"peers", "2=h:2"}, {id[0], id[1]}}, 2), "this node only");
+    has(checked((const char *const[][2]){{three[0], three[1]}, {id[0], id[1]}}, 2),
+        "--secret-file PATH");
+    has(checked((const char *const[][2]){{secret[0], secret[1]}, {none[0], none[1]}}, 2),
+        "leave one of both out");
+    has(checked((const char *const[][2]){{secret[0], secret[1]}}, 1), "secret-file is for a node");
+    has(checked((const char *const[][2]){{listen[0], listen[1]}}, 1), "peer-listen is for a node");
+    assert_string_equal(
+        checked((const char *const[][2]){{three[0], three[1]}, {id[0], id[1]}, {none[0], none[1]}},
+                3),
+        "");
+    assert_string_equal(checked((const char *const[][2]){{three[0], three[1]},
+                                                         {id[0], id[1]},
+                                                         {secret[0], secret[1]},
+                                                         {listen[0], listen[1]}},
+                                4),
+                        "");
+    assert_string_equal(checked(NULL, 0), "");
+}
+
 static void a_line_too_long_is_refused(void **state) {
     (void)state;
     char text[CONFIG_LINE_BYTES_MAX + 100];
@@ -344,6 +399,7 @@ int main(void) {
         cmocka_unit_test(a_line_is_a_key_and_a_value),
         cmocka_unit_test(a_file_is_wrong_at_a_line),
         cmocka_unit_test(of_a_key_that_stands_twice_the_last_counts),
+        cmocka_unit_test(a_cluster_is_configured_whole_or_not_at_all),
         cmocka_unit_test(a_line_too_long_is_refused),
         cmocka_unit_test(the_manual_has_a_row_for_each_key),
     };

@@ -172,7 +172,7 @@ class Usage(Scratch):
             self.assertRegex(text, rf"\b{key}\b")
 
     def test_options_of_work_to_come_are_not_accepted(self):
-        for option in ("--peers", "--join", "--bootstrap", "--cores",
+        for option in ("--join", "--bootstrap", "--cores",
                        "--nonsense", "data"):
             self.refused(2, f'do not know "{option}"', option, "1")
 

@@ -194,10 +194,11 @@ static void other_protocols_are_refused_by_their_first_bytes(void **state) {
 static void each_field_of_the_header_is_refused_by_name(void **state) {
     (void)state;
     assert_int_equal(fault_of(4, 0, true), PEER_FRAME_FAULT_KIND);
-    assert_int_equal(fault_of(4, 4, true), PEER_FRAME_FAULT_KIND);
+    assert_int_equal(fault_of(4, 5, true), PEER_FRAME_FAULT_KIND);
     assert_int_equal(fault_of(4, 255, true), PEER_FRAME_FAULT_KIND);
     assert_int_equal(fault_of(4, PEER_FRAME_HELLO, true), PEER_FRAME_FAULT_UNEXPECTED);
     assert_int_equal(fault_of(4, PEER_FRAME_HELLO_ANSWER, true), PEER_FRAME_FAULT_UNEXPECTED);
+    assert_int_equal(fault_of(4, PEER_FRAME_PROOF, true), PEER_FRAME_FAULT_UNEXPECTED);
     assert_int_equal(fault_of(5, 0, true), PEER_FRAME_FAULT_VERSION);
     assert_int_equal(fault_of(5, 2, true), PEER_FRAME_FAULT_VERSION);
     assert_int_equal(fault_of(6, 1, true), PEER_FRAME_FAULT_FLAGS);
@@ -210,7 +211,7 @@ static void each_field_of_the_header_is_refused_by_name(void **state) {
     assert_int_equal(fault_of(0, 56, false), PEER_FRAME_FAULT_CHECKSUM); /* shorter than written */
     for (size_t i = 32; i < 64; i++)
         assert_int_equal(fault_of(i, 0x5a, false), PEER_FRAME_FAULT_CHECKSUM);
-    for (uint32_t i = 0; i <= PEER_FRAME_FAULT_CHECKSUM; i++)
+    for (uint32_t i = 0; i <= PEER_FRAME_FAULT_FORGED; i++)
         assert_string_not_equal(peer_frame_fault_name((enum peer_frame_fault)i), "unknown fault");
     assert_string_equal(peer_frame_fault_name((enum peer_frame_fault)99), "unknown fault");
 }

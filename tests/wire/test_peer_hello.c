@@ -33,7 +33,7 @@ static enum peer_hello_fault hello_read(const uint8_t *bytes, size_t length_byte
     struct peer_hello before;
     memset(&before, 0x77, sizeof(before));
     memcpy(out, &before, sizeof(before));
-    const enum peer_hello_fault fault = peer_hello_read(copy, length_bytes, out);
+    const enum peer_hello_fault fault = peer_hello_read(copy, length_bytes, false, out);
     if (fault != PEER_HELLO_VALID)
         assert_memory_equal(out, &before, sizeof(before));
     free(copy);
@@ -48,7 +48,7 @@ static enum peer_hello_fault answer_read(const uint8_t *bytes, size_t length_byt
     struct peer_answer before;
     memset(&before, 0x77, sizeof(before));
     memcpy(out, &before, sizeof(before));
-    const enum peer_hello_fault fault = peer_answer_read(copy, length_bytes, out);
+    const enum peer_hello_fault fault = peer_answer_read(copy, length_bytes, false, out);
     if (fault != PEER_HELLO_VALID)
         assert_memory_equal(out, &before, sizeof(before));
     free(copy);
@@ -122,7 +122,7 @@ static void each_field_of_a_hello_is_refused_by_name(void **state) {
     assert_int_equal(hello_fault_u64(40, 0), PEER_HELLO_FAULT_NODE);
     assert_int_equal(hello_fault_u64(32, 0), PEER_HELLO_FAULT_INCARNATION);
     for (size_t i = 48; i < 80; i++)
-        assert_int_equal(hello_fault(i, 1), PEER_HELLO_FAULT_AUTHENTICATION);
+        assert_int_equal(hello_fault(i, 1), PEER_HELLO_FAULT_NONCE);
     static const uint8_t letters[] = {0, '\n', '\r', ' ', 0x7f, 0x80, 0xff};
     for (size_t i = 0; i < sizeof(letters); i++)
         assert_int_equal(hello_fault(92, letters[i]), PEER_HELLO_FAULT_ADDRESS);
@@ -135,14 +135,14 @@ static void each_field_of_an_answer_is_refused_by_name(void **state) {
     for (size_t i = 0; i < 8; i++)
         assert_int_equal(answer_fault(i, 0xff), PEER_HELLO_FAULT_MAGIC);
     assert_int_equal(answer_fault(8, 2), PEER_HELLO_FAULT_VERSION);
-    assert_int_equal(answer_fault(12, 7), PEER_HELLO_FAULT_RESULT);
+    assert_int_equal(answer_fault(12, 8), PEER_HELLO_FAULT_RESULT);
     for (size_t i = 13; i < 16; i++)
         assert_int_equal(answer_fault(i, 1), PEER_HELLO_FAULT_RESERVED);
     assert_int_equal(answer_fault(24, 0), PEER_HELLO_FAULT_NODE);
     assert_int_equal(answer_fault(24, 2), PEER_HELLO_FAULT_NODE); /* it accepts itself */
     assert_int_equal(answer_fault(40, 0), PEER_HELLO_FAULT_NODE);
     for (size_t i = 48; i < 80; i++)
-        assert_int_equal(answer_fault(i, 1), PEER_HELLO_FAULT_AUTHENTICATION);
+        assert_int_equal(answer_fault(i, 1), PEER_HELLO_FAULT_NONCE);
     uint8_t bytes[PEER_ANSWER_BYTES];
     struct peer_answer out;
     peer_answer_write(bytes, &answer_of_1);
@@ -334,7 +334,7 @@ static void an_acceptor_that_is_not_the_one_called_is_left(void **state) {
     expected.node_id = 4;
     assert_int_equal(peer_answer_judge(&answer_of_1, &expected), PEER_REFUSED_SENDER);
     struct peer_answer refusal = answer_of_1;
-    for (uint32_t i = PEER_REFUSED_VERSION; i <= PEER_REFUSED_BUSY; i++) {
+    for (uint32_t i = PEER_REFUSED_VERSION; i <= PEER_REFUSED_SECRET; i++) {
         refusal.result = (enum peer_handshake)i;
         expected = expected_by_2();
         assert_int_equal(peer_answer_judge(&refusal, &expected), i);

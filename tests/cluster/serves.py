@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Three real processes elect a leader and serve, whomever a client asks first."""
+
+import json
+import re
+import subprocess
+import sys
+
+from cluster import Asked, Cluster, ErrorReply, Scratch, moved_port, until, weir
+
+
+def redis_cli(port, *words):
+    """What redis-cli -c says; it follows redirections."""
+    run = subprocess.run(["redis-cli", "-c", "-p", str(port), *words], capture_output=True,
+                         text=True, check=True, timeout=60)
+    return run.stdout.strip()
+
+
+def who_does_not_lead_names_who_does(cluster):
+    cluster.acquainted()
+    leader = cluster.leader(everyone=True)
+    for node in cluster.nodes:
+        with Asked(node) as client:
+            try:
+                assert client.call("SET", "who", node.port) == "OK" and node is leader
+            except ErrorReply as error:
+                assert moved_port(error) == leader.port and node is not leader, \
+                    (error, [cluster.info(n) for n in cluster.nodes])
+
+
+def redis_cli_follows(cluster):
+    cluster.leader(everyone=True)
+    for number, node in enumerate(cluster.nodes):
+        assert redis_cli(node.port, "set", f"key:{number}", f"by {number}") == "OK"
+    for node in cluster.nodes:
+        for number in range(len(cluster.nodes)):
+            assert redis_cli(node.port, "get", f"key:{number}") == f"by {number}"
+
+
+def members_call_each_other_alike(cluster):
+    """Whoever is asked names the same ids, which are those that each has for itself."""
+    own = set()
+    seen = set()
+    for node in cluster.nodes:
+        with Asked(node) as client:
+            own.add(client.call("CLUSTER", "MYID"))
+            lines = client.call("CLUSTER", "NODES").decode().splitlines()
+        seen.add(frozenset(line.split()[0] for line in lines))
+    assert seen == {frozenset(each.decode() for each in own)}, (own, seen)
+    run = subprocess.run(["redis-cli", "--cluster", "check", f"127.0.0.1:{cluster.nodes[0].port}"],
+                         capture_output=True, text=True, check=False, timeout=60)
+    assert "[OK] All nodes agree about slots configuration." in run.stdout, run.stdout
+    assert "[OK] All 16384 slots covered." in run.stdout, run.stdout
+
+
+def all_apply_the_same(cluster):
+    cluster.settled()
+    for node in cluster.nodes:
+        with Asked(node) as client:
+            assert client.call("READONLY") == "OK"
+            assert client.call("GET", "key:1") == b"by 1"
+
+
+def members_know_each_other_by_the_secret(cluster):
+    for node in cluster.nodes:
+        peers = cluster.info(node, "peers")
+        assert peers["peers_in_open"] == peers["peers_out_open"] == "4", peers
+        assert peers["peers_in_unauthenticated"] == peers["peers_in_refused"] == "0", peers
+
+
+def info_and_status_say_how_far_each_is(cluster):
+    leader = cluster.leader(everyone=True)
+    cluster.settled()
+    last = int(cluster.info(leader)["raft_last_index"])
+
+    def caught_up():
+        said = weir("status", "--server", f"127.0.0.1:{leader.port}", "--json")
+        assert said.returncode == 0, said.stderr
+        shown = json.loads(said.stdout)
+        assert shown["role"] == "leader" and shown["cluster"] == "test"
+        assert shown["leader"] == shown["node"] and len(shown["members"]) == 2
+        return shown["last_index"] >= last and \
+            all(m["lag"] == 0 and m["state"] == "replicate" and m["role"] == "voter" and
+                m["match"] == shown["last_index"] and m["contact_ms"] < 1000
+                for m in shown["members"])
+    until(caught_up, "status does not show that all have everything")
+    shown = cluster.info(leader, "replication")
+    assert shown["role"] == "master" and shown["connected_slaves"] == "2"
+    ports = {re.search(r"port=(\d+),state=online,offset=\d+,lag=0$", shown[f"slave{i}"]).group(1)
+             for i in range(2)}
+    assert ports == {str(node.port) for node in cluster.nodes if node is not leader}
+    for node in cluster.nodes:
+        said = weir("status", "--config", cluster.config(1), "--server", f"127.0.0.1:{node.port}")
+        assert said.returncode == 0, said.stderr
+        assert f"led by node {cluster.nodes.index(leader) + 1}\n" in said.stdout, said.stdout
+        if node is not leader:
+            shown = cluster.info(node, "replication")
+            assert shown["role"] == "slave" and shown["master_link_status"] == "up"
+            assert shown["master_port"] == str(leader.port)
+
+
+def a_member_that_is_gone_shows_as_that(cluster):
+    """Its lag grows, and so does the time since it was heard; then it is back."""
+    leader = cluster.leader(everyone=True)
+    gone = next(node for node in cluster.nodes if node is not leader)
+    number = cluster.nodes.index(gone) + 1
+    gone.kill()
+
+    def shows(what):
+        said = weir("status", "--server", f"127.0.0.1:{leader.port}", "--json")
+        return what(next(m for m in json.loads(said.stdout)["members"] if m["id"] == number))
+    with Asked(leader) as client:
+        for _ in range(10):
+            client.call("INCR", "while it is gone")
+    until(lambda: shows(lambda m: m["lag"] >= 10 and m["contact_ms"] > 1000), "it shows as there")
+    said = weir("status", "--server", f"127.0.0.1:{cluster.client_ports[number - 1]}")
+    assert said.returncode == 1 and "does not answer" in said.stderr, said
+    assert gone.spawn().wait_log(r"event=ready\b"), gone.log()
+    until(lambda: shows(lambda m: m["lag"] == 0 and m["contact_ms"] < 1000), "it is not back")
+
+
+def a_large_value_reaches_all(cluster):
+    """Of many frames and more than a slice of authentication."""
+    value = bytes(range(256)) * 4096 * 8  # 8 MiB
+    leader = cluster.leader()
+    with Asked(leader) as client:
+        assert client.call("SET", "large", value) == "OK"
+    cluster.settled()
+    for node in cluster.nodes:
+        with Asked(node) as client:
+            client.call("READONLY")
+            assert client.call("GET", "large") == value
+    assert cluster.leader() is leader, "a large value has deposed the leader"
+
+
+def all_stop_when_they_are_asked(cluster):
+    for node in cluster.nodes:
+        assert node.stop() == 0, node.log()
+        assert not re.search(r"level=error", node.log()), node.log()
+
+
+def they_come_back_with_what_they_had(cluster):
+    cluster.start()
+    leader = cluster.leader()
+    with Asked(leader) as client:
+        assert client.call("GET", "key:2") == b"by 2"
+
+
+TESTS = [who_does_not_lead_names_who_does, redis_cli_follows, members_call_each_other_alike,
+         all_apply_the_same, members_know_each_other_by_the_secret,
+         info_and_status_say_how_far_each_is, a_member_that_is_gone_shows_as_that,
+         a_large_value_reaches_all, all_stop_when_they_are_asked,
+         they_come_back_with_what_they_had]
+
+
+def main():
+    with Scratch() as scratch, Cluster(scratch) as cluster:
+        cluster.start()
+        for test in TESTS:
+            test(cluster)
+            print(f"ok {test.__name__}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
