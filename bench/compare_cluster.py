@@ -25,8 +25,8 @@ that every Put took place (bench/etcd_load.py).
 
 Rounds are outside and servers inside, so that rivals are close in time. Ratios are medians over the
 rounds of the ratios within a round. CPU is utime + stime of the leader's process, and of one
-follower's (the mean of both), over the operations. A run during which another node was elected does
-not count: it is an error, since the figures would be of both.
+follower's (the mean of both), over the operations. If another node is elected meanwhile, the round
+with that kind of server is done again, and that is said: the figures would be of both.
 
 The output directory gets runs.json (every single run), summary.json, table.txt and charts of
 throughput and of CPU an operation. The load of the machine is in the table: figures of a machine on
@@ -61,6 +61,7 @@ FLAGS = ("--json",)
 DEFAULT_SERVERS = ("redis", "weir3", "weir3:lease", "etcd")
 KEYS, VALUE_BYTES, CONNECTIONS = 100000, etcd_load.VALUE_BYTES, etcd_load.CONNECTIONS
 SHORT = "WEIR_BENCH_SHORT" in os.environ
+ATTEMPTS_MAX = 5  # at a round with one kind of server, if another node is elected meanwhile
 WARM_UP_SHARE = 0.25  # of a measurement, before it
 PROBE_REQUESTS = {"floor": 200, "per_stream": 100}
 
@@ -203,7 +204,6 @@ def measure(servers, test, depth, round_number, options):
     leader_before, followers_before = servers.processor_seconds()
     result = load(servers, test, depth, amount, options)
     leader, followers = servers.processor_seconds()
-    servers.check_leader()
     each_us = 1e6 / result["operations"]
     others = max(1, len(servers.processes) - 1)
     return {"server": servers.kind, "test": test, "depth": depth, "round": round_number, **result,
@@ -219,7 +219,20 @@ def populate(servers, options):
                        ("--operations", str(KEYS), "--distribution", "sequential"))
 
 
-def run_session(kind, round_number, output, options, runs):
+def run_session(kind, round_number, output, options):
+    """All measurements of one round with one kind of server; again, if another was elected."""
+    for attempt in range(1, ATTEMPTS_MAX + 1):
+        try:
+            return run_session_once(kind, round_number, output, options)
+        except compare_servers.LeaderChanged as change:
+            if attempt == ATTEMPTS_MAX:
+                raise
+            print(f"compare: again: {str(change).splitlines()[0]}", file=sys.stderr)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def run_session_once(kind, round_number, output, options):
+    runs = []
     with compare_servers.make(kind, os.path.join(output, "scratch"), options) as servers:
         populate(servers, options)
         for depth in options["streams" if kind == "etcd" else "depths"]:
@@ -228,7 +241,13 @@ def run_session(kind, round_number, output, options, runs):
                     continue
                 progress(f"round {round_number + 1} of {options['rounds']}: {kind}, {test}, "
                          f"depth {depth}")
-                runs.append(measure(servers, test, depth, round_number, options))
+                try:
+                    runs.append(measure(servers, test, depth, round_number, options))
+                except Failure:
+                    servers.check_leader()  # that would be the cause
+                    raise
+                servers.check_leader()
+    return runs
 
 
 # ---- the whole -------------------------------------------------------------------------------
@@ -284,7 +303,7 @@ def compare(options):
     try:
         for round_number in range(options["rounds"]):
             for kind in options["servers"]:
-                run_session(kind, round_number, output, options, runs)
+                runs += run_session(kind, round_number, output, options)
     finally:
         progress("")
         if runs:

@@ -34,6 +34,10 @@ ETCD_QUOTA_BYTES = 8 << 30
 KINDS = ("redis", "weir", "weir3", "weir3:lease", "etcd")
 
 
+class LeaderChanged(Failure):
+    """Another node leads than at the start: the figures would be of both."""
+
+
 def wait_for(found, deadline_s, what, between_s=0.02):
     """Asks again and again until there is an answer."""
     end = time.monotonic() + deadline_s
@@ -127,7 +131,7 @@ class Servers:
         return leader, sum(used)
 
     def check_leader(self):
-        """Raises Failure if another leads than at the start: the figures would be of both."""
+        """Raises LeaderChanged if another leads than at the start."""
 
     def __exit__(self, *_):
         for process in self.processes:
@@ -216,8 +220,8 @@ class Weir3(Servers):
     def check_leader(self):
         now = self.wait_for(self.find_leader, "nobody leads any more")
         if now != self.leader:
-            raise Failure(f"{self.kind}: node {self.leader + 1} led, and node {now + 1} does now: "
-                          "the machine is too loaded to measure\n" + self.logs())
+            raise LeaderChanged(f"{self.kind}: node {self.leader + 1} led, and node {now + 1} does "
+                                "now: the machine is too loaded to measure\n" + self.logs())
 
     def place(self):
         cpus = sorted(os.sched_getaffinity(0))
@@ -269,8 +273,8 @@ class Etcd(Servers):
     def check_leader(self):
         now = self.wait_for(self.find_leader, "nobody leads any more")
         if now != self.leader:
-            raise Failure(f"etcd: node {self.leader + 1} led, and node {now + 1} does now: the "
-                          "machine is too loaded to measure")
+            raise LeaderChanged(f"etcd: node {self.leader + 1} led, and node {now + 1} does now: "
+                                "the machine is too loaded to measure")
 
 
 CLASSES = {servers.kind: servers for servers in (Redis, WeirAlone, Weir3, Weir3Lease, Etcd)}
