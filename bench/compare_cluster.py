@@ -219,6 +219,14 @@ def populate(servers, options):
                        ("--operations", str(KEYS), "--distribution", "sequential"))
 
 
+def led_throughout(servers, work, *arguments):
+    """What `work` returns; LeaderChanged if another was elected, whatever else went wrong."""
+    try:
+        return work(*arguments)
+    finally:
+        servers.check_leader()
+
+
 def run_session(kind, round_number, output, options):
     """All measurements of one round with one kind of server; again, if another was elected."""
     for attempt in range(1, ATTEMPTS_MAX + 1):
@@ -234,19 +242,15 @@ def run_session(kind, round_number, output, options):
 def run_session_once(kind, round_number, output, options):
     runs = []
     with compare_servers.make(kind, os.path.join(output, "scratch"), options) as servers:
-        populate(servers, options)
+        led_throughout(servers, populate, servers, options)
         for depth in options["streams" if kind == "etcd" else "depths"]:
             for test in options["tests"]:
                 if kind == "weir3:lease" and test != "get":
                     continue
                 progress(f"round {round_number + 1} of {options['rounds']}: {kind}, {test}, "
                          f"depth {depth}")
-                try:
-                    runs.append(measure(servers, test, depth, round_number, options))
-                except Failure:
-                    servers.check_leader()  # that would be the cause
-                    raise
-                servers.check_leader()
+                runs.append(led_throughout(servers, measure, servers, test, depth, round_number,
+                                           options))
     return runs
 
 
