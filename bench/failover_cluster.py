@@ -185,6 +185,34 @@ class Cluster:
         return leader
 
 
+# ---- what the machine itself did ----------------------------------------------------------------
+
+PROBE_S = 0.02  # between two of its writes
+PROBES_KEPT = 4096
+
+
+class Disk(threading.Thread):
+    """Makes a small file durable again and again, beside the members: what it waits, they wait."""
+
+    def __init__(self, scratch):
+        super().__init__(daemon=True)
+        self.file = os.open(os.path.join(scratch, "probe"), os.O_CREAT | os.O_WRONLY, 0o600)
+        self.took = collections.deque(maxlen=PROBES_KEPT)  # (begin, end)
+        self.ended = threading.Event()
+
+    def run(self):
+        while not self.ended.wait(PROBE_S):
+            begin = time.monotonic()
+            os.pwrite(self.file, b"." * 4096, 0)
+            os.fdatasync(self.file)
+            self.took.append((begin, time.monotonic()))
+
+    def longest_s(self, since, until):
+        """Of those that were under way between two moments."""
+        return max((end - begin for begin, end in list(self.took)
+                    if end >= since and begin <= until), default=0.0)
+
+
 # ---- the client ------------------------------------------------------------------------------
 
 TICK_S = 0.002          # a write so often, whatever became of those before
@@ -217,6 +245,7 @@ class Writer(threading.Thread):
         self.selector = selectors.DefaultSelector()
         self.leader = 0       # index of the link that is believed to lead
         self.acked_at = 0.0   # the last acknowledgement of all
+        self.late_s = 0.0     # the latest that it ever was since this was set back
         self.count = self.acked = self.refused = 0
         self.last = {1: 0.0, 2: 0.0, 3: 0.0}  # of each member
         self.watch = None     # the number of who leads; others' first acknowledgement ends it
@@ -237,6 +266,7 @@ class Writer(threading.Thread):
                 self.ready(key.data)
             now = time.monotonic()
             if now >= due:
+                self.late_s = max(self.late_s, now - due)
                 self.tick(now)
                 due = max(due + TICK_S, now)  # what a stalled client missed is not made up for
 
