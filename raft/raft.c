@@ -315,6 +315,7 @@ void raft_step(struct raft *raft, const struct raft_event *event, struct raft_ac
     case RAFT_EVENT_TICK: on_tick(raft, actions); break;
     case RAFT_EVENT_VOTE_STORED: raft_on_vote_stored(raft, event, actions); break;
     case RAFT_EVENT_APPENDED: raft_on_appended(raft, event, actions); break;
+    case RAFT_EVENT_SEND: raft_on_send(raft, actions); break;
     case RAFT_EVENT_STORED: on_stored(raft, event, actions); break;
     case RAFT_EVENT_APPLIED: on_applied(raft, event); break;
     case RAFT_EVENT_COMPACTED: raft_on_compacted(raft, event); break;

@@ -225,6 +225,7 @@ void raft_replicate(struct raft *raft, struct raft_actions *actions);
 void raft_replicate_again(struct raft *raft, struct progress *peer, struct raft_actions *actions);
 void raft_on_appended(struct raft *raft, const struct raft_event *event,
                       struct raft_actions *actions);
+void raft_on_send(struct raft *raft, struct raft_actions *actions);
 void raft_on_append_answer(struct raft *raft, const struct raft_message *message,
                            struct raft_actions *actions);
 /* Commits what is stored on a quorum (3.6.2, figure 3.2). */

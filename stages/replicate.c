@@ -242,6 +242,7 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
     bool waiting = false;
     shard->units = STAGE_POLL_UNITS;
     uint32_t taken = take_batches(shard, budget, now_ns, &waiting);
+    replicate_send_appended(shard);
     result.work += taken;
     if (!shard->failed) {
         result.work += replicate_change_take(shard);

@@ -225,6 +225,7 @@ struct replicate_shard {
     bool serving;
     bool failed;
     bool stop_started;
+    bool unsent; /* the core waits for more entries, or SEND, before it sends the last ones */
 };
 
 /* ---- replicate.c --------------------------------------------------------------------------- */
@@ -245,6 +246,11 @@ uint64_t replicate_append(struct replicate_shard *shard, const struct entry_head
 
 /* Tells the core of an entry that is in the log now. */
 void replicate_appended(struct replicate_shard *shard, uint64_t term, uint32_t length_bytes);
+
+/* The same, of a batch: others may follow in this turn, and go out in one message with it.  At the
+ * latest at the end of the turn's batches comes replicate_send_appended. */
+void replicate_appended_more(struct replicate_shard *shard, uint64_t term, uint32_t length_bytes);
+void replicate_send_appended(struct replicate_shard *shard);
 
 /* Runs the core with one event, which gets the time of the poll, and carries its actions out. */
 void replicate_step(struct replicate_shard *shard, struct raft_event *event);
