@@ -85,9 +85,11 @@ static void info_server(struct connection_run *run) {
 }
 
 static void info_clients(struct connection_run *run) {
-    connection_text_add(&run->text, "connected_clients:%llu\r\nmaxclients:%u\r\n",
+    connection_text_add(&run->text,
+                        "connected_clients:%llu\r\nmaxclients:%u\r\nblocked_clients:%llu\r\n",
                         info_figure(&run->node->read.connections),
-                        run->node->options->connections_max);
+                        run->node->options->connections_max,
+                        info_figure(&run->node->replicate.waiting));
 }
 
 static void info_memory(struct connection_run *run) {
