@@ -45,7 +45,9 @@ def members_call_each_other_alike(cluster):
         with Asked(node) as client:
             own.add(client.call("CLUSTER", "MYID"))
             lines = client.call("CLUSTER", "NODES").decode().splitlines()
-        seen.add(frozenset(line.split()[0] for line in lines))
+        seen.add(frozenset(line.split()[0] for line in lines if "master,noaddr" not in line))
+        masters = {line.split()[0] for line in lines if line.endswith(" 0-16383")}
+        assert {line.split()[3] for line in lines} - {"-"} <= masters, lines
     assert seen == {frozenset(each.decode() for each in own)}, (own, seen)
     run = subprocess.run(["redis-cli", "--cluster", "check", f"127.0.0.1:{cluster.nodes[0].port}"],
                          capture_output=True, text=True, check=False, timeout=60)
