@@ -9,8 +9,8 @@
  * NODES has the leader once more, under an id that no member has: redis-benchmark --cluster refuses
  * a cluster with fewer than two masters that have slots, and never looks at other flags than slave
  * and myself.  The line has the leader's address, so whoever believes it is served, and the flags
- * noaddr and disconnected, for which other clients skip it.  It comes before the members, so that who
- * keeps lines by address keeps theirs.
+ * noaddr and disconnected, for which other clients skip it.  It comes before the members, so that
+ * who keeps lines by address keeps theirs.
  *
  * READONLY says that the connection takes what a replica may answer: a node that does not lead then
  * answers its reads from what it has applied (stages/consistency.h).  It is shown as flag r of

@@ -2,11 +2,11 @@
 """The cluster class of python3-redis, unchanged, over a change of leader: work_kill.py PORT...
 
 Debian's interpreter runs it. Counts a key up and reads it, and says "acked N" for each, until its
-input ends; then "done N": what the key is at the end. Whoever is not served tries again, as any user
-of a cluster has to; an INCR without an answer may have been counted.
+input ends; then "done N": what the key is at the end. Whoever is not served tries again, as any
+user of a cluster has to; an INCR without an answer may have been counted.
 
-RedisClusterException ("cannot pickle") is a defect of 4.3.4 (Debian 12): once a node was gone it can
-never look for the others again, of whatever cluster. Then a new object is made.
+RedisClusterException ("cannot pickle") is a defect of 4.3.4 (Debian 12): once a node was gone it
+can never look for the others again, of whatever cluster. Then a new object is made.
 """
 
 import sys
