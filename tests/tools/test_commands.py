@@ -74,7 +74,8 @@ SERVER = {
     "once.open": does((("ONCE.OPEN",), within(1, 100)),
                       (("ONCE.OPEN", "PX", "60000"), within(2, 100))),
     "time": does((("TIME",), lambda reply: int(reply[0]) > 1600000000)),
-    "wait": does((("WAIT", "0", "0"), 0), (("WAIT", "1", "1"), 0), (("WAIT", "-1", "0"), error("ERR value"))),
+    "wait": does((("WAIT", "0", "0"), 0), (("WAIT", "1", "1"), 0),
+                 (("WAIT", "-1", "0"), error("ERR value"))),
 }
 
 # The first entry of a client: behind the configuration and the genesis.
