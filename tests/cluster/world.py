@@ -21,22 +21,52 @@ RATE = 35                     # operations a second of each client, at most
 SERVED_S = 20.0 * SLOWNESS    # after a fault has ended every client is served again
 OK_PER_SECOND_MIN = 5         # of all clients, over a whole run, faults included
 CHECK_S = 600 * SLOWNESS
+TOLD_S = 0.5                  # of standing still, in the time line
+
+
+class Metronome(threading.Thread):
+    """Notices when the machine itself stands still, which is no cluster's fault."""
+
+    BEAT_S, LATE_S = 0.02, 0.1
+
+    def __init__(self, ends):
+        super().__init__(daemon=True)
+        self.ends = ends
+        self.late = []   # (when, how much)
+
+    def run(self):
+        before = time.monotonic()
+        while not self.ends.wait(self.BEAT_S):
+            now = time.monotonic()
+            if now - before > self.BEAT_S + self.LATE_S:
+                self.late.append((now, now - before - self.BEAT_S))
+            before = now
+
+    def since(self, begin):
+        """How long the machine stood still since then."""
+        return sum(late for when, late in list(self.late) if when > begin)
 
 
 class World:
-    def __init__(self, scratch, seed, count=3, snapshots=False, durability="fsync"):
+    def __init__(self, scratch, seed, count=3, snapshots=False, leases=False,
+                 durability="fsync"):
         self.scratch, self.seed, self.count = scratch, seed, count
         self.network = Network(count)
         # Without snapshots the log is whole, and acknowledged writes are looked for in it.
         self.log_is_whole = not snapshots
-        self.members, self.password = write_files(scratch, count, "256kb" if snapshots else "0")
+        more = {"snapshot-log-bytes": "256kb" if snapshots else "0"}
+        if leases:
+            more.update({"leases": "on", "reads": "lease"})
+        self.members, self.password = write_files(scratch, count, more)
+        self.kind = (f"{count} nodes, {'snapshots' if snapshots else 'the whole log'}, "
+                     f"{'lease' if leases else 'quorum'} reads")
         self.hosts = [Host(number, count, scratch, seed) for number in range(1, count + 1)]
         self.directory = Directory([(host.address, CLIENT_PORT) for host in self.hosts],
                                    self.password)
         self.callers, self.records = [], []
         self.never = threading.Event()
+        self.metronome = Metronome(self.directory.ends)
         self.began = time.monotonic()
-        self.faults = []     # (begin, end, name)
         self.lines = []      # (when, text) of the time line
         self.kills = 0
         for host in self.hosts:
@@ -80,6 +110,8 @@ class World:
         lines = self.lines + [(when, f"    node {number} leads in term {term}")
                               for when, term, number in self.elections()]
         gap_s, since = self.longest_gap()
+        lines += [(when, f"    the machine stood still for {late * 1000:.0f} ms")
+                  for when, late in self.metronome.late if late > TOLD_S]
         lines.append((since, f"    no write is acknowledged for {gap_s * 1000:.0f} ms, "
                              "the longest time"))
         return "\n".join(f"{when - self.began:9.3f} s  {text}" for when, text in sorted(lines))
@@ -101,10 +133,11 @@ class World:
             record = self.record()
             kind = Patient if number <= PATIENT else Caller
             self.callers.append(kind(self.directory, record, f"{self.seed} client {number}", RATE))
+        self.metronome.start()
         for caller in self.callers:
             caller.start()
         self.served()
-        print(f"all serve, {self.count} nodes", flush=True)
+        print(f"all serve: {self.kind}", flush=True)
         return self
 
     def record(self):
@@ -161,6 +194,11 @@ class World:
               time.monotonic()]
         return max(later - earlier for earlier, later in zip(at, at[1:]))
 
+    def bounded(self, seconds, limit_s, begin, what):
+        """Asserts a limit on what took so long, if the machine has not stood still meanwhile."""
+        still_s = self.metronome.since(begin)
+        assert seconds < limit_s + still_s, f"{what} {seconds:.2f} s, the machine {still_s:.2f} s"
+
     def settled_on(self, host):
         """Waits until the host has applied what the leader has committed by now."""
         index = int(self.info(self.leader())["raft_commit_index"])
@@ -187,8 +225,8 @@ class World:
         begin = time.monotonic()
         self.tell(f"begins {scenario.name}: {scenario.what}")
         scenario.function(self, rng)
-        self.tell(f"ends   {scenario.name}")
-        self.faults.append((begin, time.monotonic(), scenario.name))
+        self.tell(f"ends   {scenario.name}: {self.gap_since(begin) * 1000:.0f} ms without an "
+                  "acknowledged write at most")
         self.whole()
 
     # ---- the end -------------------------------------------------------------------------------
@@ -260,10 +298,11 @@ class World:
                 for outcome in ("ok", "refused", "unknown")}
         print(self.time_line())
         gap_s, _ = self.longest_gap()
-        print(f"{self.count} nodes, {seconds:.0f} s: {sums['ok']} operations succeeded, "
+        print(f"{self.kind}; {seconds:.0f} s: {sums['ok']} operations succeeded, "
               f"{sums['refused']} attempts refused, {sums['unknown']} unknown; {self.kills} "
               f"SIGKILLs; {len(self.elections())} leaders; longest time without an acknowledged "
-              f"write {gap_s:.2f} s")
+              f"write {gap_s:.2f} s; the machine itself stood still for "
+              f"{self.metronome.since(self.began):.1f} s")
         assert sums["ok"] >= OK_PER_SECOND_MIN * seconds, "too few operations succeeded"
         status, text = self.check()
         print("\n".join(line for line in text.splitlines() if not line.startswith("file ")),
