@@ -6,10 +6,10 @@
     torture.py --list
 
 Faults of the lists processes, network, disks, together (or all) befall a cluster in an order drawn
-from the seed, until the time is over; then the cluster is compared with itself and with what its clients
-were told (weir check-history). A long run is made of rounds, each with a new cluster, of three
-nodes or five. The seed repeats the schedule: which faults, in which order, how long, upon which
-role; not what the processes and the clients make of it.
+from the seed, until the time is over; then the cluster is compared with itself and with what its
+clients were told (weir check-history). A long run is made of rounds, each with a new cluster, of
+three nodes or five. The seed repeats the schedule: which faults, in which order, how long, upon
+which role; not what the processes and the clients make of it.
 
     --kills N      goes on, with kills alone, until so many SIGKILLs were sent
     --snapshots    in every round; otherwise in every other one of a long run

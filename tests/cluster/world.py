@@ -313,6 +313,9 @@ class World:
     def keep(self, directory):
         """Copies what explains a failure: histories and what the nodes said."""
         os.makedirs(directory, exist_ok=True)
+        self.directory.ends.set()
+        for caller in self.callers:
+            caller.join(30)
         for record in self.records:
             record.close()
             shutil.copy(record.path, directory)
