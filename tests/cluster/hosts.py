@@ -32,6 +32,7 @@ class Process(Node):
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
         self.said = []  # (monotonic time, line)
+        self.hears = None  # a function of these two, called in the reader's thread
 
     def read_lines(self, stderr):
         super().read_lines(self.noted(stderr))
@@ -39,6 +40,8 @@ class Process(Node):
     def noted(self, stderr):
         for line in stderr:
             self.said.append((time.monotonic(), line.decode(errors="replace").rstrip("\n")))
+            if self.hears is not None:
+                self.hears(*self.said[-1])
             yield line
 
 

@@ -1,6 +1,7 @@
 """A cluster on hosts of its own, its clients, and the time line of what befalls it."""
 
 import collections
+import functools
 import os
 import random
 import re
@@ -21,7 +22,6 @@ RATE = 35                     # operations a second of each client, at most
 SERVED_S = 20.0 * SLOWNESS    # after a fault has ended every client is served again
 OK_PER_SECOND_MIN = 5         # of all clients, over a whole run, faults included
 CHECK_S = 600 * SLOWNESS
-TOLD_S = 0.5                  # of standing still, in the time line
 
 
 class Metronome(threading.Thread):
@@ -67,10 +67,10 @@ class World:
         self.never = threading.Event()
         self.metronome = Metronome(self.directory.ends)
         self.began = time.monotonic()
-        self.lines = []      # (when, text) of the time line
         self.kills = 0
         for host in self.hosts:
             host.process.durability = durability
+            host.process.hears = functools.partial(self.hear, host)
             make_directory(host, self.members)
 
     def __enter__(self):
@@ -84,8 +84,16 @@ class World:
 
     # ---- time line -----------------------------------------------------------------------------
 
-    def tell(self, text):
-        self.lines.append((time.monotonic(), text))
+    def tell(self, text, when=None):
+        """A line of the time line, at once, so that it is there whatever comes."""
+        when = time.monotonic() if when is None else when
+        print(f"{when - self.began:9.3f} s  {text}", flush=True)
+
+    def hear(self, host, when, line):
+        """A line of a node's log: the time line has who leads."""
+        leads = re.search(r"event=leader term=(\d+)", line)
+        if leads:
+            self.tell(f"    node {host.number} leads in term {leads.group(1)}", when)
 
     def elections(self):
         """(when, term, node) of each leader; two of one term are an error."""
@@ -106,21 +114,17 @@ class World:
         return max(((later - earlier, earlier) for earlier, later in zip(at, at[1:])),
                    default=(0.0, self.began))
 
-    def time_line(self):
-        lines = self.lines + [(when, f"    node {number} leads in term {term}")
-                              for when, term, number in self.elections()]
+    def summary(self, seconds):
+        """What the run came to, in a few lines."""
+        sums = {outcome: sum(caller.counts[outcome] for caller in self.callers)
+                for outcome in ("ok", "refused", "unknown")}
         gap_s, since = self.longest_gap()
-        lines += [(when, f"    the machine stood still for {late * 1000:.0f} ms")
-                  for when, late in self.metronome.late if late > TOLD_S]
-        lines.append((since, f"    no write is acknowledged for {gap_s * 1000:.0f} ms, "
-                             "the longest time"))
-        return "\n".join(f"{when - self.began:9.3f} s  {text}" for when, text in sorted(lines))
-
-    def time_line_or_what_failed(self):
-        try:
-            return self.time_line()
-        except AssertionError as failed:
-            return str(failed)
+        return (f"{self.kind}; {seconds:.0f} s: {sums['ok']} operations succeeded, "
+                f"{sums['refused']} attempts were refused, {sums['unknown']} are unknown; "
+                f"{self.kills} SIGKILLs; {len(self.elections())} leaders\n"
+                f"longest time without an acknowledged write {gap_s:.2f} s, "
+                f"from {since - self.began:.3f} s; the machine itself stood still for "
+                f"{self.metronome.since(self.began):.1f} s")
 
     # ---- the cluster ---------------------------------------------------------------------------
 
@@ -294,16 +298,9 @@ class World:
         for host in self.hosts:
             host.stop()
             assert not any("event=replica_d" in line for _, line in host.process.said)
-        sums = {outcome: sum(caller.counts[outcome] for caller in self.callers)
-                for outcome in ("ok", "refused", "unknown")}
-        print(self.time_line())
-        gap_s, _ = self.longest_gap()
-        print(f"{self.kind}; {seconds:.0f} s: {sums['ok']} operations succeeded, "
-              f"{sums['refused']} attempts refused, {sums['unknown']} unknown; {self.kills} "
-              f"SIGKILLs; {len(self.elections())} leaders; longest time without an acknowledged "
-              f"write {gap_s:.2f} s; the machine itself stood still for "
-              f"{self.metronome.since(self.began):.1f} s")
-        assert sums["ok"] >= OK_PER_SECOND_MIN * seconds, "too few operations succeeded"
+        print(self.summary(seconds))
+        succeeded = sum(caller.counts["ok"] for caller in self.callers)
+        assert succeeded >= OK_PER_SECOND_MIN * seconds, "too few operations succeeded"
         status, text = self.check()
         print("\n".join(line for line in text.splitlines() if not line.startswith("file ")),
               flush=True)
