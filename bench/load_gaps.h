@@ -13,7 +13,8 @@
 #include <stdint.h>
 
 enum {
-    LOAD_GAPS_MAX = 8,
+    LOAD_GAPS_MAX = 64,
+    LOAD_GAPS_DRAWN_MAX = 4, /* the longest ones have a time line in the text */
     LOAD_TIMELINE_STEP_MS = 10,
     /* An hour; what is served later stands in no step. 1.4 MB a worker. */
     LOAD_TIMELINE_STEPS_MAX = 360000,

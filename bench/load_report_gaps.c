@@ -51,6 +51,14 @@ static bool is_shown(const struct load_report *report, const struct load_gap *ga
     return report->follows || gap->end_ns - gap->begin_ns >= report->options->gap_ns;
 }
 
+/* Whether it is one of the longest. */
+static bool is_drawn(const struct load_gaps *gaps, const struct load_gap *gap) {
+    uint32_t longer = 0;
+    for (uint32_t i = 0; i < gaps->count; i++)
+        longer += milliseconds(&gaps->items[i]) > milliseconds(gap);
+    return longer < LOAD_GAPS_DRAWN_MAX;
+}
+
 void load_report_print_gaps_text(const struct load_report *report, FILE *out) {
     const struct load_results *results = report->results;
     for (uint32_t i = 0; i < results->gaps.count; i++) {
@@ -60,7 +68,8 @@ void load_report_print_gaps_text(const struct load_report *report, FILE *out) {
         fprintf(out, "gap           %.1f ms without %s, from %.3f s to %.3f s\n", milliseconds(gap),
                 what_is_served(report), seconds_into(report, gap->begin_ns),
                 seconds_into(report, gap->end_ns));
-        print_timeline(report, gap, out);
+        if (is_drawn(&results->gaps, gap))
+            print_timeline(report, gap, out);
     }
     if (report->follows)
         fprintf(out,

@@ -1,16 +1,14 @@
 #!/usr/bin/env python3
 """weir bench while the leader of three nodes is killed: what it reports, and what its history says.
 
-    bench.py [--seconds N]
-
 The bench follows to the next leader by itself, and exits with 0. Its history is judged by weir
 check-history, with the logs of the two that were left: nothing that was acknowledged is lost, and
 each key that is read at the end has the value that its history gives.
 """
 
-import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -20,14 +18,16 @@ from weir_test import LIMIT_S, WEIR
 
 
 FAILOVER_MAX_NS = 1_200_000_000  # six election time-outs
+SERVED = 200  # before the kill, and behind it
+LONG_S = 100  # the bench is ended before
 
 
-def served(follower_port, history, seconds, *options):
+def started(follower_port, history):
     """A bench that is under way; it learns of the other nodes from the one it is given."""
     return subprocess.Popen(
-        [WEIR, "bench", "--server", f"127.0.0.1:{follower_port}", "--duration", f"{seconds}s",
+        [WEIR, "bench", "--server", f"127.0.0.1:{follower_port}", "--duration", f"{LONG_S}s",
          "--connections", "8", "--mix", "set:50,get:50", "--keys", "100", "--history", history,
-         "--read-back", "--gap", "1ms", "--json", *options],
+         "--read-back", "--gap", "1ms", "--json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
 
 
@@ -50,7 +50,7 @@ def check(cluster, leader, history):
     return records
 
 
-def killed(scratch, seconds):
+def killed(scratch):
     """A kill in the middle of the load."""
     with Cluster(scratch, options=("--map", "fused")) as cluster:
         cluster.start()
@@ -59,11 +59,14 @@ def killed(scratch, seconds):
         follower = next(node for node in cluster.nodes if node is not leader)
         begin = commits(cluster, leader)
         history = os.path.join(scratch, "history")
-        bench = served(follower.port, history, seconds)
-        until(lambda: commits(cluster, leader) > begin + 200, "the bench does not begin")
+        bench = started(follower.port, history)
+        until(lambda: commits(cluster, leader) > begin + SERVED, "the bench does not begin")
         kill_ns = time.monotonic_ns()
         leader.kill()
-        output, errors = bench.communicate(timeout=LIMIT_S + seconds)
+        after = commits(cluster, cluster.leader())
+        until(lambda: commits(cluster, follower) > after + SERVED, "the bench does not go on")
+        bench.send_signal(signal.SIGINT)
+        output, errors = bench.communicate(timeout=LIMIT_S)
         assert bench.returncode == 0, output + errors
         report = json.loads(output)
         for node in cluster.running():
@@ -84,11 +87,8 @@ def killed(scratch, seconds):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=int, default=2)
-    arguments = parser.parse_args()
     with Scratch() as scratch:
-        killed(scratch, arguments.seconds)
+        killed(scratch)
     return 0
 
 
