@@ -3,10 +3,10 @@
 
     messages.py TREE [--list]
 
-A sentence is the format of an error in the source of what runs a node: serve, init, status, and what
-they call; an event is a line of the log at the level warn or error. In the document each is the first
-cell of a table's row, in backquotes, with … for whatever the format fills in, and for words that
-several sentences have in common: `no memory …`. --list prints what the source has.
+A sentence is the format of an error in the source of what runs a node: serve, init, status, and
+what they call; an event is a line of the log at the level warn or error. In the document each is
+the first cell of a table's row, in backquotes, with … for whatever the format fills in, and for
+words that several sentences have in common: `no memory …`. --list prints what the source has.
 """
 
 import glob
@@ -39,7 +39,7 @@ def calls(text, name):
 
 
 def first_literal(arguments):
-    """The first string of the arguments, with those that follow it at once; None if there is none."""
+    """The first string of the arguments, with those that follow it; None if there is none."""
     at = arguments.find('"')
     if at < 0:
         return None
