@@ -59,8 +59,8 @@
  *   1. Any split is the same: results depend on the bytes, not on how they were cut into calls.
  *   2. A length is believed only within the limit and with its check, and nothing is asked for
  *      beyond it.  What can be refused by the first 4 bytes, or by the header, is refused before
- *      the body is there: with one bit of a length altered, what comes would else be swallowed as the
- *      body of a large frame, and nobody would notice for as long as little comes.
+ *      the body is there: with one bit of a length altered, what comes would else be swallowed as
+ *      the body of a large frame, and nobody would notice for as long as little comes.
  *   3. No byte beyond those given is looked at.  For the checksum a body is looked at once, when it
  *      is complete; for a tag, which takes longer, as its bytes come.
  *   4. After a fault every call gives the same fault: the connection is to be closed.
