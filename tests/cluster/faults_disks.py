@@ -176,25 +176,41 @@ def slow_leader(world, rng):
                f"{'still leads' if victim.role()[1] else 'has let another one lead'}")
 
 
-def flipped_byte(world, rng):
-    """In the log of a follower that is down: it refuses to start, and the others go on."""
-    victim = rng.choice(world.followers())
-    victim.kill()
-    directory = victim.process.directory
-    name = min(name for name in os.listdir(directory) if name.startswith("log-"))
-    path = os.path.join(directory, name)
-    with open(path, "r+b", buffering=0) as file:
-        used = len(file.read().rstrip(b"\0"))
-        offset, mask = rng.randrange(4096, max(4097, used // 2)), 1 << rng.randrange(8)
-        flip(file, offset, mask)
+def flipped(world, rng, victims, rest_serves):
+    """A bit in the log of each victim; it must say where, and start when that is undone."""
+    for victim in victims:
+        victim.kill()
+    undo = []
+    for victim in victims:
+        directory = victim.process.directory
+        name = min(name for name in os.listdir(directory) if name.startswith("log-"))
+        path = os.path.join(directory, name)
+        with open(path, "r+b", buffering=0) as file:
+            used = len(file.read().rstrip(b"\0"))
+            offset, mask = rng.randrange(4096, max(4097, used // 2)), 1 << rng.randrange(8)
+            flip(file, offset, mask)
+        undo.append((path, offset, mask))
         victim.process.spawn()
         status = victim.process.wait()
         said = re.search(rf"weir serve: {name}: at offset \d+: .*", victim.process.log())
         assert status == 1 and said, f"status {status}:\n{victim.process.log()[-2000:]}"
-        world.tell(f"    byte {offset} of {used}: {said.group(0)[:110]}")
+        world.tell(f"    node {victim.number}, byte {offset} of {used}: {said.group(0)[:110]}")
+    if rest_serves:
         world.served()
-        flip(file, offset, mask)
-    world.go_on([victim])
+    for path, offset, mask in undo:
+        with open(path, "r+b", buffering=0) as file:
+            flip(file, offset, mask)
+    world.go_on(victims)
+
+
+def flipped_byte(world, rng):
+    flipped(world, rng, [rng.choice(world.followers())], True)
+
+
+def flipped_in_two(world, rng):
+    """Of three: what is left is no majority, and must not make itself one."""
+    victims = rng.sample(world.hosts, len(world.hosts) // 2 + 1)
+    flipped(world, rng, victims, False)
 
 
 def flip(file, offset, mask):
@@ -218,4 +234,6 @@ FAULTS = table(
     (slow_leader, "the leader's disk takes 1 or 10 writes a second", "as always"),
     (flipped_byte, "a bit in the log of a node that is down is flipped",
      "it refuses to start and says where; the others go on"),
+    (flipped_in_two, "likewise on a majority, in different places",
+     "all these refuse; nothing is lost when that is undone"),
 )

@@ -12,12 +12,13 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from callers import Caller, Directory, Line, Patient, Record  # noqa: E402
+from callers import Caller, Directory, Line, Patient, Pipelined, Record  # noqa: E402
 from hosts import CLIENT_PORT, Host, make_directory, write_files  # noqa: E402
 from netns import Network  # noqa: E402
 from weir_test import SLOWNESS, WEIR, ErrorReply, until  # noqa: E402
 
-CALLERS, PATIENT = 6, 2       # clients; so many of them repeat under ONCE
+# Clients: some repeat under ONCE, one sends many at once, the others one by one.
+CALLERS = (Patient, Patient, Pipelined, Caller, Caller, Caller)
 RATE = 35                     # operations a second of each client, at most
 SERVED_S = 20.0 * SLOWNESS    # after a fault has ended every client is served again
 OK_PER_SECOND_MIN = 5         # of all clients, over a whole run, faults included
@@ -133,9 +134,8 @@ class World:
             host.spawn()
         for host in self.hosts:
             host.serves()
-        for number in range(1, CALLERS + 1):
+        for number, kind in enumerate(CALLERS, 1):
             record = self.record()
-            kind = Patient if number <= PATIENT else Caller
             self.callers.append(kind(self.directory, record, f"{self.seed} client {number}", RATE))
         self.metronome.start()
         for caller in self.callers:
