@@ -80,6 +80,7 @@ struct raft {
     /* ---- time */
     uint64_t now_ns;
     uint64_t election_due_ns; /* not a leader: when it will campaign */
+    bool excused;             /* the last tick was late: see raft_late */
     uint64_t heard_ns;        /* when the leader was last heard */
     uint64_t promised_ns;     /* when a leader was last answered, or the start: for leases */
     struct random random;
@@ -151,6 +152,15 @@ static inline const struct configuration *raft_members(const struct raft *raft) 
 static inline bool raft_leases(const struct raft *raft) {
     return (raft_members(raft)->flags & CONFIGURATION_LEASES) != 0;
 }
+
+/*
+ * A tick that was due at due_ns comes now.  True if it is late by a heartbeat interval or more: we
+ * did not run, and what others have said meanwhile still waits for us, since we are told the time
+ * before messages (raft.h, 10).  So nobody's silence may be judged now, but at the next tick; that
+ * one is not called late, whenever it comes.  Nor is one by 2 T or more: until then all the others
+ * have timed out.
+ */
+bool raft_late(struct raft *raft, uint64_t due_ns);
 
 /* ---- role.c ---------------------------------------------------------------------------------- */
 

@@ -30,6 +30,7 @@
 #include "stages/change.h"
 #include "stages/consistency.h"
 #include "stages/digest.h"
+#include "stages/lateness.h"
 #include "stages/snapshot_box.h"
 #include "storage/identity.h"
 #include "storage/log.h"
@@ -190,6 +191,8 @@ struct node_replicate_figures {
     uint64_t reads_stale;      /* or from what is applied */
     uint64_t waiting;          /* connections whose WAIT is not over */
     uint64_t peer_dropped;     /* messages from and to members, for want of room or of a use */
+    struct lateness heartbeats_sent;  /* of a leader: after they were due */
+    struct lateness heartbeats_heard; /* of a follower: replicate_lateness.c says against what */
 };
 
 /* What the configuration in force makes of another node. */

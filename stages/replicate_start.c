@@ -18,8 +18,6 @@
 #include "stages/replicate_internal.h"
 
 enum {
-    /* Between members; a group of one has no use for them. */
-    REPLICATE_HEARTBEAT_NS = REPLICATE_ELECTION_TIMEOUT_NS / 10,
     /* No two members' clocks differ in rate by more: crystals differ by 0.1, ntpd steers by 0.5, a
        virtual machine's clock that catches up may run some per cent fast.  It costs nothing: a
        lease is 180 ms then, and is renewed at every heartbeat. */
