@@ -135,6 +135,7 @@ static void process_start(struct swarm *swarm, uint32_t index) {
         swarm_check_lost(&swarm->check, index);
         swarm_votes_lost(&swarm->votes, index);
         node->wipe = false;
+        node->incarnation = 0; /* this life has none before its process serves */
         swarm->result->counts.disks_lost++;
         node->damaged = false;
         node->vote_damaged = false;

@@ -169,7 +169,8 @@ void swarm_voters_saw(struct swarm *swarm, uint32_t node, const uint8_t *entry, 
         struct swarm_node *member = &swarm->nodes[place];
         /* A new member, with an empty disk. Nobody waits for a founder: it takes part if all the
          * other founders learn of its new life, and else its id is used up with its disk. */
-        if (seen->members.members[i].incarnation == member->incarnation && !member->wipe) {
+        if (member->incarnation != 0 && !member->wipe &&
+            seen->members.members[i].incarnation == member->incarnation) {
             member->added_anew = member->lost;
             member->lost = member->lost && place < swarm->plan->founder_count;
         }
