@@ -1,11 +1,11 @@
 /*
- * From entries to what the replay checker takes. See sim/committed_log.h.
+ * From entries to what the replay checker takes. See sim/committed_commands.h.
  *
  * The table of sessions here is written anew and shares nothing with stages/sessions.h: a list of
  * sessions, each with the numbers of its last writes.
  */
 
-#include "sim/committed_log.h"
+#include "sim/committed_commands.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +27,7 @@ struct once_session {
 
 struct reading {
     const struct machine_operations *machine;
-    committed_log_once *once;
+    committed_once *once;
     const void *context;
     struct committed_commands *out;
     size_t commands_max;
@@ -116,7 +116,11 @@ static void command_take(struct reading *reading, const struct entry_header *hea
         return;
     }
     const int32_t row = machine_id_find(reading->machine, command->id);
-    ASSERT(row >= 0);
+    if (row < 0) {
+        reading->out->not_known++;
+        (void)command_add(reading, header);
+        return;
+    }
     struct replay_command *taken = command_add(reading, header);
     taken->word_count = command->argument_count + 1;
     const char *name = reading->machine->commands[row].name;
@@ -148,15 +152,16 @@ static void entry_take(struct reading *reading, const uint8_t *entry) {
         command_take(reading, &header, &command);
 }
 
-void committed_log_commands(const struct committed_log *log, committed_log_once *once,
-                            const void *context, struct committed_commands *out) {
+void committed_commands_collect(committed_entry *entry, const void *source, uint64_t last_index,
+                                committed_once *once, const void *context,
+                                struct committed_commands *out) {
     *out = (struct committed_commands){0};
     struct reading reading = {
         .machine = machine_find("kv"), .once = once, .context = context, .out = out};
-    for (uint64_t index = 1; index <= committed_log_index(log); index++) {
-        const uint8_t *entry = committed_log_entry(log, index);
-        if (entry != NULL)
-            entry_take(&reading, entry);
+    for (uint64_t index = 1; index <= last_index; index++) {
+        const uint8_t *bytes = entry(source, index);
+        if (bytes != NULL)
+            entry_take(&reading, bytes);
     }
     free(reading.sessions);
     /* The words have stopped moving. */

@@ -173,3 +173,13 @@ bool committed_log_complete(const struct committed_log *log) {
 const char *committed_log_finding(const struct committed_log *log) {
     return log->finding[0] == '\0' ? NULL : log->finding;
 }
+
+static const uint8_t *entry_at(const void *source, uint64_t index) {
+    return committed_log_entry(source, index);
+}
+
+void committed_log_commands(const struct committed_log *log, committed_once *once,
+                            const void *context, struct committed_commands *out) {
+    committed_commands_collect(entry_at, log, committed_log_index(log), once, context, out);
+    ASSERT(out->not_known == 0);
+}

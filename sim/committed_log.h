@@ -24,16 +24,11 @@
  * checker's verdict over what is there would be worth nothing. Entry 1, which is made with the data
  * directory and is only on disk, is taken for granted.
  *
- * ONCE. Repetitions stand in the log too; apply knows that they are, by its table of sessions.
- * committed_log_commands leaves them out by a table of its own: first the number's session, then
- * whether it has expired in log time, then whether the number was used, or is below the window of
- * 128. It does not know which session goes when more than 4,096 are open.
- *
  * Memory: a copy of each entry that was ever seen, until committed_log_destroy. One thread.
  */
 
+#include "sim/committed_commands.h"
 #include "sim/node.h"
-#include "sim/replay_check.h"
 
 struct committed_log;
 
@@ -56,25 +51,12 @@ bool committed_log_complete(const struct committed_log *log);
 /* Two nodes have applied different entries: a sentence. NULL: no. */
 const char *committed_log_finding(const struct committed_log *log);
 
-/* Whose a write under ONCE is: its operation, HISTORY_OPERATIONS_MAX: nobody's. */
-typedef uint32_t committed_log_once(const void *context, uint64_t session, uint64_t sequence);
-
-/* What the replay checker takes. */
-struct committed_commands {
-    struct replay_command *commands;
-    size_t count;
-    struct kv_model_word *words; /* of all commands */
-    uint64_t once_repeated;      /* commands left out, since they had been applied before */
-    uint64_t once_refused;       /* and since their session or number was not valid any more */
-};
-
 /*
- * The writes of machine kv in log order, each with its name, and for each other entry one without
- * words that says its time. `once` may be NULL. The words are borrowed from the log, which must not
- * be looked at meanwhile. *out is then the caller's: committed_commands_free. Allocates.
+ * The writes of the committed entries, in log order (sim/committed_commands.h). The words are
+ * borrowed from the log, which must not be looked at meanwhile. *out is then the caller's:
+ * committed_commands_free. Allocates.
  */
-void committed_log_commands(const struct committed_log *log, committed_log_once *once,
+void committed_log_commands(const struct committed_log *log, committed_once *once,
                             const void *context, struct committed_commands *out);
-void committed_commands_free(struct committed_commands *commands);
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "sim/linearizable_search.h"
+#include "sim/linearizable_witness.h"
 
 enum { EXPLAINED_KEYS_MAX = 4 };
 
@@ -40,6 +41,7 @@ struct checking {
     struct parts every;                  /* those of FLUSHALL: for every key */
     struct search_operation *operations; /* of one key */
     struct search *search;
+    struct witness *witness; /* NULL: nothing is suggested */
 };
 
 struct linearizable_options linearizable_options_default(void) {
@@ -172,6 +174,12 @@ static void key_check(struct checking *checking, size_t first, size_t end) {
     report->operations += count;
     for (uint32_t i = 0; i < count; i++)
         report->unknown_writes += checking->operations[i].is_unknown;
+    if (checking->witness != NULL &&
+        witness_explains(checking->witness, checking->operations, count)) {
+        report->keys_right++;
+        report->keys_explained++;
+        return;
+    }
     const enum history_verdict verdict =
         search_run(checking->search, checking->operations, count, &report->steps);
     if (verdict == HISTORY_RIGHT) {
@@ -203,7 +211,9 @@ static int keys_check(struct checking *checking) {
     checking->operations = calloc(largest + 1, sizeof(*checking->operations));
     if (checking->operations == NULL)
         return WEIR_ENOMEM;
-    const int error = search_create(&checking->search, checking->options, (uint32_t)largest);
+    int error = search_create(&checking->search, checking->options, (uint32_t)largest);
+    if (error == 0 && checking->options->places != NULL)
+        error = witness_create(&checking->witness, checking->options, (uint32_t)largest);
     if (error != 0)
         return error;
     for (size_t first = 0; first < keyed->count;) {
@@ -236,6 +246,7 @@ int linearizable_check(const struct history *history, const struct linearizable_
               part_compare);
         error = keys_check(&checking);
     }
+    witness_destroy(checking.witness);
     search_destroy(checking.search);
     free(checking.operations);
     free(checking.keyed.parts);

@@ -23,6 +23,9 @@
  *     never right before a write that covers it.
  *   - Refused operations, reads that were not answered, and reads that may be old are left out.
  *
+ * Who knows an order that might do (the log's) can suggest it: to look at an order takes no search,
+ * and where it explains nothing the search looks for another one.
+ *
  * What it can see: stale reads, lost updates, values out of nowhere or back from the dead, unknown
  * writes that were seen and then were not. What it cannot: order between keys, whether MSET and
  * MGET are atomic, keys with deadlines (they are counted as not modelled), and writes that nobody
@@ -53,6 +56,10 @@ struct linearizable_options {
     /* Of each operation, what is known about unknown writes from elsewhere (sim/replay_check.h), or
        NULL: those that never happened are left out. */
     const uint8_t *never_applied;
+    /* Of each operation, its place in an order of all of them that somebody suggests (replay's), or
+       0: it has none; or NULL.  A key that this order explains is not searched; nothing else is
+       believed of it. */
+    const uint32_t *places;
 };
 
 /* What was found. */
@@ -60,6 +67,7 @@ struct linearizable_report {
     enum history_verdict verdict; /* WRONG if one key is; else UNDECIDED if one key is */
     uint32_t keys;
     uint32_t keys_right;
+    uint32_t keys_explained; /* of these, by the places that were suggested */
     uint32_t keys_wrong;
     uint32_t keys_undecided;  /* a bound was reached */
     uint32_t keys_unmodelled; /* a command on them is not modelled; these are undecided too */

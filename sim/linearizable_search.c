@@ -2,8 +2,7 @@
  * Happy path: events_sort, then search_run. Its loop has two phases at each depth: the calls in the
  * list up to the first return, then the open-ended writes invoked before that. Whatever is taken
  * is pushed, and the depth below begins at the list's head. Where nothing can be taken, the last
- * one is put back and the search goes on behind it; where nothing is left to put back, there is no
- * order.
+ * one is put back and the search goes on behind it. Nothing left to put back: there is none.
  *
  * What fails is memory of a fixed size: then the key is undecided.
  */
@@ -442,7 +441,9 @@ static bool node_place(struct search *search, uint32_t node) {
     }
     if (!key_reply_fits(&operation->reply, &reply))
         return false;
-    const uint32_t number = next.data == value.data ? search->value : value_number(search, &next);
+    /* The length too: an empty value ends where it begins, and so does the room for the next. */
+    const bool is_same = next.data == value.data && next.length == value.length;
+    const uint32_t number = is_same ? search->value : value_number(search, &next);
     if (number == NONE || (operation->is_unknown && number == search->value))
         return false;
     const uint64_t set[2] = {search->set[0] ^ search->nodes[node].mark[0],

@@ -77,6 +77,7 @@ static bool place_read(struct replay *replay, struct replay_lane *lane) {
         if (!replay_reply_fits(replay, words, &reply))
             return false;
     }
+    replay->report->places[number] = ++replay->placed;
     replay->report->reads += !is_free;
     replay->report->not_judged += is_free;
     replay_lane_advance(replay, lane);
@@ -131,6 +132,7 @@ static bool place_write(struct replay *replay, const struct replay_command *comm
     if (!can_stand(replay, command, number))
         return false;
     replay->report->applied[number] = 1;
+    replay->report->places[number] = ++replay->placed;
     if (replay->kinds[number] == REPLAY_OPEN) {
         replay->report->unknown_applied++;
         return true;
@@ -233,8 +235,9 @@ static int replay_begin(struct replay *replay, uint64_t value_bytes_max) {
     replay->kinds = calloc(room, sizeof(*replay->kinds));
     replay->report->applied = calloc(room, sizeof(*replay->report->applied));
     replay->report->never_applied = calloc(room, sizeof(*replay->report->never_applied));
+    replay->report->places = calloc(room, sizeof(*replay->report->places));
     if (replay->kinds == NULL || replay->report->applied == NULL ||
-        replay->report->never_applied == NULL)
+        replay->report->never_applied == NULL || replay->report->places == NULL)
         return WEIR_ENOMEM;
     replay->model = kv_model_new(value_bytes_max);
     kinds_find(replay, value_bytes_max);
@@ -292,6 +295,7 @@ int replay_check(const struct history *history, const struct replay_command *com
 void replay_free(struct replay_report *report) {
     free(report->applied);
     free(report->never_applied);
+    free(report->places);
     kv_model_text_free(&report->text);
     *report = (struct replay_report){0};
 }

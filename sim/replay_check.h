@@ -77,6 +77,9 @@ struct replay_report {
     /* Of each operation: 1 if it is an unknown write and not in the log, which helps
        linearizable_check. Meaningful if the verdict is right. Likewise. */
     uint8_t *never_applied;
+    /* Of each operation that has a place in the order that was found: its rank, from 1; otherwise
+       0. Likewise. */
+    uint32_t *places;
     struct kv_model_text text; /* what is wrong, in a few lines. Likewise. */
 };
 

@@ -48,6 +48,7 @@ struct replay {
     struct kv_model_text reply;  /* of the model */
     struct kv_model_text sorted; /* a reply whose order is of no account */
     uint64_t log_time_ms;
+    uint32_t placed; /* operations that have their place */
 
     uint8_t *kinds;    /* enum replay_kind of each operation */
     uint32_t *ordered; /* numbers of READ and WRITE, by lane, in its order */

@@ -2,8 +2,8 @@
  * The verdict over the histories.
  *
  * The committed entries are turned into the commands that the clients sent, by the machine's table
- * of commands; the replay checker lays the history beside them and decides what became of unknown
- * writes; with that, the search key by key is easy.
+ * of commands; the replay checker lays the history beside them, decides what became of unknown
+ * writes and finds an order, which the checker key by key then has only to look at.
  *
  * What is undecided is counted, and is no finding: it is never as good as right.  Where the search
  * key by key gives up, replay has judged the same operations; where replay is undecided, nothing
@@ -19,7 +19,7 @@
 #include "sim/replay_check.h"
 
 enum {
-    /* Of the search for one key: replay has judged the same, so nothing is lost if it gives up. */
+    /* Of the search for one key, where replay's order does not explain it. */
     MEMORY_SLOTS = 1 << 18,
     STEPS_MAX = 1 << 21,
 };
@@ -36,12 +36,16 @@ static void verdict_find(struct swarm *swarm, const char *checker,
     }
 }
 
-static void judge_by_key(struct swarm *swarm, const uint8_t *never_applied) {
+/* `replay`: what it found, if it is right; otherwise NULL. */
+static void judge_by_key(struct swarm *swarm, const struct replay_report *replay) {
     struct linearizable_options options = linearizable_options_default();
     options.memory_slots = MEMORY_SLOTS;
     options.steps_max = STEPS_MAX;
     options.value_bytes_max = SIM_NODE_BULK_BYTES_MAX;
-    options.never_applied = never_applied;
+    if (replay != NULL) {
+        options.never_applied = replay->never_applied;
+        options.places = replay->places;
+    }
     struct linearizable_report report;
     int status = linearizable_check(cluster_clients_history(swarm->clients), &options, &report);
     ASSERT(status == 0);
@@ -71,7 +75,7 @@ static void judge_by_replay(struct swarm *swarm) {
         swarm->result->counts.replays_undecided++;
         swarm_say(swarm, "replay is undecided:\n%.*s", (int)report.text.length, report.text.data);
     }
-    judge_by_key(swarm, report.verdict == HISTORY_RIGHT ? report.never_applied : NULL);
+    judge_by_key(swarm, report.verdict == HISTORY_RIGHT ? &report : NULL);
     replay_free(&report);
     committed_commands_free(&commands);
 }

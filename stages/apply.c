@@ -144,7 +144,7 @@ static bool batch_next(struct apply_shard *shard, uint32_t *units) {
         return false;
     }
     struct batch_command *command = &batch->commands[work->command];
-    if ((command->fate != FATE_READ && command->fate != FATE_WRITE) || connection_waits(command)) {
+    if (command->fate != FATE_READ && command->fate != FATE_WRITE) {
         uint32_t cost = 1 + refusal_units(batch, command, shard->directory) / APPLY_STAGE_UNITS;
         apply_reply_canned(shard, batch, command);
         *units -= *units < cost ? *units : cost;
@@ -198,7 +198,7 @@ static bool run_extend(struct apply_shard *shard) {
     }
     if (command->fate == FATE_WRITE) {
         run_add_write(shard);
-    } else if (command->fate == FATE_READ && !connection_waits(command)) {
+    } else if (command->fate == FATE_READ) {
         run_add_read(shard, command);
     } else {
         return false;

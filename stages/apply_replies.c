@@ -82,25 +82,9 @@ void apply_replies_give(struct apply_shard *shard, uint32_t block) {
     node_figure_set(&shard->node->apply.reply_bytes, arena_used_bytes(shard->arena));
 }
 
-/* Of what the connection has written the batch's own entry is the last, or else the entry applied
- * last is none before it.  What replicate publishes of members grows, so a late glance is less. */
-static int64_t wait_count(const struct apply_shard *shard) {
-    const struct apply_work *work = &shard->work;
-    uint64_t index = work->entry_open ? work->header.index : shard->tail.index;
-    int64_t count = 0;
-    for (uint32_t row = 0; row < PEERS_MAX; row++) {
-        const struct node_peer_figures *figures = &shard->node->peer_figures[row];
-        count += node_figure(&figures->role) != NODE_PEER_OUTSIDE &&
-                 node_figure(&figures->match_index) >= index;
-    }
-    return count;
-}
-
 static void canned_write(struct apply_shard *shard, struct batch *batch,
                          struct batch_command *command) {
-    if (connection_waits(command)) {
-        reply_integer(&batch->reply, wait_count(shard));
-    } else if (command->fate == FATE_LOCAL) {
+    if (command->fate == FATE_LOCAL) {
         connection_reply_write(&batch->reply, batch, command);
     } else if (command->fate == FATE_UNKNOWN) {
         static const char text[] = "UNKNOWN the node lost its leadership or its disk while this "
@@ -116,6 +100,10 @@ void apply_reply_canned(struct apply_shard *shard, struct batch *batch,
                         struct batch_command *command) {
     if (command->fate == FATE_LOCAL && command->reply != NULL) {
         return; /* validate wrote it, in its own block */
+    }
+    if ((batch->flags & BATCH_WAITING) != 0 && connection_waits(command)) {
+        ASSERT(command->reply == NULL);
+        return; /* another batch will bear the answer */
     }
     for (;;) {
         struct reply_mark mark = reply_mark(&batch->reply);

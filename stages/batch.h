@@ -33,6 +33,15 @@
  * is behind them in the buffer goes to the connection's carry, and the batch is marked
  * BATCH_CONTINUE: when it comes home, read sends it round again without bytes of its own, and parse
  * goes on in the carry.
+ *
+ * What waits.  Behind a WAIT nothing of its connection is parsed until it is answered, and no batch
+ * is held for that long: replicate keeps what it waits for, the batch goes home without its answer
+ * (BATCH_WAITING), and when the wait is over read sends another one round that bears the answer
+ * (BATCH_GOES_ON), behind which parse goes on in the carry.
+ *
+ *     parse: BATCH_WAITS ──► replicate: enough have it ──► answered ──► home ──► BATCH_GOES_ON
+ *                                └─ not yet: BATCH_WAITING ──► home       (none to be written)
+ *                                        └ later: HOME_WAIT_OVER ──► read ──► BATCH_GOES_ON
  */
 
 #include <stdbool.h>
@@ -76,6 +85,9 @@ enum {
 _Static_assert(BATCH_ARGUMENTS_MAX >= BATCH_BUFFER_BYTES / RESP_ARGUMENT_BYTES_MIN,
                "every multibulk argument that fits the buffer has a slot");
 
+/* wait_reached of a batch that goes on behind a WAIT whose answer is written already. */
+#define BATCH_NO_ANSWER UINT32_MAX
+
 /* No block. */
 #define BATCH_NO_BLOCK UINT32_MAX
 
@@ -85,6 +97,9 @@ enum batch_flags {
     BATCH_CONTINUE = 1 << 2,    /* parse has more in the carry: send it round again */
     BATCH_CLOSE_AFTER = 1 << 3, /* close the connection after this batch's replies (QUIT, error) */
     BATCH_ABORT = 1 << 4,       /* close at once, without further replies */
+    BATCH_WAITS = 1 << 5,       /* parse: its last command is a WAIT, nothing is parsed behind it */
+    BATCH_WAITING = 1 << 6,     /* replicate: ... which is not answered yet, nor by this batch */
+    BATCH_GOES_ON = 1 << 7,     /* read: without bytes; the WAIT before it is over */
 };
 
 /* What becomes of a command.  Set by parse (only REFUSED) and validate. */
@@ -183,6 +198,8 @@ struct batch {
     uint32_t length_bytes; /* received; 0 in a continuation */
     uint64_t sequence;     /* of this batch in its connection, from 0, without gaps */
     uint64_t received_ns;
+    uint32_t wait_reached; /* with BATCH_GOES_ON: WAIT's answer, or BATCH_NO_ANSWER.  Replicate sets
+                              it for a WAIT that it answers at once */
 
     /* parse: the tables are the slots above, or lie in the carry block if it needs larger ones */
     struct batch_command *commands;
@@ -199,6 +216,8 @@ struct batch {
     uint32_t write_entry_bytes; /* the body of its entry */
     uint8_t reads;              /* the strictest enum read_mode of its commands */
     uint32_t local_block;       /* of validate's arena, or BATCH_NO_BLOCK */
+    uint32_t wait_members;      /* with BATCH_WAITS: for how many WAIT waits, */
+    uint64_t wait_timeout_ms;   /* and for how long at most; 0: for ever */
 
     /* replicate */
     uint64_t index; /* of its entry, or 0 */

@@ -6,6 +6,12 @@
  * is not known is not made up: a member without a known address has the host "?" (in NODES ":0"
  * and the flag noaddr), and without a known leader nobody serves the slots.
  *
+ * NODES has the leader once more, under an id that no member has: redis-benchmark --cluster refuses
+ * a cluster with fewer than two masters that have slots, and never looks at other flags than slave
+ * and myself.  The line has the leader's address, so whoever believes it is served, and the flags
+ * noaddr and disconnected, for which other clients skip it.  It comes before the members, so that
+ * who keeps lines by address keeps theirs.
+ *
  * READONLY says that the connection takes what a replica may answer: a node that does not lead then
  * answers its reads from what it has applied (stages/consistency.h).  It is shown as flag r of
  * CLIENT LIST.
@@ -28,7 +34,7 @@ enum {
     CLUSTER_KEY_BYTES_MAX = 64 * 1024,
     /* A line of NODES: two ids, a host, flags and numbers of at most 20 digits. */
     CLUSTER_LINE_BYTES_MAX = 2 * CLUSTER_ID_BYTES + NODE_HOST_BYTES_MAX + 177,
-    CLUSTER_NODES_BYTES_MAX = CONFIGURATION_MEMBERS_MAX * CLUSTER_LINE_BYTES_MAX,
+    CLUSTER_NODES_BYTES_MAX = (CONFIGURATION_MEMBERS_MAX + 1) * CLUSTER_LINE_BYTES_MAX,
     CLUSTER_INFO_BYTES_MAX = 512, /* 11 lines of at most 45 bytes */
 };
 _Static_assert(CLUSTER_KEY_BYTES_MAX / CLUSTER_SLOT_UNIT_BYTES + STAGE_POLL_UNITS + 64 <=
@@ -183,15 +189,34 @@ static size_t cluster_line_write(char *out, const struct cluster_member *member,
 }
 _Static_assert(CLUSTER_SLOTS == 16384, "the line says so");
 
+/* The leader's second line; see above. */
+static size_t cluster_second_line_write(char *out, const struct cluster_member *leader,
+                                        uint64_t term) {
+    char id[CLUSTER_ID_BYTES + 1];
+    memcpy(id, leader->id, sizeof(id));
+    /* No member's: who differs in the last digit differs in the checksum. */
+    id[CLUSTER_ID_BYTES - 1] = id[CLUSTER_ID_BYTES - 1] == '0' ? '1' : '0';
+    int written = snprintf(out, CLUSTER_LINE_BYTES_MAX,
+                           "%s %s:%u@0 master,noaddr - 0 0 %llu disconnected 0-16383\n", id,
+                           leader->host, leader->port, (unsigned long long)term);
+    ASSERT(leader->known && written > 0 && written < CLUSTER_LINE_BYTES_MAX);
+    return (size_t)written;
+}
+
 void connection_cluster_nodes_write(const struct connection_run *run, struct reply_writer *writer) {
     char text[CLUSTER_NODES_BYTES_MAX];
     char leader_id[CLUSTER_ID_BYTES + 1] = "-";
     size_t used = 0;
     uint64_t leader = cluster_leader(run);
     uint64_t term = node_figure(&run->node->replicate.term);
-    const struct identity *identity = &run->node->options->identity;
-    if (leader != 0) {
-        cluster_id_write(identity, configuration_find(&identity->members, leader), leader_id);
+    for (uint32_t i = 0; i < cluster_member_count(run); i++) {
+        struct cluster_member member = cluster_member_at(run, i, leader);
+        if (member.leads) {
+            memcpy(leader_id, member.id, sizeof(leader_id));
+        }
+        if (member.leads && member.known && member.host[0] != '\0') {
+            used += cluster_second_line_write(text + used, &member, term);
+        }
     }
     for (uint32_t i = 0; i < cluster_member_count(run); i++) {
         struct cluster_member member = cluster_member_at(run, i, leader);

@@ -226,6 +226,7 @@ void connection_reply_write(struct reply_writer *writer, const struct batch *bat
         reply_error(writer, words, strlen(words));
         return;
     }
+    case CONNECTION_REPLY_WAIT: reply_integer(writer, batch->wait_reached); return;
     case CONNECTION_REPLY_COUNT: break;
     }
     UNREACHABLE("a local command without a reply has a canned one");

@@ -100,12 +100,6 @@ enum connection_row {
 /* The table. */
 extern const struct connection_command connection_commands[CONNECTION_ROW_COUNT];
 
-/* Whether it is a WAIT that apply answers, at its place. */
-static inline bool connection_waits(const struct batch_command *command) {
-    return command->table == TABLE_CONNECTION && command->row == CONNECTION_WAIT &&
-           command->fate == FATE_READ;
-}
-
 /* The row of a container's subcommand, in any case, or CONNECTION_ROW_COUNT. */
 uint16_t connection_subcommand_find(uint16_t container, const uint8_t *name, uint32_t length_bytes);
 
@@ -136,8 +130,15 @@ enum connection_reply {
     CONNECTION_REPLY_SHUTDOWN_SAVE,  /* SHUTDOWN SAVE, and nothing is kept */
     CONNECTION_REPLY_READS,          /* CLIENT READS of another mode than there are */
     CONNECTION_REPLY_KEY_LENGTH,     /* CLUSTER KEYSLOT of a longer key than any */
+    CONNECTION_REPLY_WAIT,           /* batch->wait_reached, once replicate has set it */
     CONNECTION_REPLY_COUNT,
 };
+
+/* Whether it is a WAIT that validate has accepted: replicate answers it, or lets it wait. */
+static inline bool connection_waits(const struct batch_command *command) {
+    return command->table == TABLE_CONNECTION && command->row == CONNECTION_WAIT &&
+           command->fate == FATE_LOCAL && command->detail == CONNECTION_REPLY_WAIT;
+}
 
 /*
  * Writes the reply of a FATE_LOCAL command whose `reply` is NULL, from `detail`.  If it does not

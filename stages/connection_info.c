@@ -85,9 +85,10 @@ static void info_server(struct connection_run *run) {
 }
 
 static void info_clients(struct connection_run *run) {
-    connection_text_add(&run->text, "connected_clients:%llu\r\nmaxclients:%u\r\n",
-                        info_figure(&run->node->read.connections),
-                        run->node->options->connections_max);
+    connection_text_add(
+        &run->text, "connected_clients:%llu\r\nmaxclients:%u\r\nblocked_clients:%llu\r\n",
+        info_figure(&run->node->read.connections), run->node->options->connections_max,
+        info_figure(&run->node->replicate.waiting));
 }
 
 static void info_memory(struct connection_run *run) {
@@ -406,4 +407,19 @@ bool connection_info_compose(struct connection_run *run) {
         }
     }
     return true;
+}
+
+_Static_assert(CONNECTION_STATUS_BYTES >= INFO_BYTES + CONNECTION_REPLICATION_BYTES,
+               "no section is longer there than here");
+
+size_t connection_info_status(struct node *node, const struct stage_moment *moment, char *out,
+                              size_t capacity) {
+    struct connection_run run = {
+        .node = node, .moment = moment, .text = {.begin = out, .capacity = capacity}};
+    ASSERT(capacity >= CONNECTION_STATUS_BYTES);
+    info_weir(&run);
+    info_raft(&run);
+    connection_replication_add(&run);
+    info_peers(&run);
+    return run.text.used;
 }

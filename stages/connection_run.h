@@ -150,6 +150,16 @@ void connection_time_write(const struct connection_run *run, struct reply_writer
 size_t connection_info_bytes(struct connection_run *run);
 bool connection_info_compose(struct connection_run *run);
 
+/*
+ * Writes the sections that `weir status` shows (weir, raft, replication, peers) as INFO does, for
+ * who is no client, into `capacity` bytes, of which CONNECTION_STATUS_BYTES suffice; returns how
+ * many.
+ * Any thread: figures are read, one glance each.
+ */
+enum { CONNECTION_STATUS_BYTES = 48 * 1024 };
+size_t connection_info_status(struct node *node, const struct stage_moment *moment, char *out,
+                              size_t capacity);
+
 /* connection_documents.c: COMMAND, over both tables */
 void connection_command_count_write(const struct connection_run *run, struct reply_writer *writer);
 void connection_command_docs_write(const struct connection_run *run, struct reply_writer *writer);

@@ -16,7 +16,8 @@
  * authentication (whose outcome decides the limits of what follows), or an ONCE.OPEN: the rest goes
  * to the carry and the batch comes round again (BATCH_CONTINUE).  What arrives before it does is
  * kept in the carry unparsed, in batches that come round as well, so that no more of them can
- * follow.
+ * follow.  Behind a WAIT likewise, but for as long as that takes (stages/batch.h): the batches that
+ * arrive meanwhile go home, and read bounds them.
  *
  * Nothing long in one poll: a large carry is moved, and the keys of a command with very many are
  * hashed, in slices; the batch stays the shard's present work, and those behind it wait.
@@ -29,6 +30,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "stages/connection_commands.h"
 #include "stages/parse_internal.h"
 
 enum {
@@ -235,6 +237,17 @@ static bool is_authenticated(const struct parse_shard *shard, uint32_t slot) {
            atomic_load_relaxed_u32(&shard->node->records[slot].authenticated) != 0;
 }
 
+/* Ends the batch between two commands. */
+static void end_between(struct parse_shard *shard, struct parse_connection *connection,
+                        struct batch *batch, struct parse_region *region) {
+    if ((batch->flags & BATCH_WAITS) != 0) {
+        connection->held = true;
+    } else if (region->length_bytes > 0) {
+        come_again(connection, batch);
+    }
+    leave_rest(shard, connection, batch, region, 0, 0);
+}
+
 /* Parses the region to its end or to the first reason to stop; false if it is to be called again,
  * since the units are spent. */
 static bool parse_region_commands(struct parse_shard *shard, struct parse_connection *connection,
@@ -249,10 +262,7 @@ static bool parse_region_commands(struct parse_shard *shard, struct parse_connec
         struct resp_command parsed;
         uint32_t room = argument_room(connection, batch);
         if (batch->command_count == BATCH_COMMANDS_MAX - 1 || room == 0 || shard->work.ends) {
-            if (region->length_bytes > 0) {
-                come_again(connection, batch);
-            }
-            leave_rest(shard, connection, batch, region, 0, 0);
+            end_between(shard, connection, batch, region);
             return true;
         }
         enum resp_result result = resp_parse(
@@ -319,6 +329,20 @@ static void batch_reset(struct batch *batch) {
     ASSERT(batch->carry_block == BATCH_NO_BLOCK);
 }
 
+/* The batch bears the answer of a WAIT, and nothing else; what is behind that comes next. */
+static void answer_wait(struct parse_connection *connection, struct batch *batch) {
+    ASSERT(batch->command_count == 0 && !connection->held);
+    struct batch_command *command = &batch->commands[batch->command_count++];
+    *command = (struct batch_command){.base = batch->reply_room,
+                                      .table = TABLE_CONNECTION,
+                                      .row = CONNECTION_WAIT,
+                                      .fate = FATE_LOCAL,
+                                      .detail = CONNECTION_REPLY_WAIT};
+    if (connection->carry.block != BATCH_NO_BLOCK) {
+        come_again(connection, batch);
+    }
+}
+
 /* Looks at a batch for the first time; false if there is nothing in it to be parsed. */
 static bool parse_begin(struct parse_shard *shard, struct parse_connection *connection,
                         struct batch *batch) {
@@ -333,7 +357,10 @@ static bool parse_begin(struct parse_shard *shard, struct parse_connection *conn
         parse_carry_forget(shard, connection);
         return false;
     }
-    if (batch->length_bytes == 0) { /* it comes round again */
+    if ((batch->flags & BATCH_GOES_ON) != 0) {
+        ASSERT(batch->length_bytes == 0 && connection->generation == batch->connection.generation);
+        connection->held = false;
+    } else if (batch->length_bytes == 0) { /* it comes round again */
         ASSERT(connection->continuing > 0 && connection->waiting <= connection->continuing);
         connection->continuing--;
         connection->waiting -= connection->waiting > 0;
@@ -345,6 +372,10 @@ static bool parse_begin(struct parse_shard *shard, struct parse_connection *conn
         }
         return false;
     }
+    if ((batch->flags & BATCH_GOES_ON) != 0 && batch->wait_reached != BATCH_NO_ANSWER) {
+        answer_wait(connection, batch);
+        return false;
+    }
     return true;
 }
 
@@ -353,8 +384,10 @@ static bool parse_begin(struct parse_shard *shard, struct parse_connection *conn
 static bool parse_region_begin(struct parse_shard *shard, struct parse_connection *connection,
                                struct batch *batch) {
     struct parse_work *work = &shard->work;
-    if (connection->waiting > 0) {
-        come_again(connection, batch);
+    if (connection->waiting > 0 || connection->held) {
+        if (!connection->held) {
+            come_again(connection, batch);
+        }
         connection->unparsed_bytes += batch->length_bytes;
         if (!carry_append(shard, connection, batch)) {
             refuse_and_close(connection, batch, REFUSAL_CARRY, 0, 0);

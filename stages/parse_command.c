@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/assert.h"
+#include "stages/connection_commands.h"
 #include "stages/once.h"
 #include "stages/parse_internal.h"
 
@@ -68,6 +69,10 @@ struct batch_command *parse_command(struct parse_shard *shard, struct batch *bat
     directory_find(shard->directory, name, length_bytes, &command->table, &command->row);
     if (command->table == TABLE_CONNECTION && once_is(command)) {
         shard->work.ends = once_unwrap(batch, command, shard->directory);
+    }
+    if (command->table == TABLE_CONNECTION && command->row == CONNECTION_WAIT) {
+        shard->work.ends = true;
+        batch->flags |= BATCH_WAITS;
     }
     if (command->table == TABLE_MACHINE) {
         keys_begin(shard, batch, command);

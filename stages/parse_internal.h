@@ -34,6 +34,7 @@ struct parse_connection {
     uint32_t generation;
     uint8_t state;       /* enum parse_state */
     bool refused;        /* its carry was taken away: say so with the next batch */
+    bool held;           /* behind a WAIT: nothing is parsed before the batch that goes on */
     uint32_t continuing; /* batches of it that come round again */
     uint32_t
         waiting; /* of these, up to the one whose AUTH or HELLO decides how to go on; 0: none */

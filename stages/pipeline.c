@@ -61,6 +61,7 @@ static const struct link links[] = {
     {STAGE_PARSE, STAGE_REPLICATE, "parse_replicate", sizeof(uint32_t), LENGTH_NOTES},
     {STAGE_REPLICATE, STAGE_PARSE, "replicate_parse", sizeof(uint32_t), LENGTH_NOTES},
     {STAGE_REPLICATE, STAGE_WRITE, "replicate_write", sizeof(uint32_t), LENGTH_NOTES},
+    {STAGE_REPLICATE, STAGE_READ, "replicate_read", sizeof(struct home_item), LENGTH_HOME},
     {STAGE_READ, STAGE_PARSE, "read_parse_peers", sizeof(struct peer_item), LENGTH_PEERS},
     {STAGE_PARSE, STAGE_READ, "parse_read_peers", sizeof(struct peer_item), LENGTH_PEERS},
 };

@@ -23,6 +23,7 @@
  *   parse_replicate      a note that wakes    64: a member's record is in its ring (stages/peers.h)
  *   replicate_parse      a note that wakes    64: ... there is room again
  *   replicate_write      a note that wakes    64: ... a record for a member is there
+ *   replicate_read       struct home_item     as write_read: one end of a WAIT a connection
  *   read_parse_peers     struct peer_item     every buffer for members, and what begins and ends
  *   parse_read_peers     struct peer_item     ... connections: never full
  *
@@ -50,15 +51,25 @@ RING_TYPED(ring_apply, struct apply_item);
 enum home_kind {
     HOME_BATCH,        /* value: a batch, all of whose replies are sent or forgotten */
     HOME_CLOSE_NOTICE, /* value: a connection slot whose sending half is dead or done */
+    HOME_WAIT_OVER,    /* value: a connection slot whose WAIT is over; from replicate */
 };
 struct home_item {
     uint32_t kind; /* enum home_kind */
     uint32_t value;
-    uint32_t generation; /* of the slot, for HOME_CLOSE_NOTICE */
-    uint32_t reserved;
+    uint32_t generation;   /* of the slot, if it is one */
+    uint32_t wait_reached; /* for HOME_WAIT_OVER: the answer */
 };
 _Static_assert(sizeof(struct home_item) == 16, "a ring item: a power of two");
 RING_TYPED(ring_home, struct home_item);
+
+/* Batches without a receive buffer, whose numbers stand behind those of the buffers.  What finds
+ * none, since all are under way, waits until one is home. */
+enum {
+    PIPELINE_MARKERS = 64, /* for the end of connections */
+    /* For what follows a WAIT that was not answered at once: sixteen rounds of a thousand who wait
+       for the same member.  Apart from the markers, since a client may be slow to take replies. */
+    PIPELINE_ANSWERS = 64,
+};
 
 struct pipeline;
 

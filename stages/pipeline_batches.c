@@ -25,7 +25,7 @@ _Static_assert(SLOT_PIECES_BYTES % CACHE_LINE_BYTES == 0, "tables keep their lin
 
 int pipeline_batches_create(struct pipeline *pipeline) {
     uint32_t buffers = pipeline->node->options->batch_count;
-    pipeline->batch_total = buffers + PIPELINE_MARKERS;
+    pipeline->batch_total = buffers + PIPELINE_MARKERS + PIPELINE_ANSWERS;
     size_t buffers_bytes = (size_t)buffers * BATCH_BUFFER_BYTES;
     pipeline->slots_bytes = buffers_bytes + (size_t)pipeline->batch_total * SLOT_TABLES_BYTES;
     void *memory = mmap(NULL, pipeline->slots_bytes, PROT_READ | PROT_WRITE,

@@ -24,9 +24,6 @@ enum {
     PIPELINE_SHARDS_MAX = 2,
     /* Rings that leave one shard: a stage has at most four links, one ring for each consumer. */
     PIPELINE_RINGS_OUT_MAX = 4 * PIPELINE_SHARDS_MAX,
-    /* Batches without a receive buffer, for the end of connections: a connection that ends while
-       all are under way waits until one is home. */
-    PIPELINE_MARKERS = 64,
     /* Batches in huge pages: the lowest are used most (stages/read_buffers.h), two for each of
        fifty connections and some.  About 15 MiB, touched only as far as they are needed. */
     PIPELINE_HOT_BATCHES = 128,
@@ -87,7 +84,7 @@ enum pipeline_gate { GATE_CLOSED = 0, GATE_RUN, GATE_END };
 struct pipeline {
     struct node *node;
     struct map map;
-    uint32_t batch_total; /* buffers + markers */
+    uint32_t batch_total; /* buffers + markers + answers */
     struct batch *batches;
     uint8_t *slots; /* one mapping: buffers, then the tables of each batch */
     size_t slots_bytes;

@@ -55,19 +55,25 @@ static int read_init(void **out, const struct stage_environment *environment,
     shard->options = environment->options;
     shard->to_parse = pipeline_ring(pipeline, STAGE_READ, environment->shard, STAGE_PARSE, 0);
     shard->from_write = pipeline_ring(pipeline, STAGE_WRITE, 0, STAGE_READ, environment->shard);
+    shard->from_replicate =
+        pipeline_ring(pipeline, STAGE_REPLICATE, 0, STAGE_READ, environment->shard);
     shard->connections_max = shard->node->options->connections_max;
     shard->marker_first = shard->node->options->batch_count;
     shard->starved_head = BATCH_NO_BLOCK;
     shard->unmarked_head = BATCH_NO_BLOCK;
+    shard->over_head = BATCH_NO_BLOCK;
     shard->listener = -1;
-    uint32_t markers = pipeline_batch_total(pipeline) - shard->marker_first;
+    shard->answer_first = shard->marker_first + PIPELINE_MARKERS;
+    ASSERT(shard->answer_first + PIPELINE_ANSWERS == pipeline_batch_total(pipeline));
     shard->connections = calloc(shard->connections_max, sizeof(*shard->connections));
     shard->slots_memory = aligned_alloc(
         CACHE_LINE_BYTES, ALIGN_UP(pool_bytes(shard->connections_max), (size_t)CACHE_LINE_BYTES));
-    shard->markers_memory =
-        aligned_alloc(CACHE_LINE_BYTES, ALIGN_UP(pool_bytes(markers), (size_t)CACHE_LINE_BYTES));
+    shard->markers_memory = aligned_alloc(
+        CACHE_LINE_BYTES, ALIGN_UP(pool_bytes(PIPELINE_MARKERS), (size_t)CACHE_LINE_BYTES));
+    shard->answers_memory = aligned_alloc(
+        CACHE_LINE_BYTES, ALIGN_UP(pool_bytes(PIPELINE_ANSWERS), (size_t)CACHE_LINE_BYTES));
     if (shard->connections == NULL || shard->slots_memory == NULL ||
-        shard->markers_memory == NULL ||
+        shard->markers_memory == NULL || shard->answers_memory == NULL ||
         read_buffers_create(&shard->buffers, shard->marker_first) != WEIR_OK ||
         read_peers_create(&shard->peers, pipeline, shard->io, error) != WEIR_OK) {
         error_text_set(error, "no memory for %u connections", shard->connections_max);
@@ -75,11 +81,13 @@ static int read_init(void **out, const struct stage_environment *environment,
         read_buffers_destroy(&shard->buffers);
         free(shard->slots_memory);
         free(shard->markers_memory);
+        free(shard->answers_memory);
         free(shard);
         return WEIR_ENOMEM;
     }
     shard->slots = pool_init(shard->slots_memory, shard->connections_max);
-    shard->markers = pool_init(shard->markers_memory, markers);
+    shard->markers = pool_init(shard->markers_memory, PIPELINE_MARKERS);
+    shard->answers = pool_init(shard->answers_memory, PIPELINE_ANSWERS);
     *out = shard;
     return WEIR_OK;
 }
@@ -124,12 +132,13 @@ static void read_fini(void *state) {
     read_buffers_destroy(&shard->buffers);
     free(shard->slots_memory);
     free(shard->markers_memory);
+    free(shard->answers_memory);
     free(shard);
 }
 
 /* ---- sending batches on -------------------------------------------------------------------- */
 
-static void batch_send(struct read_shard *shard, struct batch *batch, uint64_t now_ns) {
+void read_batch_send(struct read_shard *shard, struct batch *batch, uint64_t now_ns) {
     struct read_connection *connection = &shard->connections[batch->connection.slot];
     batch->sequence = connection->sequence++;
     batch->received_ns = now_ns;
@@ -140,8 +149,8 @@ static void batch_send(struct read_shard *shard, struct batch *batch, uint64_t n
 }
 
 /* Fills the fields of a batch that starts its journey. */
-static struct batch *batch_begin(struct read_shard *shard, uint32_t id, uint32_t slot,
-                                 uint32_t length_bytes, uint8_t flags) {
+struct batch *read_batch_begin(struct read_shard *shard, uint32_t id, uint32_t slot,
+                               uint32_t length_bytes, uint8_t flags) {
     struct read_connection *connection = &shard->connections[slot];
     struct batch *batch = pipeline_batch(shard->pipeline, id);
     ASSERT(batch->owner == STAGE_READ);
@@ -161,10 +170,10 @@ static struct batch *batch_begin(struct read_shard *shard, uint32_t id, uint32_t
 }
 
 /* Sends the marker of an ENDING connection that is at rest, or queues it for one. */
-static void mark_if_rested(struct read_shard *shard, uint32_t slot, uint64_t now_ns) {
+void read_mark_if_rested(struct read_shard *shard, uint32_t slot, uint64_t now_ns) {
     struct read_connection *connection = &shard->connections[slot];
     if (connection->state != READ_ENDING || connection->armed || connection->in_flight > 0 ||
-        connection->starved) {
+        connection->starved || connection->wait_listed) {
         return;
     }
     uint32_t marker = pool_take(shard->markers);
@@ -175,7 +184,8 @@ static void mark_if_rested(struct read_shard *shard, uint32_t slot, uint64_t now
         return;
     }
     state_set(connection, READ_MARKED);
-    batch_send(shard, batch_begin(shard, shard->marker_first + marker, slot, 0, BATCH_END), now_ns);
+    read_batch_send(
+        shard, read_batch_begin(shard, shard->marker_first + marker, slot, 0, BATCH_END), now_ns);
 }
 
 /* ---- receiving ----------------------------------------------------------------------------- */
@@ -188,6 +198,14 @@ static void receive_arm(struct read_shard *shard, uint32_t slot) {
     connection->paused = false;
     io_receive_start(shard->port, connection->socket, READ_BUFFER_GROUP,
                      user_of(slot, connection->generation, READ_USER_RECEIVE));
+}
+
+void read_go_on(struct read_shard *shard, uint32_t slot) {
+    struct read_connection *connection = &shard->connections[slot];
+    if (connection->paused && !connection->armed && read_wait_receives(shard, connection) &&
+        connection->in_flight * 2 <= shard->node->options->connection_batches_max) {
+        receive_arm(shard, slot);
+    }
 }
 
 static void receive_stop(struct read_shard *shard, uint32_t slot) {
@@ -205,7 +223,7 @@ static void connection_end(struct read_shard *shard, uint32_t slot, uint64_t now
         state_set(connection, READ_ENDING);
         receive_stop(shard, slot);
     }
-    mark_if_rested(shard, slot, now_ns);
+    read_mark_if_rested(shard, slot, now_ns);
 }
 
 /* Waits, in turn, for a batch to come home. */
@@ -228,13 +246,11 @@ static void receive_ended(struct read_shard *shard, uint32_t slot, int32_t resul
     connection->armed = false;
     connection->stopping = false;
     if (connection->state == READ_ENDING) {
-        mark_if_rested(shard, slot, now_ns);
+        read_mark_if_rested(shard, slot, now_ns);
     } else if (connection->paused && (result == -ECANCELED || result == IO_RECEIVE_NO_BUFFERS)) {
         /* At its limit, and stopped for that or ended before; goes on when its batches are home,
            and waits for nothing else besides. */
-        if (connection->in_flight * 2 <= shard->node->options->connection_batches_max) {
-            receive_arm(shard, slot);
-        }
+        read_go_on(shard, slot);
     } else if (result == IO_RECEIVE_NO_BUFFERS) {
         shard->buffers.missed = true;
         node_figure_add(&shard->node->read.buffers_exhausted, shard->buffers.spare_count == 0);
@@ -260,11 +276,13 @@ static void on_receive(struct read_shard *shard, const struct io_completion *com
         read_buffers_taken(&shard->buffers);
         node_figure_add(&shard->node->read.received_bytes, (uint64_t)completion->result);
         if (connection->state == READ_OPEN) {
-            batch_send(
+            read_batch_send(
                 shard,
-                batch_begin(shard, completion->buffer, slot, (uint32_t)completion->result, 0),
+                read_batch_begin(shard, completion->buffer, slot, (uint32_t)completion->result, 0),
                 now_ns);
-            if (connection->in_flight >= shard->node->options->connection_batches_max) {
+            connection->wait_batches += connection->wait_home;
+            if (connection->in_flight >= shard->node->options->connection_batches_max ||
+                !read_wait_receives(shard, connection)) {
                 connection->paused = true;
                 receive_stop(shard, slot);
             }
@@ -360,21 +378,28 @@ static void batch_home(struct read_shard *shard, struct batch *batch, uint64_t n
     connection->in_flight--;
     if (batch->flags & BATCH_CONTINUE) {
         /* Parse has more of this connection: round again, without bytes of its own. */
-        batch_send(shard, batch_begin(shard, batch->id, slot, 0, 0), now_ns);
+        read_batch_send(shard, read_batch_begin(shard, batch->id, slot, 0, 0), now_ns);
         return;
     }
-    if (batch->id >= shard->marker_first) {
+    if ((batch->flags & BATCH_WAITS) != 0 && read_wait_home(shard, batch, now_ns)) {
+        return;
+    }
+    if (batch->id < shard->marker_first) {
+        read_buffers_home(&shard->buffers, batch->id);
+    } else if (batch->id >= shard->answer_first) {
+        pool_give(shard->answers, batch->id - shard->answer_first);
+    } else {
         pool_give(shard->markers, batch->id - shard->marker_first);
+    }
+    if ((batch->flags & BATCH_END) != 0) {
         ASSERT(connection->state == READ_MARKED);
         slot_free(shard, slot);
         return;
     }
-    read_buffers_home(&shard->buffers, batch->id);
     if (connection->state == READ_ENDING) {
-        mark_if_rested(shard, slot, now_ns);
-    } else if (connection->paused && !connection->armed &&
-               connection->in_flight * 2 <= shard->node->options->connection_batches_max) {
-        receive_arm(shard, slot);
+        read_mark_if_rested(shard, slot, now_ns);
+    } else {
+        read_go_on(shard, slot);
     }
 }
 
@@ -422,7 +447,7 @@ static void serve_waiters(struct read_shard *shard, uint64_t now_ns) {
         if (connection->state == READ_OPEN) {
             receive_arm(shard, slot);
         } else {
-            mark_if_rested(shard, slot, now_ns);
+            read_mark_if_rested(shard, slot, now_ns);
         }
     }
     while (shard->unmarked_head != BATCH_NO_BLOCK && pool_free_count(shard->markers) > 0) {
@@ -430,7 +455,7 @@ static void serve_waiters(struct read_shard *shard, uint64_t now_ns) {
         shard->unmarked_head = shard->connections[slot].next;
         shard->connections[slot].starved = false;
         shard->connections[slot].next = BATCH_NO_BLOCK;
-        mark_if_rested(shard, slot, now_ns);
+        read_mark_if_rested(shard, slot, now_ns);
     }
 }
 
@@ -494,6 +519,7 @@ static struct stage_result read_poll(void *state, const struct stage_moment *mom
         result.work = read_peers_poll(shard->peers, moment->monotonic_ns, budget);
     }
     result.work += come_home(shard, budget, moment->monotonic_ns);
+    result.work += read_wait_turn(shard, moment->monotonic_ns);
     uint32_t count = take_completions(shard, moment->monotonic_ns, budget);
     read_buffers_offer(&shard->buffers);
     accept_if_due(shard);
@@ -522,6 +548,7 @@ static bool read_drain(void *state, const struct stage_moment *moment) {
         }
     }
     read_buffers_offer(&shard->buffers);
+    (void)read_wait_turn(shard, moment->monotonic_ns);
     serve_waiters(shard, moment->monotonic_ns);
     for (uint32_t slot = 0; slot < shard->connections_max; slot++) {
         if (shard->connections[slot].state == READ_OPEN) {

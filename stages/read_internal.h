@@ -41,6 +41,13 @@ struct read_connection {
     bool starved;       /* in the list `starved` */
     bool paused;        /* at its limit; armed again at half of it */
     bool opened;        /* its first batch was sent */
+    /* A WAIT that is not answered yet; see read_wait.c. */
+    bool wait_home;        /* its batch is home, */
+    bool wait_over;        /* its answer is here, */
+    bool wait_listed;      /* and it is in the list `over`, since no batch is free to bear it */
+    uint32_t wait_batches; /* received since it began */
+    uint32_t wait_reached; /* the answer */
+    uint32_t wait_next;    /* link in `over` */
 };
 
 struct read_shard {
@@ -53,18 +60,23 @@ struct read_shard {
     struct read_peers *peers; /* NULL: the node has none */
     struct ring *to_parse;
     struct ring *from_write;
+    struct ring *from_replicate;
     struct read_connection *connections;
     struct pool *slots;   /* free connection slots */
     struct pool *markers; /* ids counted from the first marker */
     void *slots_memory;
     void *markers_memory;
+    struct pool *answers; /* likewise, from the first behind the markers; see read_wait.c */
+    void *answers_memory;
     uint32_t connections_max;
-    uint32_t marker_first; /* batch id of marker 0 */
+    uint32_t marker_first; /* batch id of marker 0, and so the number of buffers */
+    uint32_t answer_first; /* batch id of answer 0 */
     uint32_t open_count;   /* connections not FREE */
     uint32_t starved_head; /* connections waiting for a buffer, first in first out */
     uint32_t starved_tail;
     uint32_t unmarked_head; /* connections waiting for a marker */
-    uint32_t refusals;      /* being told that there are too many */
+    uint32_t over_head; /* connections whose WAIT is over, waiting for a batch to bear the answer */
+    uint32_t refusals;  /* being told that there are too many */
     uint64_t clients_total; /* ever accepted: the client ids */
     int32_t listener;
     uint64_t wall_ms;
@@ -73,5 +85,34 @@ struct read_shard {
     bool announced;      /* on_serving was called */
     bool draining;
 };
+
+/* ---- read.c ---------------------------------------------------------------------------------- */
+
+/* Fills the fields of a batch that starts its journey. */
+struct batch *read_batch_begin(struct read_shard *shard, uint32_t id, uint32_t slot,
+                               uint32_t length_bytes, uint8_t flags);
+
+/* Sends it to parse. */
+void read_batch_send(struct read_shard *shard, struct batch *batch, uint64_t now_ns);
+
+/* Arms a connection's receive again, if it was stopped for a reason that is gone. */
+void read_go_on(struct read_shard *shard, uint32_t slot);
+
+/* Sends the marker of an ENDING connection that is at rest, or queues it for one. */
+void read_mark_if_rested(struct read_shard *shard, uint32_t slot, uint64_t now_ns);
+
+/* ---- read_wait.c ----------------------------------------------------------------------------- */
+
+/* A batch that ended with a WAIT is home; true if it has been sent round again. */
+bool read_wait_home(struct read_shard *shard, struct batch *batch, uint64_t now_ns);
+
+/* Takes ends of waits, and sends the answers for which there are batches; returns how many. */
+uint32_t read_wait_turn(struct read_shard *shard, uint64_t now_ns);
+
+/* Whether a connection whose WAIT is not answered may receive more. */
+static inline bool read_wait_receives(const struct read_shard *shard,
+                                      const struct read_connection *connection) {
+    return connection->wait_batches < shard->node->options->connection_batches_max;
+}
 
 #endif

@@ -35,6 +35,9 @@ void replicate_pass_batch(struct replicate_shard *shard, struct batch *batch, co
                               .entry_count = entry == NULL ? 0 : 1,
                               .batch = batch->id,
                               .length_bytes = length_bytes};
+    if ((batch->flags & (BATCH_WAITS | BATCH_END)) != 0) {
+        replicate_wait_batch(shard, batch);
+    }
     batch_hand_over(batch, STAGE_REPLICATE, STAGE_APPLY);
     uint32_t taken = ring_apply_enqueue(shard->to_apply, &item, 1);
     ASSERT(taken == 1); /* half of the ring is as long as the pool */
@@ -267,6 +270,7 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
         log_flush(shard->log);
         log_maintain(shard->log, now_ns);
         replicate_stalled_turn(shard, now_ns, &due_ns);
+        result.work += replicate_wait_turn(shard, now_ns, &due_ns);
         if (!shard->stop_started) {
             timer_arm(shard, due_ns, now_ns);
         }
@@ -337,7 +341,9 @@ static int replicate_init(void **out, const struct stage_environment *environmen
     shard->from_parse = pipeline_ring(pipeline, STAGE_PARSE, 0, STAGE_REPLICATE, 0);
     shard->to_parse = pipeline_ring(pipeline, STAGE_REPLICATE, 0, STAGE_PARSE, 0);
     shard->to_write = pipeline_ring(pipeline, STAGE_REPLICATE, 0, STAGE_WRITE, 0);
+    shard->to_read = pipeline_ring(pipeline, STAGE_REPLICATE, 0, STAGE_READ, 0);
     shard->stalled = BATCH_NO_BLOCK;
+    replicate_wait_init(shard);
     batch_queue_init(&shard->writing);
     batch_queue_init(&shard->reading);
     const struct node_options *options = shard->node->options;

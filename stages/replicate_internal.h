@@ -39,6 +39,25 @@ struct replicate_connection {
     uint32_t leadership; /* in which that was */
     uint32_t waiting;    /* its batches that are noted and not handed on */
     uint64_t place;      /* of the last of these */
+    /* Its WAIT, in the list of replicate_wait.c while wait_on. */
+    uint64_t wait_until_ns; /* UINT64_MAX: for ever */
+    uint32_t wait_members;  /* so many are to have what it wrote, */
+    uint32_t wait_reached;  /* and so many were known to, at the last look */
+    uint32_t wait_next;     /* slots; BATCH_NO_BLOCK: none */
+    uint32_t wait_previous;
+    bool wait_on;
+};
+
+/* The connections that wait; see replicate_wait.c. */
+struct replicate_wait {
+    uint32_t head; /* slots, in the order in which they came; BATCH_NO_BLOCK: none */
+    uint32_t tail;
+    uint32_t count;
+    uint32_t cursor;      /* whom the next slice of a look begins with; BATCH_NO_BLOCK: the head */
+    uint32_t left;        /* of the look under way */
+    uint64_t seen;        /* of what members have, when it began */
+    uint64_t due_ns;      /* no time-out is earlier; UINT64_MAX: there is none */
+    uint64_t due_next_ns; /* ... as far as the look under way has come */
 };
 
 /* The batch that is becoming an entry in slices, and how far that is. */
@@ -190,6 +209,8 @@ struct replicate_shard {
     struct replicate_connection *connections;
     struct entry_argument *arguments; /* scratch: of one command */
 
+    struct replicate_wait wait;
+    struct ring *to_read;       /* ends of waits */
     struct batch_queue writing; /* proposed, in log order */
     struct batch_queue reading; /* noted, by ascending place, not attached to a writing batch */
     uint32_t
@@ -407,6 +428,22 @@ void replicate_change_end(struct replicate_shard *shard);
 /* Lets another one lead if this node's disk has stood still for too long; *due_ns is when to look
  * again, if that is earlier. */
 void replicate_stalled_turn(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns);
+
+/* ---- replicate_wait.c ----------------------------------------------------------------------- */
+
+/* Nobody waits. */
+void replicate_wait_init(struct replicate_shard *shard);
+
+/* A batch with BATCH_WAITS or BATCH_END is handed on: answers its WAIT, refuses it, or notes it and
+ * marks the batch BATCH_WAITING; at the end of a connection forgets it. */
+void replicate_wait_batch(struct replicate_shard *shard, struct batch *batch);
+
+/* Once a poll: answers those whose wait is over; *due_ns is lowered to the earliest time-out.
+ * Returns how many it has looked at: if not 0, there may be more. */
+uint32_t replicate_wait_turn(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns);
+
+/* Leadership is over, or the node has failed: answers all with what was reached. */
+void replicate_wait_end(struct replicate_shard *shard);
 
 /* ---- replicate_figures.c --------------------------------------------------------------------- */
 

@@ -50,6 +50,7 @@ static struct replicate_connection *connection_of(struct replicate_shard *shard,
                                                   const struct batch *batch) {
     struct replicate_connection *connection = &shard->connections[batch->connection.slot];
     if (connection->generation != batch->connection.generation) {
+        ASSERT(!connection->wait_on); /* its end went by here */
         *connection = (struct replicate_connection){.generation = batch->connection.generation,
                                                     .last_batch = BATCH_NO_BLOCK};
     }
@@ -475,6 +476,7 @@ static void abandon_readers(struct replicate_shard *shard, uint64_t index) {
 }
 
 void replicate_abandon(struct replicate_shard *shard) {
+    replicate_wait_end(shard);
     while (shard->writing.head != BATCH_NO_BLOCK) {
         /* In the order in which they would have been handed on: it is every connection's own. */
         abandon_readers(shard, pipeline_batch(shard->pipeline, shard->writing.head)->index);

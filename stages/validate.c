@@ -309,6 +309,8 @@ static void judge(struct validate_shard *shard, struct connection *connection,
     ASSERT_HOT(command->reply == NULL);
     if (command->fate == FATE_REFUSED) {
         node_figure_add(&shard->node->validate.refused, 1); /* by parse */
+    } else if (command->fate == FATE_LOCAL) {
+        ASSERT(connection_waits(command)); /* what it waited for: by parse */
     } else if (command->table == TABLE_NONE) {
         validate_refuse(shard, command, REFUSAL_UNKNOWN_COMMAND);
     } else if (command->once != BATCH_ONCE_NONE &&
@@ -325,11 +327,8 @@ static void judge(struct validate_shard *shard, struct connection *connection,
     }
     /* After the effect: HELLO's own reply is in the version that it asked for. */
     command->resp_version = connection->resp_version;
-    command->reads = connection_waits(command)
-                         ? READ_QUORUM
-                         : connection_reads(connection, shard->node->options->reads);
-    command->reads_anywhere =
-        (connection->accepts_replica || command->reads == READ_STALE) && !connection_waits(command);
+    command->reads = connection_reads(connection, shard->node->options->reads);
+    command->reads_anywhere = connection->accepts_replica || command->reads == READ_STALE;
     if (command->reads < shard->work.batch->reads) {
         shard->work.batch->reads = command->reads;
     }
@@ -416,7 +415,8 @@ static void connection_forget(struct validate_shard *shard, struct batch *batch,
 static void batch_finish(struct validate_shard *shard, struct connection *connection,
                          const struct stage_moment *moment) {
     struct batch *batch = shard->work.batch;
-    if (batch->command_count > 0) {
+    bool answers = (batch->flags & BATCH_GOES_ON) != 0 && batch->wait_reached != BATCH_NO_ANSWER;
+    if (batch->command_count > 0 && !answers) { /* else it was counted when it began to wait */
         struct node_record *record = &shard->node->records[batch->connection.slot];
         const struct batch_command *last = &batch->commands[batch->command_count - 1];
         node_figure_add(&shard->node->validate.commands, batch->command_count);

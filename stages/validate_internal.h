@@ -144,7 +144,8 @@ bool validate_subcommand(const struct batch *batch, struct batch_command *comman
 
 /* ---- validate_wait.c ------------------------------------------------------------------------ */
 
-/* Makes a WAIT a read, or answers it with what is wrong. */
+/* Notes in the batch, whose last command it is, what a WAIT waits for, or answers it with what is
+ * wrong. */
 void validate_wait(struct validate_shard *shard, struct batch_command *command);
 
 /* ---- validate_once.c ------------------------------------------------------------------------ */

@@ -298,6 +298,12 @@ static int check_peers(const struct config *config, struct error_text *error) {
                               "else reaches");
         return WEIR_EINVAL;
     }
+    if (config->durability == DURABILITY_NONE) {
+        error_text_set(error, "durability none is for a node alone: a member that forgets its log "
+                              "when it ends takes the others' acknowledged writes along; say fsync "
+                              "or write");
+        return WEIR_EINVAL;
+    }
     return 0;
 }
 

@@ -42,6 +42,7 @@
 #include "tools/config.h"
 #include "tools/serve_host.h"
 #include "tools/serve_node.h"
+#include "tools/status_file.h"
 
 /* Where gauge files are: memory, with names. */
 #define GAUGE_DIRECTORY "/dev/shm"
@@ -103,7 +104,8 @@ static const char usage[] =
     "                       by default chosen for the CPUs that the process may use\n"
     "  --machine NAME       kv or log (machine)\n"
     "  --durability MODE    fsync, write or none (durability): when a write is acknowledged,\n"
-    "                       it is on stable storage, handed to the system, or in memory only\n"
+    "                       it is on stable storage, handed to the system, or (of a node\n"
+    "                       alone) in memory only\n"
     "  --reads MODE         quorum, lease or stale (reads): how current a read is, unless its\n"
     "                       connection chooses (CLIENT READS)\n"
     "  --leases WHAT        on or off: what the cluster's leader makes of leases, when it is\n"
@@ -265,8 +267,8 @@ static void remove_old_gauges(const struct serve *serve) {
         if (strncmp(entry->d_name, prefix, (size_t)length) != 0) {
             continue;
         }
-        const char *digits = entry->d_name + length;
-        if (decimal_parse_i64(digits, strlen(digits), &pid) == WEIR_OK && pid > 0 &&
+        const char *digits = entry->d_name + length; /* and ".status" behind them, perhaps */
+        if (decimal_parse_i64(digits, strcspn(digits, "."), &pid) == WEIR_OK && pid > 0 &&
             kill((pid_t)pid, 0) != 0 && errno == ESRCH) {
             (void)unlinkat(dirfd(directory), entry->d_name, 0);
         }
@@ -392,11 +394,27 @@ static const char *signal_text(int number) {
     return number == SIGTERM ? "SIGTERM" : "SIGINT";
 }
 
+/* The next signal; 0: none within a second, or there was an interruption.  Until clients are served
+ * what the node says of itself is written meanwhile. */
+static int signal_next(const struct serve *serve, const sigset_t *signals, bool announced) {
+    static const struct timespec second = {.tv_sec = 1};
+    int number = 0;
+    if (announced) {
+        return sigwait(signals, &number) == 0 ? number : 0;
+    }
+    status_file_write(serve->gauge_path, serve->node, &serve->config);
+    number = sigtimedwait(signals, NULL, &second);
+    return number > 0 ? number : 0;
+}
+
 /* Sleeps until there is a reason to stop, and names it. */
 static const char *wait_for_end(const struct serve *serve, const sigset_t *signals) {
     bool announced = false;
     for (;;) {
         log_ready(serve, &announced);
+        if (announced) {
+            status_file_remove(serve->gauge_path);
+        }
         /* Partners: the releases of whoever rang; each store comes before its bell. */
         if (atomic_load_acquire_u32(&serve->node->signals.failed) != 0) {
             return "failure";
@@ -404,11 +422,8 @@ static const char *wait_for_end(const struct serve *serve, const sigset_t *signa
         if (atomic_load_acquire_u32(&serve->node->signals.shutdown_requested) != 0) {
             return "SHUTDOWN";
         }
-        int number = 0;
-        if (sigwait(signals, &number) != 0) {
-            return "sigwait";
-        }
-        if (number != SIGUSR1) {
+        int number = signal_next(serve, signals, announced);
+        if (number != 0 && number != SIGUSR1) {
             return signal_text(number);
         }
     }
@@ -470,6 +485,7 @@ static int run(struct serve *serve, const sigset_t *signals, struct error_text *
     /* A signal that came until now waits for wait_for_end. */
     pipeline_run(serve->pipeline);
     log_info("stopping", "reason=%s", wait_for_end(serve, signals));
+    status_file_remove(serve->gauge_path);
     pipeline_stop(serve->pipeline);
     /* From here on a second signal is taken at its word; a bell may still ring. */
     sigset_t terminating = *signals;

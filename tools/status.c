@@ -1,7 +1,8 @@
 /*
  * weir status.  See tools/status.h.
  *
- * Happy path: options, one question, the answer as a table or as JSON.
+ * Happy path: options, one question, the answer as a table or as JSON.  A node of this machine that
+ * serves nobody is not asked: it leaves its answer in a file (tools/status_file.h).
  *
  * Failure modes: usage; nobody answers, or not what was asked: a sentence.
  */
@@ -16,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "tools/status_ask.h"
+#include "tools/status_file.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, VALUE_BYTES = 512, MEMBERS_MAX = 16 };
 
@@ -26,13 +28,15 @@ struct status_options {
 
 static void print_usage(FILE *stream) {
     (void)fprintf(
-        stream, "usage: weir status [--server HOST:PORT | --config FILE] [--json]\n\n"
-                "Shows what a node says of itself, and how far the other members are.\n\n"
-                "  --server H:P   where clients reach the node; 127.0.0.1:7379\n"
-                "  --config FILE  the node's own configuration, for address and password\n"
-                "  --json         one JSON object\n"
-                "  --help         this text\n\n"
-                "Exit status: 0 it knows a leader, 1 it does not, or does not answer, 2 usage.\n");
+        stream,
+        "usage: weir status [--server HOST:PORT | --config FILE] [--json]\n\n"
+        "Shows what a node says of itself, and how far the other members are.\n\n"
+        "  --server H:P   where clients reach the node; 127.0.0.1:7379\n"
+        "  --config FILE  the node's own configuration, for address and password\n"
+        "  --json         one JSON object\n"
+        "  --help         this text\n\n"
+        "Exit status: 0 it serves clients and knows a leader, 1 not so, or no answer, 2 usage.\n"
+        "A node that serves nobody shows itself on its own machine only.\n");
 }
 
 static int usage_error(const char *what, const char *value) {
@@ -142,7 +146,7 @@ static void member_print(const char *member, const char *leader) {
                  strcmp(id, leader) == 0 ? "   leads" : "");
 }
 
-static void table_print(const char *text) {
+static void table_print(const char *text, bool serves) {
     char value[8][VALUE_BYTES];
     char member[VALUE_BYTES];
     const char *leader = value_of(text, "raft_leader", value[0]);
@@ -153,6 +157,10 @@ static void table_print(const char *text) {
         (void)printf("no leader is known\n");
     } else {
         (void)printf("led by node %s\n", leader);
+    }
+    if (!serves) {
+        (void)printf("it serves nobody: it has yet to learn from a majority what is committed; its "
+                     "log says more\n");
     }
     (void)printf("log: last %s, durable %s, committed %s, applied %s\n",
                  value_of(text, "raft_last_index", value[1]),
@@ -195,7 +203,7 @@ static void json_member(const char *member, const char *before) {
     (void)printf("}");
 }
 
-static void json_print(const char *text) {
+static void json_print(const char *text, bool serves) {
     static const char *const keys[][2] = {
         {"node_id", "node"},
         {"cluster_name", "cluster"},
@@ -216,7 +224,7 @@ static void json_print(const char *text) {
     for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
         json_value(keys[i][1], value_of(text, keys[i][0], value), i == 0 ? "{" : ",");
     }
-    (void)printf(",\"members\":[");
+    (void)printf(",\"serves\":%s,\"members\":[", serves ? "true" : "false");
     for (uint32_t i = 0; i < MEMBERS_MAX && member_of(text, i, member); i++) {
         json_member(member, i == 0 ? "" : ",");
     }
@@ -238,10 +246,12 @@ int status_main(int argc, char **argv) {
     }
     struct config_place place = {.port = options.config.port};
     (void)snprintf(place.host, sizeof(place.host), "%s", options.config.host);
-    if (status_ask(&place, options.config.password, text, &error) != 0) {
+    bool serves = !status_file_find(&place, text);
+    if (serves && status_ask(&place, options.config.password, text, &error) != 0) {
         (void)fprintf(stderr, "weir status: %s\n", error.text);
         return EXIT_FAILED;
     }
-    (options.json ? json_print : table_print)(text);
-    return strcmp(value_of(text, "raft_leader", leader), "0") == 0 ? EXIT_FAILED : 0;
+    (options.json ? json_print : table_print)(text, serves);
+    bool led = strcmp(value_of(text, "raft_leader", leader), "0") != 0;
+    return serves && led ? 0 : EXIT_FAILED;
 }

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "bench/load.h"
+#include "tools/check_history.h"
 #include "tools/init.h"
 #include "tools/inspect.h"
 #include "tools/serve.h"
@@ -25,6 +26,8 @@ static const struct {
     {"status", "shows what a node says of itself and of the other members", status_main},
     {"top", "shows where the time of a running node goes, stage by stage", top_main},
     {"bench", "generates load and measures throughput and latency", load_main},
+    {"check-history", "says whether what clients have recorded can have happened",
+     check_history_main},
     {"sim", "simulates whole clusters under faults, each from one seed", sim_main},
     {"init", "writes the files of a cluster; creates the data directory of a node", init_main},
     {"inspect", "prints and verifies log, snapshots, term and vote", inspect_main},
@@ -33,10 +36,11 @@ static const struct {
 static void print_usage(FILE *stream) {
     (void)fprintf(stream, "usage: weir COMMAND [ARGUMENT]...\n\n");
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
-        (void)fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
+        (void)fprintf(stream, "  %-13s %s\n", commands[i].name, commands[i].summary);
     }
-    (void)fprintf(stream, "\n  --version  prints the version\n  --help     this text; after a "
-                          "command: its own\n\nExit status: 0, 1 (failed), 2 (usage).\n");
+    (void)fprintf(stream,
+                  "\n  --version     prints the version\n  --help        this text; after a "
+                  "command: its own\n\nExit status: 0, 1 (failed), 2 (usage).\n");
 }
 
 int main(int argc, char **argv) {

@@ -58,6 +58,11 @@ def peers_that_are_none(case):
     case.refused(2, "which of them this node is", "--id N", id=None)
 
 
+def a_member_does_not_keep_its_log_in_memory(case):
+    """It would forget what others count on; a leader of that sort died when a member came back."""
+    case.refused(2, "durability none is for a node alone", "fsync or write", durability="none")
+
+
 def a_secret_has_to_be_named_or_done_without(case):
     case.refused(2, "no secret", "--secret-file", "--peer-authentication none",
                  **{"secret-file": None})
@@ -172,7 +177,8 @@ def what_init_writes_is_for_the_owner_alone(case):
             assert f"weir-{i}.service:" not in run.stderr, run.stderr
 
 
-TESTS = [peers_that_are_none, a_secret_has_to_be_named_or_done_without,
+TESTS = [peers_that_are_none, a_member_does_not_keep_its_log_in_memory,
+         a_secret_has_to_be_named_or_done_without,
          a_secret_that_others_can_read_is_refused, a_secret_that_is_none_is_refused,
          a_member_makes_no_directory_by_itself, a_directory_of_others_is_refused,
          a_name_that_nobody_knows_is_refused, init_refuses_what_makes_no_cluster,

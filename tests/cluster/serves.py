@@ -45,7 +45,9 @@ def members_call_each_other_alike(cluster):
         with Asked(node) as client:
             own.add(client.call("CLUSTER", "MYID"))
             lines = client.call("CLUSTER", "NODES").decode().splitlines()
-        seen.add(frozenset(line.split()[0] for line in lines))
+        seen.add(frozenset(line.split()[0] for line in lines if "master,noaddr" not in line))
+        masters = {line.split()[0] for line in lines if line.endswith(" 0-16383")}
+        assert {line.split()[3] for line in lines} - {"-"} <= masters, lines
     assert seen == {frozenset(each.decode() for each in own)}, (own, seen)
     run = subprocess.run(["redis-cli", "--cluster", "check", f"127.0.0.1:{cluster.nodes[0].port}"],
                          capture_output=True, text=True, check=False, timeout=60)
@@ -139,6 +141,35 @@ def all_stop_when_they_are_asked(cluster):
         assert not re.search(r"level=error", node.log()), node.log()
 
 
+def a_member_that_serves_nobody_shows_itself(cluster):
+    """Alone it cannot know what is committed; whoever is at its machine sees how far it is."""
+    alone = cluster.nodes[0]
+    place = f"127.0.0.1:{cluster.client_ports[0]}"
+    alone.spawn()
+
+    def shows(wanted):
+        said = weir("status", "--server", place, "--json")
+        assert said.returncode == 1, said
+        if not said.stdout:
+            return False  # it is starting
+        shown = json.loads(said.stdout)
+        assert shown["serves"] is False and shown["node"] == 1 and shown["leader"] == 0, shown
+        assert [m["id"] for m in shown["members"]] == [2, 3], shown
+        return shown["last_index"] > 0 and wanted(shown)
+    until(lambda: shows(lambda shown: shown["role"] == "pre-candidate"), "it shows nothing")
+    said = weir("status", "--config", cluster.config(1), "--server", place)
+    assert said.returncode == 1 and "it serves nobody" in said.stdout, said
+    for node in cluster.nodes[1:]:
+        node.spawn()
+    for node in cluster.nodes:
+        assert node.wait_log(r"event=ready\b"), node.log()
+    cluster.leader(everyone=True)
+    said = weir("status", "--server", place, "--json")
+    assert said.returncode == 0 and json.loads(said.stdout)["serves"] is True, said
+    for node in cluster.nodes:
+        assert node.stop() == 0, node.log()
+
+
 def they_come_back_with_what_they_had(cluster):
     cluster.start()
     leader = cluster.leader()
@@ -150,6 +181,7 @@ TESTS = [who_does_not_lead_names_who_does, redis_cli_follows, members_call_each_
          all_apply_the_same, members_know_each_other_by_the_secret,
          info_and_status_say_how_far_each_is, a_member_that_is_gone_shows_as_that,
          a_large_value_reaches_all, all_stop_when_they_are_asked,
+         a_member_that_serves_nobody_shows_itself,
          they_come_back_with_what_they_had]
 
 

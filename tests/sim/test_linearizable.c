@@ -82,6 +82,18 @@ static void two_readers_agree_on_the_order_of_two_writes(void **state) {
     WRONG(rows, NULL);
 }
 
+/* Its bytes are none, so that the next value is built at the same address. */
+static void a_write_after_an_empty_value_changes_it(void **state) {
+    (void)state;
+    const struct by_hand_row lost[] = {
+        {1, 10, 20, "SET x ", "+OK"}, {1, 30, 40, "SET x 1", "+OK"}, {2, 50, 60, "GET x", "$"}};
+    WRONG(lost, "then the key holds $1");
+    const struct by_hand_row seen[] = {
+        {1, 10, 20, "SET x ", "+OK"}, {1, 30, 40, "APPEND x ab", ":2"}, {2, 50, 60, "GET x", "$ab"},
+        {1, 70, 80, "SET x ", "+OK"}, {1, 90, 95, "SET x ", "+OK"},     {2, 97, 99, "GET x", "$"}};
+    RIGHT(seen);
+}
+
 static void a_connection_sees_its_own_pipelined_write(void **state) {
     (void)state;
     const struct by_hand_row rows[] = {{1, 10, 50, "SET x 1", "+OK"}, {1, 11, 50, "GET x", "nil"}};
@@ -377,6 +389,7 @@ int main(void) {
         cmocka_unit_test(an_unknown_write_happens_at_most_once),
         cmocka_unit_test(a_refused_write_is_never_seen),
         cmocka_unit_test(two_readers_agree_on_the_order_of_two_writes),
+        cmocka_unit_test(a_write_after_an_empty_value_changes_it),
         cmocka_unit_test(a_connection_sees_its_own_pipelined_write),
         cmocka_unit_test(the_second_of_two_set_nx_fails),
         cmocka_unit_test(a_part_of_mget_may_not_be_stale),

@@ -1,6 +1,6 @@
 /*
- * Entries do not get through, while control messages do; and what a leader that had some of its own
- * does when it comes back.
+ * Entries do not get through, while control messages do, or do not get onto the leader's disk; and
+ * what a leader that had some of its own does when it comes back.
  */
 
 #include "raft/raft.h"
@@ -9,7 +9,8 @@
 #include <string.h>
 
 #define SECOND_NS           UINT64_C(1000000000)
-#define ELECTION_TIMEOUT_NS UINT64_C(200000000) /* stages/replicate_start.c */
+#define ELECTION_TIMEOUT_NS UINT64_C(200000000)       /* stages/replicate_internal.h */
+#define STALLED_NS          (5 * ELECTION_TIMEOUT_NS) /* likewise */
 
 /* One for each map; with label long more of them, and under a sanitizer one. */
 enum { SEEDS = WEIR_SANITIZER_BUILD ? 1 : 3 };
@@ -119,11 +120,90 @@ static void nothing_is_applied_that_is_about_to_be_replaced(void **state) {
     }
 }
 
+static void stall(uint32_t node, bool stalled) {
+    world_disk_stall(group->world, group->nodes[node].host, stalled);
+}
+
+/* A disk that is only slow, or stands still for less than the bound, deposes nobody. */
+static void a_leader_whose_disk_stands_still_for_a_moment_goes_on(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        uint32_t leader = begin(300 + seed);
+        uint64_t term = figure(&figures(leader)->term);
+        uint64_t acked = group->counts.incr_acked;
+        stall(leader, true);
+        group_run(group, STALLED_NS - ELECTION_TIMEOUT_NS);
+        group_expect(group, group->counts.incr_acked > acked, "the others' disks are enough");
+        stall(leader, false);
+        group_run(group, SECOND_NS);
+        group_expect(group, group_leader(group) == leader, "it still leads");
+        group_expect(group, figure(&figures(leader)->term) == term, "in the same term");
+        end();
+    }
+}
+
+/* Longer than that: it hands over, without a time-out in between. */
+static void a_leader_whose_disk_stands_still_gives_leadership_away(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        uint32_t leader = begin(400 + seed);
+        uint64_t term = figure(&figures(leader)->term);
+        stall(leader, true);
+        group_run(group, STALLED_NS - ELECTION_TIMEOUT_NS);
+        group_expect(group, group_leader(group) == leader, "not before the bound");
+        group_run(group, 2 * ELECTION_TIMEOUT_NS);
+        uint32_t next = group_leader(group);
+        group_expect(group, next != leader && next != UINT32_MAX, "then another one leads");
+        group_expect(group, figure(&figures(next)->term) == term + 1, "by one election");
+        uint64_t acked = group->counts.incr_acked;
+        group_run(group, SECOND_NS);
+        group_expect(group, group->counts.incr_acked >= acked + 50, "and serves");
+        group_expect(group, group_leader(group) == next, "and is not asked to hand it back");
+        stall(leader, false);
+        end();
+    }
+}
+
+/* Nobody can take over, and nothing is committed: it steps down, and nobody campaigns with what is
+ * on no disk.  As soon as two disks take something again, theirs are who lead. */
+static void while_all_disks_stand_still_nobody_is_elected(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        uint32_t leader = begin(500 + seed);
+        uint64_t term = figure(&figures(leader)->term);
+        for (uint32_t i = 0; i < 3; i++) {
+            stall(i, true);
+        }
+        uint64_t acked = group->counts.incr_acked;
+        group_run(group, 3 * SECOND_NS);
+        group_expect(group, group->counts.incr_acked <= acked + GROUP_CLIENTS,
+                     "nothing is acknowledged that is on no disk");
+        group_expect(group,
+                     group_leader(group) == UINT32_MAX ||
+                         figure(&figures(group_leader(group))->term) == term,
+                     "nobody is elected");
+        for (uint32_t i = 0; i < 3; i++) {
+            stall(i, i == leader);
+        }
+        acked = group->counts.incr_acked;
+        for (uint32_t i = 0; i < 10 && group->counts.incr_acked < acked + 50; i++) {
+            group_run(group, SECOND_NS);
+        }
+        group_expect(group, group->counts.incr_acked >= acked + 50, "two disks are enough");
+        group_expect(group, group_leader(group) != leader, "and its own is none of them");
+        stall(leader, false);
+        end();
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clogged_data_connection_is_opened_anew),
         cmocka_unit_test(a_leader_whose_data_stays_clogged_steps_down),
         cmocka_unit_test(nothing_is_applied_that_is_about_to_be_replaced),
+        cmocka_unit_test(a_leader_whose_disk_stands_still_for_a_moment_goes_on),
+        cmocka_unit_test(a_leader_whose_disk_stands_still_gives_leadership_away),
+        cmocka_unit_test(while_all_disks_stand_still_nobody_is_elected),
     };
     return cmocka_run_group_tests_name("sim_node_clogged", tests, NULL, NULL);
 }

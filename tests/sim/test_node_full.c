@@ -17,7 +17,7 @@
 enum {
     TALKS = 8,
     ENTRIES_EACH = 24, /* of a leader: no more batches than a node has */
-    LEADERS = 80,
+    LEADERS = 100, /* every second one only sends what the one before had */
     /* Of a simulated node's log memory of 1 MiB: a header sector and one of data each. */
     MEMORY_WRITES = 1024,
     SEEDS = WEIR_SANITIZER_BUILD ? 1 : 3, /* one for each map */

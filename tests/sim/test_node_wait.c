@@ -1,6 +1,6 @@
 /*
- * WAIT says how many other members have what its connection wrote: never more than there are, and
- * after an acknowledged write never fewer than make a majority with the leader.
+ * WAIT waits until so many other members have what its connection wrote, or for as long as it may:
+ * never says that more have it than do, keeps its connection's order, and holds up nobody else.
  */
 
 #include "tests/sim/node_talk.h"
@@ -10,9 +10,14 @@
 
 #include "base/decimal.h"
 
+#define MS_NS     UINT64_C(1000000)
 #define SECOND_NS UINT64_C(1000000000)
 
-enum { ROUNDS = 40 };
+enum {
+    ROUNDS = 20,
+    /* More than there are batches (32), and batches to bear answers (64). */
+    MANY = 90,
+};
 
 static struct group group[1];
 static const char *const maps[] = {"fused", "split", "pair"};
@@ -20,6 +25,7 @@ static const char *const maps[] = {"fused", "split", "pair"};
 static uint32_t begin(uint64_t seed, uint32_t nodes) {
     group_init_networked(group, seed, nodes, maps[seed % 3]);
     for (uint32_t i = 0; i < nodes; i++) {
+        group->nodes[i].options.connections_max = MANY + 10;
         group_start(group, i);
     }
     group->load_on = false;
@@ -31,6 +37,15 @@ static uint32_t begin(uint64_t seed, uint32_t nodes) {
 
 static const struct node *figures(uint32_t index) {
     return sim_node_figures(group->nodes[index].node);
+}
+
+static uint64_t waiting(uint32_t leader) {
+    return node_figure(&figures(leader)->replicate.waiting);
+}
+
+static void cut(uint32_t a, uint32_t b, bool is_cut) {
+    world_link_cut(group->world, group->hosts[a], group->hosts[b], is_cut);
+    world_link_cut(group->world, group->hosts[b], group->hosts[a], is_cut);
 }
 
 /* How many others have, durable, all that the leader had applied at `index`.  Later than the reply,
@@ -45,17 +60,20 @@ static uint32_t others_with(uint32_t leader, uint64_t index) {
 }
 
 /* A write and a WAIT, in one batch or two; the WAIT's number, which is checked. */
-static uint32_t write_and_wait(struct talk *talk, uint32_t leader, bool together) {
+static uint32_t write_and_wait(struct talk *talk, uint32_t leader, bool together,
+                               const char *wait) {
     uint64_t before = node_figure(&figures(leader)->apply.applied_index);
+    char both[128];
     const char *answer;
     if (together) {
-        talk_say(talk, "set k v\r\nwait 2 0\r\n");
+        snprintf(both, sizeof(both), "set k v\r\n%s\r\n", wait);
+        talk_say(talk, both);
         answer = talk_hear(talk, 2, SECOND_NS);
         assert_int_equal(strncmp(answer, "+OK\n:", 5), 0);
         answer += 4;
     } else {
         talk_expect(talk, "set k v", "+OK");
-        answer = talk_ask(talk, "wait 2 0");
+        answer = talk_ask(talk, wait);
     }
     assert_int_equal(answer[0], ':');
     uint64_t count = 0;
@@ -65,42 +83,7 @@ static uint32_t write_and_wait(struct talk *talk, uint32_t leader, bool together
     return (uint32_t)count;
 }
 
-static void it_counts_who_has_it_and_no_fewer_than_a_majority(void **state) {
-    (void)state;
-    for (uint64_t seed = 1; seed <= 6; seed++) {
-        uint32_t nodes = seed % 2 == 0 ? 5 : 3;
-        uint32_t leader = begin(seed, nodes);
-        static struct talk talk;
-        talk_open(&talk, group, leader);
-        for (uint32_t round = 0; round < ROUNDS; round++) {
-            uint32_t count = write_and_wait(&talk, leader, round % 2 == 0);
-            assert_in_range(count, nodes / 2, nodes - 1);
-        }
-        group_run(group, SECOND_NS); /* all have caught up, and said so */
-        talk_expect(&talk, "wait 0 0", nodes == 5 ? ":4" : ":2");
-        talk_close(&talk);
-        group_free(group);
-    }
-}
-
-static void who_is_gone_is_not_counted(void **state) {
-    (void)state;
-    for (uint64_t seed = 11; seed <= 13; seed++) {
-        uint32_t leader = begin(seed, 3);
-        uint32_t gone = (leader + 1) % 3;
-        static struct talk talk;
-        group_crash(group, gone);
-        talk_open(&talk, group, leader);
-        for (uint32_t round = 0; round < ROUNDS; round++) {
-            assert_int_equal(write_and_wait(&talk, leader, round % 2 == 0), 1);
-        }
-        group_start(group, gone);
-        group_run(group, 2 * SECOND_NS);
-        talk_expect(&talk, "wait 2 0", ":2");
-        talk_close(&talk);
-        group_free(group);
-    }
-}
+/* ---- refusals ------------------------------------------------------------------------------ */
 
 static void who_does_not_lead_counts_nobody(void **state) {
     (void)state;
@@ -117,6 +100,258 @@ static void who_does_not_lead_counts_nobody(void **state) {
     talk_expect(&talk, "wait -1 0", "-ERR value is not an integer or out of range");
     talk_expect(&talk, "wait 1 soon", "-ERR value is not an integer or out of range");
     talk_expect(&talk, "wait 1", "-ERR wrong number of arguments for 'wait' command");
+    talk_expect(&talk, "ping", "+PONG");
+    assert_int_equal(waiting(leader), 0);
+    talk_close(&talk);
+    group_free(group);
+}
+
+static void who_loses_leadership_answers_what_was_reached(void **state) {
+    (void)state;
+    for (uint64_t seed = 31; seed <= 33; seed++) {
+        uint32_t leader = begin(seed, 3);
+        static struct talk talk;
+        cut(leader, (leader + 1) % 3, true);
+        talk_open(&talk, group, leader);
+        talk_expect(&talk, "set k 1", "+OK");
+        talk_say(&talk, "wait 2 0\r\nset k 2\r\n");
+        assert_string_equal(talk_hear(&talk, 1, 300 * MS_NS), "");
+        cut(leader, (leader + 2) % 3, true);
+        /* One had it, and has it still; what came behind is refused. */
+        const char *answer = talk_hear(&talk, 2, 2 * SECOND_NS);
+        assert_int_equal(strncmp(answer, ":1\n-", 4), 0);
+        assert_int_equal(waiting(leader), 0);
+        talk_close(&talk);
+        group_free(group);
+    }
+}
+
+static void a_write_that_is_unknown_is_not_waited_for(void **state) {
+    (void)state;
+    uint32_t leader = begin(41, 3);
+    static struct talk talk;
+    talk_open(&talk, group, leader);
+    talk_expect(&talk, "set k 1", "+OK");
+    cut(leader, (leader + 1) % 3, true);
+    cut(leader, (leader + 2) % 3, true);
+    talk_say(&talk, "set k 2\r\nwait 0 100\r\n");
+    const char *answer = talk_hear(&talk, 2, 2 * SECOND_NS);
+    assert_int_equal(strncmp(answer, "-UNKNOWN", 8), 0);
+    assert_non_null(strstr(answer, "\n-CLUSTERDOWN"));
+    talk_close(&talk);
+    group_free(group);
+}
+
+/* ---- counts and times ---------------------------------------------------------------------- */
+
+static void it_waits_until_so_many_have_it(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        uint32_t nodes = seed % 2 == 0 ? 5 : 3;
+        uint32_t leader = begin(seed, nodes);
+        static struct talk talk;
+        talk_open(&talk, group, leader);
+        for (uint32_t round = 0; round < ROUNDS; round++) {
+            bool together = round % 2 == 0;
+            uint32_t count = write_and_wait(&talk, leader, together, "wait 0 0");
+            assert_in_range(count, nodes / 2, nodes - 1); /* it is acknowledged */
+            count = write_and_wait(&talk, leader, together, nodes == 5 ? "wait 4 0" : "wait 2 0");
+            assert_int_equal(count, nodes - 1);
+        }
+        assert_int_equal(waiting(leader), 0);
+        talk_close(&talk);
+        group_free(group);
+    }
+}
+
+static void the_time_out_is_exact_and_who_is_gone_is_not_counted(void **state) {
+    (void)state;
+    for (uint64_t seed = 11; seed <= 13; seed++) {
+        uint32_t leader = begin(seed, 3);
+        uint32_t gone = (leader + 1) % 3;
+        static struct talk talk;
+        group_crash(group, gone);
+        talk_open(&talk, group, leader);
+        talk_expect(&talk, "ping", "+PONG");
+        uint64_t begun_ns = world_now_ns(group->world);
+        talk_expect(&talk, "ping", "+PONG");
+        uint64_t round_trip_ns = world_now_ns(group->world) - begun_ns;
+        for (uint32_t round = 0; round < 4; round++) {
+            talk_expect(&talk, "set k v", "+OK");
+            begun_ns = world_now_ns(group->world);
+            talk_expect(&talk, "wait 2 100", ":1");
+            /* The node's clock may be 200 ppm off. */
+            uint64_t waited_ns = world_now_ns(group->world) - begun_ns;
+            assert_in_range(waited_ns, 100 * MS_NS - 20000,
+                            100 * MS_NS + 20000 + 2 * round_trip_ns + MS_NS);
+        }
+        talk_expect(&talk, "wait 1 0", ":1");
+        talk_say(&talk, "wait 2 0\r\n");
+        assert_string_equal(talk_hear(&talk, 1, 3 * SECOND_NS), "");
+        group_start(group, gone);
+        assert_string_equal(talk_hear(&talk, 1, 3 * SECOND_NS), ":2\n");
+        talk_close(&talk);
+        group_free(group);
+    }
+}
+
+static void a_slow_member_is_waited_for(void **state) {
+    (void)state;
+    uint32_t leader = begin(51, 3);
+    uint32_t slow = (leader + 2) % 3;
+    static struct talk talk;
+    world_link_delay(group->world, group->hosts[leader], group->hosts[slow], 40 * MS_NS,
+                     60 * MS_NS);
+    group_run(group, SECOND_NS);
+    talk_open(&talk, group, leader);
+    for (uint32_t round = 0; round < 4; round++) {
+        talk_expect(&talk, "set k v", "+OK");
+        uint64_t begun_ns = world_now_ns(group->world);
+        talk_expect(&talk, "wait 1 0", ":1");
+        assert_true(world_now_ns(group->world) - begun_ns < 20 * MS_NS);
+        assert_int_equal(write_and_wait(&talk, leader, round % 2 == 0, "wait 2 0"), 2);
+        assert_true(world_now_ns(group->world) - begun_ns > 20 * MS_NS);
+    }
+    talk_close(&talk);
+    group_free(group);
+}
+
+static void only_what_its_own_connection_wrote_counts(void **state) {
+    (void)state;
+    uint32_t leader = begin(61, 3);
+    static struct talk one;
+    static struct talk other;
+    talk_open(&one, group, leader);
+    talk_open(&other, group, leader);
+    talk_expect(&one, "set one 1", "+OK");
+    talk_expect(&one, "wait 2 0", ":2");
+    cut(leader, (leader + 1) % 3, true);
+    talk_expect(&other, "set other 1", "+OK");
+    talk_expect(&other, "wait 2 50", ":1");
+    talk_expect(&one, "wait 2 0", ":2");
+    talk_close(&one);
+    talk_close(&other);
+    group_free(group);
+}
+
+/* ---- order, and others --------------------------------------------------------------------- */
+
+static void what_is_behind_it_waits_and_others_do_not(void **state) {
+    (void)state;
+    for (uint64_t seed = 71; seed <= 73; seed++) {
+        uint32_t leader = begin(seed, 3);
+        static struct talk talk;
+        static struct talk other;
+        talk_open(&talk, group, leader);
+        talk_open(&other, group, leader);
+        cut(leader, (leader + 1) % 3, true);
+        talk_say(&talk, "set k 1\r\nwait 2 200\r\nset k 2\r\nwait 2 100\r\nget k\r\n");
+        assert_string_equal(talk_hear(&talk, 1, 100 * MS_NS), "+OK\n");
+        talk_say(&talk, "set k 3\r\nget k\r\n");
+        for (uint32_t round = 0; round < 8; round++) {
+            talk_expect(&other, "get k", "1");
+            talk_expect(&other, "incr other", ":");
+        }
+        assert_string_equal(talk_hear(&talk, 6, SECOND_NS), ":1\n+OK\n:1\n2\n+OK\n3\n");
+        talk_close(&talk);
+        talk_close(&other);
+        group_free(group);
+    }
+}
+
+static void many_who_wait_hold_up_nobody(void **state) {
+    (void)state;
+    for (uint64_t seed = 81; seed <= 83; seed++) {
+        uint32_t leader = begin(seed, 3);
+        static struct talk talks[MANY];
+        static struct talk other;
+        cut(leader, (leader + 1) % 3, true);
+        for (uint32_t i = 0; i < MANY; i++) {
+            talk_open(&talks[i], group, leader);
+            talk_say(&talks[i], "set k 1\r\nwait 2 0\r\nping\r\n");
+        }
+        for (uint32_t i = 0; i < MANY; i++) {
+            assert_string_equal(talk_hear(&talks[i], 1, SECOND_NS), "+OK\n");
+        }
+        group_run(group, 50 * MS_NS);
+        assert_int_equal(waiting(leader), MANY);
+        talk_open(&other, group, leader);
+        for (uint32_t round = 0; round < 8; round++) {
+            talk_expect(&other, "incr other", ":");
+        }
+        cut(leader, (leader + 1) % 3, false);
+        for (uint32_t i = 0; i < MANY; i++) {
+            assert_string_equal(talk_hear(&talks[i], 2, 3 * SECOND_NS), ":2\n+PONG\n");
+            talk_close(&talks[i]);
+        }
+        assert_int_equal(waiting(leader), 0);
+        talk_close(&other);
+        group_free(group);
+    }
+}
+
+static void who_goes_is_not_waited_for(void **state) {
+    (void)state;
+    uint32_t leader = begin(91, 3);
+    static struct talk talks[MANY];
+    cut(leader, (leader + 1) % 3, true);
+    uint64_t before = node_figure(&figures(leader)->read.connections);
+    for (uint32_t round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < MANY; i++) {
+            talk_open(&talks[i], group, leader);
+            talk_say(&talks[i], round == 0 ? "wait 2 0\r\n" : "set k 1\r\nwait 2 40\r\nping\r\n");
+        }
+        group_run(group, round * 20 * MS_NS);
+        for (uint32_t i = 0; i < MANY; i++) {
+            if (i % 2 == 0) {
+                world_client_half_close(talks[i].connection);
+            } else {
+                talk_close(&talks[i]);
+            }
+        }
+        group_run(group, 100 * MS_NS);
+        for (uint32_t i = 0; i < MANY; i++) {
+            talk_close(&talks[i]);
+        }
+        group_run(group, 100 * MS_NS);
+        assert_int_equal(waiting(leader), 0);
+        assert_int_equal(node_figure(&figures(leader)->read.connections), before);
+    }
+    group_free(group);
+}
+
+/* 300 KiB behind a WAIT: more than eight receives of it are not taken before it is over. */
+static void what_is_sent_behind_it_is_bounded(void **state) {
+    (void)state;
+    enum { COMMANDS = 300, VALUE_BYTES = 1000 };
+    static char text[COMMANDS * (VALUE_BYTES + 16)];
+    uint32_t leader = begin(101, 3);
+    static struct talk talk;
+    size_t length = 0;
+    for (uint32_t i = 0; i < COMMANDS; i++) {
+        length += (size_t)snprintf(text + length, sizeof(text) - length, "set k %0*u\r\n",
+                                   VALUE_BYTES, i);
+    }
+    cut(leader, (leader + 1) % 3, true);
+    talk_open(&talk, group, leader);
+    talk_say(&talk, "set k 1\r\nwait 2 500\r\n");
+    assert_string_equal(talk_hear(&talk, 1, 100 * MS_NS), "+OK\n");
+    size_t sent = 0;
+    uint64_t before = node_figure(&figures(leader)->read.received_bytes);
+    uint64_t until_ns = world_now_ns(group->world) + 200 * MS_NS;
+    while (world_now_ns(group->world) < until_ns) {
+        sent += world_client_send(talk.connection, text + sent, length - sent);
+        assert_true(group_step(group));
+    }
+    uint64_t taken = node_figure(&figures(leader)->read.received_bytes) - before;
+    assert_true(taken < UINT64_C(10) * 16 * 1024 && taken < length);
+    assert_int_equal(waiting(leader), 1);
+    assert_string_equal(talk_hear(&talk, 1, SECOND_NS), ":1\n");
+    talk_send(&talk, text + sent, length - sent);
+    talk_hear(&talk, COMMANDS, 5 * SECOND_NS);
+    char last[VALUE_BYTES + 8];
+    snprintf(last, sizeof(last), "%0*u\n", VALUE_BYTES, COMMANDS - 1);
+    assert_string_equal(talk_ask(&talk, "get k"), last);
     talk_close(&talk);
     group_free(group);
 }
@@ -124,8 +359,16 @@ static void who_does_not_lead_counts_nobody(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_does_not_lead_counts_nobody),
-        cmocka_unit_test(it_counts_who_has_it_and_no_fewer_than_a_majority),
-        cmocka_unit_test(who_is_gone_is_not_counted),
+        cmocka_unit_test(who_loses_leadership_answers_what_was_reached),
+        cmocka_unit_test(a_write_that_is_unknown_is_not_waited_for),
+        cmocka_unit_test(it_waits_until_so_many_have_it),
+        cmocka_unit_test(the_time_out_is_exact_and_who_is_gone_is_not_counted),
+        cmocka_unit_test(a_slow_member_is_waited_for),
+        cmocka_unit_test(only_what_its_own_connection_wrote_counts),
+        cmocka_unit_test(what_is_behind_it_waits_and_others_do_not),
+        cmocka_unit_test(many_who_wait_hold_up_nobody),
+        cmocka_unit_test(who_goes_is_not_waited_for),
+        cmocka_unit_test(what_is_sent_behind_it_is_bounded),
     };
     return cmocka_run_group_tests_name("sim_node_wait", tests, NULL, NULL);
 }

@@ -225,6 +225,25 @@ static void the_leader_has_all_slots(void **state) {
     has(answer, "cluster_known_nodes:3\r\ncluster_size:1\r\ncluster_current_epoch:5\r\n");
 }
 
+/* redis-benchmark --cluster wants two masters with slots, and connects to where they are. */
+static void nodes_has_the_leader_twice_and_only_once_as_there(void **state) {
+    (void)state;
+    char id[ID_BYTES + 1] = "";
+    memcpy(id, rig_say(&rig, 0, "cluster myid") + 5, ID_BYTES);
+    const char *answer = rig_say(&rig, 0, "cluster nodes");
+    const char *second = strchr(answer, '\n') + 1;
+    assert_memory_not_equal(second, id, ID_BYTES);
+    assert_memory_equal(second, id, ID_BYTES - 1);
+    static const char line[] = " 10.0.0.1:7001@0 master,noaddr - 0 0 5 disconnected 0-16383\n";
+    assert_memory_equal(second + ID_BYTES, line, sizeof(line) - 1);
+    assert_memory_equal(second + ID_BYTES + sizeof(line) - 1, id, ID_BYTES);
+    leads(3); /* where it is, is not known */
+    lacks(rig_say(&rig, 0, "cluster nodes"), "master,noaddr - 0 0 5 disconnected 0-16383\n0");
+    rig.options.endpoints[0].host = "";
+    leads(1);
+    lacks(rig_say(&rig, 0, "cluster nodes"), "noaddr - ");
+}
+
 static void another_leader_comes_first(void **state) {
     (void)state;
     leads(2);
@@ -233,6 +252,22 @@ static void another_leader_comes_first(void **state) {
     const char *answer = rig_say(&rig, 0, "cluster nodes");
     has(answer, " 10.0.0.1:7001@0 myself,slave 000000000000abcd");
     has(answer, " two.example:7002@0 master - 0 0 5 disconnected 0-16383\n");
+}
+
+/* Once it is known in which life the leader is, its id is another: in all lines. */
+static void replicas_name_their_leader_as_it_is_named(void **state) {
+    (void)state;
+    char id[ID_BYTES + 1] = "";
+    leads(2);
+    node_figure_set(&rig.node.peer_figures[0].node_id, 2);
+    node_figure_set(&rig.node.peer_figures[0].incarnation, 77);
+    const char *answer = rig_say(&rig, 0, "cluster nodes");
+    const char *line = strstr(answer, " two.example:7002@0 master - ");
+    assert_non_null(line);
+    memcpy(id, line - ID_BYTES, ID_BYTES);
+    const char *mine = strstr(answer, "myself,slave ");
+    assert_non_null(mine);
+    assert_memory_equal(mine + strlen("myself,slave "), id, ID_BYTES);
 }
 
 static void without_a_leader_nobody_has_slots(void **state) {
@@ -376,7 +411,9 @@ int main(void) {
         RIGGED(keyslot_takes_keys_up_to_the_longest),
         RIGGED(ids_are_forty_digits_and_follow_the_incarnation),
         RIGGED(the_leader_has_all_slots),
+        RIGGED(nodes_has_the_leader_twice_and_only_once_as_there),
         RIGGED(another_leader_comes_first),
+        RIGGED(replicas_name_their_leader_as_it_is_named),
         RIGGED(without_a_leader_nobody_has_slots),
         RIGGED(shards_are_maps_in_resp_3),
         RIGGED(a_node_that_listens_everywhere_names_no_host_of_its_own),

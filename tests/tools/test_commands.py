@@ -53,6 +53,8 @@ SERVER = {
                     (("CLUSTER", "MYID"), lambda reply: re.fullmatch(b"[0-9a-f]{40}", reply)),
                     (("CLUSTER", "INFO"), names(b"cluster_state:ok\r\n", b"cluster_size:1\r\n")),
                     (("CLUSTER", "NODES"), lambda reply: re.fullmatch(
+                        br"[0-9a-f]{40} 127\.0\.0\.1:\d+@0 master,noaddr - 0 0 \d+ disconnected "
+                        br"0-16383\n"
                         br"[0-9a-f]{40} 127\.0\.0\.1:\d+@0 myself,master - 0 0 \d+ connected "
                         br"0-16383\n", reply)),
                     (("CLUSTER", "SLOTS"), lambda reply: reply[0][:2] == [0, 16383] and
@@ -72,7 +74,8 @@ SERVER = {
     "once.open": does((("ONCE.OPEN",), within(1, 100)),
                       (("ONCE.OPEN", "PX", "60000"), within(2, 100))),
     "time": does((("TIME",), lambda reply: int(reply[0]) > 1600000000)),
-    "wait": does((("WAIT", "1", "0"), 0), (("WAIT", "-1", "0"), error("ERR value"))),
+    "wait": does((("WAIT", "0", "0"), 0), (("WAIT", "1", "1"), 0),
+                 (("WAIT", "-1", "0"), error("ERR value"))),
 }
 
 # The first entry of a client: behind the configuration and the genesis.

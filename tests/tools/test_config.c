@@ -342,6 +342,12 @@ static void a_cluster_is_configured_whole_or_not_at_all(void **state) {
         "leave one of both out");
     has(checked((const char *const[][2]){{secret[0], secret[1]}}, 1), "secret-file is for a node");
     has(checked((const char *const[][2]){{listen[0], listen[1]}}, 1), "peer-listen is for a node");
+    has(checked((const char *const[][2]){{three[0], three[1]},
+                                         {id[0], id[1]},
+                                         {secret[0], secret[1]},
+                                         {"durability", "none"}},
+                4),
+        "durability none is for a node alone");
     assert_string_equal(
         checked((const char *const[][2]){{three[0], three[1]}, {id[0], id[1]}, {none[0], none[1]}},
                 3),

@@ -151,7 +151,7 @@ class Usage(Scratch):
         self.assertIn('do not know the command "sevre"; weir --help', done.stderr)
 
     def test_help_and_version_are_answers(self):
-        for arguments, words in ((["--help"], "serve      runs a node"), (["-h"], "Exit status"),
+        for arguments, words in ((["--help"], "serve         runs a node"), (["-h"], "Exit status"),
                                  (["serve", "--help"], "--durability MODE"),
                                  (["bench", "-h"], "usage: weir bench"),
                                  (["top", "-h"], "usage: weir top"),

@@ -1,0 +1,80 @@
+/*
+ * A connection whose WAIT is not answered: what read does about it.  The whole is drawn in
+ * stages/batch.h.
+ *
+ * Happy path: the batch that ended with the WAIT comes home without its answer and gives its buffer
+ * back; replicate's word that the wait is over comes, before that or after.  When both are here
+ * another one, without a buffer, goes round with the answer, and parse goes on behind it.  The
+ * receive stays armed, so that the end of the connection is seen; what arrives goes to parse, which
+ * keeps it.
+ *
+ * Failure modes: the client goes on sending: after as many batches as a connection may have under
+ * way its receive is stopped until the wait is over.  No batch is free for the answer: the
+ * connection is in the list `over` until one is.  The connection ends: the answer is dropped.
+ */
+
+#include "base/assert.h"
+#include "stages/read_internal.h"
+
+bool read_wait_home(struct read_shard *shard, struct batch *batch, uint64_t now_ns) {
+    uint32_t slot = batch->connection.slot;
+    struct read_connection *connection = &shard->connections[slot];
+    ASSERT((batch->flags & (BATCH_CONTINUE | BATCH_END)) == 0 && !connection->wait_home);
+    if ((batch->flags & BATCH_WAITING) != 0) {
+        connection->wait_home = true;
+        connection->wait_batches = 0;
+        return false;
+    }
+    batch = read_batch_begin(shard, batch->id, slot, 0, BATCH_GOES_ON);
+    batch->wait_reached = BATCH_NO_ANSWER;
+    read_batch_send(shard, batch, now_ns);
+    return true;
+}
+
+/* Sends the answer, if its batch is home and one to bear it is free; or queues it. */
+static void send_if_complete(struct read_shard *shard, uint32_t slot, uint64_t now_ns) {
+    struct read_connection *connection = &shard->connections[slot];
+    if (!connection->wait_home || !connection->wait_over || connection->wait_listed ||
+        connection->state != READ_OPEN) {
+        return;
+    }
+    uint32_t answer = pool_take(shard->answers);
+    if (answer == POOL_NONE) {
+        connection->wait_listed = true;
+        connection->wait_next = shard->over_head;
+        shard->over_head = slot;
+        return;
+    }
+    connection->wait_home = false;
+    connection->wait_over = false;
+    connection->wait_batches = 0;
+    struct batch *batch =
+        read_batch_begin(shard, shard->answer_first + answer, slot, 0, BATCH_GOES_ON);
+    batch->wait_reached = connection->wait_reached;
+    read_batch_send(shard, batch, now_ns);
+    read_go_on(shard, slot);
+}
+
+uint32_t read_wait_turn(struct read_shard *shard, uint64_t now_ns) {
+    struct home_item items[READ_TAKE_MAX];
+    uint32_t count = ring_home_dequeue(shard->from_replicate, items, READ_TAKE_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        ASSERT(items[i].kind == HOME_WAIT_OVER && items[i].value < shard->connections_max);
+        struct read_connection *connection = &shard->connections[items[i].value];
+        if (connection->generation == items[i].generation) {
+            ASSERT(!connection->wait_over);
+            connection->wait_over = true;
+            connection->wait_reached = items[i].wait_reached;
+            send_if_complete(shard, items[i].value, now_ns);
+        }
+    }
+    while (shard->over_head != BATCH_NO_BLOCK && pool_free_count(shard->answers) > 0) {
+        uint32_t slot = shard->over_head;
+        struct read_connection *connection = &shard->connections[slot];
+        shard->over_head = connection->wait_next;
+        connection->wait_listed = false;
+        send_if_complete(shard, slot, now_ns);
+        read_mark_if_rested(shard, slot, now_ns);
+    }
+    return count;
+}

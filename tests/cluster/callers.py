@@ -1,0 +1,312 @@
+"""Clients that record what they asked, when, and what they were told.
+
+The record is a text that the project's checker reads (sim/history.h): a line an operation, with
+CLOCK_MONOTONIC before its first byte left and after its last one came. What got no answer is
+unknown, unless it was never sent.
+"""
+
+import os
+import random
+import re
+import socket
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from weir_test import ErrorReply, Incomplete, decode, request  # noqa: E402
+
+ANSWER_S = 1.0     # then the outcome is unknown
+PAUSE_S = 0.02     # of a client that was refused, before it tries again
+TRIES_MAX = 200    # of one operation of a client that was refused
+REFUSALS = {"MOVED", "CLUSTERDOWN", "TRYAGAIN", "READONLY", "OOM", "MISCONF", "SESSION"}
+STRINGS, COUNTERS = 6, 2   # keys of an epoch
+PLAIN = set(range(ord("!"), ord("~") + 1)) - {ord("\\"), ord('"'), ord(">")}
+PLAIN_IN_REPLY = PLAIN | {ord(" "), ord('"'), ord(">")}
+NAMED = {ord("\r"): "\\r", ord("\n"): "\\n", ord("\\"): "\\\\"}
+
+
+def escaped(data, plain):
+    return "".join(chr(byte) if byte in plain else NAMED.get(byte, f"\\x{byte:02x}")
+                   for byte in data)
+
+
+def word_text(word):
+    data = word if isinstance(word, bytes) else str(word).encode()
+    return escaped(data, PLAIN) or '""'
+
+
+def outcome_of(reply):
+    """As history_outcome_of has it, of a reply's value."""
+    if not isinstance(reply, ErrorReply):
+        return "ok"
+    code = str(reply).split(" ", 1)[0]
+    if code == "UNKNOWN":
+        return "unknown"
+    return "refused" if code in REFUSALS else "ok"
+
+
+class Record:
+    """One client's history, written as it comes about."""
+
+    def __init__(self, path, client):
+        self.file = open(path, "w", encoding="ascii")  # pylint: disable=consider-using-with
+        self.path, self.client = path, client
+        self.connections = 0
+
+    @staticmethod
+    def now():
+        return time.monotonic_ns()
+
+    def connection(self):
+        """A connection's number, never used before."""
+        self.connections += 1
+        return self.connections
+
+    def write(self, place, invoked_ns, returned_ns, outcome, words, raw=b""):
+        """`place`: connection and number within it. returned_ns None: nothing came."""
+        connection, sequence = place
+        returned = "never" if returned_ns is None else returned_ns
+        reply = f" -> {escaped(raw, PLAIN_IN_REPLY)}" if raw else ""
+        self.file.write(f"client {self.client} connection {connection} #{sequence} "
+                        f"[{invoked_ns}, {returned}] {outcome}: "
+                        f"{' '.join(word_text(word) for word in words)}{reply}\n")
+
+    def close(self):
+        self.file.close()
+
+
+class Line:
+    """A connection to a node, which has let us in."""
+
+    def __init__(self, to, password, limit_s=ANSWER_S):
+        self.to = to
+        self.socket = socket.create_connection(to, limit_s)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.data = b""
+        self.sequence = 0
+        self.connection = None
+        self.send("AUTH", password)
+        reply, _ = self.reply()
+        if isinstance(reply, ErrorReply):
+            self.close()
+            raise ConnectionError(str(reply))
+
+    def send(self, *words):
+        self.socket.sendall(request(*words))
+
+    def reply(self):
+        """The next reply, and its bytes. TimeoutError, ConnectionError."""
+        while True:
+            try:
+                value, end = decode(self.data)
+            except Incomplete:
+                more = self.socket.recv(1 << 20)
+                if not more:
+                    raise ConnectionError("the node has closed the connection") from None
+                self.data += more
+                continue
+            raw, self.data = self.data[:end], self.data[end:]
+            return value, raw
+
+    def call(self, *words):
+        """An operation that nobody judges."""
+        self.send(*words)
+        return self.reply()[0]
+
+    def close(self):
+        self.socket.close()
+
+
+class Directory:
+    """Where nodes are, what clients shall do now, and what has come of it: shared by all."""
+
+    def __init__(self, places, password):
+        self.places, self.password = places, password
+        self.epoch = 0
+        self.reads_only = False
+        self.ends = threading.Event()
+        self.acked_at = []       # of writes, by all clients
+
+
+class Caller(threading.Thread):
+    """One client. It goes where redirects point, and asks at random elsewhere."""
+
+    def __init__(self, directory, record, seed, rate):
+        super().__init__(daemon=True)
+        self.directory, self.record = directory, record
+        self.rng = random.Random(seed)
+        self.interval_s = 1 / rate
+        self.line = self.to = None
+        self.value = 0
+        self.answered_at = 0.0   # when an operation last was ok
+        self.counts = {"ok": 0, "refused": 0, "unknown": 0}
+        self.asks_nothing_since = 0.0  # when it last began to wait for its next operation
+        self.failure = None
+
+    def run(self):
+        try:
+            due = time.monotonic()
+            while not self.directory.ends.is_set():
+                self.perform(*self.draw())
+                self.asks_nothing_since = time.monotonic()
+                due = max(due + self.interval_s, time.monotonic() - 1)
+                self.directory.ends.wait(max(0, due - time.monotonic()))
+        except Exception as failure:  # pylint: disable=broad-except
+            self.failure = failure  # told by whoever waits for this thread
+            raise
+        finally:
+            self.leave()
+            self.record.close()
+
+    # ---- what is asked -------------------------------------------------------------------------
+
+    def key(self, kind, count):
+        return f"{self.directory.epoch}:{kind}{self.rng.randrange(count)}"
+
+    def unique(self):
+        self.value += 1
+        return f"{self.record.client}.{self.value}"
+
+    def draw(self):
+        """(whether it writes, words)."""
+        string = self.key("s", STRINGS)
+        roll = self.rng.random()
+        if self.directory.reads_only or roll < 0.40:
+            counter = self.key("n", COUNTERS)
+            return False, ("GET", string if roll < 0.3 else counter)
+        if roll < 0.45:
+            return False, ("MGET", string, self.key("s", STRINGS))
+        if roll < 0.75:
+            return True, ("SET", string, self.unique())
+        if roll < 0.90:
+            return True, ("INCR", self.key("n", COUNTERS))
+        if roll < 0.94:
+            return True, ("APPEND", self.key("a", 1), f"{self.unique()};")
+        if roll < 0.97:
+            return True, ("MSET", string, self.unique(), self.key("n", COUNTERS), self.value)
+        return True, ("DEL", string)
+
+    # ---- how it is asked -----------------------------------------------------------------------
+
+    def reach(self):
+        """A connection; None if there is none just now."""
+        if self.line is None:
+            to = self.to or self.rng.choice(self.directory.places)
+            self.to = None
+            try:
+                self.line = Line(to, self.directory.password)
+            except OSError:
+                return None
+            self.line.connection = self.record.connection()
+        return self.line
+
+    def leave(self):
+        if self.line is not None:
+            self.line.close()
+        self.line = None
+
+    def pause(self):
+        self.directory.ends.wait(PAUSE_S)
+
+    def ask(self, *words):
+        """(outcome, reply, its bytes, when it came). After anything but ok the line is left."""
+        try:
+            self.line.send(*words)
+            reply, raw = self.line.reply()
+        except OSError:
+            self.leave()
+            return "unknown", None, b"", None
+        came = time.monotonic_ns()
+        outcome = outcome_of(reply)
+        if outcome != "ok":
+            moved = re.match(r"MOVED \d+ (\S+):(\d+)$", str(reply))
+            self.to = (moved.group(1), int(moved.group(2))) if moved else None
+            self.leave()
+        return outcome, reply, raw, came
+
+    def ended(self, writes, outcome):
+        self.counts[outcome] += 1
+        if outcome == "ok":
+            self.answered_at = time.monotonic()
+            if writes:
+                self.directory.acked_at.append(self.answered_at)
+
+    def perform(self, writes, words):
+        """Asks until it is not refused; each attempt is an operation. Unknown writes are left."""
+        for _ in range(TRIES_MAX):
+            if self.directory.ends.is_set():
+                return
+            line = self.reach()
+            if line is None:
+                self.pause()
+                continue
+            line.sequence += 1
+            invoked = time.monotonic_ns()
+            outcome, _, raw, came = self.ask(*words)
+            self.record.write((line.connection, line.sequence), invoked, came, outcome, words, raw)
+            self.ended(writes, outcome)
+            if outcome == "ok" or (outcome == "unknown" and writes):
+                return
+            if self.to is None:
+                self.pause()
+
+
+class Patient(Caller):
+    """
+    A client that repeats each write under ONCE until it is answered. Nothing that it does ever
+    fails, unless it was given up when the run ended.
+    """
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.session, self.number = None, 0
+        self.slowest_s = 0.0  # of one operation, since somebody set this to 0
+
+    def perform(self, writes, words):
+        began = time.monotonic()
+        if writes:
+            self.write_once(words)
+        else:
+            super().perform(writes, words)
+        self.slowest_s = max(self.slowest_s, time.monotonic() - began)
+
+    def open_session(self):
+        while self.session is None and not self.directory.ends.is_set():
+            if self.reach() is not None:
+                outcome, reply, _, _ = self.ask("ONCE.OPEN")
+                if outcome == "ok":
+                    self.session, self.number = reply, 0
+            if self.session is None and self.to is None:
+                self.pause()
+
+    def write_once(self, words):
+        self.open_session()
+        if self.session is None:
+            return
+        self.number += 1
+        invoked, place = time.monotonic_ns(), None
+        while not self.directory.ends.is_set():
+            line = self.reach()
+            if line is None:
+                self.pause()
+                continue
+            if place is None:
+                line.sequence += 1
+                place = (line.connection, line.sequence)
+            else:
+                place = (self.record.connection(), 1)
+            outcome, reply, raw, came = self.ask("ONCE", self.session, self.number, *words)
+            if outcome == "ok" and not str(reply).startswith("ERR "):
+                self.record.write(place, invoked, came, "ok", words, raw)
+                self.ended(True, "ok")
+                return
+            assert outcome != "ok", f"{words}: {reply}"
+            if str(reply).startswith("SESSION"):
+                self.session = None  # a wall clock has taken log time along
+                break
+            if self.to is None:
+                self.pause()
+        if place is not None:
+            self.record.write((self.record.connection(), 1), invoked, None, "unknown", words)
+            self.counts["unknown"] += 1

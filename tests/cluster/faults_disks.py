@@ -1,0 +1,215 @@
+"""Disks that lose power, fill up, fail, are slow, and change what they hold."""
+
+import os
+import re
+import threading
+
+from callers import ANSWER_S, Line, outcome_of
+from faults import table
+from hosts import CLIENT_PORT
+from weir_test import ErrorReply, SLOWNESS
+
+SLOW_WRITES = (1, 10)         # a second, of a slow disk
+LARGE = b"0123456789abcdef" * 65536   # 1 MiB
+LARGE_KEYS = 32
+LARGE_MAX = 160               # more than two segments hold
+GAP_S = 5.0 * SLOWNESS        # without an acknowledged write, though a majority is well
+
+
+def power_cut(world, victims):
+    """Power is gone everywhere at once, as near as processes come to that."""
+    world.tell(f"    without power: {[host.number for host in victims]}")
+    threads = [threading.Thread(target=host.disk.cut) for host in victims]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for host in victims:
+        host.process.process.kill()
+    for host in victims:
+        host.kill()
+        host.disk.restore_power()
+
+
+def power_one(world, rng):
+    victim = rng.choice(world.hosts)
+    power_cut(world, [victim])
+    world.served()
+    world.go_on([victim])
+
+
+def power_leader(world, _):
+    victim = world.leader()
+    power_cut(world, [victim])
+    world.served()
+    world.go_on([victim])
+
+
+def power_two(world, rng):
+    victims = rng.sample(world.hosts, 2)
+    power_cut(world, victims)
+    world.go_on(victims)
+
+
+def power_all(world, _):
+    power_cut(world, world.hosts)
+    world.go_on(world.hosts)
+
+
+def failing_disk(world, _):
+    """The leader's disk takes no more; it finds out at a write or a sync."""
+    leader = world.leader()
+    leader.fail_disk()
+    world.awaited(lambda: not leader.running(), "the leader goes on with a failing disk")
+    leader.kill()
+    status, text = leader.process.process.returncode, leader.process.log()
+    said = re.search(r"weir serve: .*log-\d+.*failed: (Input/output error|No space left|"
+                     r"Read-only file system)", text)
+    assert status == 1 and said, f"status {status}:\n{text[-2000:]}"
+    world.tell(f"    node {leader.number}: {said.group(0)[:90]}")
+    world.served()
+    leader.replace_disk()
+    world.go_on([leader])
+
+
+def write_much(world, record, condition):
+    """Large values, to whoever leads, until the condition holds or two segments are full."""
+    connection = line = None
+    for number in range(LARGE_MAX):
+        if condition():
+            break
+        if line is None:
+            leader = world.leader()
+            try:
+                line = Line((leader.address, CLIENT_PORT), world.password, 5 * ANSWER_S)
+            except OSError:
+                world.lasting(0.05)
+                continue
+            connection, sequence = record.connection(), 0
+        sequence += 1
+        words = ("SET", f"large:{number % LARGE_KEYS}", LARGE + b"%d" % number)
+        begin = record.now()
+        try:
+            line.send(*words)
+            reply, raw = line.reply()
+        except OSError:
+            reply, raw = ErrorReply("UNKNOWN"), b""
+        outcome = outcome_of(reply)
+        record.write((connection, sequence), begin, record.now() if raw else None, outcome, words,
+                     raw)
+        if outcome != "ok":
+            line.close()
+            line = None
+            world.lasting(0.02)
+    if line is not None:
+        line.close()
+
+
+def full_one(world, rng):
+    """A follower's disk: the others go on, and it catches up when there is room."""
+    victim, begin = rng.choice(world.followers()), world.now()
+    victim.fill_disk()
+    try:
+        write_much(world, world.record(), lambda: victim.says("log_full", begin))
+        assert victim.says("log_full", begin), "the disk is not full"
+        world.served()
+    finally:
+        victim.empty_disk()
+    world.settled_on(victim)
+
+
+def full_majority(world, rng):
+    """Writes are refused or not answered, never lost; all is well when there is room."""
+    victims, begin = rng.sample(world.hosts, len(world.hosts) // 2 + 1), world.now()
+
+    def full():
+        leading = [host for host in victims if host.role()[1]] or victims
+        return all(host.says("log_full", begin) for host in leading)
+    for host in victims:
+        host.fill_disk()
+    try:
+        write_much(world, world.record(), full)
+        assert full(), "the disks are not full"
+        world.lasting(1.0)
+    finally:
+        for host in victims:
+            host.empty_disk()
+    told = [host.number for host in victims if host.says("log_full", begin)]
+    world.tell(f"    full: {told} of {[host.number for host in victims]}")
+
+
+def slowed(world, rng, victim, writes_per_second):
+    """The disk takes no more than so many writes a second for a while; the longest gap then."""
+    begin, behind = world.now(), 0
+    victim.throttle(writes_per_second)
+    try:
+        for _ in range(4):
+            world.lasting(rng.uniform(0.5, 1.0))
+            shown = world.info(victim)
+            behind = max(behind, int(shown["raft_last_index"]) - int(shown["raft_durable_index"]))
+    finally:
+        victim.throttle(0)
+    assert behind > 0, "the disk is not slow"
+    gap_s = world.gap_since(begin)
+    world.tell(f"    node {victim.number}, {writes_per_second} writes a second, is up to {behind} "
+               f"entries behind; {gap_s * 1000:.0f} ms without an acknowledged write at most")
+    return gap_s
+
+
+def slow_follower(world, rng):
+    victim = rng.choice(world.followers())
+    gap_s = slowed(world, rng, victim, rng.choice(SLOW_WRITES))
+    assert gap_s < GAP_S, "a slow follower holds the majority up"
+    world.settled_on(victim)
+
+
+def slow_leader(world, rng):
+    victim = world.leader()
+    slowed(world, rng, victim, rng.choice(SLOW_WRITES))
+    world.tell(f"    node {victim.number} "
+               f"{'still leads' if victim.role()[1] else 'has let another one lead'}")
+
+
+def flipped_byte(world, rng):
+    """In the log of a follower that is down: it refuses to start, and the others go on."""
+    victim = rng.choice(world.followers())
+    victim.kill()
+    directory = victim.process.directory
+    name = min(name for name in os.listdir(directory) if name.startswith("log-"))
+    path = os.path.join(directory, name)
+    with open(path, "r+b", buffering=0) as file:
+        used = len(file.read().rstrip(b"\0"))
+        offset, mask = rng.randrange(4096, max(4097, used // 2)), 1 << rng.randrange(8)
+        flip(file, offset, mask)
+        victim.process.spawn()
+        status = victim.process.wait()
+        said = re.search(rf"weir serve: {name}: at offset \d+: .*", victim.process.log())
+        assert status == 1 and said, f"status {status}:\n{victim.process.log()[-2000:]}"
+        world.tell(f"    byte {offset} of {used}: {said.group(0)[:110]}")
+        world.served()
+        flip(file, offset, mask)
+    world.go_on([victim])
+
+
+def flip(file, offset, mask):
+    file.seek(offset)
+    byte = file.read(1)[0]
+    file.seek(offset)
+    file.write(bytes([byte ^ mask]))
+    os.fsync(file.fileno())
+
+
+FAULTS = table(
+    (power_one, "power cut at one node", "the rest serves before it is back"),
+    (power_leader, "power cut at the leader", "the rest serves before it is back"),
+    (power_two, "power cut at two nodes", "as always"),
+    (power_all, "power cut everywhere", "as always"),
+    (failing_disk, "the leader's disk fails", "it ends with a sentence; the rest serves"),
+    (full_one, "a follower's disk is full", "the others go on, and it catches up", 3, "long"),
+    (full_majority, "the disks of a majority are full",
+     "they serve when there is room, without a restart", 3, "long"),
+    (slow_follower, "a follower's disk takes 10 writes a second", "nobody waits for it"),
+    (slow_leader, "the leader's disk takes 1 or 10 writes a second", "as always"),
+    (flipped_byte, "a bit in the log of a node that is down is flipped",
+     "it refuses to start and says where; the others go on"),
+)

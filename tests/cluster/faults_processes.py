@@ -1,0 +1,184 @@
+"""Processes that are killed, stopped, restarted, and whose wall clock jumps."""
+
+import calendar
+import re
+import time
+
+from faults import table
+from weir_test import SLOWNESS
+
+STORM_S = 2.0
+ROLL_S = 5.0 * SLOWNESS        # for one operation of a client that repeats it
+READS_S = 5.0 * SLOWNESS       # until reads go on under a new leader
+HOUR_S = 3600
+
+
+def killed(world, hosts):
+    """SIGKILL to all of them before any is waited for."""
+    for host in hosts:
+        host.process.process.kill()
+    for host in hosts:
+        host.kill()
+    world.kills += len(hosts)
+    world.tell(f"    killed: {[host.number for host in hosts]}")
+
+
+def kill_leader(world, rng):
+    victim = world.leader()
+    killed(world, [victim])
+    world.tell(f"    served again after {world.served() * 1000:.0f} ms")
+    world.lasting(rng.uniform(0, 0.5))
+    world.go_on([victim])
+
+
+def kill_follower(world, rng):
+    victim = rng.choice(world.followers())
+    killed(world, [victim])
+    world.served()
+    world.lasting(rng.uniform(0, 0.5))
+    world.go_on([victim])
+
+
+def kill_all(world, rng):
+    killed(world, world.hosts)
+    world.lasting(rng.uniform(0, 0.2))
+    world.go_on(world.hosts)
+
+
+def kill_minority(world, rng):
+    victims = rng.sample(world.hosts, (len(world.hosts) - 1) // 2)
+    killed(world, victims)
+    world.served()
+    world.go_on(victims)
+
+
+def pause(world, hosts, seconds):
+    world.tell(f"    stopped: {[host.number for host in hosts]} for {seconds:.2f} s")
+    for host in hosts:
+        host.signal_stop()
+    try:
+        world.lasting(seconds)
+    finally:
+        for host in hosts:
+            host.resume()
+
+
+def pause_leader(world, rng):
+    pause(world, [world.leader()], rng.uniform(0.4, 1.5))
+
+
+def pause_follower(world, rng):
+    pause(world, [rng.choice(world.followers())], rng.uniform(0.4, 1.5))
+
+
+def pause_all(world, rng):
+    pause(world, world.hosts, rng.uniform(0.4, 1.0))
+
+
+def restart_storm(world, rng):
+    """Nobody waits until a node that was started serves, or for a majority."""
+    end = time.monotonic() + STORM_S
+    while time.monotonic() < end:
+        host = rng.choice(world.hosts)
+        if host.running():
+            killed(world, [host])
+        world.lasting(rng.uniform(0, 0.2))
+        host.spawn()
+    for host in world.hosts:
+        host.serves()
+
+
+def rolling_restart(world, rng):
+    patient = [caller for caller in world.callers if hasattr(caller, "slowest_s")]
+    for caller in patient:
+        caller.slowest_s = 0.0
+    order = rng.sample(world.hosts, len(world.hosts))
+    for host in order:
+        host.stop()
+        world.go_on([host])
+        world.settled_on(host)
+    slowest = max(caller.slowest_s for caller in patient)
+    world.tell(f"    the slowest operation of clients that repeat took {slowest * 1000:.0f} ms")
+    assert slowest < ROLL_S, f"an operation took {slowest} s"
+    world.whole()
+
+
+def reads_go_on(world, rng):
+    """Nobody writes; a new leader's reads wait for no client's write."""
+    victim = world.leader()
+    world.directory.reads_only = True
+    try:
+        changed = time.monotonic()
+        world.awaited(lambda: all(c.asks_nothing_since > changed for c in world.callers),
+                      "a client does not come to its next operation")
+        writes = len(world.directory.acked_at)
+        killed(world, [victim])
+        took = world.served(READS_S)
+        assert len(world.directory.acked_at) == writes, "somebody has written"
+        world.tell(f"    reads go on after {took * 1000:.0f} ms")
+        world.lasting(rng.uniform(0, 0.2))
+    finally:
+        world.directory.reads_only = False
+    world.go_on([victim])
+
+
+def clock_back_and_forth(world, rng):
+    """Deadlines are by log time, which a clock that jumps while a node leads does not change."""
+    world.log_is_whole = False  # what is written here with a deadline stands in no history
+    restart_with_clock(world, True)
+    leader = world.leader()
+    line = world.line(leader)
+    key = f"expires:{world.directory.epoch}"
+    if line.call("SET", key, "1", "PX", HOUR_S * 500) == "OK":
+        for offset in (HOUR_S, -HOUR_S):
+            leader.set_clock(offset)
+            world.lasting(1.2)  # the library looks once a second
+            left = line.call("PTTL", key)
+            assert not isinstance(left, int) or HOUR_S * 500 - 60000 < left <= HOUR_S * 500, left
+    line.close()
+    for _ in range(2):
+        for host in world.hosts:
+            host.set_clock(rng.choice([-HOUR_S, 0, HOUR_S]))
+        world.lasting(1.2)
+        pause_leader(world, rng)
+        world.served()
+    assert any(clock_is_off(line) for host in world.hosts for _, line in host.process.said), \
+        "no node's clock has jumped"
+    restart_with_clock(world, False)
+
+
+def clock_is_off(line):
+    """Whether the line's own time is far from now."""
+    said = re.match(r"ts=([\d-]+T[\d:]+)", line)
+    if not said:
+        return False
+    at = calendar.timegm(time.strptime(said.group(1), "%Y-%m-%dT%H:%M:%S"))
+    return abs(at - time.time()) > HOUR_S / 2
+
+
+def restart_with_clock(world, fakes):
+    for host in world.hosts:
+        host.stop()
+        host.fake_clock(fakes)
+        world.go_on([host])
+        world.served()
+
+
+FAULTS = table(
+    (kill_leader, "SIGKILL to the leader", "the rest serves before it is back"),
+    (kill_follower, "SIGKILL to a follower", "the rest serves before it is back"),
+    (kill_all, "SIGKILL to all at once", "they serve when they are back"),
+    (kill_minority, "SIGKILL to two of five", "the rest serves before they are back", 5),
+    (pause_leader, "SIGSTOP to the leader, longer than the election time-out, and SIGCONT",
+     "what waits in its sockets is not answered as if it still led"),
+    (pause_follower, "the same to a follower", "the others go on"),
+    (pause_all, "the same to all at once", "they go on"),
+    (restart_storm, "nodes are killed and started faster than they come up",
+     "they serve when it has ended"),
+    (rolling_restart, "SIGTERM to each, and it is back before the next",
+     "no error at a client that repeats and follows redirects"),
+    (reads_go_on, "nobody writes, and the leader is killed",
+     "reads go on without waiting for a client's write"),
+    (clock_back_and_forth, "wall clocks jump an hour back and forth",
+     "deadlines are kept while a node leads", 3, "long"),
+)

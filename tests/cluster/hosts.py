@@ -1,0 +1,214 @@
+"""A node with what a machine gives it: a network namespace, a disk, a proxy for what it sends.
+
+The disk is an ext4 in a file in memory, mounted through a loop device. It can lose power, be full,
+fail, and be slow. All of it is in the run's own namespaces (netns.py).
+"""
+
+import glob
+import os
+import re
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "crash"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from loop_disk import LoopDisk, must  # noqa: E402
+from netns import CLIENTS, Network, address  # noqa: E402
+from proxy import LISTEN_PORT, Proxy  # noqa: E402
+from weir_test import LIMIT_S, Node, weir  # noqa: E402
+
+CLIENT_PORT, PEER_PORT = 7379, 7380
+DISK_MIB = 2048        # sparse: of two segments that are allocated ahead next to nothing is written
+MEMORY_MIB = 1024      # written at most
+BLKIO = "/sys/fs/cgroup/blkio"
+FAKETIME = "/usr/lib/*/faketime/libfaketime.so.1"
+
+
+class Process(Node):
+    """A node's processes, one after the other; what all of them said, and when."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.said = []  # (monotonic time, line)
+
+    def read_lines(self, stderr):
+        super().read_lines(self.noted(stderr))
+
+    def noted(self, stderr):
+        for line in stderr:
+            self.said.append((time.monotonic(), line.decode(errors="replace").rstrip("\n")))
+            yield line
+
+
+class Host:
+    """Machine `number` of `count`."""
+
+    def __init__(self, number, count, scratch, seed):
+        self.number, self.address = number, address(number)
+        self.files = f"{scratch}/files"
+        home = f"{scratch}/host-{number}"
+        os.mkdir(home)
+        self.disk = LoopDisk(home, DISK_MIB, MEMORY_MIB)
+        self.disk.mount()
+        others = [other for other in range(1, count + 1) if other != number]
+        self.proxy = Proxy(Network.path(number),
+                           {other: (address(other), PEER_PORT) for other in others},
+                           f"{seed} proxy {number}")
+        self.proxy.start()
+        assert self.proxy.listening.wait(LIMIT_S), "the proxy does not listen"
+        book = ",".join([f"{number}={self.address}:{PEER_PORT}"] +
+                        [f"{other}=127.0.0.1:{LISTEN_PORT + other}" for other in others])
+        self.clock = f"{home}/clock"
+        self.cgroup = f"{BLKIO}/weir-{os.getpid()}-{number}"
+        self.process = Process(
+            f"{self.disk.path}/data", "--config", f"{self.files}/weir-{number}.conf",
+            "--listen", f"{self.address}:{CLIENT_PORT}", "--peers", book,
+            "--peer-listen", f"{self.address}:{PEER_PORT}",
+            prefix=["nsenter", f"--net={Network.path(number)}"])
+
+    def close(self):
+        if self.process.running():
+            self.process.kill()
+        self.proxy.close()
+        self.disk.__exit__()
+        if os.path.isdir(self.cgroup):
+            os.rmdir(self.cgroup)
+
+    def running(self):
+        return self.process.running()
+
+    # ---- the process ---------------------------------------------------------------------------
+
+    def spawn(self):
+        self.process.spawn()
+        if os.path.isdir(self.cgroup):
+            self.join_cgroup()
+
+    def serves(self):
+        assert self.process.wait_log(r"event=ready\b"), \
+            f"node {self.number} does not start:\n{self.process.log()[-3000:]}"
+
+    def kill(self):
+        self.process.kill()
+
+    def signal_stop(self):
+        self.process.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.resume()
+
+    def stop(self):
+        """SIGTERM; it must end well."""
+        self.process.process.send_signal(signal.SIGTERM)
+        status = self.process.wait()
+        assert status == 0, f"node {self.number} ended with {status}:\n{self.process.log()[-3000:]}"
+
+    def role(self):
+        """(term, whether it leads), as its log has it last."""
+        for line in reversed(self.process.lines):
+            found = re.search(r"event=(leader|follower|candidate) term=(\d+)", line)
+            if found:
+                return int(found.group(2)), found.group(1) == "leader"
+        return 0, False
+
+    def says(self, event, since):
+        """Whether it has told of the event since that moment."""
+        return any(when > since and f"event={event}" in line for when, line in self.process.said)
+
+    # ---- the disk ------------------------------------------------------------------------------
+
+    def cut_power(self):
+        self.disk.cut()
+        self.kill()
+        self.disk.restore_power()
+
+    def join_cgroup(self):
+        with open(f"{self.cgroup}/cgroup.procs", "w", encoding="ascii") as file:
+            file.write(str(self.process.process.pid))
+
+    def throttle(self, writes_per_second):
+        """Slows the disk down; 0: not any more."""
+        if not os.path.isdir(self.cgroup):
+            os.mkdir(self.cgroup)
+            self.join_cgroup()
+        device = os.stat(self.disk.path).st_dev
+        with open(f"{self.cgroup}/blkio.throttle.write_iops_device", "w",
+                  encoding="ascii") as file:
+            file.write(f"{os.major(device)}:{os.minor(device)} {writes_per_second}")
+
+    def fill_disk(self):
+        """Takes all room of the file system."""
+        room = os.statvfs(self.disk.path)
+        with open(f"{self.disk.path}/other-things", "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize - (1 << 20))
+
+    def empty_disk(self):
+        os.remove(f"{self.disk.path}/other-things")
+
+    def fail_disk(self):
+        """What is written to a place that was not written before fails from now on."""
+        room = os.statvfs(self.disk.memory.path)
+        used_kib = (room.f_blocks - room.f_bfree) * room.f_frsize // 1024
+        must("mount", "-o", f"remount,size={used_kib + 16}k", self.disk.memory.path)
+
+    def replace_disk(self):
+        self.disk.memory.resize(MEMORY_MIB)
+        self.disk.restore_power()
+
+    # ---- the wall clock ------------------------------------------------------------------------
+
+    def set_clock(self, offset_s):
+        """Of a node that was started with fake_clock(True)."""
+        with open(f"{self.clock}.new", "w", encoding="ascii") as file:
+            file.write(f"{offset_s:+d}\n")
+        os.rename(f"{self.clock}.new", self.clock)
+
+    def fake_clock(self, fakes):
+        """Whether the next process has a wall clock that set_clock moves."""
+        prefix = ["nsenter", f"--net={Network.path(self.number)}"]
+        if fakes:
+            libraries = glob.glob(FAKETIME)
+            assert libraries, f"there is no {FAKETIME} (package libfaketime)"
+            self.set_clock(0)
+            prefix += ["env", f"LD_PRELOAD={libraries[0]}", f"FAKETIME_TIMESTAMP_FILE={self.clock}",
+                       "FAKETIME_CACHE_DURATION=1", "FAKETIME_DONT_FAKE_MONOTONIC=1",
+                       "DONT_FAKE_MONOTONIC=1"]
+        self.process.prefix = tuple(prefix)
+
+
+def write_files(scratch, count, snapshot_log_bytes):
+    """The cluster's configurations, as an operator makes them, and the password."""
+    members = ",".join(f"{n}={address(n)}:{PEER_PORT}/{address(n)}:{CLIENT_PORT}"
+                       for n in range(1, count + 1))
+    files = f"{scratch}/files"
+    made = weir("init", "--cluster", "test", "--members", members, "--out", files,
+                "--etc", files, "--var", scratch)
+    assert made.returncode == 0, made.stderr
+    for number in range(1, count + 1):
+        with open(f"{files}/weir-{number}.conf", "a", encoding="ascii") as file:
+            file.write(f"snapshot-log-bytes {snapshot_log_bytes}\n")
+    with open(f"{files}/weir-1.conf", encoding="ascii") as file:
+        return members, re.search(r"^requirepass (\S+)$", file.read(), re.M).group(1)
+
+
+def make_directory(host, members):
+    made = weir("init", "--data", host.process.directory, "--cluster", "test",
+                "--id", str(host.number), "--members", members)
+    assert made.returncode == 0, made.stderr
+
+
+def remove_stale_cgroups():
+    """Those of runs that were killed."""
+    if not os.path.isdir(BLKIO):
+        return
+    for name in os.listdir(BLKIO):
+        found = re.fullmatch(r"weir-(\d+)-\d+", name)
+        if found and not os.path.isdir(f"/proc/{found.group(1)}"):
+            try:
+                os.rmdir(f"{BLKIO}/{name}")
+            except OSError:
+                pass  # somebody else's, or another run removes it
+
+
+assert CLIENTS > 9  # no node has the clients' address
