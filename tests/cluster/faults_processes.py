@@ -123,8 +123,7 @@ def restart_storm(world, rng):
             killed(world, [host])
         world.lasting(rng.uniform(0, 0.2))
         host.spawn()
-    for host in world.hosts:
-        host.serves()
+    world.all_serve(world.hosts)
 
 
 def rolling_restart(world, rng):

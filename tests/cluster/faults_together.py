@@ -59,6 +59,7 @@ def together(world, rng):
     befalls = rng.choice(BEFALL)
     world.tell(f"    {befalls.__name__}, with {', '.join(each.__name__ for each in behind)}")
     ends = []
+    world.lenient = True
     try:
         for each in behind:
             ends.append(each(world, rng))
@@ -66,6 +67,8 @@ def together(world, rng):
     finally:
         for end in ends:
             end()
+        world.lenient = False
+    world.all_serve(world.hosts)
 
 
 FAULTS = table(
