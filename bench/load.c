@@ -44,7 +44,10 @@ struct load {
     const char *name;
     struct load_options options;
     struct request_mix mix;
+    struct request_mix read_back_mix;
     struct load_server_facts facts;
+    struct load_history histories[LOAD_OPTIONS_THREADS_MAX];
+    const char *history_full; /* why a worker recorded no more; NULL: it did */
     struct load_run run;
     struct load_worker *workers;
     uint32_t workers_ready; /* initialized, to be finished */
@@ -79,6 +82,97 @@ static int check_size(struct load *load) {
     return WEIR_EINVAL;
 }
 
+/* ---- before the run -------------------------------------------------------------------------- */
+
+/* A GET for each kind of key that the mix has, as often as it is named. */
+static int build_read_back(struct load *load) {
+    struct request_mix *reads = &load->read_back_mix;
+    for (uint32_t i = 0; load->options.read_back && i < load->mix.template_count; i++) {
+        const char *key_word = load->mix.templates[i].key_word;
+        bool is_known = key_word[0] == 0;
+        for (uint32_t j = 0; j < i; j++)
+            is_known = is_known || strcmp(load->mix.templates[j].key_word, key_word) == 0;
+        if (is_known)
+            continue;
+        char line[REQUEST_MIX_KEY_WORD_BYTES + 8];
+        snprintf(line, sizeof line, "GET \"%s\"", key_word);
+        const int status = request_mix_add_template(reads, line, 1, 0, &load->error);
+        if (status != 0)
+            return status;
+    }
+    if (!load->options.read_back || reads->template_count > 0)
+        return 0;
+    error_text_set(&load->error, "--read-back needs a command with a key, e.g. --mix set");
+    return WEIR_EINVAL;
+}
+
+/* Whether the mix can be recorded. */
+static int check_history(struct load *load) {
+    for (uint32_t i = 0; load->options.history && i < load->mix.template_count; i++) {
+        const struct request_template *template = &load->mix.templates[i];
+        if (template->word_count <= HISTORY_WORDS_MAX)
+            continue;
+        error_text_set(&load->error, "--history takes commands of at most %d words",
+                       HISTORY_WORDS_MAX);
+        return WEIR_EINVAL;
+    }
+    return 0;
+}
+
+/* All servers that are known, and what the first of them that answers says of itself. */
+static int find_servers(struct load *load) {
+    struct load_options *options = &load->options;
+    struct load_targets *targets = &load->run.targets;
+    if (options->servers == NULL)
+        (void)load_targets_add(targets, options->host, options->port);
+    for (const char *at = options->servers; at != NULL;) {
+        char host[LOAD_TARGET_HOST_BYTES];
+        char port[LOAD_TARGET_PORT_BYTES];
+        const size_t length = strcspn(at, ",");
+        if (load_target_parse(at, length, host, port) == 0)
+            (void)load_targets_add(targets, host, port);
+        at = at[length] == 0 ? NULL : at + length + 1;
+    }
+    if (targets->count == 0) {
+        error_text_set(&load->error, "host '%s' has no address: check --server", options->host);
+        return WEIR_ENOENT;
+    }
+    int status = WEIR_EIO;
+    const uint32_t given = targets->count;
+    for (uint32_t i = 0; status != 0 && i < given; i++) {
+        options->host = targets->items[i].host;
+        memcpy(options->port, targets->items[i].port, sizeof options->port);
+        targets->preferred = i;
+        status = load_greeting_probe(options, targets, i, &load->facts, &load->error);
+    }
+    return status;
+}
+
+/* One history for each worker. */
+static int create_histories(struct load *load) {
+    const struct load_options *options = &load->options;
+    if (options->history == NULL)
+        return 0;
+    /* Ten values in a reply to the named mget, and their frames. */
+    load->run.reply_bytes_max =
+        LOAD_HISTORY_REPLY_BYTES_MIN + 10 * ((size_t)options->value_bytes + 16);
+    const uint64_t bytes = load->mix.request_bytes_max + load->run.reply_bytes_max;
+    const uint64_t keys =
+        options->read_back ? options->keys * load->read_back_mix.template_count : 0;
+    const uint64_t operations =
+        (options->history_operations + keys) / options->threads + options->threads;
+    for (uint32_t i = 0; i < options->threads; i++) {
+        if (operations <= HISTORY_OPERATIONS_MAX &&
+            load_history_create(&load->histories[i], i, options->threads, operations, bytes) == 0)
+            continue;
+        error_text_set(&load->error,
+                       "no memory for a history of %llu operations: lower --history-operations",
+                       (unsigned long long)options->history_operations);
+        return WEIR_ENOMEM;
+    }
+    return 0;
+}
+
 /* Deals connections and operations out as evenly as whole numbers allow. */
 static uint64_t share(uint64_t total, uint32_t index, uint32_t count) {
     return total / count + (index < total % count ? 1 : 0);
@@ -101,6 +195,9 @@ static int init_workers(struct load *load) {
         if (status != 0)
             return status;
         load->workers_ready++;
+        load->workers[i].history = options->history ? &load->histories[i] : NULL;
+        load->workers[i].read_back_keys =
+            share(options->keys, i, options->threads) * load->read_back_mix.template_count;
     }
     return 0;
 }
@@ -170,6 +267,7 @@ static void set_times(struct load *load) {
         options->duration_ns > 0 ? run->measure_from_ns + options->duration_ns : UINT64_MAX;
     atomic_store_explicit(&run->end_ns, end_ns, memory_order_relaxed);
     atomic_store_explicit(&run->last_reply_ns, run->measure_from_ns, memory_order_relaxed);
+    atomic_store_explicit(&run->last_served_ns, run->measure_from_ns, memory_order_relaxed);
 }
 
 /* The first worker that could not connect decides; its sentence is the run's. */
@@ -227,18 +325,37 @@ static uint64_t add_up(struct load *load) {
         end_ns = last_ns;
     else if (end_ns > last_ns && end_ns - last_ns > load->sum.gap_max_ns)
         load->sum.gap_max_ns = end_ns - last_ns; /* the silence at the end is a gap too */
+    uint64_t served_ns = atomic_load_explicit(&run->last_served_ns, memory_order_relaxed);
+    if (end_ns > served_ns)
+        load_gaps_note(&load->sum.gaps, served_ns, end_ns);
+    load_gaps_finish(&load->sum.gaps, load->options.gap_ns);
     return end_ns > run->measure_from_ns ? end_ns - run->measure_from_ns : 1;
 }
 
+/* Writes what was recorded. */
+static int write_history(struct load *load) {
+    const struct load_history *histories[LOAD_OPTIONS_THREADS_MAX];
+    if (load->options.history == NULL)
+        return 0;
+    for (uint32_t i = 0; i < load->options.threads; i++) {
+        histories[i] = &load->histories[i];
+        if (histories[i]->full != NULL)
+            load->history_full = histories[i]->full;
+    }
+    return load_history_write(histories, load->options.threads, load->options.history,
+                              &load->error);
+}
+
 static int execute(struct load *load) {
-    int status = load_greeting_resolve(&load->options, &load->run.address, &load->error);
+    int status = find_servers(load);
     if (status == 0)
-        status =
-            load_greeting_probe(&load->options, &load->run.address, &load->facts, &load->error);
+        status = create_histories(load);
     if (status == 0)
         status = init_workers(load);
     if (status == 0)
         status = run_workers(load);
+    if (status == 0)
+        status = write_history(load);
     if (status != 0) {
         fprintf(stderr, "%s: %s\n", load->name, load->error.text);
         return EXIT_FAILED;
@@ -246,6 +363,12 @@ static int execute(struct load *load) {
     struct load_report report = {.options = &load->options,
                                  .facts = &load->facts,
                                  .results = &load->sum,
+                                 .measure_from_ns = load->run.measure_from_ns,
+                                 .history_full = load->history_full,
+                                 .has_writes = load->run.has_writes,
+                                 .follows = load_targets_follow(&load->run.targets),
+                                 .read_back_keys =
+                                     load->options.keys * load->read_back_mix.template_count,
                                  .elapsed_ns = add_up(load)};
     if (load->options.json)
         load_report_print_json(&report, stdout);
@@ -261,8 +384,11 @@ static int execute(struct load *load) {
 static void finish(struct load *load) {
     for (uint32_t i = 0; i < load->workers_ready; i++)
         load_worker_fini(&load->workers[i]);
+    for (uint32_t i = 0; i < LOAD_OPTIONS_THREADS_MAX; i++)
+        load_history_destroy(&load->histories[i]);
     free(load->workers);
     request_mix_fini(&load->mix);
+    request_mix_fini(&load->read_back_mix);
     free(load);
 }
 
@@ -277,16 +403,19 @@ int load_main(int argc, char **argv) {
     load->name = argv[0];
     load->run.options = &load->options;
     load->run.mix = &load->mix;
+    load->run.read_back_mix = &load->read_back_mix;
     int exit_status = EXIT_USAGE;
     if (load_options_parse(&load->options, argc, argv, &load->error) != 0) {
         fprintf(stderr, "%s: %s\n", load->name, load->error.text);
     } else if (load->options.help) {
         load_options_print_help(stdout, load->name);
         exit_status = EXIT_OK;
-    } else if (build_mix(load) != 0 || check_size(load) != 0) {
+    } else if (build_mix(load) != 0 || check_size(load) != 0 || check_history(load) != 0 ||
+               build_read_back(load) != 0) {
         fprintf(stderr, "%s: %s\n", load->name, load->error.text);
     } else {
         interrupted = 0;
+        load->run.has_writes = request_mix_has_write(&load->mix);
         struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
         struct sigaction before;
         sigemptyset(&action.sa_mask);

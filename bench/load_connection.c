@@ -31,20 +31,29 @@ static void move(struct load_connection *connection, enum load_connection_state 
     ASSERT((connection->socket_fd < 0) == (to == LOAD_CONNECTION_DOWN));
 }
 
-int load_connection_init(struct load_connection *connection, uint32_t depth,
-                         size_t request_bytes_max, bool open_loop, void *owner) {
+int load_connection_init(struct load_connection *connection,
+                         const struct load_connection_sizes *sizes, void *owner) {
     memset(connection, 0, sizeof *connection);
+    const uint32_t depth = sizes->depth;
+    const bool has_history = sizes->reply_bytes_max > 0;
     connection->socket_fd = -1;
     connection->depth = depth;
     connection->owner = owner;
     /* Unsent requests are all in flight, hence at most depth; the greeting goes before any. */
-    connection->out_bytes = depth * request_bytes_max;
+    connection->out_bytes = depth * sizes->request_bytes_max;
     if (connection->out_bytes < LOAD_GREETING_BYTES_MAX)
         connection->out_bytes = LOAD_GREETING_BYTES_MAX;
     connection->out = malloc(connection->out_bytes);
-    if (open_loop)
-        connection->intended_ns = malloc(depth * sizeof *connection->intended_ns);
-    if (!connection->out || (open_loop && !connection->intended_ns)) {
+    connection->flags = malloc(depth * sizeof *connection->flags);
+    if (sizes->open_loop)
+        connection->begun_ns = malloc(depth * sizeof *connection->begun_ns);
+    connection->reply_bytes_max = sizes->reply_bytes_max;
+    if (has_history) {
+        connection->numbers = malloc(depth * sizeof *connection->numbers);
+        connection->reply = malloc(sizes->reply_bytes_max);
+    }
+    if (!connection->out || !connection->flags || (sizes->open_loop && !connection->begun_ns) ||
+        (has_history && (!connection->numbers || !connection->reply))) {
         load_connection_fini(connection);
         return WEIR_ENOMEM;
     }
@@ -56,9 +65,15 @@ void load_connection_fini(struct load_connection *connection) {
         close(connection->socket_fd);
     connection->socket_fd = -1;
     free(connection->out);
-    free(connection->intended_ns);
+    free(connection->flags);
+    free(connection->begun_ns);
+    free(connection->numbers);
+    free(connection->reply);
     connection->out = NULL;
-    connection->intended_ns = NULL;
+    connection->flags = NULL;
+    connection->begun_ns = NULL;
+    connection->numbers = NULL;
+    connection->reply = NULL;
 }
 
 static int watch(struct load_connection *connection, int epoll_fd, int operation, bool output) {
@@ -124,7 +139,10 @@ void load_connection_close(struct load_connection *connection, uint64_t retry_ns
     close(connection->socket_fd); /* leaves the epoll set by itself */
     connection->socket_fd = -1;
     connection->in_flight = 0;
-    connection->intended_head = 0;
+    connection->head = 0;
+    connection->leaving = false;
+    connection->not_before_ns = 0;
+    connection->reply_bytes = 0;
     connection->out_begin = 0;
     connection->out_end = 0;
     connection->retry_ns = retry_ns;
@@ -166,31 +184,17 @@ int load_connection_flush(struct load_connection *connection, int epoll_fd) {
 }
 
 int64_t load_connection_receive(struct load_connection *connection, uint8_t *scratch,
-                                size_t scratch_bytes, struct reply_scan_counts *counts) {
+                                size_t scratch_bytes) {
     ssize_t received = recv(connection->socket_fd, scratch, scratch_bytes, 0);
     if (received < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : WEIR_ECLOSED;
-    if (received == 0)
-        return WEIR_ECLOSED;
-    if (reply_scan_feed(&connection->scan, scratch, (size_t)received, counts) != 0)
-        return WEIR_EPROTOCOL;
-    return received;
+    return received == 0 ? WEIR_ECLOSED : received;
 }
 
-void load_connection_push_intended(struct load_connection *connection, uint64_t intended_ns) {
-    ASSERT_HOT(connection->in_flight < connection->depth);
-    uint32_t place = connection->intended_head + connection->in_flight;
-    if (place >= connection->depth)
-        place -= connection->depth;
-    connection->intended_ns[place] = intended_ns;
-    connection->in_flight++;
-}
-
-uint64_t load_connection_pop_intended(struct load_connection *connection) {
-    ASSERT_HOT(connection->in_flight > 0);
-    uint64_t intended_ns = connection->intended_ns[connection->intended_head];
-    if (++connection->intended_head == connection->depth)
-        connection->intended_head = 0;
-    connection->in_flight--;
-    return intended_ns;
+int load_connection_scan(struct load_connection *connection, const uint8_t *bytes,
+                         size_t length_bytes, struct reply_scan_counts *counts) {
+    connection->counts = counts;
+    const int status = reply_scan_feed(&connection->scan, bytes, length_bytes, counts);
+    connection->counts = NULL;
+    return status == 0 ? 0 : WEIR_EPROTOCOL;
 }

@@ -9,7 +9,6 @@
 #include "bench/load_greeting.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +25,9 @@ enum {
 };
 
 static const char PROBE_QUESTIONS[] = "*1\r\n$4\r\nINFO\r\n"
-                                      "*3\r\n$6\r\nCONFIG\r\n$3\r\nGET\r\n$11\r\nappendfsync\r\n";
-enum { PROBE_QUESTION_COUNT = 2 };
+                                      "*3\r\n$6\r\nCONFIG\r\n$3\r\nGET\r\n$11\r\nappendfsync\r\n"
+                                      "*2\r\n$7\r\nCLUSTER\r\n$5\r\nSLOTS\r\n";
+enum { PROBE_QUESTION_COUNT = 3 };
 
 size_t load_greeting_build(const struct load_options *options, uint8_t out[LOAD_GREETING_BYTES_MAX],
                            uint32_t *replies) {
@@ -47,23 +47,6 @@ size_t load_greeting_build(const struct load_options *options, uint8_t out[LOAD_
     ASSERT(length >= 0 && length < LOAD_GREETING_BYTES_MAX);
     *replies = length > 0 ? 1 : 0;
     return (size_t)length;
-}
-
-int load_greeting_resolve(const struct load_options *options, struct load_address *address,
-                          struct error_text *error) {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    struct addrinfo *found = NULL;
-    int status = getaddrinfo(options->host, options->port, &hints, &found);
-    if (status != 0) {
-        error_text_set(error, "host '%s' has no address (%s): check --server", options->host,
-                       gai_strerror(status));
-        return WEIR_ENOENT;
-    }
-    ASSERT(found->ai_addrlen <= sizeof address->socket);
-    memcpy(&address->socket, found->ai_addr, found->ai_addrlen);
-    address->socket_bytes = found->ai_addrlen;
-    freeaddrinfo(found);
-    return 0;
 }
 
 /* The conversation of one probe. */
@@ -177,8 +160,25 @@ static int converse(int socket_fd, struct probe *probe) {
     return receive_replies(socket_fd, probe);
 }
 
-int load_greeting_probe(const struct load_options *options, const struct load_address *address,
-                        struct load_server_facts *facts, struct error_text *error) {
+/* Where the last reply begins: that to CLUSTER SLOTS. NULL if the replies had no room. */
+static const char *find_last_reply(const struct probe *probe) {
+    struct reply_scan scan;
+    struct reply_scan_counts counts = {0};
+    const uint64_t before = probe->greeting_replies + PROBE_QUESTION_COUNT - 1;
+    reply_scan_reset(&scan, NULL, NULL);
+    for (size_t at = 0; at < probe->reply_bytes; at++) {
+        if (counts.replies == before)
+            return probe->reply + at;
+        (void)reply_scan_feed(&scan, (const uint8_t *)probe->reply + at, 1, &counts);
+    }
+    return NULL;
+}
+
+int load_greeting_probe(const struct load_options *options, struct load_targets *targets,
+                        uint32_t target, struct load_server_facts *facts,
+                        struct error_text *error) {
+    ASSERT(target < targets->count);
+    const struct load_address *address = &targets->items[target].address;
     int status = WEIR_EIO;
     struct probe probe = {.options = options, .error = error};
     probe.reply = malloc(PROBE_REPLY_BYTES_MAX + 1);
@@ -200,8 +200,12 @@ int load_greeting_probe(const struct load_options *options, const struct load_ad
         goto socket_held;
     }
     status = converse(socket_fd, &probe);
-    if (status == 0)
+    if (status == 0) {
         find_facts(probe.reply, facts);
+        const char *slots = find_last_reply(&probe);
+        if (slots != NULL)
+            load_targets_slots(targets, slots, probe.reply_bytes - (size_t)(slots - probe.reply));
+    }
 socket_held:
     close(socket_fd);
 reply_held:

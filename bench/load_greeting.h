@@ -2,26 +2,19 @@
 #define WEIR_BENCH_LOAD_GREETING_H
 
 /*
- * What a connection says first (AUTH, HELLO), and the one question that the load generator asks
- * before a run: which durability do the figures stand for?
+ * What a connection says first (AUTH, HELLO), and what the load generator asks before a run: which
+ * durability do the figures stand for, and which other servers are there?
  */
 
-#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "base/error.h"
 #include "bench/load_options.h"
+#include "bench/load_targets.h"
 
 /* A password of 256 bytes, a user name, HELLO and the RESP around them. */
 enum { LOAD_GREETING_BYTES_MAX = 512, LOAD_SERVER_TEXT_BYTES = 64 };
-
-/* Where the server listens, as connect(2) wants it. */
-struct load_address {
-    struct sockaddr_storage socket;
-    socklen_t socket_bytes;
-};
 
 /* What the server says of itself; "unknown" where it does not say. */
 struct load_server_facts {
@@ -36,18 +29,16 @@ struct load_server_facts {
 size_t load_greeting_build(const struct load_options *options, uint8_t out[LOAD_GREETING_BYTES_MAX],
                            uint32_t *replies);
 
-/* Finds the server's address. Blocks. Errors: WEIR_ENOENT with a sentence. */
-int load_greeting_resolve(const struct load_options *options, struct load_address *address,
-                          struct error_text *error);
-
 /*
- * Connects once, greets, asks for INFO and hangs up. Blocks for at most some seconds; allocates and
- * frees. A server that does not know INFO is no error: the facts are then "unknown".
+ * Connects once, greets, asks for INFO and CLUSTER SLOTS and hangs up. Blocks for at most some
+ * seconds; allocates and frees. A server that does not know INFO is no error: the facts are then
+ * "unknown". Servers that it names are added to `targets`, of which `target` is asked;
+ * options->host and port are those of it, for the sentences.
  * Errors, with a sentence: WEIR_EIO when the server cannot be reached or does not answer in time,
  * WEIR_EDENIED when it refuses the greeting (wrong password, unknown protocol), WEIR_EPROTOCOL
  * when it does not speak RESP, WEIR_ENOMEM.
  */
-int load_greeting_probe(const struct load_options *options, const struct load_address *address,
-                        struct load_server_facts *facts, struct error_text *error);
+int load_greeting_probe(const struct load_options *options, struct load_targets *targets,
+                        uint32_t target, struct load_server_facts *facts, struct error_text *error);
 
 #endif

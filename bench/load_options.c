@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/decimal.h"
+#include "bench/load_history.h"
 #include "bench/request_mix.h"
 #include "bench/schedule.h"
 
@@ -101,29 +102,41 @@ static int read_port(const struct reading *reading, const char *text,
 
 static int set_host(struct load_options *options, const struct reading *reading) {
     options->host = reading->value;
+    options->servers = NULL;
     return 0;
 }
 
 static int set_port(struct load_options *options, const struct reading *reading) {
+    options->servers = NULL;
     return read_port(reading, reading->value, options);
 }
 
-/* HOST:PORT; the host's span is copied, since argv cannot be cut. */
+/* HOST:PORT,...; the first host's span is copied, since argv cannot be cut. */
 static int set_server(struct load_options *options, const struct reading *reading) {
-    static char host[256];
-    const char *colon = strrchr(reading->value, ':');
-    size_t length = colon ? (size_t)(colon - reading->value) : 0;
-    if (length == 0 || length >= sizeof host) {
-        error_text_set(reading->error, "%s '%s' is not HOST:PORT, e.g. 127.0.0.1:7379",
-                       reading->option, reading->value);
-        return WEIR_EINVAL;
+    static char first[LOAD_TARGET_HOST_BYTES];
+    uint32_t count = 0;
+    for (const char *at = reading->value;; count++) {
+        char host[LOAD_TARGET_HOST_BYTES];
+        char port[LOAD_TARGET_PORT_BYTES];
+        const size_t length = strcspn(at, ",");
+        if (load_target_parse(at, length, host, port) != 0 || count == LOAD_OPTIONS_SERVERS_MAX) {
+            error_text_set(reading->error,
+                           "%s '%s' is not HOST:PORT, e.g. 127.0.0.1:7379, or up to %d of them "
+                           "with commas between them",
+                           reading->option, reading->value, LOAD_OPTIONS_SERVERS_MAX);
+            return WEIR_EINVAL;
+        }
+        if (count == 0) {
+            memcpy(first, host, sizeof first);
+            memcpy(options->port, port, sizeof options->port);
+        }
+        if (at[length] == 0)
+            break;
+        at += length + 1;
     }
-    bool bracketed = reading->value[0] == '[' && colon[-1] == ']' && length > 2;
-    size_t skip = bracketed ? 1 : 0;
-    memcpy(host, reading->value + skip, length - 2 * skip);
-    host[length - 2 * skip] = 0;
-    options->host = host;
-    return read_port(reading, colon + 1, options);
+    options->host = first;
+    options->servers = reading->value;
+    return 0;
 }
 
 static int set_password(struct load_options *options, const struct reading *reading) {
@@ -218,6 +231,29 @@ static int set_seed(struct load_options *options, const struct reading *reading)
     return read_number(reading, 0, UINT64_MAX, &options->seed);
 }
 
+static int set_timeout(struct load_options *options, const struct reading *reading) {
+    return read_time(reading, 0, &options->timeout_ns);
+}
+
+static int set_gap(struct load_options *options, const struct reading *reading) {
+    return read_time(reading, NS_PER_MS, &options->gap_ns);
+}
+
+static int set_history(struct load_options *options, const struct reading *reading) {
+    options->history = reading->value;
+    return 0;
+}
+
+static int set_history_operations(struct load_options *options, const struct reading *reading) {
+    return read_number(reading, 1, LOAD_HISTORY_OPERATIONS_MAX, &options->history_operations);
+}
+
+static int set_read_back(struct load_options *options, const struct reading *reading) {
+    (void)reading;
+    options->read_back = true;
+    return 0;
+}
+
 static int set_json(struct load_options *options, const struct reading *reading) {
     (void)reading;
     options->json = true;
@@ -236,7 +272,8 @@ static const struct load_option {
     const char *help;
     int (*set)(struct load_options *, const struct reading *);
 } OPTIONS[] = {
-    {"--server", "HOST:PORT", "the server (default 127.0.0.1:7379)", set_server},
+    {"--server", "HOST:PORT,...", "the server, or the nodes of one cluster (127.0.0.1:7379)",
+     set_server},
     {"--host", "HOST", "its host alone", set_host},
     {"--port", "PORT", "its port alone", set_port},
     {"--password", "TEXT", "authenticate each connection with it", set_password},
@@ -256,6 +293,13 @@ static const struct load_option {
     {"--rate", "N", "open loop: N requests a second on a schedule; latency counts from there",
      set_rate},
     {"--seed", "N", "seed of keys and mix (default 1)", set_seed},
+    {"--timeout", "TIME", "with several nodes: leave one that is silent so long (default 1s)",
+     set_timeout},
+    {"--gap", "TIME", "list gaps of this length, beside the longest one (default 100ms)", set_gap},
+    {"--history", "FILE", "record every operation, for weir check-history", set_history},
+    {"--history-operations", "N", "end the run when so many are recorded (default 1000000)",
+     set_history_operations},
+    {"--read-back", NULL, "read every key after the run", set_read_back},
     {"--json", NULL, "print the result as one JSON object", set_json},
     {"--help", NULL, "this text", set_help},
 };
@@ -311,6 +355,12 @@ static int complete(struct load_options *options, struct error_text *error) {
                        options->threads, options->connections);
         return WEIR_EINVAL;
     }
+    if (options->history && options->value_bytes < LOAD_HISTORY_UNIQUE_BYTES) {
+        error_text_set(error,
+                       "--history needs values that are unique: give --value-size of %d or more",
+                       LOAD_HISTORY_UNIQUE_BYTES);
+        return WEIR_EINVAL;
+    }
     if (!options->mix && options->command_count == 0)
         options->mix = "set";
     if (options->duration_ns == 0 && options->operations == 0)
@@ -345,6 +395,9 @@ int load_options_parse(struct load_options *options, int argc, char **argv,
         .keys = 100000,
         .seed = 1,
         .resp = 2,
+        .timeout_ns = NS_PER_S,
+        .gap_ns = 100 * NS_PER_MS,
+        .history_operations = LOAD_HISTORY_OPERATIONS_DEFAULT,
     };
     for (int i = 1; i < argc; i++) {
         int status = parse_option(options, argc, argv, &i, error);
@@ -355,14 +408,17 @@ int load_options_parse(struct load_options *options, int argc, char **argv,
 }
 
 void load_options_print_help(FILE *out, const char *name) {
-    fprintf(out,
-            "usage: %s [options]\n\n"
-            "Puts load on a server that speaks RESP and reports throughput and latency.\n\n",
-            name);
+    fprintf(
+        out,
+        "usage: %s [options]\n\n"
+        "Puts load on a server that speaks RESP and reports throughput and latency. With several\n"
+        "nodes of a cluster (given, or named by the one given) it follows the leader, and reports\n"
+        "how long nobody was served.\n\n",
+        name);
     for (size_t i = 0; i < ARRAY_COUNT(OPTIONS); i++) {
         const struct load_option *option = &OPTIONS[i];
         const char *value_name = option->value_name ? option->value_name : "";
-        int gap = 27 - (int)strlen(option->name) - (int)strlen(value_name);
+        int gap = 29 - (int)strlen(option->name) - (int)strlen(value_name);
         ASSERT(gap > 0);
         fprintf(out, "  %s %s%*s%s\n", option->name, value_name, gap, "", option->help);
     }

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "bench/key_picker.h"
+#include "bench/load_targets.h"
 
 enum {
     LOAD_OPTIONS_COMMANDS_MAX = 16,
@@ -17,13 +18,15 @@ enum {
     LOAD_OPTIONS_THREADS_MAX = 64,
     /* Requests waiting in the client are at most depth of them on each connection. */
     LOAD_OPTIONS_DEPTH_CLOSED = 1,
-    LOAD_OPTIONS_DEPTH_OPEN = 64
+    LOAD_OPTIONS_DEPTH_OPEN = 64,
+    LOAD_OPTIONS_SERVERS_MAX = LOAD_TARGETS_MAX
 };
 
 /* Texts are borrowed from argv. Times are in nanoseconds. */
 struct load_options {
-    const char *host;
-    char port[6];
+    const char *host; /* of the first server; later of the one that was asked before the run */
+    char port[LOAD_TARGET_PORT_BYTES];
+    const char *servers;  /* "HOST:PORT,..."; NULL: host and port */
     const char *password; /* NULL: none */
     const char *mix;      /* NULL when commands are given */
     const char *commands[LOAD_OPTIONS_COMMANDS_MAX];
@@ -40,7 +43,12 @@ struct load_options {
     uint64_t warmup_ns;
     uint64_t rate_per_second; /* 0: closed loop */
     uint64_t seed;
-    uint32_t resp; /* 2 or 3 */
+    uint32_t resp;       /* 2 or 3 */
+    uint64_t timeout_ns; /* with several servers: a connection that is silent so long is left */
+    uint64_t gap_ns;     /* gaps of this length are listed, and the longest one */
+    const char *history; /* file; NULL: none */
+    uint64_t history_operations;
+    bool read_back; /* each key, behind the run */
     bool json;
     bool help;
 };

@@ -21,14 +21,15 @@ bool load_report_rate_held(const struct load_report *report) {
     const struct load_results *results = report->results;
     if (report->options->rate_per_second == 0)
         return true;
-    uint64_t missed = results->unsent + results->unanswered;
+    uint64_t missed = results->unsent + results->unanswered + results->unknown;
     return results->scheduled > 0 && missed <= results->scheduled / 100;
 }
 
 bool load_report_succeeded(const struct load_report *report) {
     const struct load_results *results = report->results;
     return results->replies > 0 && results->errors.count == 0 && results->unanswered == 0 &&
-           load_report_rate_held(report);
+           load_report_rate_held(report) && report->history_full == NULL &&
+           results->read_back == (report->options->read_back ? report->read_back_keys : 0);
 }
 
 static double client_busy(const struct load_report *report) {
@@ -134,6 +135,7 @@ void load_report_print_text(const struct load_report *report, FILE *out) {
     fprintf(out, "\nlongest gap   ");
     print_time(out, results->gap_max_ns);
     fprintf(out, " without a reply on any connection\n");
+    load_report_print_gaps_text(report, out);
     if (options->rate_per_second > 0)
         print_rate(report, out);
     print_errors(report, out);
@@ -227,6 +229,7 @@ void load_report_print_json(const struct load_report *report, FILE *out) {
             load_report_throughput_per_second(report));
     print_json_latency(&results->latency, out);
     fprintf(out, "\"gap_max_ms\": %.3f, ", (double)results->gap_max_ns / (double)CLOCK_NS_PER_MS);
+    load_report_print_gaps_json(report, out);
     print_json_errors(&results->errors, out);
     fprintf(out,
             "\"unanswered\": %" PRIu64 ", \"reconnects\": %" PRIu64 ", \"client_busy\": %.4f, ",

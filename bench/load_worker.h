@@ -21,23 +21,33 @@
 #include "bench/histogram.h"
 #include "bench/key_picker.h"
 #include "bench/load_connection.h"
+#include "bench/load_gaps.h"
+#include "bench/load_history.h"
 #include "bench/load_options.h"
 #include "bench/request_mix.h"
 #include "bench/schedule.h"
 
-#define LOAD_DRAIN_MAX_NS   UINT64_C(2000000000)
-#define LOAD_SILENCE_MAX_NS UINT64_C(30000000000) /* without a reply, --operations gives up */
-#define LOAD_RETRY_NS       UINT64_C(100000000)
-#define LOAD_CONNECT_MAX_NS UINT64_C(5000000000)
+#define LOAD_DRAIN_MAX_NS     UINT64_C(2000000000)
+#define LOAD_SILENCE_MAX_NS   UINT64_C(30000000000) /* without a reply, --operations gives up */
+#define LOAD_RETRY_NS         UINT64_C(100000000)
+#define LOAD_CONNECT_MAX_NS   UINT64_C(5000000000)
+/* So long keys are read back at most. */
+#define LOAD_READ_BACK_MAX_NS UINT64_C(60000000000)
 
 /* What one recv may bring; all connections of a worker share the buffer. */
 enum { LOAD_SCRATCH_BYTES = 64 * 1024 };
+
+/* Open loop: arrivals that were refused and wait to be asked anew; 512 KiB a worker. */
+enum { LOAD_AGAIN_MAX = 64 * 1024 };
 
 /* What all threads of a run share. */
 struct load_run {
     const struct load_options *options;
     const struct request_mix *mix;
-    struct load_address address;
+    const struct request_mix *read_back_mix; /* a GET for each kind of key */
+    struct load_targets targets;             /* as known before the run */
+    size_t reply_bytes_max;                  /* with a history: of one reply; else 0 */
+    bool has_writes;                         /* the mix has; otherwise reads are what is served */
     /*
      * Waited on twice: when every worker is connected or has failed, and when the times below are
      * set. Setting and reading them is ordered by this barrier.
@@ -53,6 +63,8 @@ struct load_run {
      * relaxed: nothing else is published by it.
      */
     _Alignas(64) _Atomic uint64_t last_reply_ns;
+    /* Likewise the last one that was served (bench/load_gaps.h). */
+    _Atomic uint64_t last_served_ns;
 };
 
 /* Results of a worker; also their sum over all workers. */
@@ -61,13 +73,21 @@ struct load_results {
     uint64_t replies;           /* measured operations answered, errors among them */
     uint64_t replies_in_window; /* those answered without an error up to the end */
     uint64_t unanswered;        /* measured, sent, no reply by the end of the drain */
-    uint64_t unsent;            /* open loop: measured arrivals for which no connection was free */
+    uint64_t unsent;            /* open loop: measured arrivals for which no connection was free,
+                                   or that were refused to the end */
     uint64_t send_lag_max_ns;   /* open loop: intended to sent, for those sent */
     uint64_t gap_max_ns;        /* between two replies of the whole run, seen by this thread */
     uint64_t cpu_ns;            /* of the client, while measuring */
     uint64_t reconnects;
+    /* Of the whole run, warm-up included, when there is somewhere else to go: */
+    uint64_t redirects; /* connections that went where a -MOVED sent them */
+    uint64_t refused;   /* requests that were definitely not done */
+    uint64_t unknown;   /* requests that may have been done: -UNKNOWN, or the connection was lost */
+    uint64_t read_back; /* keys read at the end */
+    struct load_gaps gaps;
     struct histogram latency;
     struct error_tally errors; /* of the whole run, warm-up included */
+    struct load_timeline timeline;
 };
 
 struct load_worker {
@@ -81,13 +101,23 @@ struct load_worker {
     struct random random;
     struct schedule schedule;
     uint64_t own_next;        /* open loop: the next own arrival */
+    uint64_t *again;          /* open loop: intended times of what was refused, to be asked anew */
+    uint32_t again_count;     /* at most LOAD_AGAIN_MAX */
     uint64_t operations_left; /* UINT64_MAX when the duration ends the run, as in open loop */
     uint64_t in_flight;       /* over all connections */
     uint32_t ready_count;     /* connections that are READY */
     uint32_t cursor;          /* open loop: where the search for a free connection goes on */
     uint64_t now_ns;          /* the last reading of the clock */
     uint64_t last_own_reply_ns;
-    uint64_t retry_next_ns; /* earliest retry of a connection that is DOWN; UINT64_MAX if none is */
+    uint64_t retry_next_ns; /* earliest retry of a connection that is DOWN, or waits; UINT64_MAX if
+                               none is */
+    uint64_t watch_next_ns; /* when connections that may hang are looked at again */
+    struct load_targets targets;
+    struct random jitter;
+    struct load_history *history; /* NULL: nothing is recorded */
+    bool reads_back;              /* the run is over, and keys are read */
+    uint64_t read_back_keys;      /* this worker's, times the kinds of keys */
+    uint64_t read_back_next;
     struct error_text failure;         /* why the worker could not begin; else empty */
     _Atomic uint64_t progress_replies; /* written by the thread, read by load.c, relaxed */
     struct load_results results;

@@ -11,10 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/decimal.h"
+#include "machines/machine.h"
 
 #define REQUEST_BYTES_MAX (UINT32_C(1) << 30)
 
@@ -57,6 +59,8 @@ struct emitter {
     uint64_t length_bytes;
     uint32_t key_count;
     uint32_t key_offsets[REQUEST_MIX_KEYS_PER_REQUEST_MAX];
+    uint32_t value_count;
+    uint32_t value_offsets[REQUEST_MIX_VALUES_PER_REQUEST_MAX];
     uint32_t value_bytes;
 };
 
@@ -107,6 +111,8 @@ static void emit_value(struct emitter *emitter) {
         for (uint32_t i = 0; i < emitter->value_bytes; i++)
             emitter->image[emitter->length_bytes + i] = (uint8_t)('a' + random_below(&random, 26));
     }
+    if (emitter->value_count < REQUEST_MIX_VALUES_PER_REQUEST_MAX)
+        emitter->value_offsets[emitter->value_count++] = (uint32_t)emitter->length_bytes;
     emitter->length_bytes += emitter->value_bytes;
 }
 
@@ -147,6 +153,7 @@ static void emit_header(struct emitter *emitter, char type, uint64_t number) {
 static int compile(struct emitter *emitter, const struct word *words, uint32_t word_count) {
     emitter->length_bytes = 0;
     emitter->key_count = 0;
+    emitter->value_count = 0;
     emit_header(emitter, '*', word_count);
     for (uint32_t i = 0; i < word_count; i++) {
         struct emitter measure = {.value_bytes = emitter->value_bytes};
@@ -162,6 +169,37 @@ static int compile(struct emitter *emitter, const struct word *words, uint32_t w
             return WEIR_ELIMIT;
     }
     return 0;
+}
+
+/* Whether a command, by its name, changes something. One that is not known may. */
+static bool name_is_write(struct word name) {
+    static const char *const machines[] = {"kv", "log"};
+    static const char *const readers[] = {"ping", "echo", "info", "time", "command", "hello"};
+    for (size_t i = 0; i < ARRAY_COUNT(machines); i++) {
+        const struct machine_operations *machine = machine_find(machines[i]);
+        for (uint32_t j = 0; j < machine->command_count; j++)
+            if (strlen(machine->commands[j].name) == name.length_bytes &&
+                strncasecmp(machine->commands[j].name, name.text, name.length_bytes) == 0)
+                return (machine->commands[j].flags & MACHINE_WRITE) != 0;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(readers); i++)
+        if (strlen(readers[i]) == name.length_bytes &&
+            strncasecmp(readers[i], name.text, name.length_bytes) == 0)
+            return false;
+    return true;
+}
+
+/* What the load generator knows of a template beside its bytes. */
+static void describe(struct request_template *template, const struct word *words,
+                     uint32_t word_count) {
+    template->word_count = word_count;
+    template->is_write = name_is_write(words[0]);
+    template->key_word[0] = 0;
+    if (word_count > 1 && words[1].length_bytes < sizeof template->key_word &&
+        memmem(words[1].text, words[1].length_bytes, "__rand", strlen("__rand")) != NULL) {
+        memcpy(template->key_word, words[1].text, words[1].length_bytes);
+        template->key_word[words[1].length_bytes] = 0;
+    }
 }
 
 void request_mix_init(struct request_mix *mix) {
@@ -209,6 +247,9 @@ int request_mix_add_template(struct request_mix *mix, const char *line, uint64_t
     template->image_bytes = (uint32_t)emitter.length_bytes;
     template->key_count = emitter.key_count;
     memcpy(template->key_offsets, emitter.key_offsets, sizeof template->key_offsets);
+    template->value_count = emitter.value_count;
+    memcpy(template->value_offsets, emitter.value_offsets, sizeof template->value_offsets);
+    describe(template, words, word_count);
     template->weight_end = mix->weight_sum;
     if (template->image_bytes > mix->request_bytes_max)
         mix->request_bytes_max = template->image_bytes;
@@ -263,8 +304,8 @@ static void write_key_digits(uint8_t *out, uint64_t key) {
     }
 }
 
-size_t request_mix_render(const struct request_mix *mix, struct key_picker *picker,
-                          struct random *random, uint8_t *out) {
+const struct request_template *request_mix_pick(const struct request_mix *mix,
+                                                struct random *random) {
     ASSERT_HOT(mix->template_count > 0);
     const struct request_template *template = mix->templates;
     if (mix->template_count > 1) {
@@ -272,8 +313,26 @@ size_t request_mix_render(const struct request_mix *mix, struct key_picker *pick
         while (drawn >= template->weight_end)
             template ++;
     }
+    return template;
+}
+
+void request_template_render(const struct request_template *template, struct key_picker *picker,
+                             struct random *random, uint8_t *out) {
     memcpy(out, template->image, template->image_bytes);
     for (uint32_t i = 0; i < template->key_count; i++)
         write_key_digits(out + template->key_offsets[i], key_picker_next(picker, random));
+}
+
+size_t request_mix_render(const struct request_mix *mix, struct key_picker *picker,
+                          struct random *random, uint8_t *out) {
+    const struct request_template *template = request_mix_pick(mix, random);
+    request_template_render(template, picker, random, out);
     return template->image_bytes;
+}
+
+bool request_mix_has_write(const struct request_mix *mix) {
+    bool found = false;
+    for (uint32_t i = 0; i < mix->template_count; i++)
+        found = found || mix->templates[i].is_write;
+    return found;
 }

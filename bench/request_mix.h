@@ -19,6 +19,7 @@
  * A mix is built before the threads start and only read by them; it owns its images.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,8 @@ enum {
     REQUEST_MIX_KEYS_PER_REQUEST_MAX = 64,
     REQUEST_MIX_WORDS_MAX = 256,
     REQUEST_MIX_KEY_DIGITS = 12,
+    REQUEST_MIX_VALUES_PER_REQUEST_MAX = 64,
+    REQUEST_MIX_KEY_WORD_BYTES = 64,
     REQUEST_MIX_WEIGHT_MAX = 1000000
 };
 
@@ -40,7 +43,12 @@ struct request_template {
     uint32_t image_bytes;
     uint32_t key_count;
     uint32_t key_offsets[REQUEST_MIX_KEYS_PER_REQUEST_MAX]; /* where twelve digits go */
-    uint64_t weight_end;                                    /* sum of the weights up to this one */
+    uint32_t value_count;                                   /* of the first 64 __data__ */
+    uint32_t value_offsets[REQUEST_MIX_VALUES_PER_REQUEST_MAX];
+    uint32_t word_count;
+    bool is_write;                             /* the command is one that writes, or is not known */
+    char key_word[REQUEST_MIX_KEY_WORD_BYTES]; /* its first argument, if it has a key in it */
+    uint64_t weight_end;                       /* sum of the weights up to this one */
 };
 
 struct request_mix {
@@ -79,6 +87,17 @@ int request_mix_add_named(struct request_mix *mix, const char *text, uint32_t va
  */
 size_t request_mix_render(const struct request_mix *mix, struct key_picker *picker,
                           struct random *random, uint8_t *out);
+
+/* The next request's template: by weight. The mix has at least one. */
+const struct request_template *request_mix_pick(const struct request_mix *mix,
+                                                struct random *random);
+
+/* Writes a request of one template to `out`, which has room for its image_bytes. */
+void request_template_render(const struct request_template *template, struct key_picker *picker,
+                             struct random *random, uint8_t *out);
+
+/* Whether one of the templates writes. */
+bool request_mix_has_write(const struct request_mix *mix);
 
 /* The names that request_mix_add_named knows, separated by spaces; a string constant. */
 const char *request_mix_names(void);

@@ -48,12 +48,16 @@ def split_requests(data):
     return requests, data
 
 
+PROBES = (b"INFO", b"CONFIG", b"CLUSTER")
+
+
 class FakeServer:
     """Answers each request with behaviour(words, number): bytes, or None to hang up."""
 
-    def __init__(self, behaviour):
+    def __init__(self, behaviour, probed=None):
         fake = self
         self.requests = []
+        self.probed = probed or {}  # what it answers before the run
         self.lock = threading.Lock()
 
         class Handler(socketserver.BaseRequestHandler):
@@ -72,11 +76,11 @@ class FakeServer:
                     found, data = split_requests(data + received)
                     for words in found:
                         with fake.lock:
-                            if words[0] not in (b"INFO", b"CONFIG"):
+                            if words[0] not in PROBES:
                                 fake.requests.append(words)
                             number = len(fake.requests)
-                        if words[0] in (b"INFO", b"CONFIG"):
-                            reply = b"-ERR unknown command\r\n"
+                        if words[0] in PROBES:
+                            reply = fake.probed.get(words[0], b"-ERR unknown command\r\n")
                         else:
                             reply = behaviour(words, number)
                         if reply is None:
