@@ -123,11 +123,11 @@ def check(options):
         options[name] = [int(value) for value in options[name]]
 
 
-def choose_servers(options):
+def choose_servers(options, usual=DEFAULT_SERVERS):
     """Those asked for must be there; of the usual ones etcd may be missing, and that is said."""
     asked = options["servers"]
     options["servers"] = []
-    for kind in asked or DEFAULT_SERVERS:
+    for kind in asked or usual:
         missing = compare_servers.missing(kind, options)
         if missing and (asked or kind != "etcd"):
             raise Failure(missing)

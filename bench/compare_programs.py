@@ -96,9 +96,11 @@ def describe_host():
             if line.startswith("model name"):
                 model = line.partition(":")[2].strip()
                 break
-    redis = subprocess.run(["redis-server", "--version"], capture_output=True, text=True,
-                           check=False).stdout.split()
-    version = next((word[2:] for word in redis if word.startswith("v=")), "unknown")
+    version = "not installed"
+    if shutil.which("redis-server"):
+        said = subprocess.run(["redis-server", "--version"], capture_output=True, text=True,
+                              check=False).stdout.split()
+        version = next((word[2:] for word in said if word.startswith("v=")), "unknown")
     return {"kernel": platform.release(), "cpu": model, "cpus": len(os.sched_getaffinity(0)),
             "redis": version, "date": time.strftime("%Y-%m-%d %H:%M:%S")}
 

@@ -168,8 +168,9 @@ class Cluster:
             return None
         rows = [dict(word.split("=", 1) for word in known[number - 1][key].split(","))
                 for key in known[number - 1] if key.startswith("raft_peer_")]
-        whole = len(rows) == 2 and all(row["state"] == "replicate" and int(row["lag"]) < 100 and
-                                       int(row["contact_ms"]) < 100 for row in rows)
+        whole = len(rows) == 2 and all(row.get("state") == "replicate" and int(row["lag"]) < 100
+                                       and row["contact_ms"].isdigit()
+                                       and int(row["contact_ms"]) < 100 for row in rows)
         return self.members[number - 1] if whole else None
 
     def wait_settled(self):
@@ -198,19 +199,23 @@ class Disk(threading.Thread):
         super().__init__(daemon=True)
         self.file = os.open(os.path.join(scratch, "probe"), os.O_CREAT | os.O_WRONLY, 0o600)
         self.took = collections.deque(maxlen=PROBES_KEPT)  # (begin, end)
+        self.begun = None  # of the one under way
         self.ended = threading.Event()
 
     def run(self):
         while not self.ended.wait(PROBE_S):
-            begin = time.monotonic()
+            self.begun = begin = time.monotonic()
             os.pwrite(self.file, b"." * 4096, 0)
             os.fdatasync(self.file)
+            self.begun = None
             self.took.append((begin, time.monotonic()))
 
     def longest_s(self, since, until):
         """Of those that were under way between two moments."""
-        return max((end - begin for begin, end in list(self.took)
-                    if end >= since and begin <= until), default=0.0)
+        begun = self.begun
+        took = list(self.took) + ([(begun, until)] if begun is not None and begun < until else [])
+        return max((end - begin for begin, end in took if end >= since and begin <= until),
+                   default=0.0)
 
 
 # ---- the client ------------------------------------------------------------------------------

@@ -9,7 +9,10 @@
  * voter hears a leader: it refuses, and (for VOTE) does not even take over the term, so that a
  * node which was cut off cannot depose a leader that works (stickiness, 4.2.3).  An answer is
  * late: it carries the number of the attempt that it answers and is dropped.  Our own log is still
- * being written: we do not campaign with what a crash could take from us.
+ * being written: we do not campaign with what a crash could take from us.  Two ask at the same
+ * time, as after the end of their leader's process, which all see at once: one gives way, or both
+ * would raise the term, vote for themselves, and wait for another time-out.  We did not run
+ * ourselves: the leader's word may be here already, so nobody is judged at once.
  */
 
 #include <string.h>
@@ -118,6 +121,10 @@ void raft_election_tick(struct raft *raft, struct raft_actions *actions) {
         raft_election_rearm(raft);
         return;
     }
+    if (raft_late(raft, raft->election_due_ns)) {
+        raft->election_due_ns = raft->now_ns + raft->heartbeat_ns;
+        return;
+    }
     pre_campaign(raft, actions);
 }
 
@@ -155,10 +162,29 @@ bool raft_election_refused(const struct raft *raft, bool transfer) {
     return raft->leader != 0 && raft->now_ns < raft->heard_ns + raft->election_timeout_ns;
 }
 
+/*
+ * We would consent to somebody's election while we ask for consent ourselves.  If both went on,
+ * both would raise the term and vote for themselves.  So one gives way: whose log is behind, for it
+ * cannot win the other's vote, or else the one with the higher id.  Both see it alike; and since a
+ * question precedes the same node's later consent on its way, whoever is to give way learns of it
+ * before it could have won.
+ */
+static bool gives_way(const struct raft *raft, const struct raft_message *message) {
+    if (raft->role != RAFT_PRE_CANDIDATE || !quorum_is_voter(raft_members(raft), message->from)) {
+        return false;
+    }
+    bool equal =
+        message->last_term == terms_last(&raft->terms) && message->last_index == raft->last_index;
+    return !equal || message->from < raft->node_id;
+}
+
 void raft_on_pre_vote(struct raft *raft, const struct raft_message *message,
                       struct raft_actions *actions) {
     bool granted = message->term > raft->term && log_up_to_date(raft, message) &&
                    !raft_election_refused(raft, false);
+    if (granted && gives_way(raft, message)) {
+        raft_become_follower(raft, raft->term, 0, actions); /* our time-out stands */
+    }
     struct raft_message *answer =
         raft_send(raft, actions, RAFT_MESSAGE_PRE_VOTE_ANSWER, message->from);
     answer->round = message->round;

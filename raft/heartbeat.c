@@ -8,7 +8,8 @@
  * Failure modes: no quorum answers for T: somebody else may lead already, so we step down
  * (check-quorum, 6.2).  Heartbeats pass, entries do not: after 2 T in which none got through to a
  * quorum the data connections are opened anew, after 4 T we step down, and do not campaign for as
- * long; a follower would never notice.
+ * long; a follower would never notice.  We did not run ourselves: answers may be here already, so
+ * the quorum is judged a heartbeat later.
  *
  * A HEARTBEAT names an entry that the leader knows to be durable on this peer.  So what it says of
  * commits holds for this log, and a peer that has lost its log is noticed.
@@ -100,11 +101,12 @@ void raft_leader_tick(struct raft *raft, struct raft_actions *actions) {
     if (raft->now_ns < raft->heartbeat_due_ns) {
         return;
     }
+    bool late = raft_late(raft, raft->heartbeat_due_ns);
     raft->heartbeat_due_ns = raft->now_ns + raft->heartbeat_ns;
     if (raft_members(raft)->member_count == 1 && raft->self == 0) {
         return; /* nobody to look after */
     }
-    bool silent = raft->now_ns - quorum_heard_ns(raft) >= raft->election_timeout_ns;
+    bool silent = !late && raft->now_ns - quorum_heard_ns(raft) >= raft->election_timeout_ns;
     if (MUTANT(LEADS_ALONE, false, silent)) {
         raft_become_follower(raft, raft->term, 0, actions);
         return;

@@ -23,6 +23,7 @@ const char *raft_event_kind_name(enum raft_event_kind kind) {
         [RAFT_EVENT_TICK] = "tick",
         [RAFT_EVENT_VOTE_STORED] = "vote stored",
         [RAFT_EVENT_APPENDED] = "appended",
+        [RAFT_EVENT_SEND] = "send",
         [RAFT_EVENT_STORED] = "stored",
         [RAFT_EVENT_APPLIED] = "applied",
         [RAFT_EVENT_COMPACTED] = "compacted",

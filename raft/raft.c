@@ -291,6 +291,14 @@ static void on_applied(struct raft *raft, const struct raft_event *event) {
     raft->applied_index = event->index;
 }
 
+bool raft_late(struct raft *raft, uint64_t due_ns) {
+    ASSERT_HOT(raft->now_ns >= due_ns);
+    uint64_t late_ns = raft->now_ns - due_ns;
+    raft->excused =
+        !raft->excused && late_ns >= raft->heartbeat_ns && late_ns < 2 * raft->election_timeout_ns;
+    return raft->excused;
+}
+
 static void on_tick(struct raft *raft, struct raft_actions *actions) {
     if (raft->role == RAFT_LEADER) {
         raft_leader_tick(raft, actions);
@@ -315,6 +323,7 @@ void raft_step(struct raft *raft, const struct raft_event *event, struct raft_ac
     case RAFT_EVENT_TICK: on_tick(raft, actions); break;
     case RAFT_EVENT_VOTE_STORED: raft_on_vote_stored(raft, event, actions); break;
     case RAFT_EVENT_APPENDED: raft_on_appended(raft, event, actions); break;
+    case RAFT_EVENT_SEND: raft_on_send(raft, actions); break;
     case RAFT_EVENT_STORED: on_stored(raft, event, actions); break;
     case RAFT_EVENT_APPLIED: on_applied(raft, event); break;
     case RAFT_EVENT_COMPACTED: raft_on_compacted(raft, event); break;

@@ -89,7 +89,10 @@
  *      before it.
  *  16. Where the configuration allows leases, all members have the same election time-out and drift
  *      of clocks: a leader trusts for its own T what a voter promises for the voter's.
- *  17. DISCONNECTED is for the connection that carries control messages; one for data may be closed
+ *  17. Entries appended with `more` may be sent with what follows, in one message: none is waited
+ *      for, nor does time pass, before an APPENDED without it, or SEND; no later than an answer,
+ *      whichever comes first, they go out.
+ *  18. DISCONNECTED is for the connection that carries control messages; one for data may be closed
  *      because the core has asked for it (REOPEN).
  *
  * Threads: one owner (the replicate thread).  No function blocks.
@@ -112,7 +115,9 @@ enum raft_role {
 enum raft_event_kind {
     RAFT_EVENT_TICK,         /* time has passed */
     RAFT_EVENT_VOTE_STORED,  /* term, node_id */
-    RAFT_EVENT_APPENDED,     /* entries, entry_count: the leader appended them behind its last */
+    RAFT_EVENT_APPENDED,     /* entries, entry_count: the leader appended them behind its last;
+                               more: a further APPENDED or SEND follows soon */
+    RAFT_EVENT_SEND,         /* nothing more follows what was appended with `more` */
     RAFT_EVENT_STORED,       /* index, epoch: durable up to index */
     RAFT_EVENT_APPLIED,      /* index */
     RAFT_EVENT_COMPACTED,    /* index, snapshot: a local snapshot is there, and the log begins after
@@ -144,6 +149,7 @@ struct raft_event {
     const struct configuration *configuration; /* likewise */
     bool lease;
     bool complete;
+    bool more;
 };
 
 enum raft_action_kind {

@@ -80,6 +80,7 @@ struct raft {
     /* ---- time */
     uint64_t now_ns;
     uint64_t election_due_ns; /* not a leader: when it will campaign */
+    bool excused;             /* the last tick was late: see raft_late */
     uint64_t heard_ns;        /* when the leader was last heard */
     uint64_t promised_ns;     /* when a leader was last answered, or the start: for leases */
     struct random random;
@@ -151,6 +152,15 @@ static inline const struct configuration *raft_members(const struct raft *raft) 
 static inline bool raft_leases(const struct raft *raft) {
     return (raft_members(raft)->flags & CONFIGURATION_LEASES) != 0;
 }
+
+/*
+ * A tick that was due at due_ns comes now.  True if it is late by a heartbeat interval or more: we
+ * did not run, and what others have said meanwhile still waits for us, since we are told the time
+ * before messages (raft.h, 10).  So nobody's silence may be judged now, but at the next tick; that
+ * one is not called late, whenever it comes.  Nor is one by 2 T or more: until then all the others
+ * have timed out.
+ */
+bool raft_late(struct raft *raft, uint64_t due_ns);
 
 /* ---- role.c ---------------------------------------------------------------------------------- */
 
@@ -225,6 +235,7 @@ void raft_replicate(struct raft *raft, struct raft_actions *actions);
 void raft_replicate_again(struct raft *raft, struct progress *peer, struct raft_actions *actions);
 void raft_on_appended(struct raft *raft, const struct raft_event *event,
                       struct raft_actions *actions);
+void raft_on_send(struct raft *raft, struct raft_actions *actions);
 void raft_on_append_answer(struct raft *raft, const struct raft_message *message,
                            struct raft_actions *actions);
 /* Commits what is stored on a quorum (3.6.2, figure 3.2). */

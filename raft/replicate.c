@@ -189,10 +189,18 @@ void raft_on_appended(struct raft *raft, const struct raft_event *event,
     if (membership_index(&raft->membership) != configured) {
         raft_change_appended(raft, actions);
     }
-    raft_replicate(raft, actions);
+    if (!event->more) {
+        raft_replicate(raft, actions);
+    }
     if (MUTANT(COUNTS_UNDURABLE, true, false)) {
         raft->stored_index = raft->last_index;
         raft_commit_advance(raft, actions);
+    }
+}
+
+void raft_on_send(struct raft *raft, struct raft_actions *actions) {
+    if (raft->role == RAFT_LEADER) {
+        raft_replicate(raft, actions);
     }
 }
 

@@ -19,7 +19,7 @@
  *   FOLLOWER ───────────────► PRE_CANDIDATE ─────────────► CANDIDATE ──────────────► LEADER
  *     │  ▲ ▲                       │    ▲                    │ │  ▲                     │
  *     │  │ └── leader, or later ───┘    └───── time-out ─────┘ │  │                     │
- *     │  │     term, seen                                      │  │                     │
+ *     │  │     term, seen; gives way                           │  │                     │
  *     │  ├─────────────────────────────────────────────────────┘  │                     │
  *     │  └── later term seen; quorum lost; removed ───────────────┼─────────────────────┘
  *     └────── the leader's word (transfer), or the only voter ────┘

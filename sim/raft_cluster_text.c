@@ -200,6 +200,7 @@ static void add_event(struct line *line, const struct cluster_node *node,
         add(line, "gets ");
         add_message(line, event->message, message->entries);
         break;
+    case RAFT_EVENT_SEND: add(line, "has appended all that there is"); break;
     case RAFT_EVENT_SHORTENED:
         add(line, "has sent %llu entries to %llu only", n(event->node_id), n(event->index));
         break;

@@ -444,7 +444,8 @@ void swarm_check_node(struct swarm_check *check, struct swarm *swarm, uint32_t i
         swarm_stored_check(check, swarm, index);
     }
     look_at_applied(check, swarm, index, in_step);
-    if (swarm->nodes[index].lost && !swarm->nodes[index].wipe) {
+    const struct swarm_node *node = &swarm->nodes[index];
+    if (node->lost && !node->wipe && !node->added_anew) {
         check_stranger(check, swarm, index, raft);
     }
 }

@@ -44,6 +44,7 @@ void swarm_lose_disk(struct swarm *swarm, uint32_t index) {
     }
     node->lost = true;
     node->wipe = true;
+    node->added_anew = false;
     if (node->process == SWARM_DOWN && node->start_at_ns == UINT64_MAX) {
         node->start_at_ns = 0; /* that somebody had to look at: it has */
     }

@@ -65,6 +65,7 @@ struct swarm_node {
     bool vote_damaged;      /* one slot; the other one is spared */
     bool lost;              /* its disk: a stranger to the others, until it is added anew */
     bool wipe;              /* its disk is lost before the next start */
+    bool added_anew;        /* a founder that lost its disk, in its new life: it may have a log */
     uint64_t incarnation;   /* of its process, or of the last one */
     uint64_t start_at_ns;   /* not before, of the world */
     uint64_t busy_until_ns; /* a slow one: not stepped before */

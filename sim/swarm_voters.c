@@ -167,10 +167,11 @@ void swarm_voters_saw(struct swarm *swarm, uint32_t node, const uint8_t *entry, 
     for (uint32_t i = 0; i < seen->members.member_count; i++) {
         uint32_t place = (uint32_t)seen->members.members[i].node_id - 1;
         struct swarm_node *member = &swarm->nodes[place];
-        /* A new member, with an empty disk. A founder is none: its id is used up with its disk. */
-        if (seen->members.members[i].incarnation == member->incarnation && !member->wipe &&
-            place >= swarm->plan->founder_count) {
-            member->lost = false;
+        /* A new member, with an empty disk. Nobody waits for a founder: it takes part if all the
+         * other founders learn of its new life, and else its id is used up with its disk. */
+        if (seen->members.members[i].incarnation == member->incarnation && !member->wipe) {
+            member->added_anew = member->lost;
+            member->lost = member->lost && place < swarm->plan->founder_count;
         }
     }
     commit = commit > check->committed_count ? commit : check->committed_count;

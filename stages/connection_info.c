@@ -291,6 +291,7 @@ static void info_raft(struct connection_run *run) {
         info_figure(&node->replicate.last_index), info_figure(&node->replicate.durable_index),
         info_figure(&node->replicate.commit_index), info_figure(&node->apply.applied_index));
     connection_members_add(run);
+    connection_heartbeats_add(run);
     connection_text_add(&run->text, "raft_log_time_ms:%llu\r\nraft_leases:%llu\r\n",
                         info_figure(&node->apply.log_time_ms),
                         info_figure(&node->replicate.leases));

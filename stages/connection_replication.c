@@ -149,3 +149,18 @@ void connection_members_add(struct connection_run *run) {
         }
     }
 }
+
+static void lateness_line_add(struct connection_run *run, const char *name,
+                              const struct lateness *lateness) {
+    enum { US_NS = 1000, NINETY_NINE_PER_MILLE = 990 };
+    connection_text_add(&run->text, "%s:count=%lu,late_p99_us=%lu,late_max_us=%lu\r\n", name,
+                        lateness_count(lateness),
+                        lateness_bound_ns(lateness, NINETY_NINE_PER_MILLE) / US_NS,
+                        gauge_read(&lateness->max_ns) / US_NS);
+}
+
+void connection_heartbeats_add(struct connection_run *run) {
+    const struct node_replicate_figures *figures = &run->node->replicate;
+    lateness_line_add(run, "raft_heartbeats_sent", &figures->heartbeats_sent);
+    lateness_line_add(run, "raft_heartbeats_heard", &figures->heartbeats_heard);
+}

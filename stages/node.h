@@ -30,6 +30,7 @@
 #include "stages/change.h"
 #include "stages/consistency.h"
 #include "stages/digest.h"
+#include "stages/lateness.h"
 #include "stages/snapshot_box.h"
 #include "storage/identity.h"
 #include "storage/log.h"
@@ -64,6 +65,12 @@ enum node_leases {
     NODE_LEASES_OFF,
 };
 
+/*
+ * Appends that a leader has under way to one follower, at most.  64: docs/benchmarks.md has the
+ * curve of throughput and latency against it.  256: what the core keeps of each (raft/raft.h).
+ */
+enum { NODE_APPEND_MESSAGES_DEFAULT = 64, NODE_APPEND_MESSAGES_LIMIT = 256 };
+
 /* Where this node reaches another member: the port for peers. */
 struct node_peer {
     uint64_t node_id;    /* not 0, not its own */
@@ -94,6 +101,9 @@ struct node_options {
     const char *version; /* of this program */
     uint8_t reads;       /* enum read_mode, of connections that choose none */
     enum node_leases leases;
+    uint32_t append_messages_max;   /* to one follower, without an answer: [1, the limit above];
+                                       0: the default */
+    uint64_t append_bytes_max;      /* their entries; 0: as many as there is room for */
     uint64_t log_time_jump_ms_max;  /* a new leader's log time is at most so far ahead of the log's
                                       last; 0: no limit */
     uint64_t snapshot_log_bytes;    /* take a snapshot when the log has grown by this; 0: never */
@@ -182,6 +192,8 @@ struct node_replicate_figures {
     uint64_t leader_last;      /* as leader, but stays while none is known */
     uint64_t waiting;          /* connections whose WAIT is not over */
     uint64_t peer_dropped;     /* messages from and to members, for want of room or of a use */
+    struct lateness heartbeats_sent;  /* of a leader: after they were due */
+    struct lateness heartbeats_heard; /* of a follower: replicate_lateness.c says against what */
 };
 
 /* What the configuration in force makes of another node. */

@@ -232,6 +232,7 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
     shard->now_ns = now_ns;
     if (!shard->members.passive && raft_deadline_ns(shard->raft) <= now_ns) {
         struct raft_event event = {.kind = RAFT_EVENT_TICK};
+        replicate_lateness_ticked(shard, raft_deadline_ns(shard->raft));
         replicate_step(shard, &event);
         result.work++;
     }
@@ -245,6 +246,7 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
     bool waiting = false;
     shard->units = STAGE_POLL_UNITS;
     uint32_t taken = take_batches(shard, budget, now_ns, &waiting);
+    replicate_send_appended(shard);
     result.work += taken;
     if (!shard->failed) {
         result.work += replicate_change_take(shard);

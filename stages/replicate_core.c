@@ -60,7 +60,24 @@ uint64_t replicate_append(struct replicate_shard *shard, const struct entry_head
 void replicate_appended(struct replicate_shard *shard, uint64_t term, uint32_t length_bytes) {
     struct raft_entry entry = {.term = term, .length_bytes = length_bytes};
     struct raft_event event = {.kind = RAFT_EVENT_APPENDED, .entries = &entry, .entry_count = 1};
+    shard->unsent = false;
     replicate_step(shard, &event);
+}
+
+void replicate_appended_more(struct replicate_shard *shard, uint64_t term, uint32_t length_bytes) {
+    struct raft_entry entry = {.term = term, .length_bytes = length_bytes};
+    struct raft_event event = {
+        .kind = RAFT_EVENT_APPENDED, .entries = &entry, .entry_count = 1, .more = true};
+    shard->unsent = true;
+    replicate_step(shard, &event);
+}
+
+void replicate_send_appended(struct replicate_shard *shard) {
+    if (shard->unsent) {
+        struct raft_event event = {.kind = RAFT_EVENT_SEND};
+        shard->unsent = false;
+        replicate_step(shard, &event);
+    }
 }
 
 /*

@@ -192,6 +192,7 @@ static void message_step(struct replicate_shard *shard) {
                                .entries =
                                    decoded->message.entry_count > 0 ? decoded->entries : NULL};
     replicate_step(shard, &event);
+    replicate_lateness_heard(shard, &decoded->message);
 }
 
 /* The oldest record of a lane; false if there is none. */

@@ -23,6 +23,8 @@ struct batch_queue {
 /* Times that more than one file needs. */
 enum {
     REPLICATE_ELECTION_TIMEOUT_NS = 200 * 1000 * 1000,
+    /* Between members; a group of one has no use for them. */
+    REPLICATE_HEARTBEAT_NS = REPLICATE_ELECTION_TIMEOUT_NS / 10,
     /* A leader whose disk takes nothing for so long lets another one lead: more than a busy disk's
        sync takes, and not much more than an election. */
     REPLICATE_STALLED_NS = 5 * REPLICATE_ELECTION_TIMEOUT_NS,
@@ -188,6 +190,9 @@ struct replicate_shard {
     struct ring *to_write; /* notes */
     struct ring *to_parse; /* notes */
     struct ring *from_parse;
+    uint64_t heartbeat_from; /* the last one heard: replicate_lateness.c */
+    uint64_t heartbeat_term;
+    uint64_t heartbeat_ns;
     uint64_t stalled_index; /* durable since stalled_since_ns: see replicate_stalled.c */
     uint64_t stalled_since_ns;
     uint64_t log_epoch;       /* of what the log holds: the core's may be further */
@@ -246,6 +251,7 @@ struct replicate_shard {
     bool serving;
     bool failed;
     bool stop_started;
+    bool unsent; /* the core waits for more entries, or SEND, before it sends the last ones */
 };
 
 /* ---- replicate.c --------------------------------------------------------------------------- */
@@ -266,6 +272,11 @@ uint64_t replicate_append(struct replicate_shard *shard, const struct entry_head
 
 /* Tells the core of an entry that is in the log now. */
 void replicate_appended(struct replicate_shard *shard, uint64_t term, uint32_t length_bytes);
+
+/* The same, of a batch: others may follow in this turn, and go out in one message with it.  At the
+ * latest at the end of the turn's batches comes replicate_send_appended. */
+void replicate_appended_more(struct replicate_shard *shard, uint64_t term, uint32_t length_bytes);
+void replicate_send_appended(struct replicate_shard *shard);
 
 /* Runs the core with one event, which gets the time of the poll, and carries its actions out. */
 void replicate_step(struct replicate_shard *shard, struct raft_event *event);
@@ -444,6 +455,14 @@ uint32_t replicate_wait_turn(struct replicate_shard *shard, uint64_t now_ns, uin
 
 /* Leadership is over, or the node has failed: answers all with what was reached. */
 void replicate_wait_end(struct replicate_shard *shard);
+
+/* ---- replicate_lateness.c -------------------------------------------------------------------- */
+
+/* The core is about to be ticked; it was due at due_ns.  Counts it if it brings heartbeats. */
+void replicate_lateness_ticked(struct replicate_shard *shard, uint64_t due_ns);
+
+/* A message has come and was taken by the core.  Counts it if it is a heartbeat of the leader. */
+void replicate_lateness_heard(struct replicate_shard *shard, const struct raft_message *message);
 
 /* ---- replicate_figures.c --------------------------------------------------------------------- */
 

@@ -113,7 +113,7 @@ static void proposed(struct replicate_shard *shard, struct batch *batch, uint64_
                      uint64_t term) {
     batch->index = index;
     batch->term = term;
-    replicate_appended(shard, term, ENTRY_HEADER_BYTES + batch->write_entry_bytes);
+    replicate_appended_more(shard, term, ENTRY_HEADER_BYTES + batch->write_entry_bytes);
     ASSERT(raft_last_index(shard->raft) == index);
 }
 

@@ -18,13 +18,10 @@
 #include "stages/replicate_internal.h"
 
 enum {
-    /* Between members; a group of one has no use for them. */
-    REPLICATE_HEARTBEAT_NS = REPLICATE_ELECTION_TIMEOUT_NS / 10,
     /* No two members' clocks differ in rate by more: crystals differ by 0.1, ntpd steers by 0.5, a
        virtual machine's clock that catches up may run some per cent fast.  It costs nothing: a
        lease is 180 ms then, and is renewed at every heartbeat. */
     REPLICATE_CLOCK_DRIFT_PER_MILLE = 100,
-    REPLICATE_INFLIGHT_MESSAGES = 64,
     /* More than the uncommitted entries there can be: one for each batch. */
     REPLICATE_WINDOW_ENTRIES = 65536,
 };
@@ -107,10 +104,18 @@ static int peers_prepare(struct replicate_shard *shard, const struct configurati
     return peers->buffer == NULL ? WEIR_ENOMEM : WEIR_OK;
 }
 
+static uint32_t inflight_messages_max(const struct replicate_shard *shard) {
+    uint32_t configured = shard->node->options->append_messages_max;
+    ASSERT(configured <= NODE_APPEND_MESSAGES_LIMIT);
+    return configured == 0 ? NODE_APPEND_MESSAGES_DEFAULT : configured;
+}
+
 /* Of the log's memory a quarter, so that a member that is behind does not push out what others are
  * sent; and no more than its ring has room for.  Alone there is nobody to send to. */
 static uint64_t inflight_bytes_max(const struct replicate_shard *shard) {
+    uint64_t configured = shard->node->options->append_bytes_max;
     uint64_t bytes = shard->node->options->log.memory_bytes / 4;
+    bytes = configured != 0 && configured < bytes ? configured : bytes;
     uint64_t of_ring = shard->links == NULL ? bytes : peers_inflight_bytes_max(shard->links);
     return of_ring < bytes ? of_ring : bytes;
 }
@@ -142,7 +147,7 @@ static int core_create(struct replicate_shard *shard, const struct vote_record *
         .election_timeout_ns = REPLICATE_ELECTION_TIMEOUT_NS,
         .heartbeat_ns = REPLICATE_HEARTBEAT_NS,
         .clock_drift_per_mille = REPLICATE_CLOCK_DRIFT_PER_MILLE,
-        .inflight_messages_max = REPLICATE_INFLIGHT_MESSAGES,
+        .inflight_messages_max = inflight_messages_max(shard),
         .inflight_bytes_max = inflight_bytes_max(shard),
         .message_bytes_max = options->log.write_bytes_max,
         .snapshot_chunk_bytes = replicate_snapshot_chunk_bytes(shard),

@@ -46,7 +46,7 @@ bool config_take_text(char *out, size_t capacity, const char *value) {
 }
 
 /* Digits and Redis's units: k kb m mb g gb, in any case; k is 1000 bytes, kb is 1024. */
-static bool take_bytes(uint64_t *out, const char *value) {
+bool config_take_bytes(uint64_t *out, const char *value) {
     static const struct {
         const char *name;
         uint64_t bytes;
@@ -241,7 +241,7 @@ static void show_maxclients(const struct config *config, char *out, size_t capac
 }
 
 static const char *take_maxmemory(struct config *config, const char *value) {
-    return take_bytes(&config->memory_bytes_max, value)
+    return config_take_bytes(&config->memory_bytes_max, value)
                ? TAKEN
                : "a number of bytes, such as 0 (no limit), 100mb or 4gb";
 }
@@ -252,7 +252,8 @@ static void show_maxmemory(const struct config *config, char *out, size_t capaci
 
 static const char *take_bulk(struct config *config, const char *value) {
     uint64_t bytes = 0;
-    if (!take_bytes(&bytes, value) || bytes < CONFIG_BULK_MIN || bytes > RESP_BULK_LENGTH_CEILING) {
+    if (!config_take_bytes(&bytes, value) || bytes < CONFIG_BULK_MIN ||
+        bytes > RESP_BULK_LENGTH_CEILING) {
         return "a number of bytes, 1mb to 512mb";
     }
     config->bulk_bytes_max = (uint32_t)bytes;
@@ -264,7 +265,7 @@ static void show_bulk(const struct config *config, char *out, size_t capacity) {
 }
 
 static const char *take_snapshot(struct config *config, const char *value) {
-    return take_bytes(&config->snapshot_log_bytes, value)
+    return config_take_bytes(&config->snapshot_log_bytes, value)
                ? TAKEN
                : "a number of bytes, such as 0 (never) or 1gb";
 }
@@ -274,7 +275,7 @@ static void show_snapshot(const struct config *config, char *out, size_t capacit
 }
 
 static const char *take_rate(struct config *config, const char *value) {
-    return take_bytes(&config->snapshot_rate_bytes_s, value)
+    return config_take_bytes(&config->snapshot_rate_bytes_s, value)
                ? TAKEN
                : "a number of bytes a second, such as 0 (no limit) or 64mb";
 }
@@ -399,6 +400,7 @@ void config_default(struct config *config) {
                               .durability = DURABILITY_FSYNC,
                               .io_features = IO_FEATURES_ALL,
                               .connections_max = CONFIG_CLIENTS_DEFAULT,
+                              .append_messages_max = NODE_APPEND_MESSAGES_DEFAULT,
                               .bulk_bytes_max = RESP_BULK_LENGTH_DEFAULT,
                               .snapshot_log_bytes = CONFIG_SNAPSHOT_LOG_DEFAULT,
                               .snapshot_rate_bytes_s = CONFIG_SNAPSHOT_RATE_DEFAULT,

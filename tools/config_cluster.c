@@ -259,8 +259,33 @@ static void show_cluster_name(const struct config *config, char *out, size_t cap
     (void)snprintf(out, capacity, "%s", config->cluster_name);
 }
 
+static const char *take_append_messages(struct config *config, const char *value) {
+    uint64_t count = 0;
+    if (!config_take_number(&count, value, 1, NODE_APPEND_MESSAGES_LIMIT)) {
+        return "a number, 1 to 256";
+    }
+    config->append_messages_max = (uint32_t)count;
+    return TAKEN;
+}
+
+static void show_append_messages(const struct config *config, char *out, size_t capacity) {
+    config_show_number(config->append_messages_max, out, capacity);
+}
+
+static const char *take_append_bytes(struct config *config, const char *value) {
+    return config_take_bytes(&config->append_bytes_max, value)
+               ? TAKEN
+               : "a number of bytes, such as 0 (as there is room) or 1mb";
+}
+
+static void show_append_bytes(const struct config *config, char *out, size_t capacity) {
+    config_show_number(config->append_bytes_max, out, capacity);
+}
+
 const struct config_row config_cluster_rows[CONFIG_CLUSTER_ROWS] = {
     {"advertise", take_advertise, show_advertise},
+    {"append-bytes", take_append_bytes, show_append_bytes},
+    {"append-messages", take_append_messages, show_append_messages},
     {"cluster-announce-ip", take_announce_ip, show_announce_ip},
     {"cluster-announce-port", take_announce_port, show_announce_port},
     {"cluster-name", take_cluster_name, show_cluster_name},

@@ -28,6 +28,9 @@ bool config_take_text(char *out, size_t capacity, const char *value);
 bool config_take_number(uint64_t *out, const char *value, uint64_t min, uint64_t max);
 void config_show_number(uint64_t number, char *out, size_t capacity);
 
+/* A number of bytes, with or without one of Redis's units. */
+bool config_take_bytes(uint64_t *out, const char *value);
+
 /* One host, without brackets, into `out` of CONFIG_HOST_BYTES_MAX + 1. */
 bool config_take_host(char *out, const char *value);
 
@@ -37,7 +40,7 @@ const char *config_cut_port(char host[CONFIG_HOST_BYTES_MAX + 1], const char *va
 /* ---- tools/config_cluster.c ----------------------------------------------------------------- */
 
 /* The keys of a node's place among others. */
-enum { CONFIG_CLUSTER_ROWS = 9 };
+enum { CONFIG_CLUSTER_ROWS = 11 };
 extern const struct config_row config_cluster_rows[CONFIG_CLUSTER_ROWS];
 
 #endif

@@ -116,7 +116,7 @@ static const char usage[] =
     "Keys of the file, beside those in brackets: requirepass, maxclients, maxmemory,\n"
     "cluster-name, proto-max-bulk-len, snapshot-log-bytes, snapshot-rate (bytes a second),\n"
     "io-features (all or floor: what Linux 6.1 has), loglevel (debug, notice or warning),\n"
-    "log-time-jump-max (seconds).\n"
+    "log-time-jump-max (seconds), append-messages, append-bytes (to a follower at once).\n"
     "\n"
     "Exit status: 0 stopped on request, 1 failed, 2 usage or configuration.\n";
 

@@ -248,6 +248,8 @@ int serve_node_options(struct node_options *options, const struct config *config
         .snapshot_rate_bytes_s = config->snapshot_rate_bytes_s,
         .reads = config->reads,
         .leases = config->leases,
+        .append_messages_max = config->append_messages_max,
+        .append_bytes_max = config->append_bytes_max,
         .log_time_jump_ms_max = config->log_time_jump_s_max * 1000,
     };
     memcpy(options->password, config->password, sizeof(options->password));

@@ -146,6 +146,19 @@ static void member_print(const char *member, const char *leader) {
                  strcmp(id, leader) == 0 ? "   leads" : "");
 }
 
+/* Nothing, if there were none: only who has led has sent some. */
+static void heartbeats_print(const char *what, const char *list) {
+    char count[VALUE_BYTES];
+    char most[VALUE_BYTES];
+    char longest[VALUE_BYTES];
+    (void)part_of(list, "count", count);
+    if (count[0] == '\0' || strcmp(count, "0") == 0) {
+        return;
+    }
+    (void)printf("heartbeats %s: %s, 99 %% of them at most %s us late, the latest %s us\n", what,
+                 count, part_of(list, "late_p99_us", most), part_of(list, "late_max_us", longest));
+}
+
 static void table_print(const char *text, bool serves) {
     char value[8][VALUE_BYTES];
     char member[VALUE_BYTES];
@@ -176,6 +189,8 @@ static void table_print(const char *text, bool serves) {
     if (!member_of(text, 0, member)) {
         return;
     }
+    heartbeats_print("sent", value_of(text, "raft_heartbeats_sent", value[1]));
+    heartbeats_print("heard", value_of(text, "raft_heartbeats_heard", value[2]));
     (void)printf("\n  %-6s %-8s %-10s %12s %10s   %s\n", "member", "role", "state", "match", "lag",
                  "last heard");
     for (uint32_t i = 0; i < MEMBERS_MAX && member_of(text, i, member); i++) {
@@ -203,6 +218,16 @@ static void json_member(const char *member, const char *before) {
     (void)printf("}");
 }
 
+static void json_heartbeats(const char *name, const char *list) {
+    static const char *const names[] = {"count", "late_p99_us", "late_max_us"};
+    char value[VALUE_BYTES];
+    (void)printf(",\"%s\":{", name);
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        json_value(names[i], part_of(list, names[i], value), i == 0 ? "" : ",");
+    }
+    (void)printf("}");
+}
+
 static void json_print(const char *text, bool serves) {
     static const char *const keys[][2] = {
         {"node_id", "node"},
@@ -224,6 +249,8 @@ static void json_print(const char *text, bool serves) {
     for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
         json_value(keys[i][1], value_of(text, keys[i][0], value), i == 0 ? "{" : ",");
     }
+    json_heartbeats("heartbeats_sent", value_of(text, "raft_heartbeats_sent", value));
+    json_heartbeats("heartbeats_heard", value_of(text, "raft_heartbeats_heard", value));
     (void)printf(",\"serves\":%s,\"members\":[", serves ? "true" : "false");
     for (uint32_t i = 0; i < MEMBERS_MAX && member_of(text, i, member); i++) {
         json_member(member, i == 0 ? "" : ",");

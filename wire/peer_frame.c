@@ -6,8 +6,8 @@
  * and the checksum is right.
  *
  * Failure modes: only peer_frame_read meets foreign bytes.  It judges the length first, since that
- * is what it asks memory for, then the cheap fields of the header, then the body's checksum, then
- * its tag.  The first fault is kept: behind it no byte can be trusted to be a frame's first.
+ * is what it asks memory for, then the header's fields and its check, then the body's checksum,
+ * then its tag.  The first fault is kept: behind it no byte can be trusted to be a frame's first.
  */
 
 #include "wire/peer_frame.h"
@@ -22,7 +22,7 @@ enum {
     OFFSET_LENGTH = 0,
     OFFSET_KIND = 4,
     OFFSET_VERSION = 5,
-    OFFSET_FLAGS = 6,
+    OFFSET_CHECK = 6,
     OFFSET_SEQUENCE = 8,
     OFFSET_TAG = 16,
     OFFSET_CHECKSUM = 32,
@@ -47,6 +47,13 @@ const uint8_t peer_frame_zeros[PEER_FRAME_ALIGN_BYTES] = {0};
 
 static uint64_t header_hash(const uint8_t *header, uint64_t seed) {
     return checksum_64(header, PEER_FRAME_CHECKED_HEADER_BYTES, seed);
+}
+
+uint16_t peer_frame_header_check(const uint8_t header[PEER_FRAME_HEADER_BYTES], uint64_t seed) {
+    uint8_t copy[PEER_FRAME_TAGGED_HEADER_BYTES];
+    memcpy(copy, header, sizeof(copy));
+    bytes_put_u16(copy + OFFSET_CHECK, 0);
+    return (uint16_t)checksum_64(copy, sizeof(copy), seed);
 }
 
 static bool limit_is_valid(uint32_t length_max_bytes) {
@@ -165,10 +172,12 @@ static enum peer_frame_fault header_check(const struct peer_frame_reader *reader
     if (kind == PEER_FRAME_PROOF &&
         bytes_get_u32(header + OFFSET_LENGTH) != PEER_FRAME_HEADER_BYTES)
         return PEER_FRAME_FAULT_LONG;
-    if (bytes_get_u16(header + OFFSET_FLAGS) != 0)
-        return PEER_FRAME_FAULT_FLAGS;
     if (bytes_get_u64(header + OFFSET_SEQUENCE) != reader->sequence)
         return PEER_FRAME_FAULT_SEQUENCE;
+    const bool is_checked =
+        bytes_get_u16(header + OFFSET_CHECK) == peer_frame_header_check(header, reader->seed);
+    if (!MUTANT(FRAME_UNVERIFIED, true, is_checked))
+        return PEER_FRAME_FAULT_HEADER;
     if (tag_is_zero(header) == (reader->tagger.key == NULL))
         return PEER_FRAME_VALID;
     return reader->tagger.key == NULL ? PEER_FRAME_FAULT_TAG : PEER_FRAME_FAULT_NO_TAG;
@@ -305,6 +314,7 @@ static void header_begin(const struct peer_frame_writer *writer, uint8_t *header
     header[OFFSET_KIND] = (uint8_t)kind;
     header[OFFSET_VERSION] = PEER_FRAME_VERSION;
     bytes_put_u64(header + OFFSET_SEQUENCE, writer->sequence);
+    bytes_put_u16(header + OFFSET_CHECK, peer_frame_header_check(header, writer->seed));
 }
 
 uint32_t peer_frame_write_ahead(struct peer_frame_writer *writer,
@@ -392,7 +402,7 @@ const char *peer_frame_fault_name(enum peer_frame_fault fault) {
         [PEER_FRAME_FAULT_VERSION] = "unknown version",
         [PEER_FRAME_FAULT_KIND] = "unknown kind",
         [PEER_FRAME_FAULT_UNEXPECTED] = "a kind that may not stand here",
-        [PEER_FRAME_FAULT_FLAGS] = "unknown flags",
+        [PEER_FRAME_FAULT_HEADER] = "a damaged header, or one of another connection",
         [PEER_FRAME_FAULT_SEQUENCE] = "not the next frame in sequence",
         [PEER_FRAME_FAULT_TAG] = "authenticated, and there is no secret here",
         [PEER_FRAME_FAULT_CHECKSUM] = "checksum mismatch",

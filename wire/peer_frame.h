@@ -21,15 +21,16 @@
  *        0     4  length     of header and body: a multiple of 8, at least 40
  *        4     1  kind       enum peer_frame_kind
  *        5     1  version    PEER_FRAME_VERSION
- *        6     2  flags      0
+ *        6     2  check      of the header: the low 16 bits of H(length, kind, version, 2 zeros,
+ *                             sequence; seed)
  *        8     8  sequence
  *       16    16  tag        of authentication, see below; 0 in a cluster without a secret
  *       32     8  checksum   H(body, seed = H(first 32 bytes, seed)), H being XXH3-64
  *       40     -  body
  *
  * A frame is valid if and only if: its length is a multiple of 8 within [40, limit], its version is
- * known, its kind is the one that may stand here, its flags are zero, its sequence is one more
- * than that of the frame before it (0 for the first), its checksum is right, and so is its tag.
+ * known, its kind is the one that may stand here, its sequence is one more than that of the frame
+ * before it (0 for the first), its check and its checksum are right, and so is its tag.
  * Since lengths are multiples of 8, what is 8-aligned in a frame stays so if the first frame begins
  * 8-aligned.
  *
@@ -56,8 +57,10 @@
  * What is promised of reading
  *
  *   1. Any split is the same: results depend on the bytes, not on how they were cut into calls.
- *   2. A length is believed only within the limit, and nothing is asked for beyond it.  What can be
- *      refused by the first 4 bytes, or by the header, is refused before the body is there.
+ *   2. A length is believed only within the limit and with its check, and nothing is asked for
+ *      beyond it.  What can be refused by the first 4 bytes, or by the header, is refused before
+ *      the body is there: with one bit of a length altered, what comes would else be swallowed as
+ *      the body of a large frame, and nobody would notice for as long as little comes.
  *   3. No byte beyond those given is looked at.  For the checksum a body is looked at once, when it
  *      is complete; for a tag, which takes longer, as its bytes come.
  *   4. After a fault every call gives the same fault: the connection is to be closed.
@@ -115,7 +118,7 @@ enum peer_frame_fault {
     PEER_FRAME_FAULT_VERSION,    /* unknown version */
     PEER_FRAME_FAULT_KIND,       /* unknown kind */
     PEER_FRAME_FAULT_UNEXPECTED, /* a known kind, but not the one that may stand here */
-    PEER_FRAME_FAULT_FLAGS,      /* a flag is set */
+    PEER_FRAME_FAULT_HEADER,     /* the header is not as it was written for this connection */
     PEER_FRAME_FAULT_SEQUENCE,   /* not the next number: repeated, or one is missing */
     PEER_FRAME_FAULT_TAG,        /* the sender has a secret, and we have none */
     PEER_FRAME_FAULT_CHECKSUM,   /* the bytes are not as they were written for this connection */
@@ -280,6 +283,10 @@ uint32_t peer_frame_write_ahead(struct peer_frame_writer *writer,
 uint32_t peer_frame_write(struct peer_frame_writer *writer, uint8_t header[PEER_FRAME_HEADER_BYTES],
                           enum peer_frame_kind kind, const struct peer_frame_span *spans,
                           uint32_t span_count);
+
+/* What a header's check has to be, by the fields that precede the tag; the check itself is not
+ * looked at.  Before it is right nobody waits for as many bytes as the length says. */
+uint16_t peer_frame_header_check(const uint8_t header[PEER_FRAME_HEADER_BYTES], uint64_t seed);
 
 /* The checksum in a header that peer_frame_write has filled; for peer_frame_seed. */
 uint64_t peer_frame_checksum(const uint8_t header[PEER_FRAME_HEADER_BYTES]);

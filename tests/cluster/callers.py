@@ -220,10 +220,14 @@ class Caller(threading.Thread):
         came = time.monotonic_ns()
         outcome = outcome_of(reply)
         if outcome != "ok":
-            moved = re.match(r"MOVED \d+ (\S+):(\d+)$", str(reply))
-            self.to = (moved.group(1), int(moved.group(2))) if moved else None
+            self.follow(reply)
             self.leave()
         return outcome, reply, raw, came
+
+    def follow(self, refusal):
+        """The next connection goes where the refusal points."""
+        moved = re.match(r"MOVED \d+ (\S+):(\d+)$", str(refusal))
+        self.to = (moved.group(1), int(moved.group(2))) if moved else None
 
     def ended(self, writes, outcome):
         self.counts[outcome] += 1
@@ -250,6 +254,46 @@ class Caller(threading.Thread):
                 return
             if self.to is None:
                 self.pause()
+
+
+class Pipelined(Caller):
+    """A client that sends several operations at once, and then reads as many replies."""
+
+    DEPTH = 8
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.interval_s *= self.DEPTH
+
+    def perform(self, writes, words):
+        line = self.reach()
+        if line is None:
+            self.pause()
+            return
+        asked = [(writes, words), *(self.draw() for _ in range(self.DEPTH - 1))]
+        invoked = time.monotonic_ns()
+        failed = failed_one = False  # the connection; an operation
+        try:
+            line.socket.sendall(b"".join(request(*each) for _, each in asked))
+        except OSError:
+            failed = True
+        for each_writes, each in asked:
+            line.sequence += 1
+            outcome, raw, came = "unknown", b"", None
+            if not failed:
+                try:
+                    reply, raw = line.reply()
+                    outcome, came = outcome_of(reply), time.monotonic_ns()
+                except OSError:
+                    failed = True
+            self.record.write((line.connection, line.sequence), invoked, came, outcome, each, raw)
+            self.ended(each_writes, outcome)
+            if outcome == "refused":
+                self.follow(reply)
+            failed_one = failed_one or outcome != "ok"
+        if failed_one:
+            self.leave()
+            self.pause()
 
 
 class Patient(Caller):

@@ -7,7 +7,8 @@ import socket
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from weir_test import Client, ErrorReply, Node, Scratch, skip, until, weir  # noqa: E402,F401
+from weir_test import (Client, ErrorReply, Node, Scratch, request, skip, until,  # noqa: E402,F401
+                       weir)  # noqa: E402,F401
 
 
 def free_ports(count):

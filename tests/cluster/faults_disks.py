@@ -4,7 +4,7 @@ import os
 import re
 import threading
 
-from callers import ANSWER_S, Line, outcome_of
+from callers import ANSWER_S, outcome_of
 from faults import table
 from hosts import CLIENT_PORT
 from weir_test import ErrorReply, SLOWNESS
@@ -12,7 +12,7 @@ from weir_test import ErrorReply, SLOWNESS
 SLOW_WRITES = (1, 10)         # a second, of a slow disk
 LARGE = b"0123456789abcdef" * 65536   # 1 MiB
 LARGE_KEYS = 32
-LARGE_MAX = 160               # more than two segments hold
+FULL_S = 60.0 * SLOWNESS      # until two segments are full of them
 GAP_S = 5.0 * SLOWNESS        # without an acknowledged write, though a majority is well
 
 
@@ -73,36 +73,42 @@ def failing_disk(world, _):
 
 
 def write_much(world, record, condition):
-    """Large values, to whoever leads, until the condition holds or two segments are full."""
-    connection = line = None
-    for number in range(LARGE_MAX):
-        if condition():
-            break
-        if line is None:
-            leader = world.leader()
-            try:
-                line = Line((leader.address, CLIENT_PORT), world.password, 5 * ANSWER_S)
-            except OSError:
-                world.lasting(0.05)
-                continue
-            connection, sequence = record.connection(), 0
-        sequence += 1
-        words = ("SET", f"large:{number % LARGE_KEYS}", LARGE + b"%d" % number)
-        begin = record.now()
+    """Large values, to whoever leads, until the condition holds; whether it came to that."""
+    line, number, end = None, 0, world.now() + FULL_S
+    while not condition() and world.now() < end:
         try:
-            line.send(*words)
-            reply, raw = line.reply()
+            leader = world.leader()
+            if line is None or line.to != (leader.address, CLIENT_PORT):
+                line = world.line(leader, 5 * ANSWER_S)
+                line.connection = record.connection()
         except OSError:
-            reply, raw = ErrorReply("UNKNOWN"), b""
-        outcome = outcome_of(reply)
-        record.write((connection, sequence), begin, record.now() if raw else None, outcome, words,
-                     raw)
+            world.lasting(0.05)
+            continue
+        line.sequence += 1
+        number += 1
+        outcome = write_large(line, record, number)
         if outcome != "ok":
             line.close()
             line = None
             world.lasting(0.02)
     if line is not None:
         line.close()
+    return condition()
+
+
+def write_large(line, record, number):
+    """One value more; its outcome."""
+    words = ("SET", f"large:{number % LARGE_KEYS}", LARGE + b"%d" % number)
+    begin = record.now()
+    try:
+        line.send(*words)
+        reply, raw = line.reply()
+    except OSError:
+        reply, raw = ErrorReply("UNKNOWN"), b""
+    outcome = outcome_of(reply)
+    record.write((line.connection, line.sequence), begin, record.now() if raw else None, outcome,
+                 words, raw)
+    return outcome
 
 
 def full_one(world, rng):
@@ -110,8 +116,8 @@ def full_one(world, rng):
     victim, begin = rng.choice(world.followers()), world.now()
     victim.fill_disk()
     try:
-        write_much(world, world.record(), lambda: victim.says("log_full", begin))
-        assert victim.says("log_full", begin), "the disk is not full"
+        assert write_much(world, world.record(), lambda: victim.says("log_full", begin)), \
+            "the disk is not full"
         world.served()
     finally:
         victim.empty_disk()
@@ -123,13 +129,13 @@ def full_majority(world, rng):
     victims, begin = rng.sample(world.hosts, len(world.hosts) // 2 + 1), world.now()
 
     def full():
+        """Whoever leads is full, or none of the full ones leads and all are."""
         leading = [host for host in victims if host.role()[1]] or victims
         return all(host.says("log_full", begin) for host in leading)
     for host in victims:
         host.fill_disk()
     try:
-        write_much(world, world.record(), full)
-        assert full(), "the disks are not full"
+        assert write_much(world, world.record(), full), "the disks are not full"
         world.lasting(1.0)
     finally:
         for host in victims:
@@ -152,14 +158,14 @@ def slowed(world, rng, victim, writes_per_second):
     assert behind > 0, "the disk is not slow"
     gap_s = world.gap_since(begin)
     world.tell(f"    node {victim.number}, {writes_per_second} writes a second, is up to {behind} "
-               f"entries behind; {gap_s * 1000:.0f} ms without an acknowledged write at most")
+               "entries behind")
     return gap_s
 
 
 def slow_follower(world, rng):
-    victim = rng.choice(world.followers())
+    victim, begin = rng.choice(world.followers()), world.now()
     gap_s = slowed(world, rng, victim, rng.choice(SLOW_WRITES))
-    assert gap_s < GAP_S, "a slow follower holds the majority up"
+    world.bounded(gap_s, GAP_S, begin, "a slow follower holds the majority up:")
     world.settled_on(victim)
 
 
@@ -170,25 +176,41 @@ def slow_leader(world, rng):
                f"{'still leads' if victim.role()[1] else 'has let another one lead'}")
 
 
-def flipped_byte(world, rng):
-    """In the log of a follower that is down: it refuses to start, and the others go on."""
-    victim = rng.choice(world.followers())
-    victim.kill()
-    directory = victim.process.directory
-    name = min(name for name in os.listdir(directory) if name.startswith("log-"))
-    path = os.path.join(directory, name)
-    with open(path, "r+b", buffering=0) as file:
-        used = len(file.read().rstrip(b"\0"))
-        offset, mask = rng.randrange(4096, max(4097, used // 2)), 1 << rng.randrange(8)
-        flip(file, offset, mask)
+def flipped(world, rng, victims, rest_serves):
+    """A bit in the log of each victim; it must say where, and start when that is undone."""
+    for victim in victims:
+        victim.kill()
+    undo = []
+    for victim in victims:
+        directory = victim.process.directory
+        name = min(name for name in os.listdir(directory) if name.startswith("log-"))
+        path = os.path.join(directory, name)
+        with open(path, "r+b", buffering=0) as file:
+            used = len(file.read().rstrip(b"\0"))
+            offset, mask = rng.randrange(4096, max(4097, used // 2)), 1 << rng.randrange(8)
+            flip(file, offset, mask)
+        undo.append((path, offset, mask))
         victim.process.spawn()
         status = victim.process.wait()
         said = re.search(rf"weir serve: {name}: at offset \d+: .*", victim.process.log())
         assert status == 1 and said, f"status {status}:\n{victim.process.log()[-2000:]}"
-        world.tell(f"    byte {offset} of {used}: {said.group(0)[:110]}")
+        world.tell(f"    node {victim.number}, byte {offset} of {used}: {said.group(0)[:110]}")
+    if rest_serves:
         world.served()
-        flip(file, offset, mask)
-    world.go_on([victim])
+    for path, offset, mask in undo:
+        with open(path, "r+b", buffering=0) as file:
+            flip(file, offset, mask)
+    world.go_on(victims)
+
+
+def flipped_byte(world, rng):
+    flipped(world, rng, [rng.choice(world.followers())], True)
+
+
+def flipped_in_two(world, rng):
+    """Of three: what is left is no majority, and must not make itself one."""
+    victims = rng.sample(world.hosts, len(world.hosts) // 2 + 1)
+    flipped(world, rng, victims, False)
 
 
 def flip(file, offset, mask):
@@ -212,4 +234,6 @@ FAULTS = table(
     (slow_leader, "the leader's disk takes 1 or 10 writes a second", "as always"),
     (flipped_byte, "a bit in the log of a node that is down is flipped",
      "it refuses to start and says where; the others go on"),
+    (flipped_in_two, "likewise on a majority, in different places",
+     "all these refuse; nothing is lost when that is undone"),
 )

@@ -205,6 +205,8 @@ def minority_reads(world, rng):
     leader = world.leader()
     record = world.record()
     lines = [world.line(leader, NO_ANSWER_S) for _ in range(LINES)]
+    for line in lines:
+        assert line.call("CLIENT", "READS", "quorum") == "OK"
     ways = world.network.apart({leader.number})
     key = f"{world.directory.epoch}:s0"
     asked = []

@@ -21,7 +21,8 @@ from weir_test import LIMIT_S, Node, weir  # noqa: E402
 CLIENT_PORT, PEER_PORT = 7379, 7380
 DISK_MIB = 2048        # sparse: of two segments that are allocated ahead next to nothing is written
 MEMORY_MIB = 1024      # written at most
-BLKIO = "/sys/fs/cgroup/blkio"
+CGROUPS = {"blkio": "/sys/fs/cgroup/blkio", "cpu": "/sys/fs/cgroup/cpu"}
+CPU_PERIOD_US = 100000
 FAKETIME = "/usr/lib/*/faketime/libfaketime.so.1"
 
 
@@ -31,6 +32,7 @@ class Process(Node):
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
         self.said = []  # (monotonic time, line)
+        self.hears = None  # a function of these two, called in the reader's thread
 
     def read_lines(self, stderr):
         super().read_lines(self.noted(stderr))
@@ -38,6 +40,8 @@ class Process(Node):
     def noted(self, stderr):
         for line in stderr:
             self.said.append((time.monotonic(), line.decode(errors="replace").rstrip("\n")))
+            if self.hears is not None:
+                self.hears(*self.said[-1])
             yield line
 
 
@@ -60,7 +64,8 @@ class Host:
         book = ",".join([f"{number}={self.address}:{PEER_PORT}"] +
                         [f"{other}=127.0.0.1:{LISTEN_PORT + other}" for other in others])
         self.clock = f"{home}/clock"
-        self.cgroup = f"{BLKIO}/weir-{os.getpid()}-{number}"
+        self.cgroups = {kind: f"{path}/weir-{os.getpid()}-{number}"
+                        for kind, path in CGROUPS.items()}
         self.process = Process(
             f"{self.disk.path}/data", "--config", f"{self.files}/weir-{number}.conf",
             "--listen", f"{self.address}:{CLIENT_PORT}", "--peers", book,
@@ -72,8 +77,9 @@ class Host:
             self.process.kill()
         self.proxy.close()
         self.disk.__exit__()
-        if os.path.isdir(self.cgroup):
-            os.rmdir(self.cgroup)
+        for path in self.cgroups.values():
+            if os.path.isdir(path):
+                os.rmdir(path)
 
     def running(self):
         return self.process.running()
@@ -82,8 +88,9 @@ class Host:
 
     def spawn(self):
         self.process.spawn()
-        if os.path.isdir(self.cgroup):
-            self.join_cgroup()
+        for path in self.cgroups.values():
+            if os.path.isdir(path):
+                self.join(path)
 
     def serves(self):
         assert self.process.wait_log(r"event=ready\b"), \
@@ -123,19 +130,29 @@ class Host:
         self.kill()
         self.disk.restore_power()
 
-    def join_cgroup(self):
-        with open(f"{self.cgroup}/cgroup.procs", "w", encoding="ascii") as file:
+    def join(self, path):
+        with open(f"{path}/cgroup.procs", "w", encoding="ascii") as file:
             file.write(str(self.process.process.pid))
+
+    def limit(self, kind, name, text):
+        """Sets a limit of the cgroup that the node is in, for this and later processes."""
+        path = self.cgroups[kind]
+        if not os.path.isdir(path):
+            os.mkdir(path)
+            self.join(path)
+        with open(f"{path}/{name}", "w", encoding="ascii") as file:
+            file.write(text)
+
+    def starve(self, share):
+        """Leaves the node so much of a processor; None: all of it again."""
+        quota_us = -1 if share is None else int(share * CPU_PERIOD_US)
+        self.limit("cpu", "cpu.cfs_quota_us", str(quota_us))
 
     def throttle(self, writes_per_second):
         """Slows the disk down; 0: not any more."""
-        if not os.path.isdir(self.cgroup):
-            os.mkdir(self.cgroup)
-            self.join_cgroup()
         device = os.stat(self.disk.path).st_dev
-        with open(f"{self.cgroup}/blkio.throttle.write_iops_device", "w",
-                  encoding="ascii") as file:
-            file.write(f"{os.major(device)}:{os.minor(device)} {writes_per_second}")
+        self.limit("blkio", "blkio.throttle.write_iops_device",
+                   f"{os.major(device)}:{os.minor(device)} {writes_per_second}")
 
     def fill_disk(self):
         """Takes all room of the file system."""
@@ -177,8 +194,8 @@ class Host:
         self.process.prefix = tuple(prefix)
 
 
-def write_files(scratch, count, snapshot_log_bytes):
-    """The cluster's configurations, as an operator makes them, and the password."""
+def write_files(scratch, count, more):
+    """The cluster's configurations, as an operator makes them, and `more` keys; the password."""
     members = ",".join(f"{n}={address(n)}:{PEER_PORT}/{address(n)}:{CLIENT_PORT}"
                        for n in range(1, count + 1))
     files = f"{scratch}/files"
@@ -187,7 +204,7 @@ def write_files(scratch, count, snapshot_log_bytes):
     assert made.returncode == 0, made.stderr
     for number in range(1, count + 1):
         with open(f"{files}/weir-{number}.conf", "a", encoding="ascii") as file:
-            file.write(f"snapshot-log-bytes {snapshot_log_bytes}\n")
+            file.writelines(f"{key} {value}\n" for key, value in more.items())
     with open(f"{files}/weir-1.conf", encoding="ascii") as file:
         return members, re.search(r"^requirepass (\S+)$", file.read(), re.M).group(1)
 
@@ -199,16 +216,15 @@ def make_directory(host, members):
 
 
 def remove_stale_cgroups():
-    """Those of runs that were killed."""
-    if not os.path.isdir(BLKIO):
-        return
-    for name in os.listdir(BLKIO):
-        found = re.fullmatch(r"weir-(\d+)-\d+", name)
-        if found and not os.path.isdir(f"/proc/{found.group(1)}"):
-            try:
-                os.rmdir(f"{BLKIO}/{name}")
-            except OSError:
-                pass  # somebody else's, or another run removes it
+    """Those of runs that were killed: the kernel takes all back but these."""
+    for path in CGROUPS.values():
+        for name in os.listdir(path) if os.path.isdir(path) else []:
+            found = re.fullmatch(r"weir-(\d+)-\d+", name)
+            if found and not os.path.isdir(f"/proc/{found.group(1)}"):
+                try:
+                    os.rmdir(f"{path}/{name}")
+                except OSError:
+                    pass  # another run removes it at this moment
 
 
 assert CLIENTS > 9  # no node has the clients' address

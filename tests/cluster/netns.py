@@ -87,6 +87,8 @@ class Network:
 
     def close(self):
         for number in self.numbers:
+            # With its other end; the namespace would take both along, but some time later.
+            run("ip", "link", "delete", f"to{number}")
             run("ip", "netns", "delete", f"node{number}")
         run("ip", "link", "delete", "bridge")
 

@@ -2,16 +2,18 @@
 """A cluster of real processes under faults, with its clients' histories judged.
 
     torture.py [--faults LIST] [--seconds N] [--seed N] [--nodes N] [--round-seconds N]
-               [--kills N] [--snapshots] [--keep DIR] [--only NAME[,NAME...]] [--list]
+               [--kills N] [--snapshots] [--leases] [--keep DIR] [--only NAME[,NAME...]]
+    torture.py --list
 
-Faults of the lists processes, network, disks (or all) befall a cluster in an order drawn from the
-seed, until the time is over; then the cluster is compared with itself and with what its clients
-were told (weir check-history). A long run is made of rounds, each with a new cluster, of three
-nodes or five. The seed repeats the schedule: which faults, in which order, how long, upon which
-role; not what the processes and the clients make of it.
+Faults of the lists processes, network, disks, together (or all) befall a cluster in an order drawn
+from the seed, until the time is over; then the cluster is compared with itself and with what its
+clients were told (weir check-history). A long run is made of rounds, each with a new cluster, of
+three nodes or five. The seed repeats the schedule: which faults, in which order, how long, upon
+which role; not what the processes and the clients make of it.
 
     --kills N      goes on, with kills alone, until so many SIGKILLs were sent
     --snapshots    in every round; otherwise in every other one of a long run
+    --leases       lease reads in every round; otherwise in a third of those of a long run
     --keep DIR     histories and what the nodes said are put there, a directory a round
     --only NAMES   these faults alone, in this order, once
     --durability write --expect-loss    nothing is synced, and the run fails unless the checker
@@ -26,14 +28,16 @@ import sys
 import time
 
 import faults_disks
+import faults_together
 import faults_network
 import faults_processes
+from hosts import remove_stale_cgroups
 from netns import enter
 from weir_test import Scratch
 from world import World
 
 LISTS = {"processes": faults_processes.FAULTS, "network": faults_network.FAULTS,
-         "disks": faults_disks.FAULTS}
+         "disks": faults_disks.FAULTS, "together": faults_together.FAULTS}
 ROUND_S = 180
 KILLS = ("kill_leader", "kill_follower", "kill_all", "restart_storm")
 
@@ -66,21 +70,20 @@ class Run:
         rng = random.Random(seed)
         count = self.arguments.nodes or (rng.choice([3, 3, 5]) if self.is_long else 3)
         snapshots = self.arguments.snapshots or (self.is_long and number % 2 == 1)
+        leases = self.arguments.leases or (self.is_long and rng.random() < 1 / 3)
         fitting = [scenario for scenario in chosen(self.arguments) if scenario.nodes <= count and
                    (self.is_long or scenario.takes == "short")]
         if self.over():
             fitting = [scenario for scenario in fitting if scenario.name in KILLS]
+        assert fitting, "no fault fits"
         order = schedule(fitting, rng)
         if self.arguments.only:
             byname = {scenario.name: scenario for each in LISTS.values() for scenario in each}
             order = [byname[name] for name in self.arguments.only.split(",")]
         with Scratch() as scratch, \
-                World(scratch, seed, count, snapshots, self.arguments.durability) as world:
+                World(scratch, seed, count, snapshots, leases, self.arguments.durability) as world:
             try:
                 return self.play(world.start(), order)
-            except BaseException:
-                print(world.time_line_or_what_failed())
-                raise
             finally:
                 if self.arguments.keep:
                     world.keep(f"{self.arguments.keep}/round-{number}")
@@ -120,6 +123,7 @@ def main():
     parser.add_argument("--nodes", type=int, choices=range(3, 8))
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--snapshots", action="store_true")
+    parser.add_argument("--leases", action="store_true")
     parser.add_argument("--durability", default="fsync")
     parser.add_argument("--expect-loss", action="store_true")
     parser.add_argument("--only")
@@ -133,6 +137,7 @@ def main():
                       f"{' (%d nodes)' % scenario.nodes if scenario.nodes > 3 else ''}")
         return 0
     enter()
+    remove_stale_cgroups()
     print(f"seed {arguments.seed}", flush=True)
     return Run(arguments).run()
 

@@ -231,6 +231,7 @@ static void stream_seal(uint8_t *bytes, size_t size, struct stream_kind kind) {
             return;
         const uint64_t seed = sequence == 0 ? PEER_FRAME_SEED_HANDSHAKE : 0;
         bytes_put_u64(frame + 8, sequence);
+        bytes_put_u16(frame + 6, peer_frame_header_check(frame, seed));
         if (kind.tagged)
             frame_tag(frame, length_bytes);
         bytes_put_u64(frame + 32,

@@ -133,6 +133,15 @@ void core_pass(uint64_t ns) {
     core_tick();
 }
 
+void core_silence(uint64_t ns) {
+    uint64_t end_ns = core->now_ns + ns;
+    for (uint32_t i = 0; i < 1000 && raft_deadline_ns(core->raft) <= end_ns; i++) {
+        core_time_out();
+    }
+    core->now_ns = end_ns;
+    core_tick();
+}
+
 void core_time_out(void) {
     uint64_t deadline_ns = raft_deadline_ns(core->raft);
     assert_true(deadline_ns != UINT64_MAX);

@@ -95,6 +95,9 @@ void core_step(struct raft_event event);
 void core_tick(void);
 /* Time passes, then a tick. */
 void core_pass(uint64_t ns);
+/* Time passes, and each tick comes when it is due, at most 1000 of them: so the core itself is not
+ * late (raft_late). */
+void core_silence(uint64_t ns);
 /* Up to the deadline that the core names, then a tick. */
 void core_time_out(void);
 /* The vote that the core last gave out is durable. */

@@ -255,6 +255,74 @@ TEST(with_leases_a_disconnection_changes_nothing) {
     assert_int_equal(raft_deadline_ns(core->raft), deadline_ns);
 }
 
+/* ---- ticks that come late -------------------------------------------------------------------- */
+
+/* Who did not run for a while is told the time first, and what others have said meanwhile only
+ * then: so nobody's silence is judged at that tick. */
+TEST(a_leader_that_was_late_itself_hears_the_others_first) {
+    START("1v 2v 3v", .term = 4);
+    core_serve();
+    core_pass(2 * T_NS);
+    assert_true(core_is(RAFT_LEADER));
+    assert_non_null(core_sent(RAFT_MESSAGE_HEARTBEAT, 2));
+    core_hear_heartbeat_answer(2);
+    core_silence(T_NS - HEARTBEAT_NS);
+    assert_true(core_is(RAFT_LEADER));
+}
+
+/* But if nobody has said anything, it is over a heartbeat later, however late that comes. */
+TEST(a_leader_is_excused_once) {
+    START("1v 2v 3v", .term = 4);
+    core_serve();
+    core_pass(2 * T_NS);
+    assert_true(core_is(RAFT_LEADER));
+    assert_int_equal(raft_deadline_ns(core->raft), core->now_ns + HEARTBEAT_NS);
+    core_pass(2 * T_NS);
+    assert_true(core_is(RAFT_FOLLOWER));
+}
+
+/* After 2 T the others have all timed out, and somebody else may lead: over at once. */
+TEST(a_leader_that_was_away_for_long_steps_down_at_once) {
+    START("1v 2v 3v", .term = 4);
+    core_serve();
+    core_pass(2 * T_NS + HEARTBEAT_NS);
+    assert_true(core_is(RAFT_FOLLOWER));
+}
+
+/* A tick that is hardly late, or in time, is no excuse. */
+TEST(a_leader_in_time_has_no_excuse) {
+    START("1v 2v 3v", .term = 4);
+    core_serve();
+    core_silence(T_NS - HEARTBEAT_NS);
+    assert_true(core_is(RAFT_LEADER));
+    core_pass(2 * HEARTBEAT_NS - 1);
+    assert_true(core_is(RAFT_FOLLOWER));
+}
+
+/* A follower likewise: its leader may have spoken. */
+TEST(a_follower_that_was_late_itself_hears_its_leader_first) {
+    START("1v 2v 3v", .term = 4);
+    core_follow(2, 4);
+    core->now_ns = raft_deadline_ns(core->raft) + HEARTBEAT_NS;
+    core_tick();
+    assert_true(core_is(RAFT_FOLLOWER));
+    assert_true(core_silent());
+    assert_int_equal(raft_deadline_ns(core->raft), core->now_ns + HEARTBEAT_NS);
+    core_hear_heartbeat(2, 4, 0);
+    assert_true(raft_deadline_ns(core->raft) >= core->now_ns + T_NS);
+}
+
+/* And it campaigns if it has not. */
+TEST(a_follower_is_excused_once) {
+    START("1v 2v 3v", .term = 4);
+    core_follow(2, 4);
+    core->now_ns = raft_deadline_ns(core->raft) + HEARTBEAT_NS;
+    core_tick();
+    assert_true(core_is(RAFT_FOLLOWER));
+    core_pass(9 * T_NS);
+    assert_true(core_is(RAFT_PRE_CANDIDATE));
+}
+
 /* ---- shortened messages ---------------------------------------------------------------------- */
 
 /* An APPEND that ended earlier than said: the rest is sent again. */
@@ -472,6 +540,12 @@ int main(void) {
         CORE_TEST(a_follower_whose_leader_disconnected_campaigns_soon),
         CORE_TEST(a_follower_whose_leader_disconnected_votes),
         CORE_TEST(with_leases_a_disconnection_changes_nothing),
+        CORE_TEST(a_leader_that_was_late_itself_hears_the_others_first),
+        CORE_TEST(a_leader_is_excused_once),
+        CORE_TEST(a_leader_that_was_away_for_long_steps_down_at_once),
+        CORE_TEST(a_leader_in_time_has_no_excuse),
+        CORE_TEST(a_follower_that_was_late_itself_hears_its_leader_first),
+        CORE_TEST(a_follower_is_excused_once),
         CORE_TEST(what_was_shortened_is_sent_again),
         CORE_TEST(what_was_not_sent_is_sent_when_its_peer_is_heard),
         CORE_TEST(what_is_behind_a_shortened_message_is_sent_again_though_more_is_granted),

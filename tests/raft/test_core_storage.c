@@ -124,7 +124,7 @@ TEST(what_a_former_leader_stores_commits_nothing) {
     core_serve();
     core_append(1);
     core_hear_granted(2, 2);
-    core_pass(T_NS);
+    core_silence(T_NS);
     core_stored(2);
     assert_true(core_silent());
     assert_int_equal(raft_commit_index(core->raft), 1);

@@ -251,7 +251,7 @@ TEST(answers_to_who_no_longer_leads_are_dropped) {
     START("1v 2v 3v", .term = 4);
     core_serve();
     core_append(1);
-    core_pass(T_NS);
+    core_silence(T_NS);
     assert_true(core_is(RAFT_FOLLOWER));
     core_hear_granted(2, 2);
     core_hear_heartbeat_answer(2);

@@ -189,7 +189,7 @@ TEST(what_a_peer_needs_is_named) {
     assert_int_equal(raft_needed_index(core->raft), 21);
     core_hear_granted(3, 24);
     assert_int_equal(raft_needed_index(core->raft), 24);
-    core_pass(T_NS);
+    core_silence(T_NS);
     assert_true(core_is(RAFT_FOLLOWER));
     assert_int_equal(raft_needed_index(core->raft), UINT64_MAX);
     assert_false(raft_snapshot_needed(core->raft, 20));

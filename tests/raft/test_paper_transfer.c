@@ -126,7 +126,7 @@ TEST(a_transfer_ends_with_the_leadership) {
     START("1v 2v 3v", .term = 4);
     core_serve();
     core_transfer(2);
-    core_pass(T_NS);
+    core_silence(T_NS);
     assert_true(core_is(RAFT_FOLLOWER));
     core_serve();
     assert_true(proposals_are_taken());

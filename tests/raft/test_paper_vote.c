@@ -3,6 +3,7 @@
  * dissertation's 4.2.3 (stickiness) and 9.6 (pre-vote).
  */
 
+#include "base/bytes.h"
 #include "tests/raft/support.h"
 
 /* ---- RequestVote, receiver ------------------------------------------------------------------- */
@@ -57,7 +58,7 @@ TEST(a_candidate_gives_no_vote_in_its_term) {
 TEST(a_leader_that_stepped_down_keeps_its_vote) {
     START("1v 2v 3v", .term = 4);
     core_serve();
-    core_pass(T_NS);
+    core_silence(T_NS);
     assert_true(core_is(RAFT_FOLLOWER));
     assert_int_equal(raft_term(core->raft), 5);
     core_hear_vote(2, 5, 9, 5);
@@ -205,6 +206,58 @@ TEST(a_pre_vote_for_a_term_that_is_over_is_refused) {
     assert_false(core_gave_pre_vote(2));
 }
 
+/* Two who ask at the same time would consent to each other, both raise the term, both vote for
+ * themselves, and neither would win.  So one of them gives way: who cannot win the other's vote,
+ * or else the one with the higher id. */
+TEST(of_two_who_ask_at_once_one_gives_way) {
+    static const struct {
+        uint64_t own_id;
+        uint64_t other_id;
+        uint64_t last_index; /* the other's log; ours ends with 2 of term 3 */
+        uint64_t last_term;
+        bool consents;
+        bool gives_way;
+    } cases[] = {
+        {2, 1, 2, 3, true, true},   /* equal logs */
+        {1, 2, 2, 3, true, false},  /* it gives way */
+        {1, 2, 3, 3, true, true},   /* the other's is longer, */
+        {1, 2, 1, 4, true, true},   /* or later */
+        {2, 1, 1, 3, false, false}, /* shorter, */
+        {2, 1, 9, 2, false, false}, /* or earlier */
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        START("1v 2v 3v", .node_id = cases[i].own_id, .term = 4, .terms = "1 3");
+        core_time_out();
+        uint64_t deadline_ns = raft_deadline_ns(core->raft);
+        core_hear_pre_vote(cases[i].other_id, 5, cases[i].last_index, cases[i].last_term);
+        assert_int_equal(core_gave_pre_vote(cases[i].other_id), cases[i].consents);
+        assert_true(core_is(cases[i].gives_way ? RAFT_FOLLOWER : RAFT_PRE_CANDIDATE));
+        assert_int_equal(raft_deadline_ns(core->raft), deadline_ns); /* it tries again */
+        core_hear_pre_vote_answer(3, true);
+        assert_true(core_is(cases[i].gives_way ? RAFT_FOLLOWER : RAFT_CANDIDATE));
+        core_stop(NULL);
+    }
+}
+
+/* But not for somebody who has no vote to win with: a removed member may ask for ever. */
+TEST(nobody_gives_way_to_one_who_is_no_voter) {
+    START("1l 2v 3v", .node_id = 2, .term = 4);
+    core_time_out();
+    core_hear_pre_vote(1, 5, 1, 1);
+    assert_true(core_is(RAFT_PRE_CANDIDATE));
+}
+
+/* Nor does a candidate: it has raised the term, and consents to none of that term any more. */
+TEST(a_candidate_gives_way_to_no_question) {
+    START("1v 2v 3v", .node_id = 2, .term = 4);
+    core_time_out();
+    core_hear_pre_vote_answer(3, true);
+    core_store_vote();
+    core_hear_pre_vote(1, 5, 1, 1);
+    assert_false(core_gave_pre_vote(1));
+    assert_true(core_is(RAFT_CANDIDATE));
+}
+
 /* 9.6: who is refused by a majority waits. */
 TEST(a_majority_of_refused_pre_votes_ends_the_attempt) {
     START("1v 2v 3v", .term = 4);
@@ -288,6 +341,9 @@ int main(void) {
         CORE_TEST(a_late_pre_vote_is_dropped),
         CORE_TEST(a_pre_vote_changes_nothing),
         CORE_TEST(a_pre_vote_for_a_term_that_is_over_is_refused),
+        CORE_TEST(of_two_who_ask_at_once_one_gives_way),
+        CORE_TEST(nobody_gives_way_to_one_who_is_no_voter),
+        CORE_TEST(a_candidate_gives_way_to_no_question),
         CORE_TEST(a_majority_of_refused_pre_votes_ends_the_attempt),
         CORE_TEST(a_refused_pre_vote_tells_a_later_term),
         CORE_TEST(who_hears_a_leader_refuses_elections),

@@ -346,7 +346,9 @@ static void flipped_bytes_are_never_taken(void **state) {
         uint64_t broken = 0;
         for (uint32_t i = 0; i < 3; i++) {
             broken += node_figure(&figures(i)->parse.peers_broken);
-            assert_int_equal(unauthenticated(i), 0); /* the checksum comes first */
+            /* The checksums come first. But a PROOF that is damaged may as well be another
+             * connection's: it is counted. */
+            assert_true(unauthenticated(i) <= 1);
         }
         assert_true(broken > 0);
         group_run(group, SECOND_NS);

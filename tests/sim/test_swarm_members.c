@@ -182,6 +182,39 @@ static void a_founder_that_lost_its_disk_stays_out_though_it_is_added(void **sta
     assert_null(strstr(added, " > 2 3  first append"));
 }
 
+/* But a leader that joined later has no table of first lives: it takes the one that introduces
+ * itself. When all founders have learned of it from the log, who lost its disk takes part. */
+static void a_founder_that_a_joined_leader_adds_anew_gets_the_log(void **state) {
+    (void)state;
+    static const char *const expected[] = {
+        " has members 1 2 3 4, index ",
+        "node 4 leads in term ",
+        " has members 2 3 4, index ",
+        "node 1 has an empty disk",
+        " has members (1) 2 3 4, index ",
+        " > 1  first append, ",
+        "---- peace",
+    };
+    plan_by_hand(9, 3, 1);
+    members_by_hand(1, 4, ADDS);
+    members_by_hand(3, 4, PROMOTES);
+    for (uint32_t i = 0; i < 3; i++) {
+        plan->actions[plan->action_count++] =
+            (struct swarm_action){.fault = SWARM_TRANSFER,
+                                  .from_ns = 5 * SECOND_NS + i * SECOND_NS / 10,
+                                  .to_ns = 5 * SECOND_NS + i * SECOND_NS / 10,
+                                  .node = 3};
+    }
+    members_by_hand(6, 1, REMOVES);
+    plan->actions[plan->action_count++] =
+        (struct swarm_action){.fault = SWARM_LOST_DISK,
+                              .from_ns = 7 * SECOND_NS + SECOND_NS / 2,
+                              .to_ns = 7 * SECOND_NS + SECOND_NS * 3 / 4};
+    members_by_hand(9, 1, ADDS);
+    run_and_listen();
+    told_in_order(expected, ARRAY_COUNT(expected));
+}
+
 /* The same where no founder is left that could know its first life: nobody waits for it. */
 static void a_founder_with_an_empty_disk_is_not_waited_for(void **state) {
     (void)state;
@@ -231,6 +264,7 @@ int main(void) {
         cmocka_unit_test(whoever_leads_is_removed_and_another_one_leads),
         cmocka_unit_test(a_member_is_replaced_in_one_step_over_a_joint_configuration),
         cmocka_unit_test(a_founder_that_lost_its_disk_stays_out_though_it_is_added),
+        cmocka_unit_test(a_founder_that_a_joined_leader_adds_anew_gets_the_log),
         cmocka_unit_test(a_founder_with_an_empty_disk_is_not_waited_for),
         cmocka_unit_test(who_was_added_and_lost_its_disk_comes_back_as_a_new_member),
     };

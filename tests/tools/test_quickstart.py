@@ -32,6 +32,23 @@ class Quickstart(unittest.TestCase):
                               stdin=subprocess.DEVNULL, env=self.environment,
                               **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options})
 
+    def check_story(self, output):
+        """Three nodes, a load, a kill, its time line, and what became of every write."""
+        self.assertRegex(output, r"\n== a cluster: three durable nodes, for clients on 127\.0\.0")
+        self.assertRegex(output, r"\n *throughput +[1-9][\d,]* operations/s \(")
+        self.assertRegex(output, r"\n *gap +[\d.]+ ms without an acknowledged write, from ")
+        self.assertRegex(output, r"\n +\d\.\d\d s +[1-9]\d*  #+\r?\n")
+        self.assertRegex(output, r"\n *failover +\d+ redirects followed, \d+ refused, \d+ of ")
+        self.assertRegex(output, r"\n *read back +1000 of 1000 keys\r?\n")
+        self.assertRegex(output, r"\n *errors +0\r?\n")
+        self.assertIn("; the leader is killed in the middle", output)
+        self.assertRegex(output, r"\n== node \d, which was killed, comes back")
+        replay = re.search(r"\nreplay +verdict=ok writes=(\d+) reads=(\d+) ", output)
+        asked = re.search(r"\nhistory +operations=\d+ ok=(\d+) ", output)
+        self.assertEqual(int(replay.group(1)) + int(replay.group(2)), int(asked.group(1)))
+        self.assertRegex(output, r"\nverdict +verdict=ok\r?\n")
+        self.assertIn("== nothing was lost", output)
+
     def check_shape(self, output):
         """Each map: throughput, percentiles, and a row for each stage, in order."""
         sections = re.split(r"^== ", output, flags=re.M)
@@ -48,8 +65,30 @@ class Quickstart(unittest.TestCase):
             self.assertEqual([row[0] for row in rows], STAGES, text)
             self.assertEqual(len({row[1] for row in rows}), cores, text)
 
-    def test_it_shows_both_maps_and_leaves_nothing(self):
+    def test_it_kills_the_leader_and_shows_that_nothing_is_lost(self):
         done = self.run_it("--weir", WEIR, "--seconds", "1")
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        self.check_story(done.stdout)
+        self.assertNotIn("\r", done.stdout)  # progress is for terminals
+        self.assertEqual(os.listdir(self.scratch), [])
+
+    def test_a_write_that_is_lost_is_found(self):
+        # A program that does what it is told, but takes a line out of what the clients saw, and
+        # so a write into the log that nobody asked for.
+        liar = os.path.join(self.scratch, "weir")
+        with open(liar, "w", encoding="ascii") as file:
+            file.write("#!/bin/bash\n"
+                       '[ "$1" != check-history ] || sed -i "0,/ ok: SET/{/ ok: SET/d}" "$2"\n'
+                       f'exec {WEIR} "$@"\n')
+        os.chmod(liar, 0o755)
+        done = self.run_it("--weir", liar, "--seconds", "1")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("verdict=violated", done.stdout)
+        self.assertIn("was not found to be right", done.stderr)
+        self.assertEqual(os.listdir(self.scratch), ["weir"])
+
+    def test_one_node_shows_both_maps_and_leaves_nothing(self):
+        done = self.run_it("--weir", WEIR, "--seconds", "1", "--single")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.check_shape(done.stdout)
         self.assertIn("== stopped", done.stdout)
@@ -70,14 +109,36 @@ class Quickstart(unittest.TestCase):
             except OSError:  # how a terminal says that nobody writes to it any more
                 pass
             self.assertEqual(process.wait(PATIENCE_S), 0, seen)
-        self.assertRegex(seen.decode(), r"\r *(\x1b\[\w)?\s*0\.5 s +\d+ operations/s")
+        self.assertRegex(seen.decode(), r"\r *(\x1b\[\w)?\s*\d+\.\d s +\d+ operations/s")
+
+    def test_three_nodes_that_are_kept_serve_and_end_as_the_text_says(self):
+        done = self.run_it("--weir", WEIR, "--seconds", "1", "--keep")
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        self.check_story(done.stdout)
+        commands = re.findall(r"^    (redis-cli .*|\S+weir status .*|kill .*|rm .*)$", done.stdout,
+                              flags=re.M)
+        programs = [os.path.basename(command.split()[0]) for command in commands]
+        self.assertEqual(programs, ["redis-cli", "redis-cli", "weir", "kill", "rm"])
+        watches = [os.pidfd_open(int(pid)) for pid in commands[3].split()[1:]]
+        try:
+            self.assertEqual(len(watches), 3)
+            configuration = os.path.join(commands[4].split()[-1], "weir-1.conf")
+            with open(configuration, encoding="utf-8") as file:
+                self.assertIn("cluster-name quickstart", file.read())
+            self.assertIn("weir status --config ", commands[2])
+        finally:
+            self.shell(commands[3])
+            for watch in watches:
+                self.wait_end(watch)
+        self.shell(commands[4])
+        self.assertEqual(os.listdir(self.scratch), [])
 
     def test_a_node_that_is_kept_serves_and_ends_as_the_text_says(self):
         # subprocess.run reads to the end of the output: the node must not hold it open.
-        done = self.run_it("--weir", WEIR, "--seconds", "1", "--keep")
+        done = self.run_it("--weir", WEIR, "--seconds", "1", "--single", "--keep")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.check_shape(done.stdout)
-        commands = re.findall(r"^    (.*)$", done.stdout, flags=re.M)
+        commands = re.findall(r"^    (\S.*)$", done.stdout, flags=re.M)
         programs = [os.path.basename(command.split()[0]) for command in commands]
         self.assertEqual(programs, ["redis-cli", "redis-cli", "weir", "kill", "weir", "rm"])
         pid = int(commands[3].split()[1])
@@ -118,6 +179,7 @@ class Quickstart(unittest.TestCase):
         for arguments, words in ((["--kepp"], 'do not know "--kepp"'),
                                  (["--seconds", "x"], "wants a whole number"),
                                  (["--seconds"], "wants a whole number"),
+                                 (["--seconds", "61"], "at most 60"),
                                  (["--weir", "/nonexistent"], "wants a program")):
             done = self.run_it(*arguments)
             self.assertEqual((done.returncode, done.stdout), (2, ""))

@@ -43,7 +43,17 @@ static uint32_t frame_made(struct peer_frame_writer *writer, struct random *rand
 }
 
 /* The checksum made right again, by the words of the format and not by the writer. */
+/* The check as the format says it: over the header's first 16 bytes, with zeros for itself. */
+static uint16_t check_of(const uint8_t *header, uint64_t seed) {
+    uint8_t bytes[16];
+    memcpy(bytes, header, 6);
+    bytes[6] = bytes[7] = 0;
+    memcpy(bytes + 8, header + 8, 8);
+    return (uint16_t)(checksum_64(bytes, 16, seed) % 65536);
+}
+
 static void frame_seal(uint8_t *frame, uint32_t length_bytes, uint64_t seed) {
+    bytes_put_u16(frame + 6, check_of(frame, seed));
     bytes_put_u64(frame + 32,
                   checksum_64(frame + 40, length_bytes - 40, checksum_64(frame, 32, seed)));
 }
@@ -201,14 +211,15 @@ static void each_field_of_the_header_is_refused_by_name(void **state) {
     assert_int_equal(fault_of(4, PEER_FRAME_PROOF, true), PEER_FRAME_FAULT_UNEXPECTED);
     assert_int_equal(fault_of(5, 0, true), PEER_FRAME_FAULT_VERSION);
     assert_int_equal(fault_of(5, 2, true), PEER_FRAME_FAULT_VERSION);
-    assert_int_equal(fault_of(6, 1, true), PEER_FRAME_FAULT_FLAGS);
-    assert_int_equal(fault_of(7, 128, true), PEER_FRAME_FAULT_FLAGS);
     assert_int_equal(fault_of(8, 0, true), PEER_FRAME_FAULT_SEQUENCE); /* the one before, again */
     assert_int_equal(fault_of(8, 2, true), PEER_FRAME_FAULT_SEQUENCE); /* one is missing */
     assert_int_equal(fault_of(15, 255, true), PEER_FRAME_FAULT_SEQUENCE);
     assert_int_equal(fault_of(16, 1, true), PEER_FRAME_FAULT_TAG);
     assert_int_equal(fault_of(31, 1, true), PEER_FRAME_FAULT_TAG);
-    assert_int_equal(fault_of(0, 56, false), PEER_FRAME_FAULT_CHECKSUM); /* shorter than written */
+    assert_int_equal(fault_of(0, 56, false), PEER_FRAME_FAULT_HEADER); /* shorter than written */
+    assert_int_equal(fault_of(0, 72, false), PEER_FRAME_FAULT_HEADER); /* longer */
+    assert_int_equal(fault_of(6, 0x5a, false), PEER_FRAME_FAULT_HEADER);
+    assert_int_equal(fault_of(7, 0x5a, false), PEER_FRAME_FAULT_HEADER);
     for (size_t i = 32; i < 64; i++)
         assert_int_equal(fault_of(i, 0x5a, false), PEER_FRAME_FAULT_CHECKSUM);
     for (uint32_t i = 0; i <= PEER_FRAME_FAULT_FORGED; i++)
@@ -248,6 +259,7 @@ static void a_fault_is_for_ever(void **state) {
     assert_int_equal(read_exactly(&reader, bytes, 0, &frame), PEER_FRAME_FAULTY);
 }
 
+/* Without waiting for more: a length that grew would else swallow what follows. */
 static void every_flipped_bit_is_refused(void **state) {
     (void)state;
     struct random random;
@@ -255,23 +267,28 @@ static void every_flipped_bit_is_refused(void **state) {
     struct peer_frame_writer writer = writer_made();
     uint8_t bytes[LIMIT_BYTES];
     const uint32_t length_bytes = frame_made(&writer, &random, 80, bytes);
-    for (uint32_t i = length_bytes; i < LIMIT_BYTES; i++)
-        bytes[i] = (uint8_t)random_u64(&random); /* what may follow, if it seems to be longer */
-    uint32_t waited = 0;
     for (uint32_t bit = 0; bit < 8 * length_bytes; bit++) {
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
         struct peer_frame_reader reader = reader_made();
         struct peer_frame frame;
-        enum peer_frame_result result = read_exactly(&reader, bytes, length_bytes, &frame);
-        if (result == PEER_FRAME_MORE) { /* the length grew: nothing is taken when it is there */
-            assert_true(bit < 32 && frame.needed_bytes <= LIMIT_BYTES);
-            result = read_exactly(&reader, bytes, frame.needed_bytes, &frame);
-            waited++;
-        }
-        assert_int_equal(result, PEER_FRAME_FAULTY);
+        assert_int_equal(read_exactly(&reader, bytes, length_bytes, &frame), PEER_FRAME_FAULTY);
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
-    assert_int_equal(waited, 3); /* 120 with bit 7, 8 or 9; bit 10 makes 1144 > 1024 */
+}
+
+static void a_length_that_grew_is_refused_when_the_header_is_there(void **state) {
+    (void)state;
+    struct random random;
+    random_seed(&random, 14);
+    struct peer_frame_writer writer = writer_made();
+    uint8_t bytes[LIMIT_BYTES];
+    (void)frame_made(&writer, &random, 80, bytes); /* 120 bytes: with bit 7 it is 248 */
+    bytes[0] ^= 128;
+    struct peer_frame_reader reader = reader_made();
+    struct peer_frame frame;
+    assert_int_equal(read_exactly(&reader, bytes, 39, &frame), PEER_FRAME_MORE);
+    assert_int_equal(read_exactly(&reader, bytes, 40, &frame), PEER_FRAME_FAULTY);
+    assert_int_equal(frame.fault, PEER_FRAME_FAULT_HEADER);
 }
 
 static void a_frame_of_another_connection_is_refused(void **state) {
@@ -286,7 +303,7 @@ static void a_frame_of_another_connection_is_refused(void **state) {
     reader.seed = peer_frame_seed(2, 1);
     struct peer_frame frame;
     assert_int_equal(read_exactly(&reader, bytes, 64, &frame), PEER_FRAME_FAULTY);
-    assert_int_equal(frame.fault, PEER_FRAME_FAULT_CHECKSUM);
+    assert_int_equal(frame.fault, PEER_FRAME_FAULT_HEADER);
 }
 
 static void the_seed_is_of_both_handshake_frames_in_their_order(void **state) {
@@ -459,7 +476,8 @@ static void every_split_position_gives_the_same_frames(void **state) {
 static bool twin_accepts(const uint8_t *bytes, size_t available_bytes, uint64_t sequence) {
     const uint64_t length = available_bytes >= 4 ? bytes_get_u32(bytes) : 0;
     return length >= 40 && length <= LIMIT_BYTES && length % 8 == 0 && length <= available_bytes &&
-           bytes[4] == 3 && bytes[5] == 1 && bytes[6] == 0 && bytes[7] == 0 &&
+           bytes[4] == 3 && bytes[5] == 1 &&
+           bytes_get_u16(bytes + 6) == check_of(bytes, TEST_SEED) &&
            bytes_get_u64(bytes + 8) == sequence && bytes_get_u64(bytes + 16) == 0 &&
            bytes_get_u64(bytes + 24) == 0 &&
            bytes_get_u64(bytes + 32) ==
@@ -559,6 +577,7 @@ int main(void) {
         cmocka_unit_test(a_bad_header_is_refused_before_its_body_is_there),
         cmocka_unit_test(a_fault_is_for_ever),
         cmocka_unit_test(every_flipped_bit_is_refused),
+        cmocka_unit_test(a_length_that_grew_is_refused_when_the_header_is_there),
         cmocka_unit_test(a_frame_of_another_connection_is_refused),
         cmocka_unit_test(the_seed_is_of_both_handshake_frames_in_their_order),
         cmocka_unit_test(a_repeated_frame_is_refused),

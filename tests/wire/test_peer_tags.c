@@ -49,8 +49,9 @@ static enum peer_frame_fault read_once(struct peer_frame_reader *reader, const u
     return (enum peer_frame_fault)frame.fault;
 }
 
-/* The checksum made right again, as somebody without the secret can. */
+/* Check and checksum made right again, as somebody without the secret can. */
 static void seal(uint8_t *frame, uint32_t length_bytes, uint64_t seed) {
+    bytes_put_u16(frame + 6, peer_frame_header_check(frame, seed));
     bytes_put_u64(frame + 32,
                   checksum_64(frame + 40, length_bytes - 40, checksum_64(frame, 32, seed)));
 }
@@ -223,8 +224,8 @@ static void what_was_recorded_fits_no_other_connection(void **state) {
     assert_memory_equal(recorded.hello, now.hello, now.hello_span.length_bytes);
     assert_memory_not_equal(recorded.proof + 16, now.proof + 16, PEER_FRAME_TAG_BYTES);
     assert_int_equal(read_once(&now.reader, recorded.proof, sizeof(recorded.proof)),
-                     PEER_FRAME_FAULT_CHECKSUM);
-    /* Nor with the checksum of this connection. */
+                     PEER_FRAME_FAULT_HEADER);
+    /* Nor with the checksums of this connection. */
     reader_accept(&now, &now.reader);
     seal(recorded.proof, sizeof(recorded.proof), now.seed);
     assert_int_equal(read_once(&now.reader, recorded.proof, sizeof(recorded.proof)),

@@ -1,0 +1,43 @@
+/*
+ * How late heartbeats are: what tells overload long before an election does.
+ *
+ * Happy path: a leader is ticked when a heartbeat is due, and each follower hears one every
+ * REPLICATE_HEARTBEAT_NS.
+ *
+ * Failure modes: the node is busy, or its host is: the tick comes late, and with it the heartbeat.
+ * The network, or the node that hears, is: the next one comes later after the last one than the
+ * interval.  Not counted is what comes sooner than half of the interval, for reads ask for
+ * heartbeats of their own, and under many of them nothing else would be seen.  Nor is the first one
+ * of a leader.
+ */
+
+#include "base/assert.h"
+#include "stages/replicate_internal.h"
+
+void replicate_lateness_ticked(struct replicate_shard *shard, uint64_t due_ns) {
+    ASSERT(due_ns <= shard->now_ns);
+    if (raft_role(shard->raft) == RAFT_LEADER) {
+        lateness_add(&shard->node->replicate.heartbeats_sent, shard->now_ns - due_ns);
+    }
+}
+
+void replicate_lateness_heard(struct replicate_shard *shard, const struct raft_message *message) {
+    if (message->kind != RAFT_MESSAGE_HEARTBEAT || message->from != raft_leader(shard->raft) ||
+        message->term != raft_term(shard->raft)) {
+        return;
+    }
+    uint64_t since_ns = shard->now_ns - shard->heartbeat_ns;
+    bool first = message->from != shard->heartbeat_from || message->term != shard->heartbeat_term;
+    ASSERT(first || shard->heartbeat_ns <= shard->now_ns);
+    if (!first && since_ns < REPLICATE_HEARTBEAT_NS / 2) {
+        return; /* and the next one is still due when it was */
+    }
+    shard->heartbeat_from = message->from;
+    shard->heartbeat_term = message->term;
+    shard->heartbeat_ns = shard->now_ns;
+    if (!first) {
+        uint64_t late_ns =
+            since_ns > REPLICATE_HEARTBEAT_NS ? since_ns - REPLICATE_HEARTBEAT_NS : 0;
+        lateness_add(&shard->node->replicate.heartbeats_heard, late_ns);
+    }
+}
