@@ -188,6 +188,7 @@ class Weir3(Servers):
         for number in range(1, self.count + 1):
             self.spawn(self.node_command(number))
         self.leader = self.wait_for(self.find_leader, "nobody leads")
+        self.term = self.seen_term
         self.port = self.ports[self.leader]
         self.place()
 
@@ -215,11 +216,12 @@ class Weir3(Servers):
         named = {(said["raft_term"], said["raft_leader"]) for said in says}
         if len(named) != 1 or says[0]["raft_leader"] == "0":
             return None
+        self.seen_term = says[0]["raft_term"]
         return int(says[0]["raft_leader"]) - 1
 
     def check_leader(self):
         now = self.wait_for(self.find_leader, "nobody leads any more")
-        if now != self.leader:
+        if now != self.leader or self.seen_term != self.term:  # it may have come back
             raise LeaderChanged(f"{self.kind}: node {self.leader + 1} led, and node {now + 1} does "
                                 "now: the machine is too loaded to measure\n" + self.logs())
 

@@ -86,26 +86,25 @@ static bool make_unreadable(struct file *file, uint64_t sector) {
 
 /* ---- sectors that hold something else ---------------------------------------------------- */
 
-/* What an image has at a sector; zeros behind its memory. */
 static void sector_get(const struct image *image, uint64_t sector,
                        uint8_t bytes[WORLD_SECTOR_BYTES]) {
-    memset(bytes, 0, WORLD_SECTOR_BYTES);
-    if ((sector + 1) * WORLD_SECTOR_BYTES <= image->capacity_bytes)
-        memcpy(bytes, image->bytes + sector * WORLD_SECTOR_BYTES, WORLD_SECTOR_BYTES);
+    image_get(image, sector * WORLD_SECTOR_BYTES, bytes, WORLD_SECTOR_BYTES);
 }
 
 /* The sector holds this, in every state that it may be read in.  Returns whether it differs from
  * what was read. */
 static bool sector_replace(struct file *file, uint64_t sector, uint8_t bytes[WORLD_SECTOR_BYTES]) {
     uint64_t offset = sector * WORLD_SECTOR_BYTES;
-    ASSERT(offset < file->current.size_bytes && offset < file->current.capacity_bytes);
+    ASSERT(offset < file->current.size_bytes);
     uint64_t left = file->current.size_bytes - offset;
     if (left < WORLD_SECTOR_BYTES)
         memset(bytes + left, 0, WORLD_SECTOR_BYTES - left); /* nothing stands behind the end */
-    bool differs = memcmp(file->current.bytes + offset, bytes, WORLD_SECTOR_BYTES) != 0;
-    memcpy(file->current.bytes + offset, bytes, WORLD_SECTOR_BYTES);
+    uint8_t before[WORLD_SECTOR_BYTES];
+    sector_get(&file->current, sector, before);
+    bool differs = memcmp(before, bytes, WORLD_SECTOR_BYTES) != 0;
+    image_put(&file->current, offset, bytes, WORLD_SECTOR_BYTES);
     if (offset < file->durable.size_bytes)
-        memcpy(file->durable.bytes + offset, bytes, WORLD_SECTOR_BYTES);
+        image_put(&file->durable, offset, bytes, WORLD_SECTOR_BYTES);
     for (uint64_t i = 0; i < file->versions_count; i++)
         if (file->versions[i].sector == sector)
             memcpy(file->versions[i].bytes, bytes, WORLD_SECTOR_BYTES);

@@ -98,12 +98,36 @@ static struct file *file_at_rest(struct world *world, uint32_t node, const char 
 
 const uint8_t *world_file_bytes(struct world *world, uint32_t node, const char *directory,
                                 const char *name, uint64_t *length_bytes) {
-    static const uint8_t EMPTY[1];
-    const struct file *file = file_at_rest(world, node, directory, name);
+    struct file *file = file_at_rest(world, node, directory, name);
     if (file == NULL)
         return NULL;
     *length_bytes = file->current.size_bytes;
-    return file->current.bytes == NULL ? EMPTY : file->current.bytes;
+    file->whole = realloc(file->whole, *length_bytes + 1); /* one more: not NULL if it is empty */
+    ASSERT(file->whole != NULL);
+    image_get(&file->current, 0, file->whole, *length_bytes);
+    return file->whole;
+}
+
+bool world_file_size(struct world *world, uint32_t node, const char *directory, const char *name,
+                     uint64_t *size_bytes) {
+    const struct file *file = file_at_rest(world, node, directory, name);
+    *size_bytes = file == NULL ? 0 : file->current.size_bytes;
+    return file != NULL;
+}
+
+void world_file_read(struct world *world, uint32_t node, const char *directory, const char *name,
+                     uint64_t offset_bytes, uint8_t *bytes, uint64_t length_bytes) {
+    const struct file *file = file_at_rest(world, node, directory, name);
+    ASSERT(file != NULL && offset_bytes <= file->current.size_bytes);
+    ASSERT(length_bytes <= file->current.size_bytes - offset_bytes);
+    image_get(&file->current, offset_bytes, bytes, length_bytes);
+}
+
+static void image_flip(struct image *image, uint64_t offset_bytes, uint8_t mask) {
+    uint8_t byte;
+    image_get(image, offset_bytes, &byte, 1);
+    byte ^= mask;
+    image_put(image, offset_bytes, &byte, 1);
 }
 
 void world_file_flip(struct world *world, uint32_t node, const char *directory, const char *name,
@@ -111,9 +135,9 @@ void world_file_flip(struct world *world, uint32_t node, const char *directory, 
     struct file *file = file_at_rest(world, node, directory, name);
     ASSERT(file != NULL && offset_bytes < file->current.size_bytes);
     world_note(world, "flip", node, offset_bytes, mask);
-    file->current.bytes[offset_bytes] ^= mask;
+    image_flip(&file->current, offset_bytes, mask);
     if (offset_bytes < file->durable.size_bytes)
-        file->durable.bytes[offset_bytes] ^= mask;
+        image_flip(&file->durable, offset_bytes, mask);
     for (uint64_t i = 0; i < file->versions_count; i++)
         if (file->versions[i].sector == offset_bytes / WORLD_SECTOR_BYTES)
             file->versions[i].bytes[offset_bytes % WORLD_SECTOR_BYTES] ^= mask;

@@ -18,43 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- images ------------------------------------------------------------------------------ */
-
-/* Sees to memory for so many bytes, in whole sectors; what is new is zero. */
-static void image_reserve(struct image *image, uint64_t bytes) {
-    uint64_t wanted = ALIGN_UP(bytes, (uint64_t)WORLD_SECTOR_BYTES);
-    if (wanted <= image->capacity_bytes)
-        return;
-    if (wanted < 2 * image->capacity_bytes)
-        wanted = 2 * image->capacity_bytes;
-    image->bytes = realloc(image->bytes, wanted);
-    ASSERT(image->bytes != NULL);
-    memset(image->bytes + image->capacity_bytes, 0, wanted - image->capacity_bytes);
-    image->capacity_bytes = wanted;
-}
-
-/* The content that an image has at a sector; zeros behind its memory. */
-static void image_set_sector(struct image *image, uint64_t sector, const uint8_t *bytes) {
-    image_reserve(image, (sector + 1) * WORLD_SECTOR_BYTES);
-    memcpy(image->bytes + sector * WORLD_SECTOR_BYTES, bytes, WORLD_SECTOR_BYTES);
-}
-
-/* A sector has this durable content from now on; what it had is kept as the previous one. */
-static void sector_set_durable(struct file *file, uint64_t sector, const uint8_t *bytes) {
-    image_reserve(&file->durable, (sector + 1) * WORLD_SECTOR_BYTES);
-    image_set_sector(&file->previous, sector, file->durable.bytes + sector * WORLD_SECTOR_BYTES);
-    image_set_sector(&file->durable, sector, bytes);
-}
-
-static void image_copy(struct image *to, const struct image *from) {
-    if (to->capacity_bytes > 0)
-        memset(to->bytes, 0, to->capacity_bytes);
-    image_reserve(to, from->capacity_bytes);
-    if (from->capacity_bytes > 0)
-        memcpy(to->bytes, from->bytes, from->capacity_bytes);
-    to->size_bytes = from->size_bytes;
-}
-
 /* ---- files ------------------------------------------------------------------------------- */
 
 struct file *file_create(struct node *node, enum file_sort sort) {
@@ -86,9 +49,10 @@ void file_release(struct file *file, bool visible) {
     *file->link = file->next;
     if (file->next != NULL)
         file->next->link = file->link;
-    free(file->current.bytes);
-    free(file->durable.bytes);
-    free(file->previous.bytes);
+    image_free(&file->current);
+    image_free(&file->durable);
+    image_free(&file->previous);
+    free(file->whole);
     free(file->unreadable);
     free(file->versions);
     free(file);
@@ -101,7 +65,6 @@ bool file_grow(struct file *file, uint64_t size_bytes) {
     uint64_t more = size_bytes - file->current.size_bytes;
     if (disk->used_bytes + more > disk->capacity_bytes)
         return false;
-    image_reserve(&file->current, size_bytes);
     file->current.size_bytes = size_bytes;
     if (file->visible > 0)
         disk->used_bytes += more;
@@ -112,7 +75,7 @@ bool file_write(struct file *file, uint64_t offset_bytes, const uint8_t *bytes, 
     ASSERT(length > 0);
     if (!file_grow(file, offset_bytes + length))
         return false;
-    memcpy(file->current.bytes + offset_bytes, bytes, length);
+    image_put(&file->current, offset_bytes, bytes, length);
     uint64_t sequence = ++file->node->disk.sequence;
     uint64_t end = (offset_bytes + length + WORLD_SECTOR_BYTES - 1) / WORLD_SECTOR_BYTES;
     file_readable_again(file, offset_bytes / WORLD_SECTOR_BYTES, end);
@@ -123,8 +86,7 @@ bool file_write(struct file *file, uint64_t offset_bytes, const uint8_t *bytes, 
         version->sector = sector;
         version->sequence = sequence;
         version->abandoned = false;
-        memcpy(version->bytes, file->current.bytes + sector * WORLD_SECTOR_BYTES,
-               WORLD_SECTOR_BYTES);
+        image_get(&file->current, sector * WORLD_SECTOR_BYTES, version->bytes, WORLD_SECTOR_BYTES);
     }
     return true;
 }
@@ -133,6 +95,14 @@ static bool version_covered(const struct sector_version *version, uint64_t secto
                             uint64_t sector_end, uint64_t sequence_last) {
     return version->sector >= sector_first && version->sector < sector_end &&
            version->sequence <= sequence_last;
+}
+
+/* A sector has this durable content from now on; what it had is kept as the previous one. */
+static void sector_set_durable(struct file *file, uint64_t sector, const uint8_t *bytes) {
+    uint8_t before[WORLD_SECTOR_BYTES];
+    image_get(&file->durable, sector * WORLD_SECTOR_BYTES, before, WORLD_SECTOR_BYTES);
+    image_put(&file->previous, sector * WORLD_SECTOR_BYTES, before, WORLD_SECTOR_BYTES);
+    image_put(&file->durable, sector * WORLD_SECTOR_BYTES, bytes, WORLD_SECTOR_BYTES);
 }
 
 void file_make_durable(struct file *file, uint64_t sector_first, uint64_t sector_end,
@@ -153,10 +123,8 @@ void file_make_durable(struct file *file, uint64_t sector_first, uint64_t sector
         end = version->sector + 1 > end ? version->sector + 1 : end;
     }
     file->versions_count = kept;
-    if (file->durable.size_bytes < size_bytes) {
-        image_reserve(&file->durable, size_bytes);
+    if (file->durable.size_bytes < size_bytes)
         file->durable.size_bytes = size_bytes;
-    }
     file->node->disk.sequence++;
     if (first < end) {
         file->synced_step = file->node->disk.sequence;
@@ -327,11 +295,7 @@ static void file_cut_power(struct file *file, enum world_power_cut cut) {
         first = end;
     }
     file->versions_count = 0;
-    durable->size_bytes = cut_size(world, file, cut);
-    image_reserve(durable, durable->size_bytes);
-    if (durable->capacity_bytes > durable->size_bytes)
-        memset(durable->bytes + durable->size_bytes, 0,
-               durable->capacity_bytes - durable->size_bytes);
+    image_cut(durable, cut_size(world, file, cut));
     if (file->visible > 0)
         file->node->disk.used_bytes -= file->current.size_bytes;
     image_copy(&file->current, durable);

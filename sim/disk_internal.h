@@ -16,10 +16,12 @@ struct sector_version {
     uint8_t bytes[WORLD_SECTOR_BYTES];
 };
 
-/* One state of a file: what is read, what survives, or what survived before. */
+enum { IMAGE_PIECE_BYTES = 4096 }; /* what a log writes at once: 8 sectors of 512 bytes */
+
+/* One state of a file: what is read, what survives, or what survived before.  Zeros behind size. */
 struct image {
-    uint8_t *bytes;
-    uint64_t capacity_bytes; /* allocated memory; zeros behind size */
+    uint8_t **pieces; /* of IMAGE_PIECE_BYTES each; NULL, and all behind the last one: zeros */
+    uint64_t pieces_count;
     uint64_t size_bytes;
 };
 
@@ -34,6 +36,7 @@ struct file {
     struct image current;
     struct image durable;
     struct image previous; /* of each sector, what was durable before */
+    uint8_t *whole;        /* for world_file_bytes; NULL: not asked for yet */
     uint64_t synced_step;  /* of the last sync that made something of it durable */
     uint64_t synced_first; /* and the range of sectors that it made durable */
     uint64_t synced_end;
@@ -99,5 +102,20 @@ struct disk {
     struct disk_fault faults[WORLD_DISK_OPERATIONS];
     struct sim_operation *in_flight; /* submitted file operations, by disk_next */
 };
+
+/* ---- image.c ---- */
+
+/* What stands there, zeros where nothing was put; and puts it there.  The size is left as it is. */
+void image_get(const struct image *image, uint64_t offset_bytes, uint8_t *bytes,
+               uint64_t length_bytes);
+void image_put(struct image *image, uint64_t offset_bytes, const uint8_t *bytes,
+               uint64_t length_bytes);
+
+/* Sets the size; what stands behind it becomes zeros. */
+void image_cut(struct image *image, uint64_t size_bytes);
+
+/* Makes `to` the same as `from`; frees what an image has, and leaves it empty. */
+void image_copy(struct image *to, const struct image *from);
+void image_free(struct image *image);
 
 #endif

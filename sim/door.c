@@ -165,6 +165,7 @@ void door_free(struct io *io) {
     free(io->queue);
     for (uint32_t group = 0; group < IO_BUFFER_GROUPS; group++) {
         free(io->buffers[group].free);
+        free(io->buffers[group].filled);
         free(io->buffers[group].taken);
     }
     free(io);

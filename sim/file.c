@@ -217,7 +217,7 @@ static int64_t read_comes(const struct sim_operation *read) {
         length_bytes = read->length_bytes;
     if (file_unreadable(read->file, read->offset_bytes, length_bytes))
         return -EIO;
-    memcpy(read->single.iov_base, image->bytes + read->offset_bytes, length_bytes);
+    image_get(image, read->offset_bytes, read->single.iov_base, length_bytes);
     return (int64_t)length_bytes;
 }
 

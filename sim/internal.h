@@ -11,6 +11,7 @@
  *   connect.c     connections that nodes open; addresses of hosts
  *   link.c        what befalls the links between hosts
  *   socket.c      io.h's socket functions: accept, receive, send
+ *   image.c       the content of a file, in pieces
  *   disk.c        files, sectors, directories: what is durable, what a power cut leaves
  *   file.c        io.h's file functions: delays, parts, faults
  *   damage.c      sectors at rest that are altered, lost, misplaced or unreadable
@@ -46,9 +47,11 @@ struct world_event {
 
 /* ---- the network ------------------------------------------------------------------------- */
 
-/* Bytes on their way, first in, first out; bounded. */
+/* Bytes on their way, first in, first out; bounded.  Its memory grows with the most that were in
+ * it: most connections carry little. */
 struct byte_queue {
     uint8_t *bytes;
+    uint32_t memory_bytes;
     uint32_t capacity;
     uint32_t head;
     uint32_t length;
@@ -234,6 +237,7 @@ struct sim_buffers {
     uint32_t *free; /* oldest first */
     uint32_t free_head;
     uint32_t free_count;
+    uint32_t *filled; /* bytes of each that may have been written since it was last poisoned */
     bool *taken;
 };
 

@@ -27,8 +27,35 @@
 
 /* ---- byte queues ------------------------------------------------------------------------- */
 
+enum { BYTE_QUEUE_BYTES_MIN = 512 }; /* some commands of a client */
+
 static void byte_queue_create(struct byte_queue *queue, uint32_t capacity) {
-    *queue = (struct byte_queue){.bytes = world_allocate(1, capacity), .capacity = capacity};
+    ASSERT(capacity > 0);
+    *queue = (struct byte_queue){.capacity = capacity};
+}
+
+/* Sees to memory for so many bytes; what is in the queue begins at its beginning then. */
+static void byte_queue_reserve(struct byte_queue *queue, uint32_t wanted) {
+    ASSERT(wanted <= queue->capacity);
+    if (wanted <= queue->memory_bytes)
+        return;
+    uint64_t grown = 2 * (uint64_t)queue->memory_bytes;
+    if (grown < BYTE_QUEUE_BYTES_MIN)
+        grown = BYTE_QUEUE_BYTES_MIN;
+    if (grown < wanted)
+        grown = wanted;
+    if (grown > queue->capacity)
+        grown = queue->capacity;
+    uint8_t *bytes = malloc(grown);
+    ASSERT(bytes != NULL);
+    uint32_t length = queue->length;
+    uint32_t taken = byte_queue_get(queue, bytes, length);
+    ASSERT(taken == length);
+    free(queue->bytes);
+    queue->bytes = bytes;
+    queue->memory_bytes = (uint32_t)grown;
+    queue->head = 0;
+    queue->length = length;
 }
 
 uint32_t byte_queue_room(const struct byte_queue *queue) {
@@ -38,25 +65,26 @@ uint32_t byte_queue_room(const struct byte_queue *queue) {
 uint32_t byte_queue_put(struct byte_queue *queue, const void *bytes, size_t length_bytes) {
     uint32_t room = byte_queue_room(queue);
     uint32_t count = length_bytes < room ? (uint32_t)length_bytes : room;
-    uint32_t tail = (queue->head + queue->length) % queue->capacity;
-    uint32_t before_end = count < queue->capacity - tail ? count : queue->capacity - tail;
-    if (count > 0) {
-        memcpy(queue->bytes + tail, bytes, before_end);
-        memcpy(queue->bytes, (const uint8_t *)bytes + before_end, count - before_end);
-    }
+    if (count == 0)
+        return 0;
+    byte_queue_reserve(queue, queue->length + count);
+    uint32_t tail = (queue->head + queue->length) % queue->memory_bytes;
+    uint32_t before_end = count < queue->memory_bytes - tail ? count : queue->memory_bytes - tail;
+    memcpy(queue->bytes + tail, bytes, before_end);
+    memcpy(queue->bytes, (const uint8_t *)bytes + before_end, count - before_end);
     queue->length += count;
     return count;
 }
 
 uint32_t byte_queue_get(struct byte_queue *queue, void *bytes, size_t length_bytes) {
     uint32_t count = length_bytes < queue->length ? (uint32_t)length_bytes : queue->length;
+    if (count == 0)
+        return 0;
     uint32_t before_end =
-        count < queue->capacity - queue->head ? count : queue->capacity - queue->head;
-    if (count > 0) {
-        memcpy(bytes, queue->bytes + queue->head, before_end);
-        memcpy((uint8_t *)bytes + before_end, queue->bytes, count - before_end);
-    }
-    queue->head = (queue->head + count) % queue->capacity;
+        count < queue->memory_bytes - queue->head ? count : queue->memory_bytes - queue->head;
+    memcpy(bytes, queue->bytes + queue->head, before_end);
+    memcpy((uint8_t *)bytes + before_end, queue->bytes, count - before_end);
+    queue->head = (queue->head + count) % queue->memory_bytes;
     queue->length -= count;
     return count;
 }
@@ -213,7 +241,7 @@ static void stream_flip(struct connection *connection, uint32_t writer, uint32_t
     struct byte_queue *arrived = &connection->streams[writer].arrived;
     ASSERT(moved > 0 && moved <= arrived->length);
     uint32_t back = (uint32_t)world_random_between(world, 1, moved);
-    uint32_t at = (arrived->head + arrived->length - back) % arrived->capacity;
+    uint32_t at = (arrived->head + arrived->length - back) % arrived->memory_bytes;
     arrived->bytes[at] ^= (uint8_t)world_random_between(world, 1, UINT8_MAX);
     world_note(world, "flip", connection->id, writer, back);
 }

@@ -31,6 +31,7 @@ int io_buffers_register(struct io *io, uint32_t group, uint8_t *memory, uint32_t
     *buffers = (struct sim_buffers){
         .memory = memory, .buffer_bytes = buffer_bytes, .count = count, .free_count = offered};
     buffers->free = world_allocate(count, sizeof(*buffers->free));
+    buffers->filled = world_allocate(count, sizeof(*buffers->filled));
     buffers->taken = world_allocate(count, sizeof(*buffers->taken));
     for (uint32_t i = 0; i < count; i++) {
         buffers->free[i] = i;
@@ -47,7 +48,8 @@ void io_buffer_return(struct io *io, uint32_t group, uint32_t index) {
     ASSERT(index < buffers->count && buffers->taken[index]);
     buffers->taken[index] = false;
     memset(buffers->memory + (size_t)index * buffers->buffer_bytes, BUFFER_POISON,
-           buffers->buffer_bytes);
+           buffers->filled[index]);
+    buffers->filled[index] = 0;
     buffers->free[(buffers->free_head + buffers->free_count++) % buffers->count] = index;
 }
 
@@ -60,6 +62,7 @@ bool io_buffer_take(struct io *io, uint32_t group, uint32_t *index) {
     buffers->free_head = (buffers->free_head + 1) % buffers->count;
     buffers->free_count--;
     buffers->taken[*index] = true;
+    buffers->filled[*index] = buffers->buffer_bytes; /* by whoever takes it */
     return true;
 }
 
@@ -212,6 +215,7 @@ void side_receive_run(struct connection *connection, uint32_t reader) {
         most = (uint32_t)world_random_between(world, 1, most);
     uint32_t length_bytes = byte_queue_get(
         &stream->arrived, buffers->memory + (size_t)buffer * buffers->buffer_bytes, most);
+    io->buffers[receive->buffer_group].filled[buffer] = length_bytes;
     uint8_t flags = IO_HAS_BUFFER | IO_MORE;
     if (world_chance(world, world->options.receive_end_chance)) {
         flags = IO_HAS_BUFFER;

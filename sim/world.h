@@ -288,9 +288,17 @@ uint64_t world_disk_used_bytes(const struct world *world, uint32_t node);
 
 /* ---- files at rest ----------------------------------------------------------------------- */
 
-/* The bytes of a file as a read would see them, valid until the next step; NULL if it is not. */
+/* The bytes of a file as a read would see them, a copy that is valid until the next step, or until
+ * they are asked for again; NULL if it is not. */
 const uint8_t *world_file_bytes(struct world *world, uint32_t node, const char *directory,
                                 const char *name, uint64_t *length_bytes);
+
+/* Whether there is such a file, and its size, otherwise 0; and a part of its bytes, which has to
+ * lie within them. */
+bool world_file_size(struct world *world, uint32_t node, const char *directory, const char *name,
+                     uint64_t *size_bytes);
+void world_file_read(struct world *world, uint32_t node, const char *directory, const char *name,
+                     uint64_t offset_bytes, uint8_t *bytes, uint64_t length_bytes);
 
 /* Flips the bits of `mask` in one byte, durably. */
 void world_file_flip(struct world *world, uint32_t node, const char *directory, const char *name,

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "stages/apply_internal.h"
+#include "stages/pages.h"
 
 void apply_fini(void *state) {
     struct apply_shard *shard = state;
@@ -36,7 +37,7 @@ void apply_fini(void *state) {
     }
     sessions_destroy(shard->sessions);
     free(shard->run_operations);
-    free(shard->arguments);
+    pages_destroy(shard->arguments, shard->arguments_capacity, sizeof(*shard->arguments));
     free(shard->reply_held_bytes);
     free(shard);
 }
@@ -65,7 +66,7 @@ int apply_init(void **out, const struct stage_environment *environment, struct e
     shard->arguments_capacity =
         shard->node->options->resp_limits.argument_count_max + 2 * BATCH_ARGUMENTS_MAX;
     shard->run_operations = calloc(BATCH_COMMANDS_MAX, sizeof(*shard->run_operations));
-    shard->arguments = calloc(shard->arguments_capacity, sizeof(*shard->arguments));
+    shard->arguments = pages_create(shard->arguments_capacity, sizeof(*shard->arguments));
     shard->reply_held_bytes =
         calloc(shard->node->options->connections_max, sizeof(*shard->reply_held_bytes));
     int result = WEIR_ENOMEM;

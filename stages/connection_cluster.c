@@ -4,7 +4,11 @@
  * One leader serves all slots; the other members are its replicas.  Members are those of the
  * configuration, leader and term are figures (one glance each), addresses are the options'.  What
  * is not known is not made up: a member without a known address has the host "?" (in NODES ":0"
- * and the flag noaddr), and without a known leader nobody serves the slots.
+ * and the flag noaddr), and before a leader was ever known nobody serves the slots.
+ *
+ * While none is known, as between two of them, SLOTS, SHARDS and NODES go on naming the last one, as
+ * Redis does until another master has taken over: clients of a cluster (python3-redis, say) are at a
+ * loss with a cluster without masters.  INFO says that the state is fail.
  *
  * NODES has the leader once more, under an id that no member has: redis-benchmark --cluster refuses
  * a cluster with fewer than two masters that have slots, and never looks at other flags than slave
@@ -58,6 +62,16 @@ struct cluster_member {
 static uint64_t cluster_leader(const struct connection_run *run) {
     uint64_t leader = node_figure(&run->node->replicate.leader);
     return configuration_find(&run->node->options->identity.members, leader) != NULL ? leader : 0;
+}
+
+/* Whose the slots are: the leader's, or while none is known the last one's; 0: none ever was. */
+static uint64_t cluster_owner(const struct connection_run *run) {
+    uint64_t leader = cluster_leader(run);
+    if (leader != 0 || node_figure(&run->node->replicate.leader) != 0) {
+        return leader;
+    }
+    uint64_t last = node_figure(&run->node->replicate.leader_last);
+    return configuration_find(&run->node->options->identity.members, last) != NULL ? last : 0;
 }
 
 /*
@@ -207,7 +221,7 @@ void connection_cluster_nodes_write(const struct connection_run *run, struct rep
     char text[CLUSTER_NODES_BYTES_MAX];
     char leader_id[CLUSTER_ID_BYTES + 1] = "-";
     size_t used = 0;
-    uint64_t leader = cluster_leader(run);
+    uint64_t leader = cluster_owner(run);
     uint64_t term = node_figure(&run->node->replicate.term);
     for (uint32_t i = 0; i < cluster_member_count(run); i++) {
         struct cluster_member member = cluster_member_at(run, i, leader);
@@ -237,7 +251,7 @@ static void slots_member_write(const struct cluster_member *member, struct reply
 }
 
 void connection_cluster_slots_write(const struct connection_run *run, struct reply_writer *writer) {
-    uint64_t leader = cluster_leader(run);
+    uint64_t leader = cluster_owner(run);
     if (leader == 0) {
         reply_array(writer, 0);
         return;
@@ -281,7 +295,7 @@ static void shards_member_write(const struct connection_run *run,
 
 void connection_cluster_shards_write(const struct connection_run *run,
                                      struct reply_writer *writer) {
-    uint64_t leader = cluster_leader(run);
+    uint64_t leader = cluster_owner(run);
     reply_array(writer, 1);
     reply_map(writer, 2);
     text_bulk(writer, "slots");

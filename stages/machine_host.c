@@ -20,6 +20,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "stages/pages.h"
 
 enum {
     PAGE_BYTES = 4096,
@@ -291,11 +292,11 @@ int machine_host_create(struct machine_host_memory **out) {
     if (memory == NULL) {
         return WEIR_ENOMEM;
     }
-    memory->chunks = calloc(CHUNK_COUNT, sizeof(*memory->chunks));
+    memory->chunks = pages_create(CHUNK_COUNT, sizeof(*memory->chunks));
     memory->mapping = mmap(NULL, RESERVED_BYTES + CHUNK_BYTES, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory->chunks == NULL || memory->mapping == MAP_FAILED) {
-        free(memory->chunks);
+        pages_destroy(memory->chunks, CHUNK_COUNT, sizeof(*memory->chunks));
         free(memory);
         return WEIR_ENOMEM;
     }
@@ -317,7 +318,7 @@ void machine_host_destroy(struct machine_host_memory *memory) {
         released_unmap(memory);
     }
     munmap(memory->mapping, RESERVED_BYTES + CHUNK_BYTES);
-    free(memory->chunks);
+    pages_destroy(memory->chunks, CHUNK_COUNT, sizeof(*memory->chunks));
     free(memory);
 }
 

@@ -189,6 +189,7 @@ struct node_replicate_figures {
     uint64_t reads_leased;     /* reads (batches of them) answered by a lease, */
     uint64_t reads_asked;      /* after a question to a quorum, */
     uint64_t reads_stale;      /* or from what is applied */
+    uint64_t leader_last;      /* as leader, but stays while none is known */
     uint64_t waiting;          /* connections whose WAIT is not over */
     uint64_t peer_dropped;     /* messages from and to members, for want of room or of a use */
     struct lateness heartbeats_sent;  /* of a leader: after they were due */

@@ -19,6 +19,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "stages/pages.h"
 #include "stages/replicate_internal.h"
 
 enum {
@@ -349,7 +350,8 @@ static int replicate_init(void **out, const struct stage_environment *environmen
     batch_queue_init(&shard->reading);
     const struct node_options *options = shard->node->options;
     shard->connections = calloc(options->connections_max, sizeof(*shard->connections));
-    shard->arguments = calloc(options->resp_limits.argument_count_max, sizeof(*shard->arguments));
+    shard->arguments =
+        pages_create(options->resp_limits.argument_count_max, sizeof(*shard->arguments));
     /* One piece of catch-up must hold the largest entry; touched only as far as it is used. */
     shard->catch_up_bytes = ALIGN_UP((size_t)options->log.entry_bytes_max + 4096, (size_t)4096);
     if (shard->catch_up_bytes < 1024 * 1024) {
@@ -363,7 +365,8 @@ static int replicate_init(void **out, const struct stage_environment *environmen
             munmap(memory, shard->catch_up_bytes);
         }
         free(shard->connections);
-        free(shard->arguments);
+        pages_destroy(shard->arguments, options->resp_limits.argument_count_max,
+                      sizeof(*shard->arguments));
         free(shard);
         return WEIR_ENOMEM;
     }
@@ -401,7 +404,8 @@ static void replicate_fini(void *state) {
     }
     munmap(shard->catch_up, shard->catch_up_bytes);
     free(shard->connections);
-    free(shard->arguments);
+    pages_destroy(shard->arguments, shard->node->options->resp_limits.argument_count_max,
+                  sizeof(*shard->arguments));
     free(shard);
 }
 

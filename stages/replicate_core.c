@@ -166,6 +166,9 @@ static void on_role(struct replicate_shard *shard, const struct raft_action *act
     node_figure_set(&figures->role, action->role);
     node_figure_set(&figures->term, action->term);
     node_figure_set(&figures->leader, action->node_id);
+    if (action->node_id != 0) {
+        node_figure_set(&figures->leader_last, action->node_id);
+    }
     replicate_change_role(shard, action->role, action->node_id);
     if (led && (action->role != RAFT_LEADER || term_over)) {
         log_info("leadership_lost", "term=%lu leader=%lu", action->term, action->node_id);

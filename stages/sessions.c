@@ -16,17 +16,18 @@
 
 #include "base/assert.h"
 #include "base/error.h"
+#include "stages/pages.h"
 
 int sessions_create(struct sessions **out) {
     struct sessions *sessions = calloc(1, sizeof(*sessions));
     if (sessions == NULL) {
         return WEIR_ENOMEM;
     }
-    /* Of this size they are mappings of their own, zero and not backed until they are touched. */
-    sessions->slots = calloc(SESSIONS_MAX, sizeof(*sessions->slots));
-    sessions->places = calloc((size_t)SESSIONS_MAX * SESSION_WINDOW, sizeof(*sessions->places));
-    sessions->cells = calloc(SESSION_CELLS, SESSION_CELL_BYTES);
-    sessions->cells_free = calloc(SESSION_CELLS, sizeof(*sessions->cells_free));
+    sessions->slots = pages_create(SESSIONS_MAX, sizeof(*sessions->slots));
+    sessions->places =
+        pages_create((size_t)SESSIONS_MAX * SESSION_WINDOW, sizeof(*sessions->places));
+    sessions->cells = pages_create(SESSION_CELLS, SESSION_CELL_BYTES);
+    sessions->cells_free = pages_create(SESSION_CELLS, sizeof(*sessions->cells_free));
     if (sessions->slots == NULL || sessions->places == NULL || sessions->cells == NULL ||
         sessions->cells_free == NULL) {
         sessions_destroy(sessions);
@@ -41,10 +42,11 @@ void sessions_destroy(struct sessions *sessions) {
     if (sessions == NULL) {
         return;
     }
-    free(sessions->slots);
-    free(sessions->places);
-    free(sessions->cells);
-    free(sessions->cells_free);
+    pages_destroy(sessions->slots, SESSIONS_MAX, sizeof(*sessions->slots));
+    pages_destroy(sessions->places, (size_t)SESSIONS_MAX * SESSION_WINDOW,
+                  sizeof(*sessions->places));
+    pages_destroy(sessions->cells, SESSION_CELLS, SESSION_CELL_BYTES);
+    pages_destroy(sessions->cells_free, SESSION_CELLS, sizeof(*sessions->cells_free));
     free(sessions);
 }
 

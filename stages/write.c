@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "stages/pages.h"
 #include "stages/write_internal.h"
 
 enum {
@@ -499,7 +500,8 @@ static void write_fini(void *state) {
         arena_destroy(shard->arena);
     }
     free(shard->connections);
-    free(shard->pieces);
+    pages_destroy(shard->pieces, (size_t)shard->connections_max * IO_SEND_PIECES_MAX,
+                  sizeof(*shard->pieces));
     free(shard);
 }
 
@@ -523,7 +525,7 @@ static int write_init(void **out, const struct stage_environment *environment,
     shard->ready_head = BATCH_NO_BLOCK;
     shard->connections = calloc(shard->connections_max, sizeof(*shard->connections));
     shard->pieces =
-        calloc((size_t)shard->connections_max * IO_SEND_PIECES_MAX, sizeof(*shard->pieces));
+        pages_create((size_t)shard->connections_max * IO_SEND_PIECES_MAX, sizeof(*shard->pieces));
     if (shard->connections == NULL || shard->pieces == NULL ||
         write_peers_create(&shard->peers, pipeline, shard->io, error) != WEIR_OK ||
         arena_create(&shard->arena, shard->node->options->backlog_bytes_max) != WEIR_OK) {

@@ -15,7 +15,8 @@
 #include <sys/mman.h>
 
 /* One read of files_read: large enough for full bandwidth, a multiple of every block. */
-#define FILES_PIECE_BYTES ((size_t)1024 * 1024)
+#define FILES_PIECE_BYTES     ((size_t)1024 * 1024)
+#define FILES_HUGE_PAGE_BYTES ((size_t)2 * 1024 * 1024) /* of x86-64, and of arm64 as is usual */
 
 uint8_t *files_memory(size_t length_bytes) {
     ASSERT(length_bytes > 0);
@@ -27,6 +28,27 @@ uint8_t *files_memory(size_t length_bytes) {
 void files_memory_free(uint8_t *memory, size_t length_bytes) {
     if (memory != NULL)
         munmap(memory, length_bytes);
+}
+
+uint8_t *files_memory_huge(size_t length_bytes) {
+    ASSERT(length_bytes > 0);
+    /* Wherever the mapping begins, there are so many whole huge pages in it. */
+    const size_t used_bytes = ALIGN_UP(length_bytes, FILES_HUGE_PAGE_BYTES);
+    const size_t mapped_bytes = used_bytes + FILES_HUGE_PAGE_BYTES;
+    uint8_t *mapped = files_memory(mapped_bytes);
+    if (mapped == NULL)
+        return NULL;
+    uint8_t *memory = (uint8_t *)ALIGN_UP((uintptr_t)mapped, (uintptr_t)FILES_HUGE_PAGE_BYTES);
+    const size_t before_bytes = (size_t)(memory - mapped);
+    files_memory_free(before_bytes > 0 ? mapped : NULL, before_bytes);
+    const size_t behind_bytes = mapped_bytes - before_bytes - used_bytes;
+    files_memory_free(behind_bytes > 0 ? memory + used_bytes : NULL, behind_bytes);
+    (void)madvise(memory, used_bytes, MADV_HUGEPAGE); /* a wish: failing it changes nothing */
+    return memory;
+}
+
+void files_memory_huge_free(uint8_t *memory, size_t length_bytes) {
+    files_memory_free(memory, ALIGN_UP(length_bytes, FILES_HUGE_PAGE_BYTES));
 }
 
 int files_error(int32_t negative_errno) {

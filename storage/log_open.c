@@ -25,6 +25,9 @@
 #include "storage/log_verify.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+enum { BLANK_PIECE_BYTES = 1024 * 1024 }; /* one read: full bandwidth; whole blocks */
 
 /* A recovery under way. */
 struct opening {
@@ -119,22 +122,51 @@ static int files_find(struct opening *opening) {
 
 /* ---- headers ------------------------------------------------------------------------------ */
 
+/* Opens a segment, of which so many bytes are to be read. */
+static int image_open(struct opening *opening, uint32_t i, uint64_t length_bytes,
+                      char name[FILE_NAME_BYTES], int32_t *file) {
+    const struct log *log = opening->log;
+    segment_name(name, opening->numbers[i]);
+    /* Direct reads want whole blocks: not for a file whose allocation was cut short. */
+    const uint32_t direct = length_bytes % BLOCK_BYTES_MAX == 0 ? IO_OPEN_DIRECT : 0;
+    return files_open(log->port, log->directory, name, IO_OPEN_READ | direct, file, opening->error);
+}
+
 /* Reads the beginning of a segment, as far as the file goes. */
 static int image_read(struct opening *opening, uint32_t i, uint64_t length_bytes, uint8_t *memory) {
     struct log *log = opening->log;
     char name[FILE_NAME_BYTES];
     int32_t file;
-    segment_name(name, opening->numbers[i]);
     if (length_bytes > opening->sizes[i])
         length_bytes = opening->sizes[i];
-    /* Direct reads want whole blocks: not for a file whose allocation was cut short. */
-    const uint32_t direct = length_bytes % BLOCK_BYTES_MAX == 0 ? IO_OPEN_DIRECT : 0;
-    int error =
-        files_open(log->port, log->directory, name, IO_OPEN_READ | direct, &file, opening->error);
+    int error = image_open(opening, i, length_bytes, name, &file);
     if (error != 0)
         return error;
     if (length_bytes > 0)
         error = files_read(log->port, file, name, memory, length_bytes, 0, opening->error);
+    io_close(log->io, file);
+    return error;
+}
+
+/* Whether a file is zero to its end.  It is read by pieces into the same memory: a segment of
+ * 64 MiB, the usual size, would want 16,384 pages, and the kernel's time for each. */
+static int zeros_read(struct opening *opening, uint32_t i, uint8_t *piece, bool *is_zero) {
+    struct log *log = opening->log;
+    char name[FILE_NAME_BYTES];
+    int32_t file;
+    const uint64_t size_bytes = opening->sizes[i];
+    int error = image_open(opening, i, size_bytes, name, &file);
+    if (error != 0)
+        return error;
+    *is_zero = true;
+    for (uint64_t at = 0; at < size_bytes && error == 0 && *is_zero; at += BLANK_PIECE_BYTES) {
+        const uint64_t left = size_bytes - at;
+        const size_t some = left < BLANK_PIECE_BYTES ? (size_t)left : BLANK_PIECE_BYTES;
+        const size_t whole = ALIGN_UP(some, (size_t)BLOCK_BYTES_MAX);
+        memset(piece + some, 0, whole - some);
+        error = files_read(log->port, file, name, piece, some, at, opening->error);
+        *is_zero = format_zero_bytes(piece, whole) == whole;
+    }
     io_close(log->io, file);
     return error;
 }
@@ -145,18 +177,16 @@ static int image_read(struct opening *opening, uint32_t i, uint64_t length_bytes
  * next creates it anew.
  */
 static int blank_check(struct opening *opening, uint32_t i) {
-    const uint64_t size_bytes = opening->sizes[i];
-    if (size_bytes > 0) {
-        const size_t memory_bytes = (size_t)ALIGN_UP(size_bytes, (uint64_t)BLOCK_BYTES_MAX);
-        uint8_t *memory = files_memory(memory_bytes);
-        if (memory == NULL)
+    if (opening->sizes[i] > 0) {
+        uint8_t *piece = files_memory(BLANK_PIECE_BYTES);
+        if (piece == NULL)
             return WEIR_ENOMEM;
-        int error = image_read(opening, i, size_bytes, memory);
-        const size_t zero_bytes = format_zero_bytes(memory, memory_bytes);
-        files_memory_free(memory, memory_bytes);
+        bool is_zero = false;
+        int error = zeros_read(opening, i, piece, &is_zero);
+        files_memory_free(piece, BLANK_PIECE_BYTES);
         if (error != 0)
             return error;
-        if (zero_bytes != memory_bytes) {
+        if (!is_zero) {
             struct format_fault fault;
             format_refuse(&fault, WEIR_ECORRUPT, 0,
                           "the segment's header is missing, and there is something behind it");
@@ -238,8 +268,8 @@ static int segment_walk(struct opening *opening, uint32_t i) {
     const size_t image_bytes = (size_t)segment->header.segment_bytes;
     if (image_bytes > opening->image_bytes) {
         /* Kept from one segment to the next: fresh memory costs as much as reading into it. */
-        files_memory_free(opening->image, opening->image_bytes);
-        opening->image = files_memory(image_bytes);
+        files_memory_huge_free(opening->image, opening->image_bytes);
+        opening->image = files_memory_huge(image_bytes);
         opening->image_bytes = opening->image == NULL ? 0 : image_bytes;
     }
     uint8_t *image = opening->image;
@@ -515,7 +545,7 @@ int log_open(struct log **out, struct io *io, struct io_port *port, int32_t dire
     if (log->segments != NULL && log->term_runs != NULL && log->samples != NULL &&
         opening.numbers != NULL && opening.sizes != NULL && opening.segments != NULL)
         result = opening_run(&opening);
-    files_memory_free(opening.image, opening.image_bytes);
+    files_memory_huge_free(opening.image, opening.image_bytes);
     free(opening.numbers);
     free(opening.sizes);
     free(opening.segments);

@@ -3,7 +3,7 @@
 
 Debian's interpreter runs it. Counts a key up and reads it, and says "acked N" for each, until its
 input ends; then "done N": what the key is at the end. Whoever is not served tries again, as any
-user of a cluster has to; an INCR without an answer may have been counted.
+user of a cluster has to, and so does the class itself: an INCR may be counted more than once.
 
 RedisClusterException ("cannot pickle") is a defect of 4.3.4 (Debian 12): once a node was gone it
 can never look for the others again, of whatever cluster. Then a new object is made.
@@ -28,16 +28,15 @@ def connect():
 client = connect()
 ends = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), ends.set()), daemon=True).start()
-acked, sent, silent_since = 0, 0, time.monotonic()
+acked, silent_since = 0, time.monotonic()
 while True:
     try:
         client = client or connect()
         if ends.is_set():
             last = int(client.get("counter"))
             break
-        sent += 1
         counted = client.incr("counter")
-        assert acked < counted <= sent, (acked, counted, sent)
+        assert acked < counted, (acked, counted)
         acked = counted
         read = int(client.get("counter"))
         assert read == acked, (read, acked)
@@ -48,5 +47,5 @@ while True:
         client = None if isinstance(error, RedisClusterException) else client
         assert time.monotonic() - silent_since < LIMIT_S, error
         ends.wait(0.01)
-assert acked <= last <= sent
+assert acked <= last, (acked, last)
 print(f"done {last}", flush=True)

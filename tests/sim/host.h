@@ -99,10 +99,12 @@ static inline int32_t host_create_filled(struct host *host, const char *name, ui
 /* The value of a sector of a file at rest; fails if the sector is torn; -1: there is none. */
 static inline int host_sector(struct host *host, const char *name, uint64_t sector) {
     uint64_t length_bytes = 0;
-    const uint8_t *bytes = world_file_bytes(host->world, host->node, "data", name, &length_bytes);
-    if (bytes == NULL || length_bytes < (sector + 1) * WORLD_SECTOR_BYTES)
+    if (!world_file_size(host->world, host->node, "data", name, &length_bytes) ||
+        length_bytes < (sector + 1) * WORLD_SECTOR_BYTES)
         return -1;
-    bytes += sector * WORLD_SECTOR_BYTES;
+    uint8_t bytes[WORLD_SECTOR_BYTES];
+    world_file_read(host->world, host->node, "data", name, sector * WORLD_SECTOR_BYTES, bytes,
+                    WORLD_SECTOR_BYTES);
     for (int i = 1; i < WORLD_SECTOR_BYTES; i++)
         assert_int_equal(bytes[i], bytes[0]);
     return bytes[0];
@@ -110,7 +112,7 @@ static inline int host_sector(struct host *host, const char *name, uint64_t sect
 
 static inline bool host_has(struct host *host, const char *name) {
     uint64_t length_bytes;
-    return world_file_bytes(host->world, host->node, "data", name, &length_bytes) != NULL;
+    return world_file_size(host->world, host->node, "data", name, &length_bytes);
 }
 
 #endif

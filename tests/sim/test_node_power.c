@@ -98,8 +98,8 @@ static void count_segments(struct node_world *test) {
         char name[FILE_NAME_BYTES];
         uint64_t length_bytes;
         segment_name(name, number);
-        bool is_there = world_file_bytes(test->world, test->host, sim_node_directory, name,
-                                         &length_bytes) != NULL;
+        bool is_there =
+            world_file_size(test->world, test->host, sim_node_directory, name, &length_bytes);
         count += is_there;
         has_first |= is_there && number == 1;
     }

@@ -299,9 +299,12 @@ static void who_goes_is_not_waited_for(void **state) {
     for (uint32_t round = 0; round < 3; round++) {
         for (uint32_t i = 0; i < MANY; i++) {
             talk_open(&talks[i], group, leader);
-            talk_say(&talks[i], round == 0 ? "wait 2 0\r\n" : "set k 1\r\nwait 2 40\r\nping\r\n");
+            talk_say(&talks[i],
+                     round == 0 ? "set k 1\r\nwait 2 0\r\n" : "set k 1\r\nwait 2 40\r\nping\r\n");
         }
-        group_run(group, round * 20 * MS_NS);
+        static const uint64_t run_ms[] = {200, 15, 0}; /* at last before anything is there */
+        group_run(group, run_ms[round] * MS_NS);
+        assert_true(round != 0 || waiting(leader) == MANY);
         for (uint32_t i = 0; i < MANY; i++) {
             if (i % 2 == 0) {
                 world_client_half_close(talks[i].connection);
@@ -356,6 +359,76 @@ static void what_is_sent_behind_it_is_bounded(void **state) {
     group_free(group);
 }
 
+/* Cuts, slows down or mends what joins the leader with another one. */
+static void trouble(struct random *random, uint32_t leader) {
+    uint32_t other = (leader + 1 + (uint32_t)random_below(random, 2)) % 3;
+    cut(leader, other, random_chance(random, 1, 3));
+    uint64_t delay_ns = random_chance(random, 1, 3) ? random_below(random, 40) * MS_NS : 0;
+    world_link_delay(group->world, group->hosts[leader], group->hosts[other], delay_ns,
+                     delay_ns + MS_NS);
+}
+
+/* A write, a WAIT and a read at once; false if the node leads no longer. */
+static bool write_wait_read(struct talk *talk, struct random *random, uint32_t leader,
+                            uint32_t round) {
+    char text[128];
+    uint32_t wanted = (uint32_t)random_below(random, 4);
+    uint64_t timeout_ms = 1 + random_below(random, 60);
+    uint64_t before = node_figure(&figures(leader)->apply.applied_index);
+    uint64_t begun_ns = world_now_ns(group->world);
+    snprintf(text, sizeof(text), "set k %u\r\nwait %u %u\r\nget k\r\n", round, wanted,
+             (uint32_t)timeout_ms);
+    talk_say(talk, text);
+    const char *answer = talk_hear(talk, 3, 2 * SECOND_NS);
+    unsigned reached;
+    unsigned read;
+    int used = 0;
+    if (sscanf(answer, "+OK\n:%u\n%u\n%n", &reached, &read, &used) < 2) {
+        return false; /* the write is unknown, or it was refused */
+    }
+    assert_true(reached >= 1 && reached <= others_with(leader, before + 1));
+    if (reached < wanted) { /* then it has waited, unless leadership was lost meanwhile */
+        bool leads = strchr(answer, '-') == NULL;
+        assert_true(!leads || world_now_ns(group->world) - begun_ns >= timeout_ms * MS_NS - 20000);
+    }
+    if (used > 0) {
+        assert_int_equal(read, round);
+    }
+    return used > 0;
+}
+
+static void it_holds_whatever_happens_to_the_network(void **state) {
+    (void)state;
+    uint32_t whole = 0;
+    for (uint64_t seed = node_world_seed_first(201); seed <= node_world_seed_last(206); seed++) {
+        uint32_t leader = begin(seed, 3);
+        struct random random;
+        static struct talk talk;
+        random_seed(&random, seed);
+        group->load_on = true;
+        talk_open(&talk, group, leader);
+        for (uint32_t round = 1; round <= 40; round++) {
+            trouble(&random, leader);
+            if (write_wait_read(&talk, &random, leader, round)) {
+                whole++;
+                continue;
+            }
+            talk_close(&talk);
+            for (uint32_t i = 0; i < 3; i++) {
+                cut(i, (i + 1) % 3, false);
+            }
+            group_run(group, SECOND_NS);
+            leader = group_leader(group);
+            group_expect(group, leader != UINT32_MAX, "somebody leads");
+            talk_open(&talk, group, leader);
+        }
+        group_expect(group, true, "the others count rightly");
+        talk_close(&talk);
+        group_free(group);
+    }
+    assert_true(whole > 20);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_does_not_lead_counts_nobody),
@@ -369,6 +442,7 @@ int main(void) {
         cmocka_unit_test(many_who_wait_hold_up_nobody),
         cmocka_unit_test(who_goes_is_not_waited_for),
         cmocka_unit_test(what_is_sent_behind_it_is_bounded),
+        cmocka_unit_test(it_holds_whatever_happens_to_the_network),
     };
     return cmocka_run_group_tests_name("sim_node_wait", tests, NULL, NULL);
 }

@@ -285,6 +285,20 @@ static void without_a_leader_nobody_has_slots(void **state) {
     rig_expect(&rig, 0, "cluster slots", "*0\r\n");
 }
 
+/* Between two leaders: python3-redis dies of a cluster without a master. */
+static void while_no_leader_is_known_the_last_one_has_the_slots(void **state) {
+    (void)state;
+    leads(0);
+    node_figure_set(&rig.node.replicate.leader_last, 2);
+    has(rig_say(&rig, 0, "cluster slots"),
+        "*1\r\n*5\r\n:0\r\n:16383\r\n*4\r\n$11\r\ntwo.example\r\n:7002\r\n");
+    has(rig_say(&rig, 0, "cluster nodes"), " two.example:7002@0 master - ");
+    has(rig_say(&rig, 0, "cluster shards"), "$4\r\nrole\r\n$6\r\nmaster\r\n");
+    has(rig_say(&rig, 0, "cluster info"), "cluster_state:fail\r\ncluster_slots_assigned:0\r\n");
+    node_figure_set(&rig.node.replicate.leader_last, 9); /* it was removed since */
+    rig_expect(&rig, 0, "cluster slots", "*0\r\n");
+}
+
 static void shards_are_maps_in_resp_3(void **state) {
     (void)state;
     has(rig_say(&rig, 0, "cluster shards"),
@@ -415,6 +429,7 @@ int main(void) {
         RIGGED(another_leader_comes_first),
         RIGGED(replicas_name_their_leader_as_it_is_named),
         RIGGED(without_a_leader_nobody_has_slots),
+        RIGGED(while_no_leader_is_known_the_last_one_has_the_slots),
         RIGGED(shards_are_maps_in_resp_3),
         RIGGED(a_node_that_listens_everywhere_names_no_host_of_its_own),
         RIGGED(the_longest_lines_fit),

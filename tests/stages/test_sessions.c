@@ -14,7 +14,11 @@
 #include "base/random.h"
 #include "tests/cmocka_wrapper.h"
 
-enum { LIFETIME_MS = 1000 };
+enum {
+    LIFETIME_MS = 1000,
+    IMAGE_BYTES = 64 * 1024 * 1024,   /* a snapshot of a full table */
+    IMAGE_BYTES_OF_THREE = 64 * 1024, /* of three sessions: each three replies, 3.3 KB together */
+};
 
 static struct sessions *make(void) {
     struct sessions *sessions = NULL;
@@ -97,8 +101,8 @@ static struct machine_sink image_sink(struct image *image) {
         .context = image, .reserve = image_reserve, .commit = image_commit};
 }
 
-static struct image image_make(void) {
-    struct image image = {.capacity = (size_t)64 * 1024 * 1024};
+static struct image image_make(size_t capacity) {
+    struct image image = {.capacity = capacity};
     image.bytes = malloc(image.capacity);
     assert_non_null(image.bytes);
     return image;
@@ -331,7 +335,7 @@ static void random_use_equals_the_model_over_snapshots_taken_meanwhile(void **st
     random_seed(&random, 41);
     struct model *model = calloc(1, sizeof(*model));
     struct model *then = calloc(1, sizeof(*then));
-    struct image image = image_make();
+    struct image image = image_make(IMAGE_BYTES);
     struct sessions *sessions = make();
     uint64_t now_ms = 1;
     uint64_t index = 1;
@@ -373,7 +377,7 @@ static void random_use_equals_the_model_over_snapshots_taken_meanwhile(void **st
 static void a_full_sink_is_asked_again_and_an_abandoned_snapshot_leaves_nothing(void **state) {
     (void)state;
     struct sessions *sessions = make();
-    struct image image = image_make();
+    struct image image = image_make(IMAGE_BYTES);
     struct machine_sink sink = image_sink(&image);
     uint32_t slot = open(sessions, 7, 0);
     apply(sessions, slot, 1, 24);
@@ -400,7 +404,7 @@ static void records_that_are_none_are_refused(void **state) {
     struct random random;
     random_seed(&random, 42);
     struct sessions *sessions = make();
-    struct image image = image_make();
+    struct image image = image_make(IMAGE_BYTES_OF_THREE);
     for (uint64_t id = 1; id <= 3; id++) {
         uint32_t slot = open(sessions, id, 0);
         apply(sessions, slot, 1, 24);
@@ -426,7 +430,7 @@ static void records_that_are_none_are_refused(void **state) {
         assert_true(result == WEIR_OK || result == WEIR_ECORRUPT);
         refused += result == WEIR_ECORRUPT;
         if (result == WEIR_OK) {
-            struct image again = image_make();
+            struct image again = image_make(IMAGE_BYTES_OF_THREE);
             assert_true(sessions_snapshot_begin(sessions) == length);
             emit_all(sessions, &again);
             free(again.bytes);

@@ -6,7 +6,6 @@
 #include "sim/world.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 void images_take(struct images *images, struct world *world, uint32_t node, const char *directory,
                  const struct owner *owner) {
@@ -15,14 +14,15 @@ void images_take(struct images *images, struct world *world, uint32_t node, cons
         char name[FILE_NAME_BYTES];
         uint64_t length_bytes;
         segment_name(name, number);
-        const uint8_t *bytes = world_file_bytes(world, node, directory, name, &length_bytes);
-        if (bytes == NULL)
+        if (!world_file_size(world, node, directory, name, &length_bytes))
             continue;
         ASSERT(images->count < IMAGES_MAX);
         images->numbers[images->count] = number;
         images->length_bytes[images->count] = length_bytes;
         images->bytes[images->count] = malloc(length_bytes + 1);
-        memcpy(images->bytes[images->count], bytes, length_bytes);
+        ASSERT(images->bytes[images->count] != NULL);
+        world_file_read(world, node, directory, name, 0, images->bytes[images->count],
+                        length_bytes);
         images->count++;
     }
 }
