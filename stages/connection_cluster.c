@@ -6,9 +6,9 @@
  * is not known is not made up: a member without a known address has the host "?" (in NODES ":0"
  * and the flag noaddr), and before a leader was ever known nobody serves the slots.
  *
- * While none is known, as between two of them, SLOTS, SHARDS and NODES go on naming the last one, as
- * Redis does until another master has taken over: clients of a cluster (python3-redis, say) are at a
- * loss with a cluster without masters.  INFO says that the state is fail.
+ * While none is known, as between two of them, SLOTS, SHARDS and NODES go on naming the last one,
+ * as Redis does until another master has taken over: clients of a cluster (python3-redis, say) are
+ * at a loss with a cluster without masters.  INFO says that the state is fail.
  *
  * NODES has the leader once more, under an id that no member has: redis-benchmark --cluster refuses
  * a cluster with fewer than two masters that have slots, and never looks at other flags than slave
