@@ -23,6 +23,7 @@ set(WEIR_SANITIZER "" CACHE STRING "empty, address (with undefined), or thread")
 set_property(CACHE WEIR_SANITIZER PROPERTY STRINGS "" address thread)
 option(WEIR_FUZZ "build the fuzz targets with libFuzzer (clang)" OFF)
 option(WEIR_COVERAGE "record which lines run" OFF)
+option(WEIR_SLOW_TESTS "build the tests that are not labelled fast, too, and what only they use" ON)
 option(WEIR_ASSERT_HOT "keep the assertions of the per-command tier" ON)
 set(WEIR_FUZZ_SECONDS 600 CACHE STRING "how long one fuzz target runs under label long")
 set(WEIR_TIMEOUT_FACTOR 1 CACHE STRING "test time limits are multiplied by this")
@@ -108,6 +109,9 @@ function(weir_library name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;USES;LIBRARIES")
     weir_refuse_leftover(weir_library ${name} "${arg_UNPARSED_ARGUMENTS}")
     add_library(weir_${name} STATIC ${arg_SOURCES})
+    if(NOT WEIR_SLOW_TESTS) # whoever uses it builds it
+        set_target_properties(weir_${name} PROPERTIES EXCLUDE_FROM_ALL TRUE)
+    endif()
     weir_link(weir_${name} PUBLIC "${arg_USES}" "${arg_LIBRARIES}")
 endfunction()
 
@@ -130,6 +134,7 @@ function(weir_test name)
     add_test(NAME ${name} COMMAND test_${name} ${arg_ARGUMENTS})
     weir_test_properties(${name} "${arg_LABELS}" "${arg_TIMEOUT}" "${arg_SERIAL}"
         "${arg_ENVIRONMENT}")
+    weir_exclude_slow(test_${name} ${name})
 endfunction()
 
 function(weir_script_test name)
@@ -171,6 +176,7 @@ function(weir_fuzz name)
     endif()
     add_test(NAME fuzz_replay_${name} COMMAND fuzz_${name} ${replay_arguments})
     weir_test_properties(fuzz_replay_${name} fast "${arg_TIMEOUT}" FALSE "")
+    weir_exclude_slow(fuzz_${name} fuzz_replay_${name})
 endfunction()
 
 # ---------------------------------------------------------------------------------------------
@@ -215,6 +221,14 @@ function(weir_test_properties name labels timeout serial environment)
     endif()
     if(serial)
         set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)
+    endif()
+endfunction()
+
+# The program of a test that is not to be run is not built.
+function(weir_exclude_slow target test)
+    get_property(labels TEST ${test} PROPERTY LABELS)
+    if(NOT WEIR_SLOW_TESTS AND NOT "fast" IN_LIST labels)
+        set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL TRUE)
     endif()
 endfunction()
 
