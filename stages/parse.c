@@ -43,11 +43,17 @@ enum {
 
 /* ---- stopping ------------------------------------------------------------------------------ */
 
-/* Ends the batch, and the connection, with a refusal. */
+/* Ends the batch, and the connection, with a refusal.  Behind a WAIT it stands for that one's
+ * answer: a WAIT is the last command of its batch, and nobody waits on a connection that closes. */
 static void refuse_and_close(struct parse_connection *connection, struct batch *batch,
                              enum batch_refusal refusal, uint16_t row, uint8_t detail) {
     connection->state = PARSE_BROKEN;
     batch->flags |= BATCH_CLOSE_AFTER;
+    if ((batch->flags & BATCH_WAITS) != 0) {
+        ASSERT(batch->command_count > 0);
+        batch->command_count--;
+        batch->flags &= (uint8_t)~BATCH_WAITS;
+    }
     /* There is always room: parse stops one command before the table is full. */
     ASSERT(batch->command_count < BATCH_COMMANDS_MAX);
     struct batch_command *command = &batch->commands[batch->command_count++];

@@ -62,6 +62,7 @@ static int read_init(void **out, const struct stage_environment *environment,
     shard->starved_head = BATCH_NO_BLOCK;
     shard->unmarked_head = BATCH_NO_BLOCK;
     shard->over_head = BATCH_NO_BLOCK;
+    shard->over_tail = BATCH_NO_BLOCK;
     shard->listener = -1;
     shard->answer_first = shard->marker_first + PIPELINE_MARKERS;
     ASSERT(shard->answer_first + PIPELINE_ANSWERS == pipeline_batch_total(pipeline));

@@ -75,8 +75,10 @@ struct read_shard {
     uint32_t starved_head; /* connections waiting for a buffer, first in first out */
     uint32_t starved_tail;
     uint32_t unmarked_head; /* connections waiting for a marker */
-    uint32_t over_head; /* connections whose WAIT is over, waiting for a batch to bear the answer */
-    uint32_t refusals;  /* being told that there are too many */
+    uint32_t
+        over_head; /* connections whose WAIT is over, waiting for a batch to bear the answer, */
+    uint32_t over_tail;     /* first in first out */
+    uint32_t refusals;      /* being told that there are too many */
     uint64_t clients_total; /* ever accepted: the client ids */
     int32_t listener;
     uint64_t wall_ms;

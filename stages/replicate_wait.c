@@ -157,7 +157,7 @@ void replicate_wait_batch(struct replicate_shard *shard, struct batch *batch) {
 static bool look_due(struct replicate_shard *shard, const struct raft_peer_status *peers,
                      uint32_t count, uint64_t now_ns) {
     struct replicate_wait *wait = &shard->wait;
-    /* In one term no member's index ever goes back; a change of members counts as well. */
+    /* A member's index may go back (it has lost its log); a change of members counts as well. */
     uint64_t seen = count + raft_serving(shard->raft);
     for (uint32_t i = 0; i < count; i++) {
         seen += peers[i].match_index;
@@ -180,6 +180,7 @@ uint32_t replicate_wait_turn(struct replicate_shard *shard, uint64_t now_ns, uin
     uint32_t work = 0;
     if (look_due(shard, peers, count, now_ns)) {
         wait->left = wait->count;
+        wait->due_ns = UINT64_MAX; /* the end of this look says it anew */
         wait->due_next_ns = UINT64_MAX;
     }
     uint32_t slice = wait->left < REPLICATE_WAIT_SLICE ? wait->left : REPLICATE_WAIT_SLICE;

@@ -17,6 +17,8 @@ enum {
     ROUNDS = 20,
     /* More than there are batches (32), and batches to bear answers (64). */
     MANY = 90,
+    /* In a second of 50 heartbeats to each of two members, and their answers. */
+    IDLE_STEPS_MAX = 100 * 1000,
 };
 
 static struct group group[1];
@@ -359,6 +361,101 @@ static void what_is_sent_behind_it_is_bounded(void **state) {
     group_free(group);
 }
 
+/* The time is over while the replies before it fill the sockets of a client that does not read: the
+ * answer is known before the WAIT's own batch is home. */
+static void a_wait_that_is_over_before_its_batch_is_home_is_answered(void **state) {
+    (void)state;
+    enum { GETS = 12, VALUE_BYTES = 4000 };
+    static char text[VALUE_BYTES + 16 + GETS * 8 + 32];
+    for (uint64_t seed = 111; seed <= 113; seed++) {
+        uint32_t leader = begin(seed, 3);
+        static struct talk talk;
+        cut(leader, (leader + 1) % 3, true);
+        talk_open(&talk, group, leader);
+        snprintf(text, sizeof(text), "set k %0*u", VALUE_BYTES, 7);
+        talk_expect(&talk, text, "+OK");
+        size_t length = 0;
+        for (uint32_t i = 0; i < GETS; i++) {
+            length += (size_t)snprintf(text + length, sizeof(text) - length, "get k\r\n");
+        }
+        snprintf(text + length, sizeof(text) - length, "wait 2 10\r\nping\r\n");
+        talk_say(&talk, text);
+        group_run(group, SECOND_NS);
+        const char *answer = talk_hear(&talk, GETS + 2, SECOND_NS);
+        assert_true(strlen(answer) > GETS * VALUE_BYTES);
+        assert_string_equal(answer + strlen(answer) - 9, ":1\n+PONG\n");
+        talk_close(&talk);
+        group_free(group);
+    }
+}
+
+/* Behind it stands the beginning of a command, for which there is no memory. */
+static void a_wait_on_a_connection_that_is_refused_is_no_wait(void **state) {
+    (void)state;
+    enum { ARENA_BYTES = 8 * 1024 }; /* less than what any unfinished command takes */
+    static struct talk talk;
+    group_init_networked(group, 121, 3, "fused");
+    for (uint32_t i = 0; i < 3; i++) {
+        group->nodes[i].options.carry_bytes_max = ARENA_BYTES;
+        group_start(group, i);
+    }
+    group->load_on = false;
+    group_run(group, 2 * SECOND_NS);
+    uint32_t leader = group_leader(group);
+    group_expect(group, leader != UINT32_MAX, "somebody leads");
+    talk_open(&talk, group, leader);
+    talk_say(&talk, "set k 1\r\nwait 2 0\r\nget");
+    const char *answer = talk_hear(&talk, 2, SECOND_NS);
+    assert_int_equal(strncmp(answer, "+OK\n-TRYAGAIN no memory", 23), 0);
+    assert_int_equal(waiting(leader), 0);
+    talk_close(&talk);
+    talk_open(&talk, group, leader);
+    talk_expect(&talk, "wait 2 0", ":2");
+    talk_close(&talk);
+    group_free(group);
+}
+
+/* More than one slice of a look takes: when one's time is over, the others are looked at once. */
+static void who_waits_for_ever_costs_nothing_when_another_ones_time_is_over(void **state) {
+    (void)state;
+    enum { CROWD = 300 };
+    static struct talk talks[CROWD];
+    static struct talk other;
+    group_init_networked(group, 131, 3, "fused");
+    for (uint32_t i = 0; i < 3; i++) {
+        group->nodes[i].options.connections_max = CROWD + 10;
+        group_start(group, i);
+    }
+    group->load_on = false;
+    group_run(group, 2 * SECOND_NS);
+    uint32_t leader = group_leader(group);
+    group_expect(group, leader != UINT32_MAX, "somebody leads");
+    cut(leader, (leader + 1) % 3, true);
+    for (uint32_t i = 0; i < CROWD; i++) {
+        talk_open(&talks[i], group, leader);
+        talk_say(&talks[i], "set k 1\r\nwait 2 0\r\n");
+        assert_string_equal(talk_hear(&talks[i], 1, SECOND_NS), "+OK\n");
+    }
+    talk_open(&other, group, leader);
+    talk_expect(&other, "set k 2", "+OK");
+    talk_expect(&other, "wait 2 20", ":1");
+    assert_int_equal(waiting(leader), CROWD);
+    /* Idle but for heartbeats: some moments each, not as many as a processor has polls. */
+    uint64_t steps = 0;
+    uint64_t until_ns = world_now_ns(group->world) + SECOND_NS;
+    while (world_now_ns(group->world) < until_ns) {
+        assert_true(group_step(group));
+        assert_true(++steps < IDLE_STEPS_MAX);
+    }
+    cut(leader, (leader + 1) % 3, false);
+    for (uint32_t i = 0; i < CROWD; i++) {
+        assert_string_equal(talk_hear(&talks[i], 1, 3 * SECOND_NS), ":2\n");
+        talk_close(&talks[i]);
+    }
+    talk_close(&other);
+    group_free(group);
+}
+
 /* Cuts, slows down or mends what joins the leader with another one. */
 static void trouble(struct random *random, uint32_t leader) {
     uint32_t other = (leader + 1 + (uint32_t)random_below(random, 2)) % 3;
@@ -442,6 +539,9 @@ int main(void) {
         cmocka_unit_test(many_who_wait_hold_up_nobody),
         cmocka_unit_test(who_goes_is_not_waited_for),
         cmocka_unit_test(what_is_sent_behind_it_is_bounded),
+        cmocka_unit_test(a_wait_that_is_over_before_its_batch_is_home_is_answered),
+        cmocka_unit_test(a_wait_on_a_connection_that_is_refused_is_no_wait),
+        cmocka_unit_test(who_waits_for_ever_costs_nothing_when_another_ones_time_is_over),
         cmocka_unit_test(it_holds_whatever_happens_to_the_network),
     };
     return cmocka_run_group_tests_name("sim_node_wait", tests, NULL, NULL);
