@@ -20,6 +20,7 @@
 #include "raft/raft_internal.h"
 
 void raft_election_rearm(struct raft *raft) {
+    raft->excused = false; /* a new silence: the next late tick is excused again */
     raft->election_due_ns = raft->now_ns + raft->election_timeout_ns +
                             random_below(&raft->random, raft->election_timeout_ns);
 }

@@ -157,8 +157,8 @@ static inline bool raft_leases(const struct raft *raft) {
  * A tick that was due at due_ns comes now.  True if it is late by a heartbeat interval or more: we
  * did not run, and what others have said meanwhile still waits for us, since we are told the time
  * before messages (raft.h, 10).  So nobody's silence may be judged now, but at the next tick; that
- * one is not called late, whenever it comes.  Nor is one by 2 T or more: until then all the others
- * have timed out.
+ * one is not called late, whenever it comes, unless a leader was heard in between.  Nor is one by
+ * 2 T or more: until then all the others have timed out.
  */
 bool raft_late(struct raft *raft, uint64_t due_ns);
 

@@ -323,6 +323,19 @@ TEST(a_follower_is_excused_once) {
     assert_true(core_is(RAFT_PRE_CANDIDATE));
 }
 
+/* Each time that it has heard its leader in between. */
+TEST(a_follower_that_heard_its_leader_is_excused_again) {
+    START("1v 2v 3v", .term = 4);
+    core_follow(2, 4);
+    for (uint32_t i = 0; i < 3; i++) {
+        core->now_ns = raft_deadline_ns(core->raft) + HEARTBEAT_NS;
+        core_tick();
+        assert_true(core_is(RAFT_FOLLOWER));
+        core_hear_heartbeat(2, 4, 0);
+        core_silence(T_NS - HEARTBEAT_NS);
+    }
+}
+
 /* ---- shortened messages ---------------------------------------------------------------------- */
 
 /* An APPEND that ended earlier than said: the rest is sent again. */
@@ -546,6 +559,7 @@ int main(void) {
         CORE_TEST(a_leader_in_time_has_no_excuse),
         CORE_TEST(a_follower_that_was_late_itself_hears_its_leader_first),
         CORE_TEST(a_follower_is_excused_once),
+        CORE_TEST(a_follower_that_heard_its_leader_is_excused_again),
         CORE_TEST(what_was_shortened_is_sent_again),
         CORE_TEST(what_was_not_sent_is_sent_when_its_peer_is_heard),
         CORE_TEST(what_is_behind_a_shortened_message_is_sent_again_though_more_is_granted),
