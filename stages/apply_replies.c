@@ -12,7 +12,6 @@
 
 #include "base/assert.h"
 #include "stages/apply_internal.h"
-#include "stages/peers.h"
 #include "stages/refusal.h"
 
 void apply_replies_begin(struct batch *batch) {

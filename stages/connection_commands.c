@@ -77,9 +77,11 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
                 "Stops the server, once what it received is answered.", "server"),
     COMMAND_ROW(TIME, "time", 1, CONNECTION_FAST, "2.6.0", "", "Returns the server's clock.",
                 "server"),
-    COMMAND_ROW(WAIT, "wait", 3, CONNECTION_FAST, "3.0.0", "numreplicas timeout",
-                "Returns how many other members have all that this connection wrote, at once.",
-                "generic"),
+    COMMAND_ROW(
+        WAIT, "wait", 3, CONNECTION_FAST, "3.0.0", "numreplicas timeout",
+        "Waits until so many other members have all that this connection wrote; returns how "
+        "many do.",
+        "generic"),
 
     SUBCOMMAND_ROW(CLIENT, GETNAME, "client|getname", 2, 0, "2.6.9", "",
                    "Returns the connection's name.", "connection"),

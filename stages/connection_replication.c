@@ -56,17 +56,23 @@ static uint64_t lag_of(const struct connection_run *run, uint64_t match_index) {
 
 /* ---- the leader's view --------------------------------------------------------------------- */
 
-/* Redis's line of a replica.  `lag` is seconds since it was heard, as there. */
+static uint64_t up_ms(const struct connection_run *run) {
+    uint64_t started_ms = run->node->options->started_wall_ms;
+    return run->moment->wall_ms > started_ms ? run->moment->wall_ms - started_ms : 0;
+}
+
+/* Redis's line of a replica.  `lag` is seconds since it was heard, as there; of one that was never
+ * heard, since the node started. */
 static void slave_add(struct connection_run *run, uint32_t number,
                       const struct node_peer_figures *figures) {
     uint64_t node_id = node_figure(&figures->node_id);
     uint64_t silent_ns = silence_ns(run, figures);
     struct entry_address place = place_of(run, node_id);
     bool online = node_figure(&figures->state) == NODE_PEER_REPLICATE && silent_ns < SECOND_NS;
+    uint64_t lag_s = silent_ns == UINT64_MAX ? up_ms(run) / 1000 : silent_ns / SECOND_NS;
     connection_text_add(&run->text, "slave%u:ip=%s,port=%u,state=%s,offset=%lu,lag=%lu\r\n", number,
                         place.host, place.port, online ? "online" : "wait_bgsave",
-                        node_figure(&figures->match_index),
-                        silent_ns == UINT64_MAX ? 0 : silent_ns / SECOND_NS);
+                        node_figure(&figures->match_index), lag_s);
 }
 
 static void leader_add(struct connection_run *run) {

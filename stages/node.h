@@ -147,7 +147,8 @@ struct node_parse_figures {
     uint64_t peers_refused;         /* introductions that were refused, or were none */
     uint64_t peers_replaced;        /* connections ended since the member has opened a newer one */
     uint64_t peers_broken;          /* introduced ones ended since a frame was not as it was sent */
-    uint64_t peers_unauthenticated; /* of both, those who have another secret or none */
+    uint64_t peers_unauthenticated; /* of both, those who have another secret or none, or
+                                       repeat what was recorded: a PROOF that does not fit */
     uint64_t peer_messages;         /* received */
     uint64_t peer_bytes;
 };

@@ -153,7 +153,7 @@ static void publish(struct replicate_shard *shard) {
     node_figure_set(&figures->log_full, log_state(shard->log) == LOG_FULL);
     if (shard->peers != NULL) {
         node_figure_set(&figures->peer_dropped, shard->peers->dropped);
-        replicate_figures_publish(shard, false);
+        replicate_figures_publish(shard);
     }
     if (!log_truncating(shard->log)) {
         node_figure_set(&figures->log_time_ms, log_tail(shard->log)->log_time_ms);

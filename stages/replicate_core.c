@@ -206,9 +206,6 @@ static void carry_out(struct replicate_shard *shard, const struct raft_action *a
     case RAFT_ACTION_APPEND: replicate_incoming_append(shard, action->first, action->count); break;
     case RAFT_ACTION_COMMIT: /* replicate_hand_on reads it from the core */
         node_figure_set(&shard->node->replicate.commit_index, action->index);
-        if (shard->links != NULL) {
-            replicate_figures_publish(shard, true); /* whoever waits for it counts them */
-        }
         break;
     case RAFT_ACTION_ROLE: on_role(shard, action); break;
     case RAFT_ACTION_SEND: replicate_send(shard, &action->message); break;

@@ -35,9 +35,9 @@ static enum node_peer_role role_of(const struct configuration *configuration, ui
     return (member->roles & CONFIGURATION_VOTER) != 0 ? NODE_PEER_VOTER : NODE_PEER_LEARNER;
 }
 
-void replicate_figures_publish(struct replicate_shard *shard, bool at_once) {
+void replicate_figures_publish(struct replicate_shard *shard) {
     struct raft_peer_status known[CONFIGURATION_MEMBERS_MAX];
-    if (!at_once && shard->now_ns < shard->figures_ns + FIGURES_NS) {
+    if (shard->now_ns < shard->figures_ns + FIGURES_NS) {
         return;
     }
     shard->figures_ns = shard->now_ns;

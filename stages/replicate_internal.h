@@ -466,9 +466,9 @@ void replicate_lateness_heard(struct replicate_shard *shard, const struct raft_m
 
 /* ---- replicate_figures.c --------------------------------------------------------------------- */
 
-/* Publishes what is known of other members; unless `at_once` only if it was not done within the
- * last millisecond.  With links only. */
-void replicate_figures_publish(struct replicate_shard *shard, bool at_once);
+/* Publishes what is known of other members, if it was not done within the last millisecond.  With
+ * links only. */
+void replicate_figures_publish(struct replicate_shard *shard);
 
 /* ---- replicate_start.c ----------------------------------------------------------------------- */
 

@@ -26,18 +26,18 @@ void replicate_lateness_heard(struct replicate_shard *shard, const struct raft_m
         message->term != raft_term(shard->raft)) {
         return;
     }
-    uint64_t since_ns = shard->now_ns - shard->heartbeat_ns;
     bool first = message->from != shard->heartbeat_from || message->term != shard->heartbeat_term;
-    ASSERT(first || shard->heartbeat_ns <= shard->now_ns);
-    if (!first && since_ns < REPLICATE_HEARTBEAT_NS / 2) {
-        return; /* and the next one is still due when it was */
+    uint64_t due_ns = first ? shard->now_ns : shard->heartbeat_ns + REPLICATE_HEARTBEAT_NS;
+    if (shard->now_ns + REPLICATE_HEARTBEAT_NS / 2 < due_ns) {
+        return; /* a read asked for it: the next one is still due when it was */
     }
+    /* One that comes early, for a read, stands for the one that is due: the leader keeps its times.
+     * One that comes late moves them, as it may be the leader that was late. */
+    uint64_t late_ns = shard->now_ns > due_ns ? shard->now_ns - due_ns : 0;
     shard->heartbeat_from = message->from;
     shard->heartbeat_term = message->term;
-    shard->heartbeat_ns = shard->now_ns;
+    shard->heartbeat_ns = due_ns + late_ns;
     if (!first) {
-        uint64_t late_ns =
-            since_ns > REPLICATE_HEARTBEAT_NS ? since_ns - REPLICATE_HEARTBEAT_NS : 0;
         lateness_add(&shard->node->replicate.heartbeats_heard, late_ns);
     }
 }
