@@ -93,6 +93,42 @@ static void a_leader_whose_data_stays_clogged_steps_down(void **state) {
     }
 }
 
+/* The most messages that were under way to a member whose answers do not come, for a while. */
+static uint32_t most_under_way(uint32_t append_messages_max) {
+    struct raft_peer_status peers[3];
+    uint32_t most = 0;
+    group_init(group, 300 + append_messages_max, 3, "fused");
+    for (uint32_t i = 0; i < 3; i++) {
+        group->nodes[i].options.append_messages_max = append_messages_max;
+        group_start(group, i);
+    }
+    group_run(group, 2 * SECOND_NS);
+    uint32_t leader = group_leader(group);
+    group_expect(group, leader != UINT32_MAX, "somebody leads");
+    uint32_t silent = (leader + 1) % 3;
+    group->clogged[silent][leader] = true;
+    uint64_t commit = figure(&figures(leader)->commit_index);
+    uint64_t until_ns = world_now_ns(group->world) + ELECTION_TIMEOUT_NS;
+    while (world_now_ns(group->world) < until_ns && group_step(group)) {
+        uint32_t count = raft_peers(sim_node_raft(group->nodes[leader].node), peers, 3);
+        for (uint32_t i = 0; i < count; i++) {
+            if (peers[i].node_id == silent + 1 && peers[i].inflight_messages > most) {
+                most = peers[i].inflight_messages;
+            }
+        }
+    }
+    group_expect(group, figure(&figures(leader)->commit_index) > commit + 8, "the others go on");
+    end();
+    return most;
+}
+
+static void no_more_messages_are_under_way_than_configured(void **state) {
+    (void)state;
+    assert_int_equal(most_under_way(1), 1);
+    assert_int_equal(most_under_way(3), 3);
+    assert_true(most_under_way(0) > 8);
+}
+
 /*
  * Found by chance: a leader of before, with entries of its own that nobody has, is told to replace
  * them, which waits for its vote to be durable; a heartbeat meanwhile says that this index is
@@ -200,6 +236,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clogged_data_connection_is_opened_anew),
         cmocka_unit_test(a_leader_whose_data_stays_clogged_steps_down),
+        cmocka_unit_test(no_more_messages_are_under_way_than_configured),
         cmocka_unit_test(nothing_is_applied_that_is_about_to_be_replaced),
         cmocka_unit_test(a_leader_whose_disk_stands_still_for_a_moment_goes_on),
         cmocka_unit_test(a_leader_whose_disk_stands_still_gives_leadership_away),
