@@ -58,6 +58,8 @@ uint8_t load_follow_error(struct load_worker *worker, struct load_connection *co
         if (place != LOAD_TARGET_NONE && place != connection->target) {
             targets->preferred = place;
             worker->results.redirects += !connection->leaving;
+        } else if (place == LOAD_TARGET_NONE) { /* a name, say: one of the others may lead */
+            (void)load_targets_next(targets, connection->target);
         }
         connection->leaving = load_follow_is_on(worker);
     }

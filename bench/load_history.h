@@ -62,8 +62,8 @@ uint32_t load_history_invoke(struct load_history *history, uint32_t client, uint
                              uint32_t sequence, uint64_t now_ns, const uint8_t *request,
                              size_t length_bytes);
 
-/* Records the whole reply of an operation. One that is longer than an operation may be leaves it
- * pending, which is read as unknown, and is `full`. */
+/* Records the whole reply of an operation. One that is longer than an operation may be is not
+ * looked at: the operation stays pending, which is read as unknown, and the history is `full`. */
 void load_history_return(struct load_history *history, uint32_t number, uint64_t now_ns,
                          const char *reply, size_t length_bytes);
 

@@ -111,7 +111,7 @@ static bool take_server(struct reading *reading, char host[LOAD_TARGET_HOST_BYTE
     char id[64];
     if (!take_number(reading, '*', &parts) || parts < 3 || parts > 4 ||
         !take_text(reading, host, LOAD_TARGET_HOST_BYTES) || !take_number(reading, ':', &number) ||
-        number < 1 || number > 65535 || !take_text(reading, id, sizeof id))
+        number > 65535 || !take_text(reading, id, sizeof id))
         return false;
     (void)snprintf(port, LOAD_TARGET_PORT_BYTES, "%u", (unsigned)number);
     uint64_t none = 1;
@@ -136,8 +136,10 @@ void load_targets_slots(struct load_targets *targets, const char *reply, size_t 
         char port[LOAD_TARGET_PORT_BYTES];
         if (!take_server(&reading, host, port))
             return;
+        /* A member whose address nobody knows has port 0: those behind it are listed, too. */
+        const bool is_known = host[0] != 0 && strcmp(port, "0") != 0;
         const uint32_t place =
-            host[0] == 0 ? LOAD_TARGET_NONE : add(targets, host, port, AI_NUMERICHOST);
+            is_known ? add(targets, host, port, AI_NUMERICHOST) : LOAD_TARGET_NONE;
         if (i == 2 && place != LOAD_TARGET_NONE)
             targets->preferred = place;
     }

@@ -84,6 +84,12 @@ static void on_greeting(struct load_worker *worker, struct load_connection *conn
     }
 }
 
+/* Of the reply that ends here; of one that had no room, more than any history takes. */
+static size_t reply_length(const struct load_connection *connection) {
+    return connection->reply_bytes <= connection->reply_bytes_max ? connection->reply_bytes
+                                                                  : SIZE_MAX;
+}
+
 /* Scans byte by byte, so that each reply is known as a whole. */
 static int scan_recorded(struct load_worker *worker, struct load_connection *connection,
                          int64_t received, struct reply_scan_counts *counts) {
@@ -98,7 +104,7 @@ static int scan_recorded(struct load_worker *worker, struct load_connection *con
         if (counts->replies > before && before < connection->in_flight)
             load_history_return(worker->history,
                                 connection->numbers[load_connection_place(connection, before)],
-                                worker->now_ns, connection->reply, connection->reply_bytes);
+                                worker->now_ns, connection->reply, reply_length(connection));
         if (counts->replies > before || counts->pushes > pushes)
             connection->reply_bytes = 0;
     }

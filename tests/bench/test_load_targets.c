@@ -76,6 +76,16 @@ static void slots_of_one_range_name_all_and_who_leads(void **state) {
     assert_true(load_targets_follow(&targets));
 }
 
+/* A member that announced nothing has the host "?" and port 0; so may who leads. */
+static void slots_name_those_behind_one_whose_address_nobody_knows(void **state) {
+    (void)state;
+    slots("*1\r\n*5\r\n:0\r\n:16383\r\n" SERVER(
+        "7003", "3") "*3\r\n$1\r\n?\r\n:0\r\n$2\r\nid\r\n" SERVER("7002", "3"));
+    assert_int_equal(targets.count, 3);
+    assert_string_equal(targets.items[2].port, "7002");
+    assert_string_equal(targets.items[targets.preferred].port, "7003");
+}
+
 static void slots_of_several_ranges_are_nobody_to_follow(void **state) {
     (void)state;
     slots("*2\r\n*3\r\n:0\r\n:8191\r\n" SERVER("7003", "3") "*3\r\n:8192\r\n:16383\r\n" SERVER(
@@ -116,6 +126,7 @@ int main(void) {
         TARGETS_TEST(moved_names_a_server_or_nothing),
         TARGETS_TEST(a_full_table_takes_no_more),
         TARGETS_TEST(slots_of_one_range_name_all_and_who_leads),
+        TARGETS_TEST(slots_name_those_behind_one_whose_address_nobody_knows),
         TARGETS_TEST(slots_of_several_ranges_are_nobody_to_follow),
         TARGETS_TEST(slots_that_are_cut_anywhere_do_no_harm),
         TARGETS_TEST(who_is_lost_gives_way_to_the_next_or_to_who_is_preferred),
