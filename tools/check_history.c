@@ -172,13 +172,16 @@ static void print_history(struct checking *checking) {
 
 /* ---- Key by key ------------------------------------------------------------------------------ */
 
-static int keys_check(struct checking *checking, const uint8_t *never_applied,
-                      bool replay_was_right) {
+/* `replay`: what it found, if it is right; otherwise NULL. */
+static int keys_check(struct checking *checking, const struct replay_report *replay) {
     struct linearizable_options options = linearizable_options_default();
     struct linearizable_report found;
     if (checking->steps_max > 0)
         options.steps_max = checking->steps_max;
-    options.never_applied = never_applied;
+    if (replay != NULL) {
+        options.never_applied = replay->never_applied;
+        options.places = replay->places;
+    }
     const int error = linearizable_check(&checking->history, &options, &found);
     if (error != 0)
         return error;
@@ -197,7 +200,7 @@ static int keys_check(struct checking *checking, const uint8_t *never_applied,
     print_explanation(report, "keys", &found.text);
     kv_model_text_free(&found.text);
     /* Replay has judged the same operations, and more strictly. */
-    if (found.verdict != HISTORY_UNDECIDED || !replay_was_right)
+    if (found.verdict != HISTORY_UNDECIDED || replay == NULL)
         verdict_add(checking, found.verdict, "not every key could be judged");
     return 0;
 }
@@ -240,7 +243,7 @@ static int replay_run(struct checking *checking, const struct check_log *log) {
     if (commands.not_known > 0) {
         verdict_add(checking, HISTORY_UNDECIDED, "the log is not one of machine kv");
         committed_commands_free(&commands);
-        return keys_check(checking, NULL, false);
+        return keys_check(checking, NULL);
     }
     int error = replay_check(&checking->history, commands.commands, commands.count, value_bytes_max,
                              &found);
@@ -256,9 +259,8 @@ static int replay_run(struct checking *checking, const struct check_log *log) {
         report_number(report, "once_repeated", commands.once_repeated);
         report_end(report);
         print_explanation(report, "replay", &found.text);
-        const bool is_right = found.verdict == HISTORY_RIGHT;
         verdict_add(checking, found.verdict, "replay of the log is undecided");
-        error = keys_check(checking, is_right ? found.never_applied : NULL, is_right);
+        error = keys_check(checking, found.verdict == HISTORY_RIGHT ? &found : NULL);
         replay_free(&found);
     }
     committed_commands_free(&commands);
@@ -284,7 +286,7 @@ static int replay(struct checking *checking, struct error_text *error_text) {
     if (cannot == NULL)
         return replay_run(checking, log);
     verdict_add(checking, HISTORY_UNDECIDED, cannot);
-    return keys_check(checking, NULL, false);
+    return keys_check(checking, NULL);
 }
 
 /* ---- All of it ------------------------------------------------------------------------------- */
@@ -299,8 +301,7 @@ static int check(struct checking *checking, struct error_text *error_text) {
         (void)fprintf(report->stream, "{\"records\":[");
     print_files(checking);
     print_history(checking);
-    error =
-        checking->log_count > 0 ? replay(checking, error_text) : keys_check(checking, NULL, false);
+    error = checking->log_count > 0 ? replay(checking, error_text) : keys_check(checking, NULL);
     if (error == 0) {
         report_begin(report, "verdict");
         report_text(report, "verdict", history_verdict_name(checking->verdict));

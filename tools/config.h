@@ -116,6 +116,9 @@ bool config_members_parse(struct config_members *members, const char *text, bool
 const struct config_member *config_members_find(const struct config_members *members,
                                                 uint64_t node_id);
 
+/* Whether both are one host, by the same name, and one port. */
+bool config_places_are_equal(const struct config_place *a, const struct config_place *b);
+
 /* Where members connect to the node itself: of a configuration that has passed
  * config_cluster_check, and has peers. */
 const struct config_place *config_peer_place(const struct config *config);

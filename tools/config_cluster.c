@@ -93,7 +93,7 @@ static bool take_place(struct config_place *place, const char *value) {
     return true;
 }
 
-static bool places_are_equal(const struct config_place *a, const struct config_place *b) {
+bool config_places_are_equal(const struct config_place *a, const struct config_place *b) {
     return a->port == b->port && strcmp(a->host, b->host) == 0;
 }
 
@@ -131,7 +131,7 @@ static bool take_member(struct config_member *member, const char *text, size_t l
 static bool member_fits(const struct config_members *members, const struct config_member *member) {
     for (uint32_t i = 0; i < members->count; i++) {
         if (members->member[i].node_id == member->node_id ||
-            places_are_equal(&members->member[i].peer, &member->peer)) {
+            config_places_are_equal(&members->member[i].peer, &member->peer)) {
             return false;
         }
     }
@@ -248,11 +248,12 @@ static const char *take_cluster_name(struct config *config, const char *value) {
     }
     bool printable = true;
     for (const char *at = value; *at != '\0'; at++) {
-        printable = printable && *at > ' ' && *at <= '~';
+        /* It stands in the configuration, in unit files and in JSON, and needs no quotes there. */
+        printable = printable && *at > ' ' && *at <= '~' && strchr("\"\\%#'", *at) == NULL;
     }
     return printable && config_take_text(config->cluster_name, sizeof(config->cluster_name), value)
                ? TAKEN
-               : "1 to 64 printable characters without spaces";
+               : "1 to 64 printable characters, no spaces and none of \" \\ % # '";
 }
 
 static void show_cluster_name(const struct config *config, char *out, size_t capacity) {

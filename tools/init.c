@@ -49,7 +49,8 @@ static void print_usage(FILE *stream) {
         "The first writes the files of a new cluster: for each member a configuration and a\n"
         "systemd unit, and a secret, which all have in common.  The others make the data\n"
         "directory of one member: once, on its machine, before it is started first.\n\n"
-        "  --cluster NAME  the same on every member; 1 to 64 printable characters\n"
+        "  --cluster NAME  the same on every member; 1 to 64 printable characters,\n"
+        "                  no spaces and none of \" \\ %% # '\n"
         "  --members LIST  all members and where they reach each other, such as\n"
         "                  1=10.0.0.1:7380,2=10.0.0.2:7380,3=10.0.0.3:7380; with --out also where\n"
         "                  clients reach each: 1=10.0.0.1:7380/10.0.0.1:7379,... (if that is not\n"
@@ -136,7 +137,8 @@ static int line_configured(struct init *init) {
     if (given->id != NULL && config_set(&init->config, "id", given->id, "--id", &error) != 0)
         return usage_error("--id takes a positive number, not", given->id);
     if (config_set(&init->config, "cluster-name", given->cluster, "--cluster", &error) != 0)
-        return usage_error("--cluster takes 1 to 64 printable characters, not", given->cluster);
+        return usage_error("--cluster takes 1 to 64 printable characters, none of \" \\ % # ', not",
+                           given->cluster);
     if (!config_members_parse(&init->config.peers, given->members, true))
         return usage_error("--members takes up to 16 different N=HOST:PORT, not", given->members);
     if (given->data != NULL && config_set(&init->config, "dir", given->data, "--data", &error) != 0)
@@ -247,16 +249,12 @@ static int directory_make(const struct config *config) {
     return status;
 }
 
-static bool places_are_equal(const struct config_place *a, const struct config_place *b) {
-    return a->port == b->port && strcmp(a->host, b->host) == 0;
-}
-
 /* Whether clients' port of member `index` is one of the others', or of the members' own. */
 static bool client_place_is_taken(const struct config_members *members, uint32_t index) {
     const struct config_place *place = &members->member[index].client;
     for (uint32_t i = 0; i < members->count; i++) {
-        if (places_are_equal(place, &members->member[i].peer) ||
-            (i < index && places_are_equal(place, &members->member[i].client)))
+        if (config_places_are_equal(place, &members->member[i].peer) ||
+            (i < index && config_places_are_equal(place, &members->member[i].client)))
             return true;
     }
     return false;

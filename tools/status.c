@@ -200,10 +200,19 @@ static void table_print(const char *text, bool serves) {
 
 /* ---- as JSON ------------------------------------------------------------------------------- */
 
-/* A number as it is; other text as a string (there are no quotes in what INFO says here). */
+/* There are no quotes in what INFO says here: a cluster's name takes none. */
+static void json_text(const char *name, const char *value, const char *before) {
+    (void)printf("%s\"%s\":\"%s\"", before, name, value);
+}
+
+/* A number as it is; other text as a string. */
 static void json_value(const char *name, const char *value, const char *before) {
     bool number = value[0] != '\0' && value[strspn(value, "0123456789")] == '\0';
-    (void)printf(number ? "%s\"%s\":%s" : "%s\"%s\":\"%s\"", before, name, value);
+    if (number) {
+        (void)printf("%s\"%s\":%s", before, name, value);
+    } else {
+        json_text(name, value, before);
+    }
 }
 
 static void json_member(const char *member, const char *before) {
@@ -231,7 +240,6 @@ static void json_heartbeats(const char *name, const char *list) {
 static void json_print(const char *text, bool serves) {
     static const char *const keys[][2] = {
         {"node_id", "node"},
-        {"cluster_name", "cluster"},
         {"raft_role", "role"},
         {"raft_term", "term"},
         {"raft_leader", "leader"},
@@ -249,6 +257,7 @@ static void json_print(const char *text, bool serves) {
     for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
         json_value(keys[i][1], value_of(text, keys[i][0], value), i == 0 ? "{" : ",");
     }
+    json_text("cluster", value_of(text, "cluster_name", value), ","); /* also one of digits */
     json_heartbeats("heartbeats_sent", value_of(text, "raft_heartbeats_sent", value));
     json_heartbeats("heartbeats_heard", value_of(text, "raft_heartbeats_heard", value));
     (void)printf(",\"serves\":%s,\"members\":[", serves ? "true" : "false");
