@@ -21,8 +21,12 @@ add_test(NAME missing COMMAND /nonexistent/program)
 add_test(NAME hangs COMMAND sh -c "read line < fifo")
 add_test(NAME skips COMMAND sh -c "echo no such kernel; exit 77")
 add_test(NAME skips_inside COMMAND sh -c "echo '[  SKIPPED ] one_of_its_tests'")
+add_test(NAME skips_one COMMAND sh -c
+    "echo '[       OK ] this'; echo 'SKIP: no such thing'; echo '[  SKIPPED ] that'")
+add_test(NAME skips_and_fails COMMAND sh -c
+    "echo '[  FAILED  ] this'; echo '[  SKIPPED ] that'; exit 1")
 set_tests_properties(hangs PROPERTIES TIMEOUT 1)
-set_tests_properties(skips skips_inside PROPERTIES
+set_tests_properties(skips skips_inside skips_one skips_and_fails PROPERTIES
     SKIP_RETURN_CODE 77 SKIP_REGULAR_EXPRESSION "\\\\[  SKIPPED \\\\]")
 """
 
@@ -72,7 +76,8 @@ class Report(unittest.TestCase):
         verdicts = {name: row[0] for name, row in self.rows.items()}
         self.assertEqual(verdicts, {
             "passes": "passed", "fails": "failed", "crashes": "failed", "missing": "failed",
-            "hangs": "failed", "skips": "skipped", "skips_inside": "skipped"})
+            "hangs": "failed", "skips": "skipped", "skips_inside": "skipped",
+            "skips_one": "passed", "skips_one/that": "skipped", "skips_and_fails": "failed"})
 
     def test_a_failure_carries_its_reason(self):
         for name, reason in (("fails", "Failed"), ("crashes", "SEGFAULT"), ("hangs", "Timeout"),
@@ -82,6 +87,7 @@ class Report(unittest.TestCase):
     def test_a_skip_carries_its_reason(self):
         self.assertEqual(self.rows["skips"][3], "no such kernel")
         self.assertEqual(self.rows["skips_inside"][3], "without a reason: one_of_its_tests")
+        self.assertEqual(self.rows["skips_one/that"][3], "SKIP: no such thing")
 
     def test_output_is_kept_and_a_failure_is_shown(self):
         with open(os.path.join(self.path("output"), "passes.txt"), encoding="utf-8") as file:
@@ -100,6 +106,14 @@ class Report(unittest.TestCase):
         rows = "passed\trelease\tpasses\t\npassed\tasan\tpasses\t\nskipped\tasan\tskips\told\n"
         result = self.summarize(rows, "# list\nskips\tneeds a newer kernel\n")
         self.expect(result, 0, "2 passed, 0 failed, 1 skipped", "needs a newer kernel")
+
+    def test_a_case_is_listed_by_its_program_and_its_name(self):
+        rows = "passed\tasan\tskips\t\nskipped\tasan\tskips/that\told kernel\n"
+        self.expect(self.summarize(rows, "skips/that\tneeds a newer kernel\n"), 0,
+                    "1 passed, 0 failed, 1 skipped")
+        for skips in ("", "skips/this\tneeds a newer kernel\n", "skips\tneeds one\n"):
+            self.expect(self.summarize(rows, skips), 1, "1 passed, 1 failed, 0 skipped",
+                        "does not list it: old kernel")
 
     def test_an_unlisted_skip_is_a_failure(self):
         result = self.summarize("skipped\tasan\tskips\told kernel\n")

@@ -190,14 +190,28 @@ static void connected_sockets_do_not_delay(void **state) {
     io_close(fixture->io, socket);
 }
 
+/* Asked without our own door, which is what is tested. */
+static bool host_has_version_6(void) {
+    const struct sockaddr_in6 loopback = {.sin6_family = AF_INET6,
+                                          .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int probe = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (probe < 0) {
+        return false;
+    }
+    bool has = bind(probe, (const struct sockaddr *)&loopback, sizeof(loopback)) == 0;
+    close(probe);
+    return has;
+}
+
 static void an_address_of_version_6_is_connected_to(void **state) {
     struct door_fixture *fixture = *state;
     struct error_text error = {0};
     int32_t listener;
-    if (io_listen(fixture->io, "[::1]:0", 8, &listener, &error) != 0) {
+    if (!host_has_version_6()) {
         print_message("SKIP: no address of version 6 on this host\n");
         skip();
     }
+    assert_int_equal(io_listen(fixture->io, "[::1]:0", 8, &listener, &error), 0);
     char address[32];
     snprintf(address, sizeof(address), "[::1]:%u", io_listen_port(fixture->io, listener));
     io_connect_start(fixture->port, address, 1);

@@ -99,7 +99,7 @@ static int teardown(void **state) {
 
 static void skip_without_redis(void) {
     if (redis.pid == 0) {
-        print_message("SKIP: no redis-server on this host\n");
+        print_message("SKIP: no redis-server 7.0 that runs on this host\n");
         skip();
     }
 }
