@@ -60,13 +60,18 @@ def killed(scratch):
         begin = commits(cluster, leader)
         history = os.path.join(scratch, "history")
         bench = started(follower.port, history)
-        until(lambda: commits(cluster, leader) > begin + SERVED, "the bench does not begin")
-        kill_ns = time.monotonic_ns()
-        leader.kill()
-        after = commits(cluster, cluster.leader())
-        until(lambda: commits(cluster, follower) > after + SERVED, "the bench does not go on")
-        bench.send_signal(signal.SIGINT)
-        output, errors = bench.communicate(timeout=LIMIT_S)
+        try:
+            until(lambda: commits(cluster, leader) > begin + SERVED, "the bench does not begin")
+            kill_ns = time.monotonic_ns()
+            leader.kill()
+            after = commits(cluster, cluster.leader())
+            until(lambda: commits(cluster, follower) > after + SERVED, "the bench does not go on")
+            bench.send_signal(signal.SIGINT)
+            output, errors = bench.communicate(timeout=LIMIT_S)
+        finally:
+            if bench.poll() is None:
+                bench.kill()
+                bench.wait()
         assert bench.returncode == 0, output + errors
         report = json.loads(output)
         for node in cluster.running():

@@ -15,7 +15,8 @@ BEFALL = (kill_all, kill_leader, pause_leader, restart_storm, stuttering, power_
 def set_ways(world, **settings):
     for one, other in all_ways(world):
         way = world.hosts[one - 1].proxy.ways[other]
-        way.clear()
+        if not settings:  # the end; otherwise it adds to what goes on
+            way.clear()
         for name, value in settings.items():
             setattr(way, name, value)
     for host in world.hosts:
