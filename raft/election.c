@@ -168,7 +168,7 @@ bool raft_election_refused(const struct raft *raft, bool transfer) {
  * both would raise the term and vote for themselves.  So one gives way: whose log is behind, for it
  * cannot win the other's vote, or else the one with the higher id.  Both see it alike; and since a
  * question precedes the same node's later consent on its way, whoever is to give way learns of it
- * before it could have won.
+ * before it could have won, where each needs the other's consent (three members, one of them gone).
  */
 static bool gives_way(const struct raft *raft, const struct raft_message *message) {
     if (raft->role != RAFT_PRE_CANDIDATE || !quorum_is_voter(raft_members(raft), message->from)) {

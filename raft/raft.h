@@ -90,7 +90,7 @@
  *  16. Where the configuration allows leases, all members have the same election time-out and drift
  *      of clocks: a leader trusts for its own T what a voter promises for the voter's.
  *  17. Entries appended with `more` may be sent with what follows, in one message: none is waited
- *      for, nor does time pass, before an APPENDED without it, or SEND; no later than an answer,
+ *      for, and no TICK comes, before an APPENDED without it, or SEND; no later than an answer,
  *      whichever comes first, they go out.
  *  18. DISCONNECTED is for the connection that carries control messages; one for data may be closed
  *      because the core has asked for it (REOPEN).
