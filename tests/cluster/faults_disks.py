@@ -4,12 +4,14 @@ import os
 import re
 import threading
 
-from callers import ANSWER_S, outcome_of
-from faults import table
+from callers import ANSWER_S
+from faults import needs, table
+from histories import outcome_of
 from hosts import CLIENT_PORT
 from weir_test import ErrorReply, SLOWNESS
 
 SLOW_WRITES = (1, 10)         # a second, of a slow disk
+SLICE_S = 1.0                 # in which the kernel may let through what it has saved up
 LARGE = b"0123456789abcdef" * 65536   # 1 MiB
 LARGE_KEYS = 32
 FULL_S = 60.0 * SLOWNESS      # until two segments are full of them
@@ -28,7 +30,7 @@ def power_cut(world, victims):
         host.process.process.kill()
     for host in victims:
         host.kill()
-        host.disk.restore_power()
+        host.restore_power()
 
 
 def power_one(world, rng):
@@ -149,19 +151,28 @@ def slowed(world, rng, victim, writes_per_second):
     begin, behind = world.now(), 0
     victim.throttle(writes_per_second)
     try:
+        written, since = log_writes(world, victim), world.now()
         for _ in range(4):
             world.lasting(rng.uniform(0.5, 1.0))
             shown = world.info(victim)
             behind = max(behind, int(shown["raft_last_index"]) - int(shown["raft_durable_index"]))
+        written, seconds = log_writes(world, victim) - written, world.now() - since
     finally:
         victim.throttle(0)
-    assert behind > 0, "the disk is not slow"
     gap_s = world.gap_since(begin)
-    world.tell(f"    node {victim.number}, {writes_per_second} writes a second, is up to {behind} "
-               "entries behind")
+    world.tell(f"    node {victim.number}, {writes_per_second} writes a second, writes to its log "
+               f"{written} times in {seconds:.1f} s, and is up to {behind} entries behind")
+    assert behind > 0 and written <= writes_per_second * (seconds + SLICE_S) + 1, \
+        "the fault befell nobody: the disk is not slow"
     return gap_s
 
 
+def log_writes(world, host):
+    """How many writes to its log have ended."""
+    return int(world.info(host, "persistence")["log_writes"])
+
+
+@needs("disk")
 def slow_follower(world, rng):
     victim, begin = rng.choice(world.followers()), world.now()
     gap_s = slowed(world, rng, victim, rng.choice(SLOW_WRITES))
@@ -169,6 +180,7 @@ def slow_follower(world, rng):
     world.settled_on(victim)
 
 
+@needs("disk")
 def slow_leader(world, rng):
     victim = world.leader()
     slowed(world, rng, victim, rng.choice(SLOW_WRITES))

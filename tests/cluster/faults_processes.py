@@ -5,7 +5,7 @@ import os
 import re
 import time
 
-from faults import table
+from faults import befell, needs, table
 from weir_test import SLOWNESS
 
 STORM_S = 2.0
@@ -87,17 +87,23 @@ def stuttering(world, rng):
         world.lasting(rng.uniform(0.02, 0.15))
 
 
+@needs("cpu")
 def starved(world, rng):
     """One node has little of a processor, or all have."""
-    hosts, share = rng.choice([([world.leader()], 0.02), (world.hosts, 0.05)])
+    hosts, share = rng.choice([([world.leader()], 0.01), (world.hosts, 0.02)])
     world.tell(f"    {share} of a processor for {[host.number for host in hosts]}")
+    before = {}
     try:
         for host in hosts:
-            host.starve(share)
+            host.limits.processor(share)
+            before[host] = host.limits.processor_held_up()
         world.lasting(rng.uniform(1.5, 3.0))
+        befell(world, "periods in which it had used up its share",
+               {f"node {host.number}": host.limits.processor_held_up() - count
+                for host, count in before.items()})
     finally:
         for host in hosts:
-            host.starve(None)
+            host.limits.processor(None)
 
 
 def wiped(world, rng):
@@ -214,7 +220,7 @@ FAULTS = table(
     (pause_follower, "the same to a follower", "the others go on"),
     (pause_all, "the same to all at once", "they go on"),
     (stuttering, "a node runs and stands still by turns, each for some 0.1 s", "as always"),
-    (starved, "the leader has 2 % of a processor, or all nodes have 5 %", "as always"),
+    (starved, "the leader has 1 % of a processor, or all nodes have 2 %", "as always"),
     (wiped, "a follower's data directory is gone", "it refuses to start; the others go on"),
     (restart_storm, "nodes are killed and started faster than they come up",
      "they serve when it has ended"),
