@@ -121,6 +121,7 @@ static void build_options(struct sim_node *node, const struct sim_node_options *
     options->resp_limits.command_length_max = 2 * ENTRY_BYTES_MAX;
     ASSERT(resp_limits_valid(&options->resp_limits));
     options->append_messages_max = asked->append_messages_max;
+    options->append_bytes_max = asked->append_bytes_max;
     options->carry_bytes_max = or_default(asked->carry_bytes_max, ARENA_BYTES);
     options->reply_bytes_max = ARENA_BYTES;
     options->backlog_bytes_max = ARENA_BYTES;

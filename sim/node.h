@@ -43,6 +43,7 @@ struct sim_node_options {
     uint32_t connections_max; /* 0: 32 */
     uint32_t carry_bytes_max; /* of unfinished commands; 0: 32 MiB */
     uint32_t append_messages_max; /* to one follower at once; 0: as a node has by itself */
+    uint64_t append_bytes_max;    /* likewise, of their entries */
     uint32_t member_count;        /* of its cluster, with ids 1 to so many; 0: 1 */
     /* The hosts of nodes 1, 2 ...: they talk over the network, each listening at
      * SIM_NODE_PEER_PORT of its host.  NULL: somebody else moves what is in sim_node_peers.

@@ -94,12 +94,13 @@ static void a_leader_whose_data_stays_clogged_steps_down(void **state) {
 }
 
 /* The most messages that were under way to a member whose answers do not come, for a while. */
-static uint32_t most_under_way(uint32_t append_messages_max) {
+static uint32_t most_under_way(uint32_t append_messages_max, uint64_t append_bytes_max) {
     struct raft_peer_status peers[3];
     uint32_t most = 0;
-    group_init(group, 300 + append_messages_max, 3, "fused");
+    group_init(group, 300 + append_messages_max + append_bytes_max, 3, "fused");
     for (uint32_t i = 0; i < 3; i++) {
         group->nodes[i].options.append_messages_max = append_messages_max;
+        group->nodes[i].options.append_bytes_max = append_bytes_max;
         group_start(group, i);
     }
     group_run(group, 2 * SECOND_NS);
@@ -124,9 +125,16 @@ static uint32_t most_under_way(uint32_t append_messages_max) {
 
 static void no_more_messages_are_under_way_than_configured(void **state) {
     (void)state;
-    assert_int_equal(most_under_way(1), 1);
-    assert_int_equal(most_under_way(3), 3);
-    assert_true(most_under_way(0) > 8);
+    assert_int_equal(most_under_way(1, 0), 1);
+    assert_int_equal(most_under_way(3, 0), 3);
+    assert_true(most_under_way(0, 0) > 8);
+}
+
+/* One message may exceed them, and then there is no other one; an entry has some 70 here. */
+static void no_more_bytes_are_under_way_than_configured(void **state) {
+    (void)state;
+    assert_int_equal(most_under_way(0, 1), 1);
+    assert_in_range(most_under_way(0, 300), 2, 8);
 }
 
 /*
@@ -237,6 +245,7 @@ int main(void) {
         cmocka_unit_test(a_clogged_data_connection_is_opened_anew),
         cmocka_unit_test(a_leader_whose_data_stays_clogged_steps_down),
         cmocka_unit_test(no_more_messages_are_under_way_than_configured),
+        cmocka_unit_test(no_more_bytes_are_under_way_than_configured),
         cmocka_unit_test(nothing_is_applied_that_is_about_to_be_replaced),
         cmocka_unit_test(a_leader_whose_disk_stands_still_for_a_moment_goes_on),
         cmocka_unit_test(a_leader_whose_disk_stands_still_gives_leadership_away),

@@ -9,12 +9,20 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "stages/read_peers.h"
 #include "wire/peer_hello.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 
-enum { REPLAYS = 40, ANSWER_MAX = 256, MESSAGE_BYTES = 64 };
+enum {
+    REPLAYS = 40,
+    ANSWER_MAX = 256,
+    MESSAGE_BYTES = 64,
+    /* As wire/peer_frame.h and wire/peer_hello.h lay them out. */
+    FRAME_VERSION_OFFSET = 5,
+    HELLO_VERSION_OFFSET = 8,
+};
 
 static const char right[] = "what all members know";
 static const struct peer_frame_span nothing = {NULL, 0};
@@ -132,7 +140,7 @@ struct said {
     uint8_t frame[PEER_FRAME_HEADER_BYTES + MESSAGE_BYTES];
 };
 
-static void hello_make(struct said *said, enum peer_connection connection) {
+static void hello_make_of(struct said *said, enum peer_connection connection, uint32_t version) {
     struct peer_hello hello = {.connection = connection,
                                .cluster_id = figures(0)->options->identity.cluster_id,
                                .from = 2,
@@ -144,9 +152,14 @@ static void hello_make(struct said *said, enum peer_connection connection) {
     const struct peer_frame_span body = {
         said->hello + PEER_FRAME_HEADER_BYTES,
         peer_hello_write(said->hello + PEER_FRAME_HEADER_BYTES, &hello)};
+    bytes_put_u32(said->hello + PEER_FRAME_HEADER_BYTES + HELLO_VERSION_OFFSET, version);
     peer_frame_writer_begin(&said->writer);
     peer_frame_writer_authenticate(&said->writer, &said->secret, nothing);
     said->hello_bytes = peer_frame_write(&said->writer, said->hello, PEER_FRAME_HELLO, &body, 1);
+}
+
+static void hello_make(struct said *said, enum peer_connection connection) {
+    hello_make_of(said, connection, PEER_PROTOCOL_VERSION);
 }
 
 static void say(struct said *said, const uint8_t *bytes, size_t length_bytes) {
@@ -213,6 +226,39 @@ static struct counts counts(void) {
                            node_figure(&parse->peers_replaced), node_figure(&parse->peers_refused),
                            node_figure(&parse->peers_unauthenticated),
                            node_figure(&parse->peers_broken)};
+}
+
+/* With the right secret, and of another version: it is told so, and that costs nobody the count of
+ * those who have no secret. */
+static void who_has_the_secret_and_another_version_is_told_so(void **state) {
+    (void)state;
+    for (uint64_t seed = 25; seed <= 27; seed++) {
+        begin_alike(seed);
+        for (uint32_t frames = 0; frames <= 1; frames++) {
+            struct said said;
+            struct peer_frame_reader reader;
+            struct peer_frame frame;
+            struct peer_answer answer;
+            hello_make_of(&said, PEER_CONNECTION_CONTROL, PEER_PROTOCOL_VERSION + 1 - frames);
+            said.hello[FRAME_VERSION_OFFSET] += (uint8_t)frames;
+            struct counts before = counts();
+            greet(&said);
+            assert_int_equal(said.answer_bytes, PEER_ANSWER_FRAME_BYTES);
+            peer_frame_reader_begin(&reader, PEER_FRAME_HELLO_ANSWER, PEER_HELLO_FRAME_BYTES_MAX);
+            assert_int_equal(peer_frame_read(&reader, said.answer, said.answer_bytes, &frame),
+                             PEER_FRAME_COMPLETE);
+            assert_int_equal(peer_answer_read(frame.body, frame.body_bytes, false, &answer),
+                             PEER_HELLO_VALID);
+            assert_int_equal(answer.result, PEER_REFUSED_VERSION);
+            assert_true(has_ended(&said));
+            struct counts now = counts();
+            assert_int_equal(now.refused, before.refused + 1);
+            assert_int_equal(now.unauthenticated, before.unauthenticated);
+            assert_int_equal(now.introduced, before.introduced);
+            world_client_reset(said.client);
+        }
+        end();
+    }
 }
 
 /* A recorded HELLO is answered, since only what follows shows that it was recorded.  The PROOF that
@@ -361,6 +407,7 @@ int main(void) {
         cmocka_unit_test(who_has_another_secret_is_no_member),
         cmocka_unit_test(who_has_no_secret_is_no_member),
         cmocka_unit_test(who_alone_has_a_secret_is_no_member),
+        cmocka_unit_test(who_has_the_secret_and_another_version_is_told_so),
         cmocka_unit_test(a_recorded_handshake_gets_no_further_than_its_answer),
         cmocka_unit_test(with_a_proof_it_is_let_in_until_a_tag_is_wrong),
         cmocka_unit_test(a_repeated_frame_ends_the_connection),

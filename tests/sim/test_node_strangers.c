@@ -8,12 +8,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "stages/read_peers.h"
 #include "wire/peer_hello.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 
-enum { STRANGERS = 60, AT_ONCE = 6 };
+enum {
+    STRANGERS = 60,
+    AT_ONCE = 6,
+    /* As wire/peer_frame.h and wire/peer_hello.h lay them out. */
+    FRAME_VERSION_OFFSET = 5,
+    HELLO_VERSION_OFFSET = 8,
+};
 
 static struct group group[1];
 static const char *const maps[] = {"fused", "split", "pair"};
@@ -89,14 +96,20 @@ static void other_protocols_are_closed_without_an_answer(void **state) {
     }
 }
 
-/* A HELLO frame; returns its length. */
-static uint32_t hello_make(uint8_t out[PEER_HELLO_FRAME_BYTES_MAX],
-                           const struct peer_hello *hello) {
+/* A HELLO frame of a protocol's version; returns its length. */
+static uint32_t hello_make_of(uint8_t out[PEER_HELLO_FRAME_BYTES_MAX],
+                              const struct peer_hello *hello, uint32_t version) {
     uint32_t body_bytes = peer_hello_write(out + PEER_FRAME_HEADER_BYTES, hello);
+    bytes_put_u32(out + PEER_FRAME_HEADER_BYTES + HELLO_VERSION_OFFSET, version);
     struct peer_frame_writer writer;
     peer_frame_writer_begin(&writer);
     const struct peer_frame_span span = {out + PEER_FRAME_HEADER_BYTES, body_bytes};
     return peer_frame_write(&writer, out, PEER_FRAME_HELLO, &span, 1);
+}
+
+static uint32_t hello_make(uint8_t out[PEER_HELLO_FRAME_BYTES_MAX],
+                           const struct peer_hello *hello) {
+    return hello_make_of(out, hello, PEER_PROTOCOL_VERSION);
 }
 
 /* What was answered: exactly one frame. */
@@ -150,6 +163,48 @@ static void who_is_no_member_is_told_why(void **state) {
         expect_refusal(&hello, PEER_REFUSED_INCARNATION);
         assert_int_equal(node_figure(&figures(0)->parse.peers_introduced), introduced);
         assert_int_equal(node_figure(&figures(0)->parse.peers_replaced), 0);
+        end();
+    }
+}
+
+/* Of another version of what frames say, or of frames themselves: it is told so, whatever else it
+ * says, and counted; also where it would have been let in. */
+static void who_speaks_another_version_is_told_so(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t protocol;
+        uint8_t frames;
+    } versions[] = {
+        {PEER_PROTOCOL_VERSION + 1, PEER_FRAME_VERSION},
+        {PEER_PROTOCOL_VERSION - 1, PEER_FRAME_VERSION},
+        {UINT32_MAX, PEER_FRAME_VERSION},
+        {PEER_PROTOCOL_VERSION, PEER_FRAME_VERSION + 1},
+        {PEER_PROTOCOL_VERSION, PEER_FRAME_VERSION - 1},
+        {PEER_PROTOCOL_VERSION + 1, PEER_FRAME_VERSION + 1},
+    };
+    for (uint64_t seed = 61; seed <= 63; seed++) {
+        begin(seed);
+        const struct identity *own = &figures(0)->options->identity;
+        const struct peer_hello right = {.connection = PEER_CONNECTION_CONTROL,
+                                         .cluster_id = own->cluster_id,
+                                         .from = 2,
+                                         .incarnation = figures(1)->options->identity.incarnation,
+                                         .to = 1};
+        const struct node_parse_figures *parse = &figures(0)->parse;
+        uint64_t introduced = node_figure(&parse->peers_introduced);
+        for (uint32_t i = 0; i < ARRAY_COUNT(versions); i++) {
+            uint8_t frame[PEER_HELLO_FRAME_BYTES_MAX];
+            uint8_t answer[256];
+            size_t answer_bytes = sizeof(answer);
+            uint64_t refused = node_figure(&parse->peers_refused);
+            uint32_t frame_bytes = hello_make_of(frame, &right, versions[i].protocol);
+            frame[FRAME_VERSION_OFFSET] = versions[i].frames;
+            assert_true(say(frame, frame_bytes, answer, &answer_bytes));
+            assert_int_equal(answer_read(answer, answer_bytes), PEER_REFUSED_VERSION);
+            assert_int_equal(node_figure(&parse->peers_refused), refused + 1);
+        }
+        assert_int_equal(node_figure(&parse->peers_introduced), introduced);
+        assert_int_equal(node_figure(&parse->peers_replaced), 0);
         end();
     }
 }
@@ -283,6 +338,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(other_protocols_are_closed_without_an_answer),
         cmocka_unit_test(who_is_no_member_is_told_why),
+        cmocka_unit_test(who_speaks_another_version_is_told_so),
         cmocka_unit_test(a_newer_connection_replaces_the_older_one),
         cmocka_unit_test(who_finds_no_room_is_told_so),
         cmocka_unit_test(info_shows_the_connections_between_members),
