@@ -107,10 +107,11 @@ def a_lost_write_is_found(recorded):
 def a_write_that_is_lost_in_the_end_is_found(recorded):
     """Without any log: one counter, when all is over, has less than its clients were told."""
     path = recorded.paths[-1]  # of what read all back
-    place, line = next((place, line) for place, line in reversed(list(enumerate(
-        recorded.whole[path]))) if ":n" in line and re.search(r" -> \$1\\r\\n[1-9]", line))
-    line = re.sub(r"(\$1\\r\\n)([1-9])", lambda found: found.group(1) + str(int(found.group(2)) - 1),
-                  line)
+    value = re.compile(r" -> \$(\d+)\\r\\n([1-9]\d*)\\r")
+    place, line = next((place, line) for place, line in enumerate(recorded.whole[path])
+                       if ":n" in line and value.search(line))
+    lower = str(int(value.search(line).group(2)) - 1)
+    line = value.sub(f" -> ${len(lower)}\\\\r\\\\n{lower}\\\\r", line)
     status, text = recorded.verdict(path, place, line, with_log=False)
     assert status == 1, text
 
@@ -131,7 +132,8 @@ def a_write_that_was_refused_and_applied_is_found(recorded):
 
 
 TESTS = [what_happened_is_right, a_stale_read_is_found, a_lost_write_is_found,
-         a_write_that_is_lost_in_the_end_is_found, a_write_that_nobody_asked_for_is_found, a_write_that_was_refused_and_applied_is_found]
+         a_write_that_is_lost_in_the_end_is_found, a_write_that_nobody_asked_for_is_found,
+         a_write_that_was_refused_and_applied_is_found]
 
 
 def scenario(name):
