@@ -409,21 +409,28 @@ static uint32_t large_put(const struct kv_float *number, char *text, uint32_t *u
 
 /* significand * 2^exponent with an exponent up to 0, to 17 places, zeros at the end left out. */
 static uint32_t small_put(const struct kv_float *number, char *text) {
-    static const uint64_t one = UINT64_C(100000000000000000); /* 10^17 */
+    static const uint64_t one = UINT64_C(100000000000000000); /* 10^17, less than 2^57 */
     const uint32_t shift = (uint32_t)-number->exponent;
-    const wide exact = (wide)number->significand * one; /* less than 2^121 */
-    wide rounded = shift >= 128 ? 0 : exact >> shift;
-    if (shift > 0 && shift < 128) {
-        const wide rest = exact - (rounded << shift);
+    uint64_t whole = shift < 64 ? number->significand >> shift : 0;
+    const uint64_t part = shift < 64 ? number->significand - (whole << shift) : number->significand;
+    uint64_t places = 0;
+    if (shift > 0 && shift < 128) { /* beyond, it is less than half of the last place */
+        const wide exact = (wide)part * one;
+        places = (uint64_t)(exact >> shift);
+        const wide rest = exact - ((wide)places << shift);
         const wide half = (wide)1 << (shift - 1);
-        rounded += rest > half || (rest == half && (rounded & 1) != 0);
+        places += rest > half || (rest == half && (places & 1) != 0);
+    }
+    if (places == one) {
+        places = 0;
+        whole++;
     }
     uint32_t length = 0;
-    if (number->negative && rounded != 0)
+    if (number->negative && (whole | places) != 0)
         text[length++] = '-';
-    length += digits_put(text + length, (uint64_t)(rounded / one), 1);
+    length += digits_put(text + length, whole, 1);
     text[length++] = '.';
-    length += digits_put(text + length, (uint64_t)(rounded % one), KV_FLOAT_DIGITS);
+    length += digits_put(text + length, places, KV_FLOAT_DIGITS);
     while (text[length - 1] == '0')
         length--;
     return text[length - 1] == '.' ? length - 1 : length;

@@ -108,46 +108,59 @@ static void slice_measured(void *context) {
     slice_began_ns = now_ns;
 }
 
-/* 2000 units are 200 us by count; the bound on a poll is 1 ms. */
-static void nothing_on_long_values_takes_long_in_one_call(void **state) {
-    (void)state;
-    static const char *const lines[] = {
-        "SETRANGE a 16777215 x",
-        "SETBIT b 134217727 1",
-        "BITCOUNT a",
-        "BITPOS a 1",
-        "BITPOS a 0 -1 -1",
-        "BITOP OR c a b",
-        "BITOP NOT d c",
-        "COPY d e",
-        "RENAME e f",
-        "GETRANGE f 0 -1",
-        "SETRANGE s 2000 x",
-        "SETRANGE t 2000 y",
-        "LCS s t",
-        "LCS s t IDX",
-        "INCRBYFLOAT n 1e4900",
-        "INCRBYFLOAT n 1e4900",
-        "GETDEL f",
-    };
+static const char *const long_lines[] = {
+    "SETRANGE a 16777215 x",
+    "SETBIT b 134217727 1",
+    "BITCOUNT a",
+    "BITPOS a 1",
+    "BITPOS a 0 -1 -1",
+    "BITOP OR c a b",
+    "BITOP NOT d c",
+    "COPY d e",
+    "RENAME e f",
+    "GETRANGE f 0 -1",
+    "SETRANGE s 2000 x",
+    "SETRANGE t 2000 y",
+    "LCS s t",
+    "LCS s t IDX",
+    "INCRBYFLOAT n 1e4900",
+    "INCRBYFLOAT n 1e4900",
+    "GETDEL f",
+};
+
+/* Executes all the lines on an empty machine, and keeps the shortest of what each one's longest
+ * slice took in this round and those before. */
+static void measure_long_lines(uint64_t shortest_ns[ARRAY_COUNT(long_lines)], bool prints) {
     struct driver driver;
     struct kv_model_text reply = {0};
     driver_begin(&driver, &machine_kv, PARTITION_BITS);
     driver.budget = 2000;
     driver.between = slice_measured;
-    for (size_t i = 0; i < ARRAY_COUNT(lines); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(long_lines); i++) {
         const uint64_t slices = driver.slices;
         slice_longest_ns = 0;
         slice_began_ns = cpu_ns();
-        driver_command(&driver, lines[i], &at_1000, &reply);
-        printf("  %-24s %6llu slices, the longest %llu us\n", lines[i],
-               (unsigned long long)(driver.slices - slices),
-               (unsigned long long)(slice_longest_ns / 1000));
-        if (!WEIR_SANITIZER_BUILD)
-            assert_true(slice_longest_ns < 1000000);
+        driver_command(&driver, long_lines[i], &at_1000, &reply);
+        if (slice_longest_ns < shortest_ns[i])
+            shortest_ns[i] = slice_longest_ns;
+        if (prints)
+            printf("  %-24s %6" PRIu64 " slices, the longest %" PRIu64 " us\n", long_lines[i],
+                   driver.slices - slices, shortest_ns[i] / 1000);
     }
     kv_model_text_free(&reply);
     driver_end(&driver);
+}
+
+/* 2000 units are 200 us by count; the bound on a poll is 1 ms. Three rounds, since a virtual machine
+ * counts what its host takes away as time of ours. */
+static void nothing_on_long_values_takes_long_in_one_call(void **state) {
+    (void)state;
+    uint64_t longest_ns[ARRAY_COUNT(long_lines)];
+    memset(longest_ns, 0xff, sizeof(longest_ns));
+    for (uint32_t round = 0; round < 3; round++)
+        measure_long_lines(longest_ns, round == 2);
+    for (size_t i = 0; i < ARRAY_COUNT(long_lines) && !WEIR_SANITIZER_BUILD; i++)
+        assert_true(longest_ns[i] < 1000000);
 }
 
 /* A rename costs no copy, within a partition and across: its slices do not grow with the value. */
