@@ -151,8 +151,8 @@ static void measure_long_lines(uint64_t shortest_ns[ARRAY_COUNT(long_lines)], bo
     driver_end(&driver);
 }
 
-/* 2000 units are 200 us by count; the bound on a poll is 1 ms. Three rounds, since a virtual machine
- * counts what its host takes away as time of ours. */
+/* 2000 units are 200 us by count; the bound on a poll is 1 ms. Three rounds, since a virtual
+ * machine counts what its host takes away as time of ours. */
 static void nothing_on_long_values_takes_long_in_one_call(void **state) {
     (void)state;
     uint64_t longest_ns[ARRAY_COUNT(long_lines)];
