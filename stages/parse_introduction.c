@@ -88,6 +88,28 @@ static enum peer_handshake judge(const struct parse_peers *peers, const struct p
     return peer_hello_judge(hello, &expected);
 }
 
+/* One of both has another data directory than the other one knows: what an operator has to know is
+ * which one it is. */
+static void incarnation_tell(const struct parse_peers *peers, const struct peer_hello *hello,
+                             const struct peer_link *link) {
+    ASSERT(link != NULL && hello->incarnation != 0);
+    uint64_t expected = atomic_load_relaxed_u64(&link->incarnation);
+    uint64_t own = peers->node->options->identity.incarnation;
+    if (expected != 0 && expected != hello->incarnation) {
+        log_error_limited("member_wiped",
+                          "peer=%lu known=%lx now=%lx what=\"this member comes with another data "
+                          "directory than the one it joined with: it was wiped or replaced, and "
+                          "gets no vote and no entry; remove it and add it again under a new id\"",
+                          hello->from, expected, hello->incarnation);
+    } else if (hello->known != 0 && hello->known != own) {
+        log_error_limited("wiped",
+                          "peer=%lu known=%lx own=%lx what=\"that member knows this node from an "
+                          "earlier data directory: this one is not let in under the old id; remove "
+                          "the member and add this node under a new id\"",
+                          hello->from, hello->known, own);
+    }
+}
+
 /* Whether there is room for one more of this member and sort: the one in use and its predecessor,
  * until that has ended; and strangers keep their slots, so that whoever comes can be answered. */
 static bool has_room(const struct parse_peers *peers, uint32_t row, enum peer_lane lane) {
@@ -171,6 +193,9 @@ static void greeted(struct parse_peers *peers, struct parse_peer *peer,
         result = PEER_REFUSED_BUSY;
     }
     const uint8_t *answer = answer_send(peers, peer, result, &bytes, hello.from);
+    if (result == PEER_REFUSED_INCARNATION) {
+        incarnation_tell(peers, &hello, link);
+    }
     if (result != PEER_ACCEPTED) {
         refuse(peers, peer, peer_handshake_name(result));
         return;

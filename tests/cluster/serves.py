@@ -101,6 +101,22 @@ def info_and_status_say_how_far_each_is(cluster):
             assert shown["master_port"] == str(leader.port)
 
 
+def status_says_how_late_heartbeats_are(cluster):
+    """The leader sends them, the others hear them; each says so in words and in JSON."""
+    leader = cluster.leader(everyone=True)
+    for node in cluster.nodes:
+        place, what = f"127.0.0.1:{node.port}", "sent" if node is leader else "heard"
+        said = weir("status", "--server", place)
+        assert said.returncode == 0, said.stderr
+        found = re.search(rf"^heartbeats {what}: (\d+), 99 % of them at most (\d+) us late, "
+                          r"the latest (\d+) us$", said.stdout, re.M)
+        assert found, said.stdout
+        count, most, latest = map(int, found.groups())
+        assert count > 0 and 0 <= most <= latest, said.stdout
+        shown = json.loads(weir("status", "--server", place, "--json").stdout)
+        assert shown[f"heartbeats_{what}"]["count"] >= count, shown
+
+
 def a_member_that_is_gone_shows_as_that(cluster):
     """Its lag grows, and so does the time since it was heard; then it is back."""
     leader = cluster.leader(everyone=True)
@@ -179,7 +195,8 @@ def they_come_back_with_what_they_had(cluster):
 
 TESTS = [who_does_not_lead_names_who_does, redis_cli_follows, members_call_each_other_alike,
          all_apply_the_same, members_know_each_other_by_the_secret,
-         info_and_status_say_how_far_each_is, a_member_that_is_gone_shows_as_that,
+         info_and_status_say_how_far_each_is, status_says_how_late_heartbeats_are,
+         a_member_that_is_gone_shows_as_that,
          a_large_value_reaches_all, all_stop_when_they_are_asked,
          a_member_that_serves_nobody_shows_itself,
          they_come_back_with_what_they_had]
