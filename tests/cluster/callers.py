@@ -114,6 +114,7 @@ class Caller(threading.Thread):
         self.value = 0
         self.answered_at = 0.0   # when an operation last was ok
         self.counts = {"ok": 0, "refused": 0, "unknown": 0}
+        self.given_up = 0        # operations that were refused TRIES_MAX times
         self.asks_nothing_since = 0.0  # when it last began to wait for its next operation
 
     def run(self):
@@ -223,6 +224,7 @@ class Caller(threading.Thread):
                 return
             if self.to is None:
                 self.pause()
+        self.given_up += 1
 
 
 class Pipelined(Caller):

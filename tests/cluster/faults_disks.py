@@ -15,7 +15,7 @@ SLICE_S = 1.0                 # in which the kernel may let through what it has 
 LARGE = b"0123456789abcdef" * 65536   # 1 MiB
 LARGE_KEYS = 32
 FULL_S = 60.0 * SLOWNESS      # until two segments are full of them
-GAP_S = 5.0 * SLOWNESS        # without an acknowledged write, though a majority is well
+GAP_S = 2.0 * SLOWNESS        # without an acknowledged write, though a majority is well
 
 
 def power_cut(world, victims):
@@ -242,7 +242,8 @@ FAULTS = table(
     (full_one, "a follower's disk is full", "the others go on, and it catches up", 3, "long"),
     (full_majority, "the disks of a majority are full",
      "they serve when there is room, without a restart", 3, "long"),
-    (slow_follower, "a follower's disk takes 10 writes a second", "nobody waits for it"),
+    (slow_follower, "a follower's disk takes 1 or 10 writes a second",
+     "writes go on, never 2 s without one"),
     (slow_leader, "the leader's disk takes 1 or 10 writes a second", "as always"),
     (flipped_byte, "a bit in the log of a node that is down is flipped",
      "it refuses to start and says where; the others go on"),

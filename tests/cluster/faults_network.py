@@ -11,9 +11,12 @@ import time
 
 from faults import befell, table
 from histories import outcome_of
+from weir_test import SLOWNESS
 
 LINES = 6             # connections that ask a leader which is cut off
 NO_ANSWER_S = 5.0     # for it to refuse them
+MEANWHILE_S = 5.0 * SLOWNESS  # until somebody who reaches a majority serves
+LEADS_S = 0.5         # for so long somebody leads at least, on average, where packets are lost
 
 
 @contextlib.contextmanager
@@ -27,12 +30,31 @@ def dropping(world):
     befell(world, "packets dropped", world.network.dropped() - before)
 
 
-def parted(world, rng, ways, seconds=None):
-    """These ways are cut for a while."""
+def parted(world, rng, ways, meanwhile=None):
+    """These ways are cut for a while, at whose end `meanwhile` asserts what came of it."""
     world.tell(f"    cut: {' '.join(f'{one}>{other}' for one, other in sorted(ways))}")
     with dropping(world):
         world.network.cut(*ways)
-        world.lasting(seconds or rng.uniform(0.8, 2.0))
+        world.lasting(rng.uniform(0.8, 2.0))
+        if meanwhile is not None:
+            meanwhile()
+
+
+def somebody_serves(world):
+    """Writes are acknowledged, though not all is well."""
+    mark = time.monotonic()
+    world.awaited(lambda: world.directory.acked_at[-1] > mark,
+                  "who reaches a majority does not serve", MEANWHILE_S)
+
+
+def another_serves(world, leader, term, begin):
+    """The leader of that term has stepped down since then, another one serves."""
+    world.awaited(lambda: leader.says("leadership_lost", begin),
+                  f"node {leader.number} does not step down", MEANWHILE_S)
+    world.awaited(lambda: any(host.role()[1] and host.role()[0] > term
+                              for host in world.hosts if host is not leader),
+                  f"node {leader.number} is not replaced", MEANWHILE_S)
+    somebody_serves(world)
 
 
 def leader_alone(world, rng):
@@ -62,13 +84,17 @@ def minority_and_majority(world, rng):
 
 
 def leader_hears_nobody(world, rng):
-    leader = world.leader().number
-    parted(world, rng, {(n, leader) for n in world.network.numbers if n != leader})
+    leader = world.leader()
+    term, begin = leader.role()[0], world.now()
+    parted(world, rng, {(n, leader.number) for n in world.network.numbers if n != leader.number},
+           lambda: another_serves(world, leader, term, begin))
 
 
 def nobody_hears_the_leader(world, rng):
-    leader = world.leader().number
-    parted(world, rng, {(leader, n) for n in world.network.numbers if n != leader})
+    leader = world.leader()
+    term, begin = leader.role()[0], world.now()
+    parted(world, rng, {(leader.number, n) for n in world.network.numbers if n != leader.number},
+           lambda: another_serves(world, leader, term, begin))
 
 
 def way_of_the_leader(world, rng):
@@ -81,10 +107,12 @@ def way_of_the_leader(world, rng):
 def one_way(world, rng):
     """Of messages alone: the transport's acknowledgements come back."""
     one, other = way_of_the_leader(world, rng)
+    writes = len(world.directory.acked_at)
     world.tell(f"    nothing that {one} says reaches {other}")
     done = with_way(world, [(one, other)], lambda way: setattr(way, "clogged", True),
                     rng.uniform(0.8, 2.0))
     befell(world, "bytes stuck", {f"{one}>{other}": done["stuck"]})
+    assert len(world.directory.acked_at) > writes, "one way that is stuck stops the cluster"
 
 
 def bridge(world, rng):
@@ -96,8 +124,7 @@ def bridge(world, rng):
     middle, left = numbers[0], set(numbers[1:1 + len(numbers) // 2])
     right = set(numbers) - left - {middle}
     ways = {(a, b) for a in left for b in right} | {(b, a) for a in left for b in right}
-    parted(world, rng, ways, rng.uniform(1.5, 3.0))
-    world.served()
+    parted(world, rng, ways, lambda: somebody_serves(world))
 
 
 def ring(world, rng):
@@ -106,7 +133,7 @@ def ring(world, rng):
     near = {(numbers[i], numbers[(i + 1) % len(numbers)]) for i in range(len(numbers))}
     near |= {(b, a) for a, b in near}
     parted(world, rng, {(a, b) for a in numbers for b in numbers if a != b} - near,
-           rng.uniform(1.5, 3.0))
+           lambda: somebody_serves(world))
 
 
 def flapping(world, rng):
@@ -120,11 +147,17 @@ def flapping(world, rng):
 
 
 def lossy(world, rng, percent):
-    before = len(world.directory.acked_at)
+    before, leaders = len(world.directory.acked_at), len(world.elections())
+    begin, seconds = world.now(), rng.uniform(1.5, 3.0)
     with dropping(world):
         world.network.lose(percent)
-        world.lasting(rng.uniform(1.5, 3.0))
-    world.tell(f"    {len(world.directory.acked_at) - before} writes acknowledged meanwhile")
+        world.lasting(seconds)
+        writes = len(world.directory.acked_at) - before
+        leaders = len(world.elections()) - leaders
+    world.tell(f"    {writes} writes acknowledged meanwhile, {leaders} times another leader")
+    assert writes > 0, f"{percent} % of packets lost stop the cluster"
+    if world.metronome.since(begin) == 0:
+        assert leaders <= 1 + seconds / LEADS_S, f"{leaders} leaders in {seconds:.1f} s"
 
 
 def loss_5(world, rng):
@@ -174,10 +207,13 @@ def changed(world, rng, **settings):
 
 
 def delay_50ms(world, rng):
-    writes = len(world.directory.acked_at)
+    writes, leaders, begin = len(world.directory.acked_at), len(world.elections()), world.now()
     done = changed(world, rng, delay_s=0.05, jitter_s=0.02)
+    leaders = len(world.elections()) - leaders
     befell(world, "frames late", {"in all": done["delayed"]})
     assert len(world.directory.acked_at) > writes, "50 ms stop the cluster"
+    if world.metronome.since(begin) == 0:
+        assert leaders == 0, f"{leaders} elections, though an answer takes less than a time-out"
 
 
 def broken_connections(world):

@@ -32,6 +32,7 @@ FRAME_BYTES_MIN, FRAME_BYTES_MAX = 40, 256 << 20
 HELD_BYTES_MAX = 8 << 20  # of a connection; one frame more is taken
 RECEIVE_BYTES = 1 << 18
 CLONE_NEWNET = 0x40000000
+SORT_AT, SORT_DATA = 40 + 12, 2  # of a connection, in its HELLO: docs/formats.md
 LISTEN_PORT = 7400  # and the member's number
 WAKE_S = 10.0       # until the proxy's thread has heard; it does nothing that takes long
 
@@ -44,6 +45,7 @@ class Way:
 
     def clear(self):
         self.clogged = False      # nothing is read and nothing is sent on
+        self.data_clogged = False # the same, once they are open, of connections for entries alone
         self.delay_s = 0.0
         self.jitter_s = 0.0       # more delay, evenly from 0 to this
         self.doubled = 0.0
@@ -66,6 +68,7 @@ class Pipe:
         self.aside = None                   # waits for the next frame
         self.due = 0.0                      # of the last one
         self.connected = self.near_ended = self.is_cut = self.closed = False
+        self.sort = None                    # of the connection, as its HELLO has it
         self.was_clogged = way.clogged
         proxy.selector.register(near, selectors.EVENT_READ, self.near_ready)
         proxy.selector.register(far, selectors.EVENT_WRITE, self.far_ready)
@@ -82,6 +85,16 @@ class Pipe:
             end.close()
         self.proxy.pipes.discard(self)
 
+    def is_clogged(self):
+        return self.way.clogged or (self.way.data_clogged and self.sort == SORT_DATA)
+
+    def reset(self):
+        """Both ends are told that it is broken, not that it has ended."""
+        for end in (self.near, self.far):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.proxy.counts["reset"] += 1
+        self.close()
+
     def count_stuck(self):
         """The bytes that waited while nothing was let through, once that is over."""
         if self.was_clogged:
@@ -91,7 +104,7 @@ class Pipe:
         self.was_clogged = False
 
     def settings_changed(self):
-        if self.way.clogged:
+        if self.is_clogged():
             self.was_clogged = True
         else:
             self.count_stuck()
@@ -117,9 +130,9 @@ class Pipe:
         if (self.near_ended or self.is_cut) and not self.held and not self.outgoing:
             self.close()
             return
-        reads = not (self.near_ended or self.is_cut or self.way.clogged) and \
+        reads = not (self.near_ended or self.is_cut or self.is_clogged()) and \
             self.held_bytes < HELD_BYTES_MAX
-        sends = not self.connected or (self.outgoing and not self.way.clogged)
+        sends = not self.connected or (self.outgoing and not self.is_clogged())
         self.want(self.near, (selectors.EVENT_READ if reads else 0) |
                   (selectors.EVENT_WRITE if self.answers and not self.near_ended else 0))
         self.want(self.far, (selectors.EVENT_READ if self.connected else 0) |
@@ -152,7 +165,7 @@ class Pipe:
                 if not data:
                     raise ConnectionError("it has closed")
                 self.answers += data
-            if self.outgoing and not self.way.clogged:
+            if self.outgoing and not self.is_clogged():
                 del self.outgoing[:self.far.send(self.outgoing)]
         except BlockingIOError:
             pass
@@ -184,6 +197,8 @@ class Pipe:
         """What becomes of a frame."""
         way, rng, counts = self.way, self.proxy.rng, self.proxy.counts
         counts["frames"] += 1
+        if self.sort is None and len(frame) > SORT_AT:
+            self.sort = frame[SORT_AT]
         old = self.proxy.kept.get(way)
         if old is not None and old[0] is not self and rng.random() < way.replayed:
             counts["replayed"] += 1
@@ -251,6 +266,7 @@ class Proxy(threading.Thread):
         self.pipes = set()
         self.reminders = []   # heap of (when, count, pipe)
         self.reminded = 0
+        self.doomed = ()      # pipes to be reset
         self.ends = False
         self.failure = None
         self.listening = threading.Event()
@@ -301,6 +317,10 @@ class Proxy(threading.Thread):
 
     def rung(self, _):
         self.alarm.recv(4096)
+        doomed, self.doomed = self.doomed, ()
+        for pipe in doomed:
+            if not pipe.closed:
+                pipe.reset()
         for pipe in list(self.pipes):
             pipe.settings_changed()
         self.heard.set()

@@ -2,19 +2,21 @@
 """A cluster of real processes under faults, with its clients' histories judged.
 
     torture.py [--faults LIST] [--seconds N] [--seed N] [--nodes N] [--round-seconds N]
-               [--kills N] [--snapshots] [--leases] [--keep DIR] [--only NAME[,NAME...]]
+               [--kills N] [--snapshots] [--leases] [--keep DIR] [--first NAME[,NAME...]]
+               [--only NAME[,NAME...]]
     torture.py --list
 
-Faults of the lists processes, network, disks, together (or all) befall a cluster in an order drawn
-from the seed, until the time is over; then the cluster is compared with itself and with what its
-clients were told (weir check-history). A long run is made of rounds, each with a new cluster, of
-three nodes or five. The seed repeats the schedule: which faults, in which order, how long, upon
-which role; not what the processes and the clients make of it.
+Faults of the lists processes, network, peers, disks, together (or all) befall a cluster in an order
+drawn from the seed, until the time is over; then the cluster is compared with itself and with what
+its clients were told (weir check-history). A long run is made of rounds, each with a new cluster,
+of three nodes, five or seven. The seed repeats the schedule: which faults, in which order, how
+long, upon which role; not what the processes and the clients make of it.
 
     --kills N      goes on, with kills alone, until so many SIGKILLs were sent
     --snapshots    in every round; otherwise in every other one of a long run
     --leases       lease reads in every round; otherwise in a third of those of a long run
     --keep DIR     histories and what the nodes said are put there, a directory a round
+    --first NAMES  these faults come first, in this order; the others are drawn
     --only NAMES   these faults alone, in this order, once
     --durability write --expect-loss    nothing is synced, and the run fails unless the checker
                    finds that acknowledged writes are lost: for --only power_all,power_all
@@ -27,9 +29,11 @@ import random
 import sys
 import time
 
+import digests
 import faults_disks
 import faults_together
 import faults_network
+import faults_peers
 import faults_processes
 from limits import missing, remove_stale_groups
 from netns import enter
@@ -37,6 +41,7 @@ from weir_test import Scratch, skip
 from world import World
 
 LISTS = {"processes": faults_processes.FAULTS, "network": faults_network.FAULTS,
+         "peers": faults_peers.FAULTS,
          "disks": faults_disks.FAULTS, "together": faults_together.FAULTS}
 ROUND_S = 180
 KILLS = ("kill_leader", "kill_follower", "kill_all", "restart_storm")
@@ -64,8 +69,10 @@ def possible(scenarios):
     return found
 
 
-def schedule(scenarios, rng):
-    """All of them in random order, and again in another one, without end."""
+def schedule(scenarios, first, rng):
+    """Those that are first; then all of them in random order, and in another one, without end."""
+    byname = {scenario.name: scenario for scenario in scenarios}
+    yield from (byname[name] for name in first if name in byname)
     while True:
         yield from rng.sample(scenarios, len(scenarios))
 
@@ -74,6 +81,7 @@ class Run:
     def __init__(self, arguments):
         self.arguments = arguments
         self.scenarios = possible(chosen(arguments))
+        self.first = arguments.first.split(",") if arguments.first else ()
         self.end = time.monotonic() + arguments.seconds
         self.is_long = arguments.seconds > ROUND_S
         self.kills = 0
@@ -86,15 +94,15 @@ class Run:
         """One cluster, from its start to the verdict."""
         seed = f"{self.arguments.seed} {number}"
         rng = random.Random(seed)
-        count = self.arguments.nodes or (rng.choice([3, 3, 5]) if self.is_long else 3)
+        count = self.arguments.nodes or (rng.choice([3, 3, 3, 5, 5, 7]) if self.is_long else 3)
         snapshots = self.arguments.snapshots or (self.is_long and number % 2 == 1)
         leases = self.arguments.leases or (self.is_long and rng.random() < 1 / 3)
         fitting = [scenario for scenario in self.scenarios if scenario.nodes <= count and
                    (self.is_long or scenario.takes == "short")]
         if self.over():
             fitting = [scenario for scenario in fitting if scenario.name in KILLS]
-        assert fitting, "no fault fits"
-        order = self.scenarios if self.arguments.only else schedule(fitting, rng)
+        assert fitting or self.arguments.only, "no fault fits"
+        order = self.scenarios if self.arguments.only else schedule(fitting, self.first, rng)
         with Scratch() as scratch, \
                 World(scratch, seed, count, snapshots, leases, self.arguments.durability) as world:
             try:
@@ -114,6 +122,8 @@ class Run:
                     (self.over() and not is_last) or (is_last and enough):
                 break
         self.kills += world.kills
+        if not self.arguments.expect_loss:
+            digests.compared(world)
         return world.finish(may_lose=self.arguments.expect_loss)
 
     def run(self):
@@ -141,6 +151,7 @@ def main():
     parser.add_argument("--leases", action="store_true")
     parser.add_argument("--durability", default="fsync")
     parser.add_argument("--expect-loss", action="store_true")
+    parser.add_argument("--first")
     parser.add_argument("--only")
     parser.add_argument("--keep", default=os.environ.get("WEIR_CLUSTER_KEEP"))
     parser.add_argument("--list", action="store_true")
