@@ -89,10 +89,10 @@ class Limits:
         found = {f"{place[1]}/{self.name}" for place in self.places.values() if place}
         return [path for path in sorted(found) if os.path.isdir(path)]
 
-    def join(self):
-        """A new process is in the groups that there are."""
+    def join(self, pid=None):
+        """A new process, or another one than the node's, is in the groups that there are."""
         for path in self.paths():
-            write(f"{path}/cgroup.procs", str(self.pid()))
+            write(f"{path}/cgroup.procs", str(pid or self.pid()))
 
     def group(self, controller):
         """(version, path) of the node's group, which is made, and the node put into it."""
