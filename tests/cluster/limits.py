@@ -141,6 +141,13 @@ class Limits:
         self.set("disk", (("blkio.throttle.write_iops_device", f"{device} {per_second}"),
                           ("io.max", f"{device} wiops={per_second or 'max'}")))
 
+    def stall(self, path, stalls):
+        """Whether no write to the file system's device ends: a byte a second is let through."""
+        status = os.stat(path)
+        device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+        self.set("disk", (("blkio.throttle.write_bps_device", f"{device} {int(stalls)}"),
+                          ("io.max", f"{device} wbps={'1' if stalls else 'max'}")))
+
     def mounted_again(self, path):
         """The file system may be on another device now."""
         if self.writes_per_second:
