@@ -188,6 +188,25 @@ def slow_leader(world, rng):
                f"{'still leads' if victim.role()[1] else 'has let another one lead'}")
 
 
+@needs("disk")
+def stalled_leader(world, rng):
+    """No write ends. The leader notices, and lets another one lead."""
+    victim, begin = world.leader(), world.now()
+    victim.limits.stall(victim.disk.path, True)
+    try:
+        world.lasting(0.3)  # what was under way has ended, or never will
+        written = log_writes(world, victim)
+        world.awaited(lambda: victim.says("disk_stalled", begin), "it does not notice")
+        world.awaited(lambda: any(host.role()[1] for host in world.hosts if host is not victim),
+                      "nobody else leads")
+        world.lasting(rng.uniform(0.5, 2.0))
+        assert log_writes(world, victim) == written, "the fault befell nobody: its writes end"
+    finally:
+        victim.limits.stall(victim.disk.path, False)
+    world.bounded(world.gap_since(begin), GAP_S, begin, "a leader without a disk holds all up:")
+    world.settled_on(victim)
+
+
 def flipped(world, rng, victims, rest_serves):
     """A bit in the log of each victim; it must say where, and start when that is undone."""
     for victim in victims:
@@ -245,6 +264,7 @@ FAULTS = table(
     (slow_follower, "a follower's disk takes 1 or 10 writes a second",
      "writes go on, never 2 s without one"),
     (slow_leader, "the leader's disk takes 1 or 10 writes a second", "as always"),
+    (stalled_leader, "no write to the leader's disk ends any more", "it lets another one lead"),
     (flipped_byte, "a bit in the log of a node that is down is flipped",
      "it refuses to start and says where; the others go on"),
     (flipped_in_two, "likewise on a majority, in different places",

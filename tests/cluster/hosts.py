@@ -8,6 +8,7 @@ import glob
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 
@@ -141,6 +142,20 @@ class Host:
     def throttle(self, writes_per_second):
         """Slows the disk down; 0: not any more."""
         self.limits.writes(self.disk.path, writes_per_second)
+
+    def time_writes(self, count):
+        """How long so many writes take that the node's limits hold for."""
+        program = ("import mmap, os, sys, time; sys.stdin.readline(); page = mmap.mmap(-1, 4096); "
+                   f"file = os.open({self.disk.path + '/probe'!r}, "
+                   "os.O_DIRECT | os.O_RDWR | os.O_CREAT); begin = time.monotonic(); "
+                   f"[os.pwrite(file, page, 0) for _ in range({count})]; "
+                   "print(time.monotonic() - begin)")
+        with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as child:
+            self.limits.join(child.pid)
+            took_s = float(child.communicate("go\n", timeout=LIMIT_S)[0])
+        os.remove(f"{self.disk.path}/probe")
+        return took_s
 
     def fill_disk(self):
         """Takes all room of the file system."""

@@ -89,10 +89,10 @@ class Limits:
         found = {f"{place[1]}/{self.name}" for place in self.places.values() if place}
         return [path for path in sorted(found) if os.path.isdir(path)]
 
-    def join(self):
-        """A new process is in the groups that there are."""
+    def join(self, pid=None):
+        """A new process, or another one than the node's, is in the groups that there are."""
         for path in self.paths():
-            write(f"{path}/cgroup.procs", str(self.pid()))
+            write(f"{path}/cgroup.procs", str(pid or self.pid()))
 
     def group(self, controller):
         """(version, path) of the node's group, which is made, and the node put into it."""
@@ -140,6 +140,13 @@ class Limits:
         self.writes_per_second = per_second
         self.set("disk", (("blkio.throttle.write_iops_device", f"{device} {per_second}"),
                           ("io.max", f"{device} wiops={per_second or 'max'}")))
+
+    def stall(self, path, stalls):
+        """Whether no write to the file system's device ends: a byte a second is let through."""
+        status = os.stat(path)
+        device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+        self.set("disk", (("blkio.throttle.write_bps_device", f"{device} {int(stalls)}"),
+                          ("io.max", f"{device} wbps={'1' if stalls else 'max'}")))
 
     def mounted_again(self, path):
         """The file system may be on another device now."""

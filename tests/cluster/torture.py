@@ -31,6 +31,7 @@ import time
 
 import digests
 import faults_disks
+import faults_limits
 import faults_together
 import faults_network
 import faults_peers
@@ -40,8 +41,8 @@ from netns import enter
 from weir_test import Scratch, skip
 from world import World
 
-LISTS = {"processes": faults_processes.FAULTS, "network": faults_network.FAULTS,
-         "peers": faults_peers.FAULTS,
+LISTS = {"processes": faults_processes.FAULTS + faults_limits.FAULTS,
+         "network": faults_network.FAULTS, "peers": faults_peers.FAULTS,
          "disks": faults_disks.FAULTS, "together": faults_together.FAULTS}
 ROUND_S = 180
 KILLS = ("kill_leader", "kill_follower", "kill_all", "restart_storm")
@@ -97,12 +98,8 @@ class Run:
         count = self.arguments.nodes or (rng.choice([3, 3, 3, 5, 5, 7]) if self.is_long else 3)
         snapshots = self.arguments.snapshots or (self.is_long and number % 2 == 1)
         leases = self.arguments.leases or (self.is_long and rng.random() < 1 / 3)
-        fitting = [scenario for scenario in self.scenarios if scenario.nodes <= count and
-                   (self.is_long or scenario.takes == "short")]
-        if self.over():
-            fitting = [scenario for scenario in fitting if scenario.name in KILLS]
-        assert fitting or self.arguments.only, "no fault fits"
-        order = self.scenarios if self.arguments.only else schedule(fitting, self.first, rng)
+        order = self.scenarios if self.arguments.only else \
+            schedule(self.fitting(count), self.first, rng)
         with Scratch() as scratch, \
                 World(scratch, seed, count, snapshots, leases, self.arguments.durability) as world:
             try:
@@ -110,6 +107,15 @@ class Run:
             finally:
                 if self.arguments.keep:
                     world.keep(f"{self.arguments.keep}/round-{number}")
+
+    def fitting(self, count):
+        """Those for so many nodes, and for what is left of the time."""
+        found = [scenario for scenario in self.scenarios if scenario.nodes <= count and
+                 (self.is_long or scenario.takes == "short")]
+        if self.over():
+            found = [scenario for scenario in found if scenario.name in KILLS]
+        assert found, "no fault fits"
+        return found
 
     def play(self, world, order):
         is_last = self.over()  # then it is about kills
