@@ -120,6 +120,7 @@ static void build_options(struct sim_node *node, const struct sim_node_options *
     options->resp_limits.argument_count_max = ARGUMENTS_MAX;
     options->resp_limits.command_length_max = 2 * ENTRY_BYTES_MAX;
     ASSERT(resp_limits_valid(&options->resp_limits));
+    options->election_timeout_ms = asked->election_timeout_ms;
     options->append_messages_max = asked->append_messages_max;
     options->carry_bytes_max = or_default(asked->carry_bytes_max, ARENA_BYTES);
     options->reply_bytes_max = ARENA_BYTES;

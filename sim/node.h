@@ -42,6 +42,7 @@ struct sim_node_options {
     uint32_t batch_count;     /* power of two; 0: 64 */
     uint32_t connections_max; /* 0: 32 */
     uint32_t carry_bytes_max; /* of unfinished commands; 0: 32 MiB */
+    uint32_t election_timeout_ms; /* 0: as a node has by itself */
     uint32_t append_messages_max; /* to one follower at once; 0: as a node has by itself */
     uint32_t member_count;        /* of its cluster, with ids 1 to so many; 0: 1 */
     /* The hosts of nodes 1, 2 ...: they talk over the network, each listening at

@@ -295,6 +295,8 @@ static void info_raft(struct connection_run *run) {
     connection_text_add(&run->text, "raft_log_time_ms:%llu\r\nraft_leases:%llu\r\n",
                         info_figure(&node->apply.log_time_ms),
                         info_figure(&node->replicate.leases));
+    connection_text_add(&run->text, "raft_election_timeout_ms:%u\r\n",
+                        node_election_timeout_ms(node->options));
     connection_text_add(&run->text, "reads:%s\r\n", read_mode_name(node->options->reads));
     connection_text_add(&run->text, "reads_by_quorum:%llu\r\nreads_by_lease:%llu\r\n",
                         info_figure(&node->replicate.reads_asked),
