@@ -49,6 +49,9 @@ struct sim_node_options {
      * SIM_NODE_PEER_PORT of its host.  NULL: somebody else moves what is in sim_node_peers.
      * Borrowed until the start. */
     const uint32_t *member_hosts;
+    /* By id less 1: members that are known by a name, which somebody else resolves; NULL: nobody,
+     * or not this one.  Their cells have to be quiet.  Borrowed as long as the process runs. */
+    struct peer_name *const *member_names;
     uint32_t member_hosts_count; /* more of them may be added later; 0: member_count */
     uint64_t node_id;            /* 0: 1.  Above member_count: made to be added later */
     const char *secret;          /* that the members have in common; NULL: none */

@@ -213,14 +213,15 @@ static void info_peers(struct connection_run *run) {
                         "peers_out_opened:%llu\r\n"
                         "peers_out_refused:%llu\r\n"
                         "peers_out_failed:%llu\r\n"
+                        "peers_out_unresolved:%llu\r\n"
                         "peers_out_messages:%llu\r\n"
                         "peers_out_bytes:%llu\r\n"
                         "peers_out_unconnected:%llu\r\n"
                         "peers_dropped:%llu\r\n",
                         info_figure(&write->peers_open), info_figure(&write->peers_opened),
                         info_figure(&write->peers_refused), info_figure(&write->peers_failed),
-                        info_figure(&write->peer_messages), info_figure(&write->peer_bytes),
-                        info_figure(&write->peer_dropped),
+                        info_figure(&write->peers_unresolved), info_figure(&write->peer_messages),
+                        info_figure(&write->peer_bytes), info_figure(&write->peer_dropped),
                         info_figure(&run->node->replicate.peer_dropped));
 }
 

@@ -31,6 +31,7 @@
 #include "stages/consistency.h"
 #include "stages/digest.h"
 #include "stages/lateness.h"
+#include "stages/peer_name.h"
 #include "stages/snapshot_box.h"
 #include "storage/identity.h"
 #include "storage/log.h"
@@ -87,7 +88,10 @@ _Static_assert(NODE_ELECTION_TIMEOUT_MS_MAX <= UINT16_MAX, "a lease can be as lo
 /* Where this node reaches another member: the port for peers. */
 struct node_peer {
     uint64_t node_id;    /* not 0, not its own */
-    const char *address; /* "address:port", numbers only (io_connect_start) */
+    const char *address; /* "address:port", numbers only (io_connect_start); NULL: see `name` */
+    /* If it has a name instead, which is resolved while the node runs; kept as long as the node.
+     * Write's thread and a resolver's, as stages/peer_name.h says. */
+    struct peer_name *name;
 };
 
 /* Constant after the start. */
@@ -268,11 +272,12 @@ struct node_write_figures {
     uint64_t slow_cut; /* connections closed because they did not read */
     uint64_t hog_cut;  /* of these, since others found no memory for their replies */
     uint64_t backlog_bytes;
-    uint64_t peers_open;    /* connections to members that have accepted them, now */
-    uint64_t peers_opened;  /* since the start */
-    uint64_t peers_refused; /* by the member, or its answer was none that this node wants */
-    uint64_t peers_failed;  /* attempts, and connections, that ended otherwise */
-    uint64_t peer_messages; /* handed to connections */
+    uint64_t peers_open;       /* connections to members that have accepted them, now */
+    uint64_t peers_opened;     /* since the start */
+    uint64_t peers_refused;    /* by the member, or its answer was none that this node wants */
+    uint64_t peers_failed;     /* attempts, and connections, that ended otherwise */
+    uint64_t peers_unresolved; /* attempts that were none, since the name is not known yet */
+    uint64_t peer_messages;    /* handed to connections */
     uint64_t peer_bytes;
     uint64_t peer_dropped; /* messages, for want of a connection */
 };
