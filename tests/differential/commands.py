@@ -6,8 +6,8 @@ compared that are not equal byte for byte in comparisons.py.
 
 from grammar import Row
 
-SET_OPTIONS = ("{NX|XX|GET|KEEPTTL|EX seconds|PX milliseconds|EXAT unix-seconds"
-               "|PXAT unix-milliseconds}")
+TIMES = "EX seconds|PX milliseconds|EXAT unix-seconds|PXAT unix-milliseconds"
+SET_OPTIONS = f"{{NX|XX|GET|KEEPTTL|{TIMES}}}"
 EXPIRE_OPTIONS = "{NX|XX|GT|LT}"
 
 STRINGS = (
@@ -20,6 +20,29 @@ STRINGS = (
     Row("strlen", "key"),
     Row("mget", "key+"),
     Row("mset", "(key value)+", 6),
+    Row("getset", "key value"),
+    Row("getdel", "key"),
+    Row("getex", f"key {{PERSIST|{TIMES}}}", 8),
+    Row("setnx", "key value"),
+    Row("setex", "key seconds value"),
+    Row("psetex", "key milliseconds value"),
+    Row("msetnx", "(key value)+"),
+    Row("getrange", "key position position", 6),
+    Row("substr", "key position position"),
+    Row("setrange", "key offset value", 6),
+    Row("incrbyfloat", "key float", 8),
+    Row("decrby", "key integer"),
+    Row("lcs", "key key {LEN|IDX|MINMATCHLEN position|WITHMATCHLEN}"),
+    # Redis has none, so here it must change nothing: the key is never there.
+    Row("cas", f"absent-key value value {{DELETE|KEEPTTL|{TIMES}}}", whole=False),
+)
+
+BITS = (
+    Row("setbit", "key bit-offset bit", 8),
+    Row("getbit", "key bit-offset"),
+    Row("bitcount", "key [position position [<BYTE|BIT>]]", 6),
+    Row("bitpos", "key bit [position [position [<BYTE|BIT>]]]", 6),
+    Row("bitop", "<AND|OR|XOR|NOT> key key+", 6),
 )
 
 GENERIC = (
@@ -36,6 +59,17 @@ GENERIC = (
     Row("flushdb", "[<ASYNC|SYNC>]", 1),
     Row("keys", "pattern", 3, reply="any order"),
     Row("scan", "cursor {MATCH pattern|COUNT count|TYPE type}", 8, reply="scan"),
+    Row("unlink", "key+"),
+    Row("touch", "key+"),
+    Row("rename", "key key"),
+    Row("renamenx", "key key"),
+    Row("copy", "key key {DB database|REPLACE}", 6),
+    Row("randomkey", reply="some key"),
+    Row("expireat", f"key unix-seconds {EXPIRE_OPTIONS}", 6),
+    Row("pexpireat", f"key unix-milliseconds {EXPIRE_OPTIONS}", 6),
+    Row("expiretime", "key", reply="seconds to live"),
+    Row("pexpiretime", "key", reply="milliseconds to live"),
+    Row("object", "<ENCODING key|HELP>"),
 )
 
 CONNECTION = (
@@ -86,4 +120,4 @@ CLUSTER = tuple(Row(name, text, 2, servers="cluster") for name, text in (
     ("readwrite", ""),
 ))
 
-ROWS = STRINGS + GENERIC + CONNECTION + SERVER + CLUSTER
+ROWS = STRINGS + BITS + GENERIC + CONNECTION + SERVER + CLUSTER

@@ -60,6 +60,12 @@ def same_set(exchange):
     return isinstance(redis, list) and isinstance(weir, list) and sorted(redis) == sorted(weir)
 
 
+def some_key(exchange):
+    """A key, if there is one."""
+    redis, weir = exchange.values()
+    return isinstance(redis, bytes) and isinstance(weir, bytes)
+
+
 def same_scan(exchange):
     """A whole scan has the same keys; of one that goes on, both must: see the test of scans."""
     redis, weir = exchange.values()
@@ -87,6 +93,7 @@ TOLERANCES = {
                              "time passes between the two: by as much they may differ, not more"),
     "time": (same_time, "each has its own moment, within the stream's begin and end"),
     "any order": (same_set, "both have tables with a random seed: the order says nothing"),
+    "some key": (some_key, "each takes one at random"),
     "scan": (same_scan, "cursors are places in a table; the keys of a whole scan are compared, "
                         "and those of a scan in steps in a test of its own"),
 }

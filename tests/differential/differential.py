@@ -47,6 +47,7 @@ class Run:
         self.seeds = seeds
         self.first_seed = first_seed
         self.failures = []
+        self.kinds = set()
         self.executed = {}
         self.tolerated = {}
         self.commands = 0
@@ -57,10 +58,11 @@ class Run:
         try:
             runner.run(stream)
         except Failure as failure:
-            text = script(minimize(runner, failure))
-            if text.split("\n", 1)[1] not in [other.split("\n", 1)[1] for other in self.failures]:
-                self.failures.append(text)
-                print(text, flush=True)
+            small = minimize(runner, failure)
+            if small.kind() not in self.kinds:
+                self.kinds.add(small.kind())
+                self.failures.append(script(small))
+                print(self.failures[-1], flush=True)
 
     def full(self):
         return len(self.failures) >= FAILURES_MAX
@@ -74,9 +76,8 @@ class Run:
                     return
                 first = FIRST.get(name, ()) if seed % 2 else ()  # the others are refused
                 self.one(runner, make_stream(seed, servers_of, first=first))
-            if name == "plain":
-                for stream in self.limits():
-                    self.one(runner, stream)
+            for stream in self.by_hand(name):
+                self.one(runner, stream)
             if name != "password":
                 self.direct(runner, rows_of(name))
             for counts, more in ((self.executed, runner.executed),
@@ -86,12 +87,18 @@ class Run:
             self.commands += runner.commands
 
     @staticmethod
-    def limits():
-        """Beyond what weir takes: nothing else in a stream draws it."""
-        for words in ((b"GET", b"k" * 70000), (b"SET", b"k" * 70000, b"x"),
-                      (b"CLIENT", b"SETNAME", b"n" * 64),
-                      (b"PING", *(b"x",) * 200), (b"COMMAND", b"INFO", *(b"get",) * 140)):
-            yield Stream("beyond the limits", [Command(words, request(*words))])
+    def by_hand(name):
+        """What chance seldom brings, or never: for each of the list that needs it."""
+        streams = {
+            "plain": ([(b"GET", b"k" * 70000)], [(b"SET", b"k" * 70000, b"x")],
+                      [(b"CLIENT", b"SETNAME", b"n" * 64)], [(b"PING", *(b"x",) * 200)],
+                      [(b"COMMAND", b"INFO", *(b"get",) * 140)], [(b"CONFIG", b"GET", b"*")],
+                      [(b"SET", b"a", b"x", b"EXAT", b"1"), (b"DBSIZE",)],
+                      [(b"APPEND", b"a", b"x"), (b"OBJECT", b"ENCODING", b"a")]),
+            "password": ([(b"OBJECT", b"HELP", b"HELP")],),
+        }
+        for commands in streams.get(name, ()):
+            yield Stream("by hand", [Command(words, request(*words)) for words in commands])
 
     def direct(self, runner, rows):
         """Streams of one command, until it has had all its options."""

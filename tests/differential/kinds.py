@@ -21,7 +21,7 @@ FAR_S = 4102444800  # the year 2100
 PAST_S = 1000000000
 AMOUNTS = 4000  # of different deadlines in a stream
 AMOUNT_STEP_S = 1000
-LONG_VALUES = (600, 5000, 20000)
+LONG_VALUES = (600, 3000)  # LCS of two long ones takes their product
 
 
 class Draw:
@@ -92,8 +92,10 @@ def amount(unit_ms, base_s, past):
     return right
 
 
-def offset(draw):
-    return b"%d" % draw.choice((0, 1, 2, 5, 7, 8, 10, 31, 100, -1, -2, -5, -100, 1000))
+def position(draw):
+    """A place in a value, counted from either end."""
+    return b"%d" % draw.choice((0, 0, 1, 2, 3, 5, 8, 10, 31, 100, -1, -1, -2, -5, -100, 1000,
+                                9223372036854775807, -9223372036854775808))
 
 
 NOT_TIMES = NOT_INTEGERS + (b"0", b"-1", b"9223372036854775807", b"-9223372036854775808",
@@ -107,9 +109,18 @@ KINDS = {
     "key": Kind(lambda draw: draw.choice(KEYS)),
     "value": Kind(value),
     "integer": Kind(integer, NOT_INTEGERS),
-    "float": Kind(lambda draw: draw.choice((b"1.5", b"-2", b"0.1", b"3e2", b"-1e-3", b"100")),
-                  NOT_FLOATS),
-    "offset": Kind(offset, NOT_INTEGERS),
+    "float": Kind(lambda draw: draw.choice((b"1.5", b"-2", b"0.1", b"3e2", b"-1e-3", b"100",
+                                            b"1e17", b"-0.3", b".5", b"5.", b"1e-17", b"+1",
+                                            b"3.0", b"123456789.987654321", b"0", b"-0")),
+                  NOT_FLOATS + (b"inf", b"-inf", b"1e5000")),
+    "position": Kind(position, NOT_INTEGERS),
+    "offset": Kind(lambda draw: b"%d" % draw.choice((0, 1, 2, 5, 10, 100, 1000)),
+                   NOT_INTEGERS + (b"-1", b"536870912", b"4294967296", b"9223372036854775807",
+                                   b"-9223372036854775808", b"16777216")),
+    "bit-offset": Kind(lambda draw: b"%d" % draw.choice((0, 1, 6, 7, 8, 15, 31, 100, 1000, 10000)),
+                       NOT_INTEGERS + (b"-1", b"4294967296", b"9223372036854775807")),
+    "bit": Kind(lambda draw: draw.choice((b"0", b"1")), NOT_INTEGERS + (b"2", b"-1", b"256")),
+    "absent-key": Kind(lambda draw: b"never there"),
     "seconds": Kind(amount(1000, 0, ()), NOT_TIMES),
     "milliseconds": Kind(amount(1, 0, ()), NOT_TIMES),
     "unix-seconds": Kind(amount(1000, FAR_S, (b"%d" % PAST_S, b"1")), NOT_TIMES),
@@ -122,7 +133,7 @@ KINDS = {
     "count": Kind(lambda draw: draw.choice((b"1000", b"100000", b"1000", b"1", b"3")),
                   NOT_INTEGERS + (b"0", b"-1", b"-9223372036854775808")),
     "type": Kind(lambda draw: draw.choice((b"string", b"STRING", b"list", b"hash", b"x", b""))),
-    "message": Kind(lambda draw: draw.choice((b"hello", b"", b"\x00\r\n", b"m" * 5000))),
+    "message": Kind(lambda draw: draw.choice((b"hello", b"", b"\x00\r\n", b"m" * 20000))),
     "database": Kind(lambda draw: b"0", (b"1", b"16", b"-1", b"x", b"", b"99999999999999999999",
                                          b"4294967296", b"0x0", b"00")),
     "protocol": Kind(lambda draw: draw.choice((b"2", b"3", b"3")),

@@ -22,6 +22,12 @@ class Failure(Exception):
         self.index = index
         self.exchange = exchange
 
+    def kind(self):
+        """What is the same in failures of one cause, as far as one can tell."""
+        if self.exchange is None:
+            return str(self)
+        return self.exchange.name(), self.exchange.redis[:40], self.exchange.weir[:40]
+
 
 def now_ms():
     return time.time_ns() // 1000000
