@@ -71,6 +71,7 @@ static void talk_begin(struct write_peers *peers, struct write_link *link,
         peer_frame_writer_authenticate_messages(&link->writer, &link->keys);
     }
     link->talking_ns = now_ns;
+    link->talked = true;
     link->warned = false;
     link->asked_ns = 0;
     peers->talking++;
