@@ -101,17 +101,19 @@ class Renumbered(threading.Thread):
 
 
 def who_speaks_another_version_is_told_so(cluster):
-    """A member of the cluster, whose words come to node 1 in another version of the protocol."""
-    node, first = cluster.nodes[2], cluster.nodes[0]
-    between = Renumbered(cluster.peer_ports[0])
+    """A follower, whose words come to the other one in another version of the protocol."""
+    leader = cluster.leader(everyone=True)
+    node, first = (each for each in cluster.nodes if each is not leader)
+    number = cluster.nodes.index(first) + 1
+    between = Renumbered(cluster.peer_ports[number - 1])
     between.start()
     assert node.stop() == 0
     before = peers(cluster, first)
-    book = {number: port for number, port in enumerate(cluster.peer_ports, 1)}
-    book[1] = between.port
+    book = dict(enumerate(cluster.peer_ports, 1))
+    book[number] = between.port
     node.spawn("--peers", ",".join(f"{n}=127.0.0.1:{port}" for n, port in book.items()))
     assert node.wait_log(r"event=peer_refuses .*it speaks another version of the protocol")
-    assert node.wait_log(r"event=ready\b"), node.log()  # node 2 hears it, and both say so
+    assert node.wait_log(r"event=ready\b"), node.log()  # the leader hears it
     assert first.wait_log(r"event=peer_refused .*version")
     after = peers(cluster, first)
     assert after["peers_in_refused"] > before["peers_in_refused"]
