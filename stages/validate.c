@@ -184,11 +184,6 @@ static bool machine_accepts(struct validate_shard *shard, struct batch_command *
     return false;
 }
 
-static bool memory_is_full(const struct validate_shard *shard) {
-    uint64_t limit = shard->node->options->memory_bytes_max;
-    return limit != 0 && node_figure(&shard->node->apply.memory_bytes) >= limit;
-}
-
 /* Makes the command a write whose record is so long, if the entry may become so long. */
 static void judge_record(struct validate_shard *shard, struct batch_command *command,
                          uint32_t record_bytes) {
@@ -214,6 +209,14 @@ static void judge_arguments(struct validate_shard *shard, struct batch_command *
         command->fate = FATE_READ;
         batch->read_count++;
         return;
+    }
+    if ((shard->machine->commands[command->row].flags & MACHINE_AMPLIFIES) != 0 &&
+        !validate_growth_fits(shard, command, arguments)) {
+        validate_refuse(shard, command, REFUSAL_MEMORY);
+        return;
+    }
+    if (argument_bytes > shard->longest_bytes) {
+        shard->longest_bytes = argument_bytes;
     }
     uint32_t record_bytes = entry_command_bytes(command->argument_count - 1, command->key_count,
                                                 argument_bytes, command->once != BATCH_ONCE_NONE);
@@ -249,7 +252,7 @@ static void judge_machine(struct validate_shard *shard, struct batch_command *co
     struct validate_work *work = &shard->work;
     const struct machine_command *row = &shard->machine->commands[command->row];
     uint32_t count = command->argument_count - 1;
-    if ((row->flags & MACHINE_GROWS) != 0 && memory_is_full(shard)) {
+    if ((row->flags & MACHINE_GROWS) != 0 && validate_memory_is_full(shard)) {
         validate_refuse(shard, command, REFUSAL_MEMORY);
         return;
     }
@@ -271,14 +274,15 @@ static void judge_machine(struct validate_shard *shard, struct batch_command *co
 
 /* ---- one batch ----------------------------------------------------------------------------- */
 
-/* Arity, and the two things about it that the table cannot say. */
 static bool arity_suits(const struct validate_shard *shard, const struct batch_command *command) {
     int16_t arity = directory_arity(shard->directory, command->table, command->row);
-    if (!directory_arity_suits(arity, command->argument_count)) {
-        return false;
-    }
-    bool is_ping = command->table == TABLE_CONNECTION && command->row == CONNECTION_PING;
-    return !is_ping || command->argument_count <= 2;
+    return directory_arity_suits(arity, command->argument_count);
+}
+
+/* "One or two" is an arity that the table cannot say. So PING itself finds out, as in Redis: who
+ * may not ask is told that first. */
+static bool ping_suits(const struct batch_command *command) {
+    return command->row != CONNECTION_PING || command->argument_count <= 2;
 }
 
 static void judge_connection(struct validate_shard *shard, struct connection *connection,
@@ -290,6 +294,8 @@ static void judge_connection(struct validate_shard *shard, struct connection *co
     } else if (connection->state == CONNECTION_LOCKED &&
                (connection_commands[command->row].flags & CONNECTION_UNAUTHENTICATED) == 0) {
         validate_refuse(shard, command, REFUSAL_NO_AUTH);
+    } else if (!ping_suits(command)) {
+        validate_refuse(shard, command, REFUSAL_ARITY);
     } else if (command->row == CONNECTION_ONCE_OPEN) {
         if (validate_open_suits(shard, command)) {
             judge_record(shard, command, entry_command_bytes(0, 0, 0, true));
@@ -383,6 +389,7 @@ static void batch_begin(struct validate_shard *shard, struct batch *batch) {
     batch->write_count = 0;
     batch->read_count = 0;
     batch->write_entry_bytes = 0;
+    batch->growth_bytes = 0;
     batch->reads = READ_MODES - 1;
     batch->local_block = BATCH_NO_BLOCK;
     if ((batch->flags & BATCH_OPEN) != 0) {

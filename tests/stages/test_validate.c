@@ -108,6 +108,26 @@ static void a_full_memory_refuses_what_grows(void **state) {
     rig_expect(&rig, 0, "set a", "-ERR wrong number of arguments for 'set' command\r\n");
 }
 
+static void what_short_commands_may_make_long_is_refused_unless_it_fits(void **state) {
+    (void)state;
+    static const char oom[] = "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
+    rig.options.memory_bytes_max = 1000000;
+    rig.node.apply.memory_bytes = 400000;
+    rig.node.apply.longest_bytes = 4096;
+    rig_expect(&rig, 0, "setrange a 900000 x", oom);
+    rig_expect(&rig, 0, "setbit a 7200000 1", oom);
+    rig_expect(&rig, 0, "setbit a 720 1\r\ncopy a b\r\nset a b", "<WRITE><WRITE><WRITE>");
+    /* Twice 200001 bytes are under way; then there is room for 195,000 more. */
+    rig_expect(&rig, 0, "setrange a 200000 x", "<WRITE>");
+    rig_expect(&rig, 0, "setrange b 100000 x", oom);
+    rig_expect(&rig, 0, "copy a b", oom); /* as long as a may have become */
+    rig_expect(&rig, 0, "set a b\r\ndel a", "<WRITE><WRITE>");
+    rig.node.write.growth_bytes = rig.node.validate.growth_bytes; /* they are home */
+    rig_expect(&rig, 0, "setrange b 100000 x", "<WRITE>");
+    rig.options.memory_bytes_max = 0;
+    rig_expect(&rig, 0, "setrange a 900000 x", "<WRITE>");
+}
+
 /* Sends "SET k <value of this many bytes>" this many times. */
 static const char *send_sets(uint32_t count, size_t value_bytes) {
     char *bytes = malloc(count * (value_bytes + 64));
@@ -176,6 +196,7 @@ static void a_locked_connection_hears_little(void **state) {
     rig_expect(&rig, 0, "shutdown", locked);
     assert_int_equal(rig.node.signals.shutdown_requested, 0);
     /* Unknown commands and wrong arities are told first, as Redis does. */
+    rig_expect(&rig, 0, "ping a b", locked); /* its arity is -1, as far as tables can tell */
     rig_expect(&rig, 0, "nosuch", "-ERR unknown command 'nosuch', with args beginning with: \r\n");
     rig_expect(&rig, 0, "get", "-ERR wrong number of arguments for 'get' command\r\n");
     rig_expect(&rig, 0, "client nosuch", "-ERR unknown subcommand 'nosuch'. Try CLIENT HELP.\r\n");
@@ -267,13 +288,17 @@ static void shutdown_answers_nothing(void **state) {
     (void)state;
     rig_expect(&rig, 0, "shutdown foo", "-ERR syntax error\r\n");
     rig_expect(&rig, 0, "shutdown nosave save", "-ERR syntax error\r\n");
+    rig_expect(&rig, 0, "shutdown abort now", "-ERR syntax error\r\n");
+    rig_expect(&rig, 0, "shutdown nosave abort", "-ERR syntax error\r\n");
+    rig_expect(&rig, 0, "shutdown nosave now foo", "-ERR syntax error\r\n");
     rig_expect(&rig, 0, "shutdown abort", "-ERR No shutdown in progress.\r\n");
+    rig_expect(&rig, 0, "shutdown abort ABORT", "-ERR No shutdown in progress.\r\n");
     rig.options.durability = DURABILITY_NONE;
     rig_expect(&rig, 0, "shutdown save",
                "-ERR nothing can be saved: this node runs with durability none\r\n");
     assert_int_equal(rig.node.signals.shutdown_requested, 0);
     assert_int_equal(rig.wakes, 0);
-    rig_expect(&rig, 0, "ping\r\nshutdown nosave\r\nset a b", "+PONG\r\n");
+    rig_expect(&rig, 0, "ping\r\nshutdown NOSAVE now nosave force\r\nset a b", "+PONG\r\n");
     assert_int_equal(rig.write_count, 0);
     assert_int_equal(rig.node.signals.shutdown_requested, 1);
     assert_int_equal(rig.wakes, 1);
@@ -403,6 +428,7 @@ int main(void) {
         OPEN(the_machine_refuses_the_form_before_the_log),
         OPEN(bytes_that_are_not_resp_close_the_connection),
         OPEN(a_full_memory_refuses_what_grows),
+        OPEN(what_short_commands_may_make_long_is_refused_unless_it_fits),
         OPEN(the_entry_has_a_limit),
         OPEN(reads_and_writes_are_counted),
         OPEN(a_command_of_many_arguments_is_judged),
