@@ -1,11 +1,11 @@
 /*
- * A leader that cannot store what it is sent gives leadership away: its disk stands still, or has no
- * room for clients' entries.
+ * A leader that cannot store what it is sent gives leadership away: its disk stands still, or has
+ * no room for clients' entries.
  *
- * The others go on without its disk, since they are a majority; but where it stands still the leader
- * waits for what only its own disk can do: a snapshot that a change has to wait for, a segment,
- * entries that are only there.  And where it is full the leader refuses all writes, though they have
- * room.
+ * The others go on without its disk, since they are a majority; but where it stands still the
+ * leader waits for what only its own disk can do: a snapshot that a change has to wait for, a
+ * segment, entries that are only there.  And where it is full the leader refuses all writes, though
+ * they have room.
  *
  * Happy path: entries become durable, or there are none to become so; there is room.
  *
@@ -13,9 +13,9 @@
  * of the voters is furthest and has answered lately is asked to lead.  Nobody has: tried again
  * after as long.  There was no room for as long: the same, of those who have the whole log and have
  * not said that they are full, if a quorum without us has room.  It has not: nobody could do more,
- * so this node goes on for those who read, and looks again; if it is not for want of answers, writes
- * are refused, though this node may have room, since none of them could be committed.  A cluster of
- * one, or a follower: nothing is done; they can do nothing better.
+ * so this node goes on for those who read, and looks again; if it is not for want of answers,
+ * writes are refused, though this node may have room, since none of them could be committed.  A
+ * cluster of one, or a follower: nothing is done; they can do nothing better.
  */
 
 #include "base/assert.h"
@@ -60,7 +60,7 @@ static bool leads(const struct replicate_shard *shard) {
 
 /* ---- no room -------------------------------------------------------------------------------- */
 
-/* Tells the core, and with it the others, when it changes whether the log takes clients' entries. */
+/* Tells the core, and with it the others, when it changes whether the log has room. */
 static void room_tell(struct replicate_shard *shard) {
     bool full = log_out_of_room(shard->log);
     if (full != shard->full) {
