@@ -13,6 +13,9 @@
 
 #include "base/assert.h"
 
+/* So often the log is walked, with other choices. Each walk takes as long as the first. */
+#define REPLAY_WALKS_MAX 64u
+
 /* ---- Saying what is wrong -------------------------------------------------------------------- */
 
 static void say_operation(struct replay *replay, const char *what, uint32_t number) {
@@ -48,6 +51,7 @@ static void execute(struct replay *replay, const struct kv_model_word *words, ui
 /* Says of an operation without a place, which another's place needs, why it has none. */
 static void say_hindered(struct replay *replay, uint32_t number) {
     struct kv_model_word words[HISTORY_WORDS_MAX];
+    replay->hindered = number;
     if (replay->kinds[number] == REPLAY_READ) {
         const uint32_t count = history_words(replay->history, number, words);
         say_operation(replay,
@@ -162,7 +166,9 @@ static bool replay_one(struct replay *replay, const struct replay_command *comma
         return true;
     execute(replay, command->words, command->word_count);
     uint32_t number = command->operation;
-    if (number == REPLAY_OPERATION_UNSAID)
+    if (number == REPLAY_OPERATION_UNSAID && replay->forced[replay->at] != REPLAY_NONE)
+        number = replay->forced[replay->at];
+    else if (number == REPLAY_OPERATION_UNSAID)
         number = replay_find(replay, command->words, command->word_count);
     if (number == REPLAY_NONE) {
         history_print(&replay->report->text, "the log has a command that nobody asked for\n");
@@ -185,6 +191,7 @@ static bool walk(struct replay *replay, const struct replay_command *commands, s
     replay_lanes_look(replay);
     place_reads(replay);
     for (size_t i = 0; i < count; i++) {
+        replay->at = (uint32_t)i;
         if (!replay_one(replay, &commands[i]))
             return false;
         place_reads(replay);
@@ -196,6 +203,60 @@ static bool walk(struct replay *replay, const struct replay_command *commands, s
     }
     ASSERT(replay->active_count == 0 && replay->lanes_begun == replay->lane_count);
     return true;
+}
+
+/* Whose command it is may have been guessed wrong: the next walk takes the operation that failed
+ * where it was passed over. False if it was not, or if that place was forced already. */
+static bool choose_otherwise(struct replay *replay) {
+    if (replay->hindered == REPLAY_NONE)
+        return false;
+    const uint32_t at = replay->passed_over_at[replay->hindered];
+    if (at == REPLAY_NONE || replay->forced[at] != REPLAY_NONE)
+        return false;
+    replay->forced[at] = replay->hindered;
+    return true;
+}
+
+/* Everything as before the walk, but for what is forced. */
+static void walk_begin(struct replay *replay, uint32_t walked, uint64_t value_bytes_max) {
+    struct replay_report *report = replay->report;
+    const uint32_t count = replay->history->operation_count;
+    report->writes = report->reads = report->unknown_applied = 0;
+    report->choices = walked; /* those that are forced now */
+    report->not_judged = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t kind = replay->kinds[i];
+        report->not_judged += kind == REPLAY_IGNORED || kind == REPLAY_REFUSED;
+        report->applied[i] = 0;
+        report->places[i] = 0;
+        replay->passed_over_at[i] = REPLAY_NONE;
+    }
+    for (uint32_t i = 0; i < replay->lane_count; i++)
+        replay->lanes[i].next = 0;
+    replay->lanes_begun = replay->active_count = replay->placed = 0;
+    replay->log_time_ms = 0;
+    replay->hindered = REPLAY_NONE;
+    kv_model_text_free(&report->text);
+    report->text = (struct kv_model_text){0};
+    if (replay->model != NULL)
+        kv_model_free(replay->model);
+    replay->model = kv_model_new(value_bytes_max);
+}
+
+/* Walks until everything has its place, or nothing is left that might have been chosen
+ * otherwise. */
+static enum history_verdict walks(struct replay *replay, const struct replay_command *commands,
+                                  size_t count, uint64_t value_bytes_max) {
+    for (uint32_t i = 0; i < REPLAY_WALKS_MAX; i++) {
+        walk_begin(replay, i, value_bytes_max);
+        if (walk(replay, commands, count))
+            return HISTORY_RIGHT;
+        if (i == 0 && replay->report->choices == 0)
+            return HISTORY_WRONG;
+        if (!choose_otherwise(replay))
+            break;
+    }
+    return HISTORY_UNDECIDED;
 }
 
 /* True if a write of this form is answered with an error whatever the state is, and so without the
@@ -226,20 +287,23 @@ static void kinds_find(struct replay *replay, uint64_t value_bytes_max) {
                 kind = REPLAY_READ;
         }
         replay->kinds[i] = kind;
-        replay->report->not_judged += kind == REPLAY_IGNORED || kind == REPLAY_REFUSED;
     }
 }
 
-static int replay_begin(struct replay *replay, uint64_t value_bytes_max) {
+static int replay_begin(struct replay *replay, size_t count, uint64_t value_bytes_max) {
     const size_t room = (size_t)replay->history->operation_count + 1;
     replay->kinds = calloc(room, sizeof(*replay->kinds));
     replay->report->applied = calloc(room, sizeof(*replay->report->applied));
     replay->report->never_applied = calloc(room, sizeof(*replay->report->never_applied));
     replay->report->places = calloc(room, sizeof(*replay->report->places));
+    replay->passed_over_at = calloc(room, sizeof(*replay->passed_over_at));
+    replay->forced = malloc((count + 1) * sizeof(*replay->forced));
     if (replay->kinds == NULL || replay->report->applied == NULL ||
-        replay->report->never_applied == NULL || replay->report->places == NULL)
+        replay->report->never_applied == NULL || replay->report->places == NULL ||
+        replay->passed_over_at == NULL || replay->forced == NULL)
         return WEIR_ENOMEM;
-    replay->model = kv_model_new(value_bytes_max);
+    for (size_t i = 0; i <= count; i++)
+        replay->forced[i] = REPLAY_NONE;
     kinds_find(replay, value_bytes_max);
     const int error = replay_lanes_create(replay);
     return error != 0 ? error : replay_find_create(replay);
@@ -256,6 +320,8 @@ static void replay_end(struct replay *replay) {
     free(replay->lane_of);
     free(replay->active);
     free(replay->words);
+    free(replay->passed_over_at);
+    free(replay->forced);
 }
 
 static void unknown_count(struct replay *replay) {
@@ -275,10 +341,10 @@ int replay_check(const struct history *history, const struct replay_command *com
              commands[i].operation >= history->operation_count))
             return WEIR_EINVAL;
     struct replay replay = {.history = history, .report = report};
-    const int error = replay_begin(&replay, value_bytes_max);
+    ASSERT(count < REPLAY_NONE);
+    const int error = replay_begin(&replay, count, value_bytes_max);
     if (error == 0) {
-        if (!walk(&replay, commands, count))
-            report->verdict = report->choices > 0 ? HISTORY_UNDECIDED : HISTORY_WRONG;
+        report->verdict = walks(&replay, commands, count, value_bytes_max);
         if (report->verdict == HISTORY_UNDECIDED)
             history_print(&report->text,
                           "undecided: %" PRIu64 " commands of the log might have been another "

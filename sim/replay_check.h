@@ -29,9 +29,10 @@
  * Whose command is it? The caller may say; otherwise it is found by its words. Of several
  * operations with the same words that could stand here, an acknowledged one is taken before an
  * unknown one, and of these the one that returned first. That is right unless another one's
- * connection goes on before that return. If it was so and no place is found for everything, another
- * choice might have found one: the history is undecided, and the text says so. Unique values in the
- * generator prevent that.
+ * connection goes on before that return. If it was so, and an operation that was passed over has no
+ * place in the end, the log is walked again with the place that it might have had, some times. If
+ * no place is found for everything, yet another choice might have found one: the history is
+ * undecided, and the text says so. Unique values in the generator prevent that.
  *
  * What it can see: everything that clients can notice, and acknowledged writes that are missing
  * though nobody read them. What it cannot: a history that is right, by a log that is not the one

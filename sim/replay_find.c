@@ -154,15 +154,17 @@ uint32_t replay_find(struct replay *replay, const struct kv_model_word *words, u
         }
     }
     /* An unknown one that could stand here can stand at every later place too: no choice. */
+    bool is_clear = true;
     for (uint32_t i = first;
          answered > 1 && i < replay->words_count && replay->words[i].hash == hash; i++) {
         const uint32_t number = replay->words[i].number;
         if (number != best && replay_words_equal(replay, number, words, count) &&
             operation_fitness(replay, number, words) == FITS_ANSWERED &&
             is_choice(replay, best, number)) {
-            replay->report->choices++;
-            break;
+            replay->passed_over_at[number] = replay->at;
+            is_clear = false;
         }
     }
+    replay->report->choices += !is_clear;
     return best;
 }

@@ -64,6 +64,15 @@ struct replay {
 
     struct replay_words *words; /* sorted by hash; writes of every kind */
     uint32_t words_count;
+
+    /* Of each command of the log: whose it has to be, since another choice led nowhere; or
+       REPLAY_NONE. */
+    uint32_t *forced;
+    uint32_t at; /* the command that the walk is at */
+    /* Of each operation: the last command that might have been its own, and became another's; or
+       REPLAY_NONE. */
+    uint32_t *passed_over_at;
+    uint32_t hindered; /* what the walk failed at: an operation without a place; or REPLAY_NONE */
 };
 
 /* ---- replay_lanes.c -------------------------------------------------------------------------- */

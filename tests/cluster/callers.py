@@ -20,7 +20,7 @@ ANSWER_S = 1.0     # then the outcome is unknown
 PAUSE_S = 0.02     # of a client that was refused, before it tries again
 TRIES_MAX = 200    # of one operation of a client that was refused
 REFUSALS = {"MOVED", "CLUSTERDOWN", "TRYAGAIN", "READONLY", "OOM", "MISCONF", "SESSION"}
-STRINGS, COUNTERS = 6, 2   # keys of an epoch
+KEYS = {"s": 6, "n": 2, "a": 1}  # of an epoch: strings, counters, what is appended to
 PLAIN = set(range(ord("!"), ord("~") + 1)) - {ord("\\"), ord('"'), ord(">")}
 PLAIN_IN_REPLY = PLAIN | {ord(" "), ord('"'), ord(">")}
 NAMED = {ord("\r"): "\\r", ord("\n"): "\\n", ord("\\"): "\\\\"}
@@ -161,8 +161,8 @@ class Caller(threading.Thread):
 
     # ---- what is asked -------------------------------------------------------------------------
 
-    def key(self, kind, count):
-        return f"{self.directory.epoch}:{kind}{self.rng.randrange(count)}"
+    def key(self, kind):
+        return f"{self.directory.epoch}:{kind}{self.rng.randrange(KEYS[kind])}"
 
     def unique(self):
         self.value += 1
@@ -170,21 +170,21 @@ class Caller(threading.Thread):
 
     def draw(self):
         """(whether it writes, words)."""
-        string = self.key("s", STRINGS)
+        string = self.key("s")
         roll = self.rng.random()
         if self.directory.reads_only or roll < 0.40:
-            counter = self.key("n", COUNTERS)
+            counter = self.key("n")
             return False, ("GET", string if roll < 0.3 else counter)
         if roll < 0.45:
-            return False, ("MGET", string, self.key("s", STRINGS))
+            return False, ("MGET", string, self.key("s"))
         if roll < 0.75:
             return True, ("SET", string, self.unique())
         if roll < 0.90:
-            return True, ("INCR", self.key("n", COUNTERS))
+            return True, ("INCR", self.key("n"))
         if roll < 0.94:
-            return True, ("APPEND", self.key("a", 1), f"{self.unique()};")
+            return True, ("APPEND", self.key("a"), f"{self.unique()};")
         if roll < 0.97:
-            return True, ("MSET", string, self.unique(), self.key("n", COUNTERS), self.value)
+            return True, ("MSET", string, self.unique(), self.key("n"), self.value)
         return True, ("DEL", string)
 
     # ---- how it is asked -----------------------------------------------------------------------

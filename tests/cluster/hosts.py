@@ -23,6 +23,9 @@ DISK_MIB = 2048        # sparse: of two segments that are allocated ahead next t
 MEMORY_MIB = 1024      # written at most
 CGROUPS = {"blkio": "/sys/fs/cgroup/blkio", "cpu": "/sys/fs/cgroup/cpu"}
 CPU_PERIOD_US = 100000
+# What a node says that has come upon a defect of its own (base/assert.h, sanitizers, glibc).
+CRASHED = re.compile(r"assertion failed: |: unreachable: |Sanitizer|runtime error: |"
+                     r"stack smashing|malloc\(\)|free\(\)")
 FAKETIME = "/usr/lib/*/faketime/libfaketime.so.1"
 
 
@@ -33,6 +36,18 @@ class Process(Node):
         super().__init__(*arguments, **options)
         self.said = []  # (monotonic time, line)
         self.hears = None  # a function of these two, called in the reader's thread
+        self.all = []      # every process, the running one last
+
+    def spawn(self, *options):
+        super().spawn(*options)
+        self.all.append(self.process)
+        return self
+
+    def crashes(self):
+        """What is a defect, whatever had befallen it: ends by a signal but SIGKILL, and words."""
+        ends = [f"ended by signal {-process.returncode}" for process in self.all
+                if (process.poll() or 0) < 0 and process.returncode != -signal.SIGKILL]
+        return ends + [line for _, line in list(self.said) if CRASHED.search(line)]
 
     def read_lines(self, stderr):
         super().read_lines(self.noted(stderr))

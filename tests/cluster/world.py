@@ -12,7 +12,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from callers import Caller, Directory, Line, Patient, Pipelined, Record  # noqa: E402
+from callers import KEYS, Caller, Directory, Line, Patient, Pipelined, Record  # noqa: E402
 from hosts import CLIENT_PORT, Host, make_directory, write_files  # noqa: E402
 from netns import Network  # noqa: E402
 from weir_test import SLOWNESS, WEIR, ErrorReply, until  # noqa: E402
@@ -228,8 +228,15 @@ class World:
         for host in hosts if not self.lenient else ():
             host.serves()
 
+    def none_crashed(self):
+        """No process, of those that were killed either, has come upon a defect of its own."""
+        for host in self.hosts:
+            crashes = host.process.crashes()
+            assert not crashes, f"node {host.number}: {crashes}\n{host.process.log()[-3000:]}"
+
     def whole(self):
         """All faults have ended: every node runs, and clients are served."""
+        self.none_crashed()
         for host in self.hosts:
             assert host.running(), f"node {host.number} has ended:\n{host.process.log()[-3000:]}"
         self.served()
@@ -264,8 +271,6 @@ class World:
             caller.join(30)
             assert not caller.is_alive(), "a client waits for ever"
             assert caller.failure is None, f"a client failed: {caller.failure!r}"
-        for record in self.records:
-            record.close()
 
     def settled(self, limit_s=SERVED_S):
         """All nodes have applied the same index."""
@@ -276,9 +281,24 @@ class World:
                 return False
         self.awaited(same, "the nodes do not come to the same index", limit_s)
 
+    def keys(self):
+        return [f"{epoch}:{kind}{number}" for epoch in range(self.directory.epoch + 1)
+                for kind, count in KEYS.items() for number in range(count)]
+
+    def read_back(self):
+        """
+        Reads each key once more, into a history: what was acknowledged early and read by nobody
+        since may be lost, and not every run has its whole log.
+        """
+        directory = Directory(self.directory.places, self.password)
+        reader = Caller(directory, self.record(), "reads back", RATE)
+        for key in self.keys():
+            reader.perform(False, ("GET", key))
+        reader.leave()
+        assert reader.counts["ok"] == len(self.keys()), f"not all is read back: {reader.counts}"
+
     def all_hold_the_same(self):
-        keys = [f"{epoch}:{kind}{number}" for epoch in range(self.directory.epoch + 1)
-                for kind in "sna" for number in range(6)]
+        keys = self.keys()
         held = {}
         for host in self.hosts:
             line = self.line(host)
@@ -307,8 +327,13 @@ class World:
         self.end_load()
         self.settled()
         self.all_hold_the_same()
+        self.read_back()
+        for record in self.records:
+            record.close()
         for host in self.hosts:
             host.stop()
+        self.none_crashed()
+        for host in self.hosts:
             assert not any("event=replica_d" in line for _, line in host.process.said)
         print(self.summary(seconds))
         succeeded = sum(caller.counts["ok"] for caller in self.callers)
