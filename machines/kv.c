@@ -33,6 +33,7 @@ static enum machine_progress kv_destroy(struct machine *machine, uint32_t budget
     struct kv *kv = (struct kv *)machine;
     kv_snapshot_discard(kv);
     kv_restore_discard(kv);
+    kv_scratch_give(kv);
     for (; kv->destroy_partition < kv->partition_count; kv->destroy_partition++) {
         struct kv_partition *partition = &kv->partition[kv->destroy_partition];
         if (partition->space.memory.blocks != NULL)
@@ -95,7 +96,7 @@ static uint64_t kv_next_deadline_ms(const struct machine *machine) {
 
 static uint64_t kv_memory_bytes(const struct machine *machine) {
     const struct kv *kv = (const struct kv *)machine;
-    uint64_t bytes = kv->length_bytes + kv_snapshot_bytes(kv);
+    uint64_t bytes = kv->length_bytes + kv_snapshot_bytes(kv) + kv->scratch_bytes;
     for (uint32_t i = 0; i < kv->partition_count; i++)
         bytes += kv->partition[i].space.memory.used_bytes + kv->partition[i].retired.taken_bytes;
     return bytes;

@@ -10,6 +10,12 @@
  *     kv_options.c    the options of SET, EXPIRE and SCAN, read once for validate and execute
  *     kv_store.c      finding and changing one record, with its deadline, digest and snapshot
  *     kv_string.c     GET SET APPEND ...      kv_generic.c   DEL EXPIRE FLUSHALL ...
+ *     kv_getset.c     GETDEL, GETEX, CAS      kv_rename.c    RENAME, COPY
+ *     kv_range.c      GETRANGE, SETRANGE      kv_object.c    OBJECT, RANDOMKEY
+ *     kv_number.c     INCR, INCRBYFLOAT ...   kv_float.c     its arithmetic
+ *     kv_bits.c       SETBIT, BITCOUNT ...    kv_bitop.c     BITOP
+ *     kv_lcs.c        LCS                     kv_options_bits.c  the options of these
+ *     kv_validate.c   what is refused before it enters the log
  *     kv_scan.c       KEYS, SCAN, DBSIZE      kv_pattern.c   their patterns
  *     kv_snapshot.c   begin, emit, end        kv_restore.c   the way back
  *     kv_digest.c     what replicas compare
@@ -72,6 +78,9 @@ struct kv {
     struct kv_snapshot *snapshot; /* NULL: none, and none being swept */
     struct kv_restore *restore;   /* NULL: not restoring */
     uint32_t destroy_partition;
+    uint64_t draws;         /* RANDOMKEYs so far: no other reply, and no digest, shows it */
+    void *scratch;          /* of the LCS in execution; NULL: none */
+    uint64_t scratch_bytes; /* as taken from the host */
     struct kv_partition partition[];
 };
 
@@ -113,6 +122,36 @@ enum kv_row {
     KV_ROW_FLUSHDB,
     KV_ROW_KEYS,
     KV_ROW_SCAN,
+    KV_ROW_GETSET,
+    KV_ROW_GETDEL,
+    KV_ROW_GETEX,
+    KV_ROW_SETNX,
+    KV_ROW_SETEX,
+    KV_ROW_PSETEX,
+    KV_ROW_MSETNX,
+    KV_ROW_GETRANGE,
+    KV_ROW_SUBSTR,
+    KV_ROW_SETRANGE,
+    KV_ROW_INCRBYFLOAT,
+    KV_ROW_DECRBY,
+    KV_ROW_LCS,
+    KV_ROW_SETBIT,
+    KV_ROW_GETBIT,
+    KV_ROW_BITCOUNT,
+    KV_ROW_BITPOS,
+    KV_ROW_BITOP,
+    KV_ROW_CAS,
+    KV_ROW_UNLINK,
+    KV_ROW_TOUCH,
+    KV_ROW_RENAME,
+    KV_ROW_RENAMENX,
+    KV_ROW_COPY,
+    KV_ROW_RANDOMKEY,
+    KV_ROW_EXPIREAT,
+    KV_ROW_PEXPIREAT,
+    KV_ROW_EXPIRETIME,
+    KV_ROW_PEXPIRETIME,
+    KV_ROW_OBJECT,
     KV_ROWS,
 };
 
@@ -155,8 +194,10 @@ void kv_error(struct reply_writer *error, const char *text);
 /* Redis's texts that several commands use. */
 extern const char kv_error_not_integer[];
 extern const char kv_error_syntax[];
+extern const char kv_error_too_long[];
+extern const char kv_error_not_float[];
 
-/* machine_operations.execute and .validate (kv_execute.c). */
+/* machine_operations.execute (kv_execute.c) and .validate (kv_validate.c). */
 enum machine_progress kv_execute(struct machine *machine, struct machine_run *run);
 enum machine_verdict kv_validate(uint32_t row, const struct machine_argument *arguments,
                                  uint32_t argument_count, const struct machine_options *options,
@@ -177,15 +218,46 @@ struct kv_set_options {
 bool kv_options_set(const struct machine_argument *arguments, uint32_t count,
                     struct kv_set_options *options, struct reply_writer *error);
 
-/* What EXPIRE and PEXPIRE were asked for. */
+/* SETEX and PSETEX: the amount of time alone. row: theirs. */
+bool kv_options_setex(uint32_t row, const struct machine_argument *arguments,
+                      struct kv_set_options *options, struct reply_writer *error);
+
+/* What GETEX was asked for. Its amount is read only if the key is there: Redis answers null for an
+ * absent key whatever the amount. */
+struct kv_getex_options {
+    bool persist;
+    const struct machine_argument *amount; /* NULL: none of EX PX EXAT PXAT */
+    bool relative;
+    int64_t unit_ms;
+};
+bool kv_options_getex(const struct machine_argument *arguments, uint32_t count,
+                      struct kv_getex_options *options, struct reply_writer *error);
+bool kv_options_getex_amount(const struct kv_getex_options *options, struct kv_set_options *amount,
+                             struct reply_writer *error);
+
+/* What CAS was asked for beside key, expected and new value. */
+struct kv_cas_options {
+    bool absent;               /* the key is expected to be absent */
+    bool removes;              /* DELETE: the key is removed */
+    struct kv_set_options set; /* the new value's deadline */
+};
+bool kv_options_cas(const struct machine_argument *arguments, uint32_t count,
+                    struct kv_cas_options *options, struct reply_writer *error);
+
+/* COPY source destination [DB 0] [REPLACE] */
+bool kv_options_copy(const struct machine_argument *arguments, uint32_t count, bool *replace,
+                     struct reply_writer *error);
+
+/* What EXPIRE and PEXPIRE, EXPIREAT and PEXPIREAT were asked for. */
 struct kv_expire_options {
     bool only_without; /* NX */
     bool only_with;    /* XX */
     bool only_later;   /* GT */
     bool only_earlier; /* LT */
+    bool relative;     /* EXPIRE, PEXPIRE: from log time */
     int64_t amount_ms;
 };
-/* row: KV_ROW_EXPIRE (seconds) or KV_ROW_PEXPIRE. */
+/* row: KV_ROW_EXPIRE or KV_ROW_EXPIREAT (seconds), KV_ROW_PEXPIRE or KV_ROW_PEXPIREAT. */
 bool kv_options_expire(uint32_t row, const struct machine_argument *arguments, uint32_t count,
                        struct kv_expire_options *options, struct reply_writer *error);
 
@@ -202,6 +274,54 @@ bool kv_options_scan(const struct machine_argument *arguments, uint32_t count,
 /* FLUSHALL [ASYNC | SYNC] */
 bool kv_options_flush(const struct machine_argument *arguments, uint32_t count,
                       struct reply_writer *error);
+
+/* GETRANGE and SUBSTR: both ends; SETRANGE: the offset. */
+bool kv_options_getrange(const struct machine_argument *arguments, int64_t *start, int64_t *end,
+                         struct reply_writer *error);
+bool kv_options_setrange(const struct machine_argument *arguments, int64_t *offset,
+                         struct reply_writer *error);
+
+/* GETBIT and SETBIT: the offset in bits, below 8 * value_bytes_max; SETBIT: the bit, too. */
+bool kv_options_bit_offset(const struct machine_argument *argument, uint64_t value_bytes_max,
+                           uint64_t *offset, struct reply_writer *error);
+bool kv_options_setbit(const struct machine_argument *arguments, uint64_t value_bytes_max,
+                       uint64_t *offset, uint32_t *bit, struct reply_writer *error);
+
+/* BITCOUNT and BITPOS: [start [end [BYTE | BIT]]] of a value that is `value_bytes` long, as the
+ * first and the last bit (first > last: none), as Redis counts. */
+struct kv_bit_range {
+    int64_t first;
+    int64_t last;
+    bool has_end; /* it was given */
+};
+bool kv_options_bitcount(const struct machine_argument *arguments, uint32_t count,
+                         uint32_t value_bytes, struct kv_bit_range *range,
+                         struct reply_writer *error);
+bool kv_options_bitpos(const struct machine_argument *arguments, uint32_t count,
+                       uint32_t value_bytes, struct kv_bit_range *range,
+                       struct reply_writer *error);
+/* BITPOS: the bit that is looked for, read before the key is. */
+bool kv_options_bitpos_bit(const struct machine_argument *argument, uint32_t *bit,
+                           struct reply_writer *error);
+
+/* BITOP */
+enum kv_bitop { KV_BITOP_AND, KV_BITOP_OR, KV_BITOP_XOR, KV_BITOP_NOT };
+bool kv_options_bitop(const struct machine_argument *arguments, uint32_t count,
+                      enum kv_bitop *operation, struct reply_writer *error);
+
+/* What LCS was asked for. */
+struct kv_lcs_options {
+    bool length;       /* LEN */
+    bool indexes;      /* IDX */
+    bool with_lengths; /* WITHMATCHLEN */
+    int64_t length_min;
+};
+bool kv_options_lcs(const struct machine_argument *arguments, uint32_t count,
+                    struct kv_lcs_options *options, struct reply_writer *error);
+
+/* OBJECT: whether it is HELP, which has no key. */
+bool kv_options_object(const struct machine_argument *arguments, uint32_t count, bool *help,
+                       struct reply_writer *error);
 
 /* Whether the argument is this word, in any case. */
 bool kv_is_word(const struct machine_argument *argument, const char *word);
@@ -232,10 +352,12 @@ struct kv_found kv_find(const struct kv_call *call, uint32_t key, uint32_t argum
  * now. Call again later; snapshot_emit makes the room. */
 enum kv_step kv_protect(struct kv_call *call, const struct kv_found *found);
 
-/* How a value comes to be: `old_bytes` bytes of the present value, followed by `more`. */
+/* How a value comes to be: `old_bytes` bytes of the present value, then zeros, then `more`. */
 struct kv_value {
     uint32_t old_bytes;
+    uint32_t zero_bytes;
     struct machine_argument more;
+    bool is_range; /* a write at an offset: old_bytes may be less than the present value has */
 };
 
 /*
@@ -245,6 +367,28 @@ struct kv_value {
  */
 enum kv_step kv_store_value(struct kv_call *call, struct kv_found *found,
                             const struct kv_value *value, uint64_t deadline_ms);
+
+/*
+ * Writes bytes, at least one, at an offset into the value of a key, present or not; zeros fill a
+ * gap before them. The deadline stays. Costs what is written, not what is there. Slices, and
+ * kv_protect, as in kv_store_value; the value does not become longer than value_bytes_max.
+ */
+enum kv_step kv_store_range(struct kv_call *call, struct kv_found *found, uint64_t offset,
+                            struct machine_argument bytes);
+
+/*
+ * Gives the key the value that lies in `apart`, more than KV_INLINE_BYTES_MAX bytes taken from the
+ * memory of its partition, and no deadline. Slices, and kv_protect, as in kv_store_value.
+ */
+enum kv_step kv_store_apart_value(struct kv_call *call, struct kv_found *found,
+                                  const struct kv_apart *apart, uint32_t value_bytes);
+
+/* Whether the value of a record can change its key without being copied: it is a block. */
+bool kv_value_is_movable(const struct kv_record *record);
+
+/* Gives the movable value and the deadline of a present key to another key, present or not, and
+ * removes the first. kv_protect must have agreed to both. */
+void kv_store_moved(struct kv_call *call, struct kv_found *from, struct kv_found *to);
 
 /* Changes the deadline of a present key only. kv_protect must have agreed. */
 void kv_store_deadline(struct kv_call *call, struct kv_found *found, uint64_t deadline_ms);
@@ -259,8 +403,24 @@ struct kv_record *kv_record_make(const struct kv *kv, struct memory *memory, uin
 /* Takes a record out of a space and frees it. Digest and snapshot are the caller's business. */
 void kv_space_remove(struct kv_space *space, uint64_t *slot);
 
+/* Replies bytes that stay where they are until the command has finished, many in slices. */
+enum kv_step kv_reply_bytes(struct kv_call *call, const uint8_t *from, uint32_t length_bytes);
+
 /* Replies the value of a present record, a long one in slices. */
 enum kv_step kv_reply_value(struct kv_call *call, const struct kv_record *record);
+
+/* Replies the value that is there before it is changed, once (word 1: it is done). The command then
+ * ends, having changed nothing, if kv_reply_overflows. */
+enum kv_step kv_reply_old(struct kv_call *call, const struct kv_found *found);
+
+/* Whether the reply did not fit: the command is called again with more room. */
+static inline bool kv_reply_overflows(const struct kv_call *call) {
+    return call->reply != NULL && call->reply->overflow_bytes > 0;
+}
+
+/* The deadline that the options ask for; false if it lies beyond the end of time. */
+bool kv_set_deadline(const struct kv_call *call, const struct kv_found *found,
+                     const struct kv_set_options *options, uint64_t *deadline_ms);
 
 /* ---- Digests (kv_digest.c) ------------------------------------------------------------------- */
 
@@ -270,7 +430,9 @@ enum kv_change {
     KV_CHANGE_APPEND,
     KV_CHANGE_DEADLINE,
     KV_CHANGE_REMOVE,
-    KV_CHANGE_FLUSH
+    KV_CHANGE_FLUSH,
+    KV_CHANGE_RANGE, /* the offset stands in place of the deadline */
+    KV_CHANGE_MOVE,  /* the hash of the key that had the value follows, not the value */
 };
 
 /* The running digest after a change: of the entry's index, the key's hash, and what changed. Bytes
@@ -317,6 +479,9 @@ int kv_restore(struct machine *machine, uint32_t version, const uint8_t *bytes, 
                size_t *consumed, uint32_t budget);
 int kv_restore_end(struct machine *machine);
 
+/* Gives back the memory of an LCS, if there is one (kv_lcs.c). */
+void kv_scratch_give(struct kv *kv);
+
 /* ---- Commands: one function a row ------------------------------------------------------------ */
 
 /* The command of that name, executed on call->operation, its reply written. */
@@ -340,5 +505,27 @@ enum kv_step kv_flush(struct kv_call *call);
 enum kv_step kv_dbsize(struct kv_call *call);
 enum kv_step kv_keys(struct kv_call *call);
 enum kv_step kv_scan(struct kv_call *call);
+enum kv_step kv_getset(struct kv_call *call);
+enum kv_step kv_getdel(struct kv_call *call);
+enum kv_step kv_getex(struct kv_call *call);
+enum kv_step kv_setnx(struct kv_call *call);
+enum kv_step kv_setex(struct kv_call *call);
+enum kv_step kv_msetnx(struct kv_call *call);
+enum kv_step kv_getrange(struct kv_call *call);
+enum kv_step kv_setrange(struct kv_call *call);
+enum kv_step kv_incrbyfloat(struct kv_call *call);
+enum kv_step kv_decrby(struct kv_call *call);
+enum kv_step kv_lcs(struct kv_call *call);
+enum kv_step kv_setbit(struct kv_call *call);
+enum kv_step kv_getbit(struct kv_call *call);
+enum kv_step kv_bitcount(struct kv_call *call);
+enum kv_step kv_bitpos(struct kv_call *call);
+enum kv_step kv_bitop(struct kv_call *call);
+enum kv_step kv_cas(struct kv_call *call);
+enum kv_step kv_rename(struct kv_call *call);
+enum kv_step kv_copy(struct kv_call *call);
+enum kv_step kv_randomkey(struct kv_call *call);
+enum kv_step kv_expiretime(struct kv_call *call);
+enum kv_step kv_object(struct kv_call *call);
 
 #endif

@@ -14,14 +14,58 @@
 #include "machines/kv.h"
 
 static enum kv_step (*const kv_handlers[KV_ROWS])(struct kv_call *) = {
-    [KV_ROW_GET] = kv_get,         [KV_ROW_SET] = kv_set,       [KV_ROW_DEL] = kv_del,
-    [KV_ROW_EXISTS] = kv_exists,   [KV_ROW_INCR] = kv_incr,     [KV_ROW_DECR] = kv_decr,
-    [KV_ROW_INCRBY] = kv_incrby,   [KV_ROW_APPEND] = kv_append, [KV_ROW_STRLEN] = kv_strlen,
-    [KV_ROW_MGET] = kv_mget,       [KV_ROW_MSET] = kv_mset,     [KV_ROW_TTL] = kv_ttl,
-    [KV_ROW_PTTL] = kv_pttl,       [KV_ROW_EXPIRE] = kv_expire, [KV_ROW_PEXPIRE] = kv_expire,
-    [KV_ROW_PERSIST] = kv_persist, [KV_ROW_TYPE] = kv_type,     [KV_ROW_DBSIZE] = kv_dbsize,
-    [KV_ROW_FLUSHALL] = kv_flush,  [KV_ROW_FLUSHDB] = kv_flush, [KV_ROW_KEYS] = kv_keys,
+    [KV_ROW_GET] = kv_get,
+    [KV_ROW_SET] = kv_set,
+    [KV_ROW_DEL] = kv_del,
+    [KV_ROW_EXISTS] = kv_exists,
+    [KV_ROW_INCR] = kv_incr,
+    [KV_ROW_DECR] = kv_decr,
+    [KV_ROW_INCRBY] = kv_incrby,
+    [KV_ROW_APPEND] = kv_append,
+    [KV_ROW_STRLEN] = kv_strlen,
+    [KV_ROW_MGET] = kv_mget,
+    [KV_ROW_MSET] = kv_mset,
+    [KV_ROW_TTL] = kv_ttl,
+    [KV_ROW_PTTL] = kv_pttl,
+    [KV_ROW_EXPIRE] = kv_expire,
+    [KV_ROW_PEXPIRE] = kv_expire,
+    [KV_ROW_PERSIST] = kv_persist,
+    [KV_ROW_TYPE] = kv_type,
+    [KV_ROW_DBSIZE] = kv_dbsize,
+    [KV_ROW_FLUSHALL] = kv_flush,
+    [KV_ROW_FLUSHDB] = kv_flush,
+    [KV_ROW_KEYS] = kv_keys,
     [KV_ROW_SCAN] = kv_scan,
+    [KV_ROW_GETSET] = kv_getset,
+    [KV_ROW_GETDEL] = kv_getdel,
+    [KV_ROW_GETEX] = kv_getex,
+    [KV_ROW_SETNX] = kv_setnx,
+    [KV_ROW_SETEX] = kv_setex,
+    [KV_ROW_PSETEX] = kv_setex,
+    [KV_ROW_MSETNX] = kv_msetnx,
+    [KV_ROW_GETRANGE] = kv_getrange,
+    [KV_ROW_SUBSTR] = kv_getrange,
+    [KV_ROW_SETRANGE] = kv_setrange,
+    [KV_ROW_INCRBYFLOAT] = kv_incrbyfloat,
+    [KV_ROW_DECRBY] = kv_decrby,
+    [KV_ROW_LCS] = kv_lcs,
+    [KV_ROW_SETBIT] = kv_setbit,
+    [KV_ROW_GETBIT] = kv_getbit,
+    [KV_ROW_BITCOUNT] = kv_bitcount,
+    [KV_ROW_BITPOS] = kv_bitpos,
+    [KV_ROW_BITOP] = kv_bitop,
+    [KV_ROW_CAS] = kv_cas,
+    [KV_ROW_UNLINK] = kv_del,
+    [KV_ROW_TOUCH] = kv_exists,
+    [KV_ROW_RENAME] = kv_rename,
+    [KV_ROW_RENAMENX] = kv_rename,
+    [KV_ROW_COPY] = kv_copy,
+    [KV_ROW_RANDOMKEY] = kv_randomkey,
+    [KV_ROW_EXPIREAT] = kv_expire,
+    [KV_ROW_PEXPIREAT] = kv_expire,
+    [KV_ROW_EXPIRETIME] = kv_expiretime,
+    [KV_ROW_PEXPIRETIME] = kv_expiretime,
+    [KV_ROW_OBJECT] = kv_object,
 };
 
 static void kv_prefetch(const struct kv *kv, const struct machine_run *run, uint32_t end) {
@@ -82,34 +126,4 @@ enum machine_progress kv_execute(struct machine *machine, struct machine_run *ru
         run->next++;
     }
     return MACHINE_DONE;
-}
-
-enum machine_verdict kv_validate(uint32_t row, const struct machine_argument *arguments,
-                                 uint32_t argument_count, const struct machine_options *options,
-                                 struct reply_writer *error) {
-    ASSERT_HOT(row < KV_ROWS);
-    (void)options;
-    int64_t number;
-    struct kv_set_options set;
-    struct kv_expire_options expire;
-    struct kv_scan_options scan;
-    bool accepted = true;
-    switch ((enum kv_row)row) {
-    case KV_ROW_SET: accepted = kv_options_set(arguments, argument_count, &set, error); break;
-    case KV_ROW_INCRBY: accepted = kv_integer(&arguments[1], &number, error); break;
-    case KV_ROW_EXPIRE:
-    case KV_ROW_PEXPIRE:
-        accepted = kv_options_expire(row, arguments, argument_count, &expire, error);
-        break;
-    case KV_ROW_SCAN: accepted = kv_options_scan(arguments, argument_count, &scan, error); break;
-    case KV_ROW_FLUSHALL:
-    case KV_ROW_FLUSHDB: accepted = kv_options_flush(arguments, argument_count, error); break;
-    case KV_ROW_MSET:
-        accepted = argument_count % 2 == 0;
-        if (!accepted)
-            kv_error(error, "ERR wrong number of arguments for 'mset' command");
-        break;
-    default: break;
-    }
-    return accepted ? MACHINE_ACCEPT : MACHINE_REFUSE;
 }

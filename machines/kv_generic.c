@@ -98,7 +98,21 @@ static bool kv_expire_allowed(const struct kv_expire_options *options, uint64_t 
     return !options->only_earlier || !has || new_ms < (int64_t)old_ms;
 }
 
-/* EXPIRE and PEXPIRE. */
+/* EXPIRETIME and PEXPIRETIME: the deadline itself, so the same on every node at any time. */
+enum kv_step kv_expiretime(struct kv_call *call) {
+    const struct kv_found found = kv_find(call, 0, 0);
+    int64_t answer = -2;
+    if (found.present != NULL) {
+        const uint64_t deadline_ms = kv_deadline_ms(found.present);
+        answer = deadline_ms == KV_DEADLINE_NONE ? -1 : (int64_t)deadline_ms;
+    }
+    if (answer > 0 && call->operation->row == KV_ROW_EXPIRETIME)
+        answer = (int64_t)(((uint64_t)answer + 500) / 1000);
+    kv_reply_integer(call, answer);
+    return KV_DONE;
+}
+
+/* EXPIRE and PEXPIRE, EXPIREAT and PEXPIREAT. */
 enum kv_step kv_expire(struct kv_call *call) {
     const struct machine_operation *operation = call->operation;
     struct kv_expire_options options;
@@ -106,11 +120,12 @@ enum kv_step kv_expire(struct kv_call *call) {
                            &options, call->reply))
         return KV_DONE;
     const int64_t now_ms = (int64_t)call->now_ms;
-    if (options.amount_ms > INT64_MAX - now_ms) {
+    const int64_t base_ms = options.relative ? now_ms : 0;
+    if (options.amount_ms > INT64_MAX - base_ms) {
         kv_error_expire_time(operation->row, call->reply);
         return KV_DONE;
     }
-    const int64_t deadline_ms = now_ms + options.amount_ms;
+    const int64_t deadline_ms = base_ms + options.amount_ms;
     struct kv_found found = kv_find(call, 0, 0);
     if (found.present == NULL ||
         !kv_expire_allowed(&options, kv_deadline_ms(found.present), deadline_ms)) {

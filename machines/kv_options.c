@@ -9,6 +9,8 @@
 
 const char kv_error_not_integer[] = "ERR value is not an integer or out of range";
 const char kv_error_syntax[] = "ERR syntax error";
+const char kv_error_too_long[] = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+const char kv_error_not_float[] = "ERR value is not a valid float";
 
 void kv_error(struct reply_writer *error, const char *text) {
     if (error != NULL)
@@ -61,19 +63,20 @@ static const struct kv_expiry_word *kv_expiry_word_find(const struct machine_arg
     return NULL;
 }
 
-static bool kv_set_amount(const struct kv_expiry_word *word,
+/* row: of the command that the error names. */
+static bool kv_set_amount(uint32_t row, bool relative, int64_t unit_ms,
                           const struct machine_argument *argument, struct kv_set_options *options,
                           struct reply_writer *error) {
     int64_t amount;
     if (!kv_integer(argument, &amount, error))
         return false;
-    if (amount <= 0 || amount > INT64_MAX / word->unit_ms) {
-        kv_error_expire_time(KV_ROW_SET, error);
+    if (amount <= 0 || amount > INT64_MAX / unit_ms) {
+        kv_error_expire_time(row, error);
         return false;
     }
     options->expires = true;
-    options->relative = word->relative;
-    options->amount_ms = amount * word->unit_ms;
+    options->relative = relative;
+    options->amount_ms = amount * unit_ms;
     return true;
 }
 
@@ -110,7 +113,115 @@ bool kv_options_set(const struct machine_argument *arguments, uint32_t count,
         word = other;
         amount = &arguments[++i];
     }
-    return word == NULL || kv_set_amount(word, amount, options, error);
+    return word == NULL ||
+           kv_set_amount(KV_ROW_SET, word->relative, word->unit_ms, amount, options, error);
+}
+
+bool kv_options_setex(uint32_t row, const struct machine_argument *arguments,
+                      struct kv_set_options *options, struct reply_writer *error) {
+    *options = (struct kv_set_options){0};
+    return kv_set_amount(row, true, row == KV_ROW_SETEX ? 1000 : 1, &arguments[1], options, error);
+}
+
+bool kv_options_getex(const struct machine_argument *arguments, uint32_t count,
+                      struct kv_getex_options *options, struct reply_writer *error) {
+    *options = (struct kv_getex_options){0};
+    const struct kv_expiry_word *word = NULL;
+    for (uint32_t i = 1; i < count; i++) {
+        if (kv_is_word(&arguments[i], "PERSIST") && word == NULL) {
+            options->persist = true;
+            continue;
+        }
+        const struct kv_expiry_word *other = kv_expiry_word_find(&arguments[i]);
+        if (other == NULL || options->persist || (word != NULL && word != other) ||
+            i + 1 == count) {
+            kv_error(error, kv_error_syntax);
+            return false;
+        }
+        word = other;
+        options->relative = word->relative;
+        options->unit_ms = word->unit_ms;
+        options->amount = &arguments[++i];
+    }
+    return true;
+}
+
+bool kv_options_getex_amount(const struct kv_getex_options *options, struct kv_set_options *amount,
+                             struct reply_writer *error) {
+    *amount = (struct kv_set_options){0};
+    return kv_set_amount(KV_ROW_GETEX, options->relative, options->unit_ms, options->amount, amount,
+                         error);
+}
+
+/* ABSENT stands for the expected value, DELETE for the new one: those are then empty, so that
+ * nobody takes a word for a value that was compared. */
+bool kv_options_cas(const struct machine_argument *arguments, uint32_t count,
+                    struct kv_cas_options *options, struct reply_writer *error) {
+    *options = (struct kv_cas_options){0};
+    const struct kv_expiry_word *word = NULL;
+    const struct machine_argument *amount = NULL;
+    bool accepted = true;
+    for (uint32_t i = 3; accepted && i < count; i++) {
+        const struct kv_expiry_word *other = kv_expiry_word_find(&arguments[i]);
+        if (kv_is_word(&arguments[i], "ABSENT")) {
+            options->absent = true;
+            accepted = arguments[1].length_bytes == 0;
+        } else if (kv_is_word(&arguments[i], "DELETE")) {
+            options->removes = true;
+            accepted = arguments[2].length_bytes == 0;
+        } else if (kv_is_word(&arguments[i], "KEEPTTL")) {
+            options->set.keep_ttl = true;
+        } else {
+            accepted = other != NULL && word == NULL && i + 1 < count;
+            word = other;
+            amount = &arguments[++i];
+        }
+    }
+    const bool expires = word != NULL;
+    const bool one_only = !(expires && options->set.keep_ttl) &&
+                          !(options->removes && (expires || options->set.keep_ttl));
+    if (!accepted || !one_only) {
+        kv_error(error, kv_error_syntax);
+        return false;
+    }
+    return word == NULL ||
+           kv_set_amount(KV_ROW_CAS, word->relative, word->unit_ms, amount, &options->set, error);
+}
+
+/* The number of a database: there is only 0. */
+static bool kv_database(const struct machine_argument *argument, struct reply_writer *error) {
+    int64_t number;
+    if (!kv_integer(argument, &number, error))
+        return false;
+    if (number == 0)
+        return true;
+    if (number >= INT32_MIN && number <= INT32_MAX)
+        kv_error(error, "ERR DB index is out of range");
+    else if (error != NULL)
+        reply_error_format(error, "ERR value is out of range, value must between %d and %d",
+                           INT32_MIN, INT32_MAX);
+    return false;
+}
+
+bool kv_options_copy(const struct machine_argument *arguments, uint32_t count, bool *replace,
+                     struct reply_writer *error) {
+    *replace = false;
+    for (uint32_t i = 2; i < count; i++) {
+        if (kv_is_word(&arguments[i], "REPLACE")) {
+            *replace = true;
+        } else if (kv_is_word(&arguments[i], "DB") && i + 1 < count) {
+            if (!kv_database(&arguments[++i], error))
+                return false;
+        } else {
+            kv_error(error, kv_error_syntax);
+            return false;
+        }
+    }
+    if (arguments[0].length_bytes != arguments[1].length_bytes ||
+        memcmp(arguments[0].data, arguments[1].data, arguments[0].length_bytes) != 0)
+        return true;
+    kv_error(error, "ERR source and destination objects are the same");
+    return false;
 }
 
 static bool kv_expire_words(const struct machine_argument *arguments, uint32_t count,
@@ -136,7 +247,8 @@ static bool kv_expire_words(const struct machine_argument *arguments, uint32_t c
 
 bool kv_options_expire(uint32_t row, const struct machine_argument *arguments, uint32_t count,
                        struct kv_expire_options *options, struct reply_writer *error) {
-    *options = (struct kv_expire_options){0};
+    *options =
+        (struct kv_expire_options){.relative = row == KV_ROW_EXPIRE || row == KV_ROW_PEXPIRE};
     if (!kv_expire_words(arguments, count, options, error))
         return false;
     if (options->only_without &&
@@ -150,7 +262,7 @@ bool kv_options_expire(uint32_t row, const struct machine_argument *arguments, u
     }
     if (!kv_integer(&arguments[1], &options->amount_ms, error))
         return false;
-    if (row == KV_ROW_EXPIRE) {
+    if (row == KV_ROW_EXPIRE || row == KV_ROW_EXPIREAT) {
         if (options->amount_ms > INT64_MAX / 1000 || options->amount_ms < INT64_MIN / 1000) {
             kv_error_expire_time(row, error);
             return false;

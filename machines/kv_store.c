@@ -110,9 +110,25 @@ void kv_space_remove(struct kv_space *space, uint64_t *slot) {
 
 static uint64_t kv_fold_value(const struct kv_call *call, const struct kv_found *found,
                               const struct kv_value *value, uint64_t deadline_ms) {
-    const enum kv_change change = value->old_bytes > 0 ? KV_CHANGE_APPEND : KV_CHANGE_VALUE;
+    enum kv_change change = value->old_bytes > 0 ? KV_CHANGE_APPEND : KV_CHANGE_VALUE;
+    if (value->is_range) {
+        change = KV_CHANGE_RANGE;
+        deadline_ms = (uint64_t)value->old_bytes + value->zero_bytes;
+    }
     return kv_digest_change(found->partition->digest, call->run->moment.index, found->hash, change,
                             deadline_ms, value->more.length_bytes);
+}
+
+static uint64_t kv_value_bytes_of(const struct kv_value *value) {
+    return (uint64_t)value->old_bytes + value->zero_bytes + value->more.length_bytes;
+}
+
+/* Writes what is new of a value that is not longer than KV_INLINE_BYTES_MAX. */
+static void kv_value_write(const struct kv_value *value, uint8_t *place) {
+    if (value->zero_bytes > 0)
+        memset(place + value->old_bytes, 0, value->zero_bytes);
+    memcpy(place + value->old_bytes + value->zero_bytes, value->more.data,
+           value->more.length_bytes);
 }
 
 /* Whether the record can take the value without moving. */
@@ -128,7 +144,7 @@ static bool kv_record_fits(const struct kv_record *record, uint32_t value_bytes,
 static void kv_store_inline(struct kv_call *call, struct kv_found *found,
                             const struct kv_value *value, uint64_t deadline_ms) {
     struct kv_space *space = &found->partition->space;
-    const uint32_t value_bytes = value->old_bytes + value->more.length_bytes;
+    const uint32_t value_bytes = (uint32_t)kv_value_bytes_of(value);
     const bool deadlined = deadline_ms != KV_DEADLINE_NONE;
     struct kv_record *old = found->slot != NULL ? kv_slot_record(*found->slot) : NULL;
 
@@ -137,7 +153,7 @@ static void kv_store_inline(struct kv_call *call, struct kv_found *found,
     kv_spend(call, value_bytes / KV_UNIT_BYTES);
 
     if (old != NULL && kv_record_fits(old, value_bytes, deadlined)) {
-        memcpy(kv_value_place(old) + value->old_bytes, value->more.data, value->more.length_bytes);
+        kv_value_write(value, kv_value_place(old));
         old->value_word = value_bytes | call->kv->parity;
         kv_record_expire(space, old, deadline_ms);
         found->present = old;
@@ -148,22 +164,26 @@ static void kv_store_inline(struct kv_call *call, struct kv_found *found,
     uint8_t *place = kv_value_place(record);
     if (value->old_bytes > 0)
         memcpy(place, kv_value(old), value->old_bytes);
-    memcpy(place + value->old_bytes, value->more.data, value->more.length_bytes);
+    kv_value_write(value, place);
     kv_record_install(call, found, record);
     kv_record_expire(space, record, deadline_ms);
     found->present = record;
 }
 
-/* Where a slice of a long value comes from: the old value first, then the new bytes. */
+/* Where a slice of a long value comes from: the old value first, then zeros (NULL), then the new
+ * bytes. */
 static uint32_t kv_value_slice(const struct kv_found *found, const struct kv_value *value,
                                uint64_t offset, const uint8_t **from) {
     uint64_t left;
     if (offset < value->old_bytes) {
         *from = kv_value(found->present) + offset;
         left = value->old_bytes - offset;
+    } else if (offset - value->old_bytes < value->zero_bytes) {
+        *from = NULL;
+        left = (uint64_t)value->old_bytes + value->zero_bytes - offset;
     } else {
-        *from = value->more.data + (offset - value->old_bytes);
-        left = value->old_bytes + (uint64_t)value->more.length_bytes - offset;
+        *from = value->more.data + (offset - value->old_bytes - value->zero_bytes);
+        left = kv_value_bytes_of(value) - offset;
     }
     return left < KV_SLICE_BYTES ? (uint32_t)left : KV_SLICE_BYTES;
 }
@@ -173,7 +193,7 @@ static enum kv_step kv_fill_apart(struct kv_call *call, const struct kv_found *f
                                   const struct kv_value *value, uint64_t deadline_ms,
                                   struct kv_apart *apart) {
     uint64_t *word = call->cursor->word;
-    const uint64_t value_bytes = value->old_bytes + (uint64_t)value->more.length_bytes;
+    const uint64_t value_bytes = kv_value_bytes_of(value);
     struct memory *memory = &found->partition->space.memory;
     const bool append_in_place = value->old_bytes > 0 && kv_is_apart(found->present) &&
                                  kv_apart_get(found->present).capacity_bytes >= value_bytes;
@@ -196,13 +216,30 @@ static enum kv_step kv_fill_apart(struct kv_call *call, const struct kv_found *f
         const uint64_t offset = word[3] - 1;
         const uint8_t *from;
         const uint32_t slice = kv_value_slice(found, value, offset, &from);
-        memcpy(apart->data + offset, from, slice);
-        if (offset >= value->old_bytes)
+        if (from == NULL)
+            memset(apart->data + offset, 0, slice);
+        else
+            memcpy(apart->data + offset, from, slice);
+        if (offset >= (uint64_t)value->old_bytes + value->zero_bytes)
             word[4] = kv_digest_bytes(word[4], from, slice);
         word[3] += slice;
         kv_spend(call, 1 + slice / KV_UNIT_BYTES);
     }
     return KV_DONE;
+}
+
+/* A new record for a value apart. */
+static void kv_apart_install(struct kv_call *call, struct kv_found *found,
+                             const struct kv_apart *apart, uint32_t value_bytes,
+                             uint64_t deadline_ms) {
+    struct kv_space *space = &found->partition->space;
+    ASSERT(value_bytes > KV_INLINE_BYTES_MAX && apart->capacity_bytes >= value_bytes);
+    struct kv_record *record = kv_record_new(call->kv, &space->memory, found,
+                                             deadline_ms != KV_DEADLINE_NONE, value_bytes);
+    memcpy(kv_value_place(record), apart, sizeof(*apart));
+    kv_record_install(call, found, record);
+    kv_record_expire(space, record, deadline_ms);
+    found->present = record;
 }
 
 static enum kv_step kv_store_apart(struct kv_call *call, struct kv_found *found,
@@ -214,8 +251,7 @@ static enum kv_step kv_store_apart(struct kv_call *call, struct kv_found *found,
     found->partition->digest = word[4];
     word[2] = word[3] = word[4] = 0;
 
-    struct kv_space *space = &found->partition->space;
-    const uint32_t value_bytes = value->old_bytes + value->more.length_bytes;
+    const uint32_t value_bytes = (uint32_t)kv_value_bytes_of(value);
     struct kv_record *old = found->present;
     if (value->old_bytes > 0 && kv_is_apart(old) && kv_apart_get(old).data == apart.data) {
         /* APPEND in place: the deadline stays as it is. */
@@ -223,23 +259,126 @@ static enum kv_step kv_store_apart(struct kv_call *call, struct kv_found *found,
         old->value_word = value_bytes | KV_APART | call->kv->parity;
         return KV_DONE;
     }
-    struct kv_record *record = kv_record_new(call->kv, &space->memory, found,
-                                             deadline_ms != KV_DEADLINE_NONE, value_bytes);
-    memcpy(kv_value_place(record), &apart, sizeof(apart));
-    kv_record_install(call, found, record);
-    kv_record_expire(space, record, deadline_ms);
-    found->present = record;
+    kv_apart_install(call, found, &apart, value_bytes, deadline_ms);
     return KV_DONE;
 }
 
 enum kv_step kv_store_value(struct kv_call *call, struct kv_found *found,
                             const struct kv_value *value, uint64_t deadline_ms) {
-    ASSERT_HOT(value->old_bytes == 0 || value->old_bytes == kv_value_bytes(found->present));
-    ASSERT(value->old_bytes + (uint64_t)value->more.length_bytes <= KV_VALUE_BYTES_MAX);
-    if (value->old_bytes + value->more.length_bytes > KV_INLINE_BYTES_MAX)
+    ASSERT_HOT(value->old_bytes == 0 || value->old_bytes == kv_value_bytes(found->present) ||
+               (value->is_range && value->old_bytes < kv_value_bytes(found->present)));
+    ASSERT(kv_value_bytes_of(value) <= KV_VALUE_BYTES_MAX);
+    if (kv_value_bytes_of(value) > KV_INLINE_BYTES_MAX)
         return kv_store_apart(call, found, value, deadline_ms);
     kv_store_inline(call, found, value, deadline_ms);
     return KV_DONE;
+}
+
+/* ---- Parts of a value, and values that change their key -------------------------------------- */
+
+/* Bytes that lie inside the present value. Words: 3 bytes written + 1, 4 digest. */
+static enum kv_step kv_store_inside(struct kv_call *call, struct kv_found *found, uint64_t offset,
+                                    struct machine_argument bytes) {
+    uint64_t *word = call->cursor->word;
+    struct kv_record *record = found->present;
+    uint8_t *to = kv_is_apart(record) ? kv_apart_get(record).data : kv_value_place(record);
+    ASSERT_HOT(offset + bytes.length_bytes <= kv_value_bytes(record));
+    if (word[3] == 0) {
+        word[3] = 1;
+        word[4] = kv_digest_change(found->partition->digest, call->run->moment.index, found->hash,
+                                   KV_CHANGE_RANGE, offset, bytes.length_bytes);
+    }
+    while (word[3] - 1 < bytes.length_bytes) {
+        if (call->run->budget == 0)
+            return KV_MORE;
+        const uint64_t done = word[3] - 1;
+        const uint64_t left = bytes.length_bytes - done;
+        const uint32_t slice = left < KV_SLICE_BYTES ? (uint32_t)left : KV_SLICE_BYTES;
+        memcpy(to + offset + done, bytes.data + done, slice);
+        word[4] = kv_digest_bytes(word[4], bytes.data + done, slice);
+        word[3] += slice;
+        kv_spend(call, 1 + slice / KV_UNIT_BYTES);
+    }
+    found->partition->digest = word[4];
+    word[3] = word[4] = 0;
+    record->value_word = (record->value_word & ~KV_EMITTED) | call->kv->parity;
+    return KV_DONE;
+}
+
+enum kv_step kv_store_range(struct kv_call *call, struct kv_found *found, uint64_t offset,
+                            struct machine_argument bytes) {
+    const uint64_t old_bytes = found->present != NULL ? kv_value_bytes(found->present) : 0;
+    ASSERT_HOT(bytes.length_bytes > 0);
+    ASSERT(offset + bytes.length_bytes <= KV_VALUE_BYTES_MAX);
+    if (offset + bytes.length_bytes <= old_bytes)
+        return kv_store_inside(call, found, offset, bytes);
+    const struct kv_value value = {
+        .old_bytes = (uint32_t)(offset < old_bytes ? offset : old_bytes),
+        .zero_bytes = (uint32_t)(offset > old_bytes ? offset - old_bytes : 0),
+        .more = bytes,
+        .is_range = true,
+    };
+    const uint64_t deadline_ms =
+        found->present != NULL ? kv_deadline_ms(found->present) : KV_DEADLINE_NONE;
+    return kv_store_value(call, found, &value, deadline_ms);
+}
+
+/* Words: 3 bytes folded + 1, 4 digest. */
+enum kv_step kv_store_apart_value(struct kv_call *call, struct kv_found *found,
+                                  const struct kv_apart *apart, uint32_t value_bytes) {
+    uint64_t *word = call->cursor->word;
+    if (word[3] == 0) {
+        word[3] = 1;
+        word[4] = kv_digest_change(found->partition->digest, call->run->moment.index, found->hash,
+                                   KV_CHANGE_VALUE, KV_DEADLINE_NONE, value_bytes);
+    }
+    while (word[3] - 1 < value_bytes) {
+        if (call->run->budget == 0)
+            return KV_MORE;
+        const uint64_t left = value_bytes - (word[3] - 1);
+        const uint32_t slice = left < KV_SLICE_BYTES ? (uint32_t)left : KV_SLICE_BYTES;
+        word[4] = kv_digest_bytes(word[4], apart->data + (word[3] - 1), slice);
+        word[3] += slice;
+        kv_spend(call, 1 + slice / KV_UNIT_BYTES);
+    }
+    found->partition->digest = word[4];
+    word[3] = word[4] = 0;
+    kv_apart_install(call, found, apart, value_bytes, KV_DEADLINE_NONE);
+    return KV_DONE;
+}
+
+bool kv_value_is_movable(const struct kv_record *record) {
+    return kv_is_apart(record) && kv_value_bytes(record) > KV_INLINE_BYTES_MAX &&
+           kv_apart_get(record).capacity_bytes > MEMORY_CLASSED_BYTES_MAX;
+}
+
+void kv_store_moved(struct kv_call *call, struct kv_found *from, struct kv_found *to) {
+    struct kv_record *old = from->present;
+    struct kv_space *space = &from->partition->space;
+    ASSERT(old != NULL && kv_value_is_movable(old));
+    const struct kv_apart apart = kv_apart_get(old);
+    const uint64_t deadline_ms = kv_deadline_ms(old);
+    const uint32_t value_bytes = kv_value_bytes(old);
+    const uint64_t index = call->run->moment.index;
+
+    from->partition->digest = kv_digest_change(from->partition->digest, index, from->hash,
+                                               KV_CHANGE_REMOVE, KV_DEADLINE_NONE, 0);
+    uint8_t source[8];
+    bytes_put_u64(source, from->hash);
+    to->partition->digest =
+        kv_digest_bytes(kv_digest_change(to->partition->digest, index, to->hash, KV_CHANGE_MOVE,
+                                         deadline_ms, value_bytes),
+                        source, sizeof(source));
+
+    if (from->partition != to->partition)
+        memory_move(&space->memory, &to->partition->space.memory, apart.data, apart.capacity_bytes);
+    kv_apart_install(call, to, &apart, value_bytes, deadline_ms);
+    /* The table may have been split: the old record's slot is looked for again. */
+    kv_record_expire(space, old, KV_DEADLINE_NONE);
+    kv_table_remove(&space->table, &space->memory, kv_table_slot_of(&space->table, old));
+    memory_give(&space->memory, old, kv_record_bytes(old));
+    from->slot = NULL;
+    from->present = NULL;
 }
 
 /* ---- Deadlines and removal ------------------------------------------------------------------- */
@@ -279,12 +418,11 @@ void kv_store_remove(struct kv_call *call, struct kv_found *found) {
 
 /* ---- Replying a value ------------------------------------------------------------------------ */
 
-enum kv_step kv_reply_value(struct kv_call *call, const struct kv_record *record) {
+enum kv_step kv_reply_bytes(struct kv_call *call, const uint8_t *from, uint32_t value_bytes) {
     if (call->reply == NULL)
         return KV_DONE;
-    const uint32_t value_bytes = kv_value_bytes(record);
     if (value_bytes <= KV_SLICE_BYTES) {
-        reply_bulk(call->reply, kv_value(record), value_bytes);
+        reply_bulk(call->reply, from, value_bytes);
         kv_spend(call, value_bytes / KV_UNIT_BYTES);
         return KV_DONE;
     }
@@ -296,7 +434,6 @@ enum kv_step kv_reply_value(struct kv_call *call, const struct kv_record *record
         word[5] = (uintptr_t)to;
         word[6] = 0;
     }
-    const uint8_t *from = kv_value(record);
     while (word[6] < value_bytes) {
         if (call->run->budget == 0)
             return KV_MORE;
@@ -308,5 +445,21 @@ enum kv_step kv_reply_value(struct kv_call *call, const struct kv_record *record
     }
     reply_bulk_commit(call->reply, value_bytes);
     word[5] = word[6] = 0;
+    return KV_DONE;
+}
+
+enum kv_step kv_reply_value(struct kv_call *call, const struct kv_record *record) {
+    return kv_reply_bytes(call, kv_value(record), kv_value_bytes(record));
+}
+
+enum kv_step kv_reply_old(struct kv_call *call, const struct kv_found *found) {
+    uint64_t *word = call->cursor->word;
+    if (word[1] != 0)
+        return KV_DONE;
+    if (found->present == NULL)
+        kv_reply_null(call);
+    else if (kv_reply_value(call, found->present) == KV_MORE)
+        return KV_MORE;
+    word[1] = 1;
     return KV_DONE;
 }

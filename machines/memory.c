@@ -96,6 +96,16 @@ struct memory_run {
     struct memory_run *next;
 };
 
+/* Puts a block on the list of a memory. */
+static void memory_block_link(struct memory *memory, struct memory_block *block) {
+    block->next = memory->blocks;
+    block->previous = NULL;
+    if (block->next != NULL)
+        block->next->previous = block;
+    memory->blocks = block;
+    memory->taken_bytes += block->length_bytes;
+}
+
 static void *memory_block_take(struct memory *memory, size_t length_bytes) {
     ASSERT_HOT(length_bytes % MEMORY_PAGE_BYTES == 0 && length_bytes > 0);
     struct memory_block *block = memory->host->pages_take(memory->host->context, length_bytes);
@@ -103,18 +113,13 @@ static void *memory_block_take(struct memory *memory, size_t length_bytes) {
         UNREACHABLE("the machine's host has no page left for a write that is in the log; "
                     "restart with more memory: the log replays it");
     ASSERT_HOT((uintptr_t)block % MEMORY_PAGE_BYTES == 0);
-    block->next = memory->blocks;
-    block->previous = NULL;
     block->length_bytes = length_bytes;
-    if (block->next != NULL)
-        block->next->previous = block;
-    memory->blocks = block;
-    memory->taken_bytes += length_bytes;
+    memory_block_link(memory, block);
     return block;
 }
 
-/* Gives a large object's block back to the host at once. */
-static void memory_block_give(struct memory *memory, struct memory_block *block) {
+/* Takes a block off the list of its memory. */
+static void memory_block_unlink(struct memory *memory, struct memory_block *block) {
     if (block->previous != NULL)
         block->previous->next = block->next;
     else
@@ -125,7 +130,12 @@ static void memory_block_give(struct memory *memory, struct memory_block *block)
     ASSERT_HOT(memory->taken_bytes >= length_bytes && memory->used_bytes >= length_bytes);
     memory->taken_bytes -= length_bytes;
     memory->used_bytes -= length_bytes;
-    memory->host->pages_give(memory->host->context, block, length_bytes);
+}
+
+/* Gives a large object's block back to the host at once. */
+static void memory_block_give(struct memory *memory, struct memory_block *block) {
+    memory_block_unlink(memory, block);
+    memory->host->pages_give(memory->host->context, block, block->length_bytes);
 }
 
 static void memory_run_free(struct memory *memory, void *pages, uint64_t count) {
@@ -325,6 +335,15 @@ void memory_give(struct memory *memory, void *object, size_t size_bytes) {
         memory_span_unlist(memory, span);
         memory_run_give(memory, span, memory_span_pages(class));
     }
+}
+
+void memory_move(struct memory *from, struct memory *to, void *object, size_t size_bytes) {
+    ASSERT(size_bytes > MEMORY_CLASSED_BYTES_MAX && from->host == to->host);
+    struct memory_block *block = (void *)((uint8_t *)object - MEMORY_HEADER_BYTES);
+    ASSERT(block->length_bytes == memory_large_bytes(size_bytes));
+    memory_block_unlink(from, block);
+    memory_block_link(to, block);
+    to->used_bytes += block->length_bytes;
 }
 
 void memory_retire(struct memory *memory, struct memory_retired *retired) {

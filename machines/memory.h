@@ -88,6 +88,10 @@ void *memory_take(struct memory *memory, size_t size_bytes);
 /* Gives an object back; `size_bytes` is of the class it was taken with. */
 void memory_give(struct memory *memory, void *object, size_t size_bytes);
 
+/* Makes an object of more than MEMORY_CLASSED_BYTES_MAX bytes, which lies where it lies, another
+ * memory's. Both have the same host. O(1). */
+void memory_move(struct memory *from, struct memory *to, void *object, size_t size_bytes);
+
 /* A page, 4096-aligned: its first sizeof(struct memory_block) bytes are not the caller's, the rest
  * is zero. */
 void *memory_take_page(struct memory *memory);

@@ -11,104 +11,15 @@
 #include "base/decimal.h"
 #include "tests/cmocka_wrapper.h"
 #include "tests/machines/kv_stream.h"
+#include "tests/machines/redis_server.h"
 
-#include <hiredis/hiredis.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-enum { COMMANDS = 60000, SKIPPED = 77 };
-
-static char directory[] = "/tmp/weir-kv-redis-XXXXXX";
-static char socket_path[sizeof(directory) + 16];
-
-/* Starts a server on a socket of our own, and waits until it says that it is ready; -1 if there is
- * none. */
-static pid_t redis_start(void) {
-    int output[2];
-    if (system("command -v redis-server >/dev/null 2>&1") != 0)
-        return -1;
-    ASSERT(mkdtemp(directory) != NULL && pipe(output) == 0);
-    snprintf(socket_path, sizeof(socket_path), "%s/socket", directory);
-    const pid_t child = fork();
-    ASSERT(child >= 0);
-    if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL); /* it does not outlive a test that aborts */
-        dup2(output[1], STDOUT_FILENO);
-        close(output[0]);
-        close(output[1]);
-        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path, "--save",
-               "", "--appendonly", "no", "--dir", directory, (char *)NULL);
-        _exit(127);
-    }
-    close(output[1]);
-    FILE *lines = fdopen(output[0], "r");
-    char line[512];
-    bool ready = false;
-    ASSERT(lines != NULL);
-    while (!ready && fgets(line, sizeof(line), lines) != NULL)
-        ready = strstr(line, "ready to accept") != NULL;
-    ASSERT(ready);
-    /* Left open: the server may write more, and must not die of it. */
-    return child;
-}
-
-static void redis_stop(pid_t child) {
-    char command[sizeof(directory) + 16];
-    kill(child, SIGTERM);
-    waitpid(child, NULL, 0);
-    snprintf(command, sizeof(command), "rm -rf %s", directory);
-    ASSERT(system(command) == 0);
-}
-
-/* A parsed reply as the RESP 2 text it came from. */
-static void reply_print(const redisReply *reply, struct kv_model_text *text) {
-    char head[64];
-    int length = 0;
-    switch (reply->type) {
-    case REDIS_REPLY_INTEGER:
-        length = snprintf(head, sizeof(head), ":%lld\r\n", reply->integer);
-        break;
-    case REDIS_REPLY_NIL: length = snprintf(head, sizeof(head), "$-1\r\n"); break;
-    case REDIS_REPLY_ARRAY:
-        length = snprintf(head, sizeof(head), "*%zu\r\n", reply->elements);
-        break;
-    case REDIS_REPLY_STRING: length = snprintf(head, sizeof(head), "$%zu\r\n", reply->len); break;
-    case REDIS_REPLY_STATUS: length = snprintf(head, sizeof(head), "+"); break;
-    case REDIS_REPLY_ERROR: length = snprintf(head, sizeof(head), "-"); break;
-    default: UNREACHABLE("RESP 2 has no other");
-    }
-    kv_model_text_append(text, head, (size_t)length);
-    if (reply->type == REDIS_REPLY_ARRAY)
-        for (size_t i = 0; i < reply->elements; i++)
-            reply_print(reply->element[i], text);
-    if (reply->str != NULL && reply->type != REDIS_REPLY_NIL) {
-        kv_model_text_append(text, reply->str, reply->len);
-        kv_model_text_append(text, "\r\n", 2);
-    }
-}
-
-static void redis_execute(redisContext *context, const struct kv_stream *stream,
-                          struct kv_model_text *text) {
-    const char *words[KV_STREAM_WORDS_MAX];
-    size_t lengths[KV_STREAM_WORDS_MAX];
-    for (size_t i = 0; i < stream->count; i++) {
-        words[i] = stream->words[i].data;
-        lengths[i] = stream->words[i].length;
-    }
-    redisReply *reply = redisCommandArgv(context, (int)stream->count, words, lengths);
-    ASSERT(reply != NULL);
-    text->length = 0;
-    reply_print(reply, text);
-    freeReplyObject(reply);
-}
+enum { COMMANDS = 60000, VALUE_BYTES_MAX = 512 << 20 };
 
 static bool names(const struct kv_model_word *word, const char *name) {
     return word->length == strlen(name) && strncasecmp(word->data, name, word->length) == 0;
@@ -133,12 +44,6 @@ static void deadlines_far_away(struct kv_stream *stream) {
     }
 }
 
-static uint64_t clock_now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* Time to live passes while we compare: only that there is one counts. DBSIZE of Redis counts what
  * is due until somebody looks at it, ours does not. */
 static bool replies_agree(const struct kv_stream *stream, const struct kv_model_text *redis,
@@ -155,19 +60,19 @@ static bool replies_agree(const struct kv_stream *stream, const struct kv_model_
            model->data[1] != '-';
 }
 
-static void compare(redisContext *context) {
+static void compare(struct redis_server *server) {
     struct kv_stream stream;
-    struct kv_model *model = kv_model_new(512 << 20);
+    struct kv_model *model = kv_model_new(VALUE_BYTES_MAX);
     struct kv_model_text redis = {0};
     struct kv_model_text twin = {0};
     kv_stream_begin(&stream, 11, 60, 2000);
     for (uint32_t i = 0; i < COMMANDS; i++) {
         /* Log time is Redis's time, taken before: what is past for us is past for it. */
-        const uint64_t now_ms = clock_now_ms();
+        const uint64_t now_ms = redis_server_clock_ms();
         stream.now_ms = now_ms;
         kv_stream_next(&stream);
         deadlines_far_away(&stream);
-        redis_execute(context, &stream, &redis);
+        redis_server_execute(server, stream.words, stream.count, &redis);
         kv_model_execute(model, stream.words, stream.count, now_ms, now_ms, &twin);
         if (names(&stream.words[0], "keys") || names(&stream.words[0], "scan"))
             kv_model_sort_array(&redis);
@@ -185,24 +90,19 @@ static void compare(redisContext *context) {
     kv_model_text_free(&twin);
 }
 
-static pid_t server;
-
 static void the_twin_answers_as_redis_does(void **state) {
-    (void)state;
-    redisContext *context = redisConnectUnix(socket_path);
-    ASSERT(context != NULL && context->err == 0);
-    compare(context);
-    redisFree(context);
+    compare(*state);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_twin_answers_as_redis_does)};
-    server = redis_start();
-    if (server < 0) {
+    static struct redis_server server;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_prestate(the_twin_answers_as_redis_does, &server)};
+    if (!redis_server_begin(&server, VALUE_BYTES_MAX)) {
         printf("skipped: redis-server is not installed\n");
-        return SKIPPED;
+        return REDIS_SERVER_SKIPPED;
     }
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    redis_stop(server);
+    redis_server_end(&server);
     return failed;
 }

@@ -1,0 +1,92 @@
+/*
+ * What of a command can be refused before it costs a quorum: its form. By the same functions as in
+ * execute, so that nothing is accepted here that is refused there for its form.
+ *
+ * Some forms are judged in execute alone, because Redis looks at the key first: the amount of
+ * GETEX, the range of BITCOUNT and BITPOS.
+ */
+
+#include "machines/kv.h"
+
+static bool kv_validate_pairs(const char *name, uint32_t argument_count,
+                              struct reply_writer *error) {
+    if (argument_count % 2 == 0)
+        return true;
+    if (error != NULL)
+        reply_error_format(error, "ERR wrong number of arguments for '%s' command", name);
+    return false;
+}
+
+/* Commands about keys. */
+static bool kv_validate_generic(uint32_t row, const struct machine_argument *arguments,
+                                uint32_t count, struct reply_writer *error) {
+    struct kv_expire_options expire;
+    struct kv_scan_options scan;
+    bool flag;
+    switch ((enum kv_row)row) {
+    case KV_ROW_EXPIRE:
+    case KV_ROW_PEXPIRE:
+    case KV_ROW_EXPIREAT:
+    case KV_ROW_PEXPIREAT: return kv_options_expire(row, arguments, count, &expire, error);
+    case KV_ROW_SCAN: return kv_options_scan(arguments, count, &scan, error);
+    case KV_ROW_FLUSHALL:
+    case KV_ROW_FLUSHDB: return kv_options_flush(arguments, count, error);
+    case KV_ROW_COPY: return kv_options_copy(arguments, count, &flag, error);
+    case KV_ROW_OBJECT: return kv_options_object(arguments, count, &flag, error);
+    default: return true;
+    }
+}
+
+/* Commands about parts of values, and bits. */
+static bool kv_validate_parts(uint32_t row, const struct machine_argument *arguments,
+                              uint32_t count, uint64_t value_bytes_max,
+                              struct reply_writer *error) {
+    int64_t start;
+    int64_t end;
+    uint64_t offset;
+    uint32_t bit;
+    enum kv_bitop operation;
+    struct kv_lcs_options lcs;
+    switch ((enum kv_row)row) {
+    case KV_ROW_GETRANGE:
+    case KV_ROW_SUBSTR: return kv_options_getrange(arguments, &start, &end, error);
+    case KV_ROW_SETRANGE: return kv_options_setrange(arguments, &start, error);
+    case KV_ROW_GETBIT:
+        return kv_options_bit_offset(&arguments[1], value_bytes_max, &offset, error);
+    case KV_ROW_SETBIT: return kv_options_setbit(arguments, value_bytes_max, &offset, &bit, error);
+    case KV_ROW_BITPOS: return kv_options_bitpos_bit(&arguments[1], &bit, error);
+    case KV_ROW_BITOP: return kv_options_bitop(arguments, count, &operation, error);
+    case KV_ROW_LCS: return kv_options_lcs(arguments, count, &lcs, error);
+    default: return kv_validate_generic(row, arguments, count, error);
+    }
+}
+
+enum machine_verdict kv_validate(uint32_t row, const struct machine_argument *arguments,
+                                 uint32_t argument_count, const struct machine_options *options,
+                                 struct reply_writer *error) {
+    ASSERT_HOT(row < KV_ROWS);
+    int64_t number;
+    struct kv_set_options set;
+    struct kv_getex_options getex;
+    struct kv_cas_options cas;
+    bool accepted = true;
+    switch ((enum kv_row)row) {
+    case KV_ROW_GET: break; /* the most frequent ones first */
+    case KV_ROW_SET: accepted = kv_options_set(arguments, argument_count, &set, error); break;
+    case KV_ROW_INCRBY:
+    case KV_ROW_DECRBY: accepted = kv_integer(&arguments[1], &number, error); break;
+    case KV_ROW_SETEX:
+    case KV_ROW_PSETEX: accepted = kv_options_setex(row, arguments, &set, error); break;
+    case KV_ROW_GETEX: accepted = kv_options_getex(arguments, argument_count, &getex, error); break;
+    case KV_ROW_CAS: accepted = kv_options_cas(arguments, argument_count, &cas, error); break;
+    case KV_ROW_MSET:
+    case KV_ROW_MSETNX:
+        accepted = kv_validate_pairs(kv_commands[row].name, argument_count, error);
+        break;
+    default:
+        accepted =
+            kv_validate_parts(row, arguments, argument_count, options->value_bytes_max, error);
+        break;
+    }
+    return accepted ? MACHINE_ACCEPT : MACHINE_REFUSE;
+}

@@ -1,0 +1,45 @@
+#ifndef WEIR_TESTS_MACHINES_KV_TEMPLATES_H
+#define WEIR_TESTS_MACHINES_KV_TEMPLATES_H
+
+/*
+ * A random stream of kv commands about strings, bits and keys, from a list of templates: each says
+ * a command and its options, with a placeholder for each word that is drawn. Counts how often each
+ * template was used, so that a test can insist on all of them.
+ *
+ *     @k key             @v value, short or long       @i integer, near or wrong
+ *     @o offset in bytes @b offset in bits             @u bit, or not
+ *     @f number for INCRBYFLOAT                        @s seconds, @m milliseconds (far, or wrong)
+ *     @S, @M the same as a time of day
+ */
+
+#include "base/random.h"
+#include "sim/kv_model.h"
+
+enum {
+    KV_TEMPLATE_WORDS_MAX = 16,
+    KV_TEMPLATES_MAX = 128,
+};
+
+struct kv_templates {
+    struct random random;
+    uint32_t key_count;
+    uint32_t value_bytes_max; /* of the rare long values */
+    uint64_t now_ms;          /* what @S and @M are from */
+    size_t count;             /* words of the command */
+    struct kv_model_word words[KV_TEMPLATE_WORDS_MAX];
+    char memory[KV_TEMPLATE_WORDS_MAX][64];
+    char *values; /* random bytes, runs of zeros, and letters of a small alphabet */
+    uint64_t made[KV_TEMPLATES_MAX];
+};
+
+void kv_templates_begin(struct kv_templates *stream, uint64_t seed, uint32_t key_count,
+                        uint32_t value_bytes_max);
+void kv_templates_end(struct kv_templates *stream);
+
+/* Makes the next command, in `words`, valid until the one after. Returns its template's index. */
+size_t kv_templates_next(struct kv_templates *stream);
+
+/* The text of a template; NULL behind the last. */
+const char *kv_template(size_t index);
+
+#endif

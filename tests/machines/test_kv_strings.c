@@ -1,0 +1,364 @@
+/*
+ * Strings, bits and keys: what the comparison with Redis (test_kv_strings_redis.c) does not see.
+ * Replicas that differ in budgets, snapshots and listeners are equal; nothing takes long in one
+ * call; what Redis does not have, or decides by its clock.
+ */
+
+#include "machines/kv.h"
+#include "tests/cmocka_wrapper.h"
+#include "tests/machines/driver.h"
+#include "tests/machines/kv_templates.h"
+
+#include "base/decimal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { PARTITION_BITS = 3 };
+
+static const struct machine_moment at_1000 = {.index = 1, .log_time_ms = 1000, .clock_ms = 1000};
+
+/* ---- CAS ------------------------------------------------------------------------------------- */
+
+static void cas_words_that_contradict_each_other_are_refused(void **state) {
+    (void)state;
+    static const char *const wrong[] = {
+        "CAS k a b ABSENT",       "CAS k a b DELETE",
+        "CAS k a  DELETE EX 1",   "CAS k a  DELETE KEEPTTL",
+        "CAS k a b EX 1 KEEPTTL", "CAS k a b EX 1 PX 1",
+        "CAS k a b EX",           "CAS k a b FOO",
+        "CAS k a b EX 1 EX 1",
+    };
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 0);
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++)
+        driver_expect(&driver, wrong[i], &at_1000, "-ERR syntax error\r\n");
+    driver_expect(&driver, "CAS k a b EX x", &at_1000,
+                  "-ERR value is not an integer or out of range\r\n");
+    driver_expect(&driver, "CAS k a b EX 0", &at_1000,
+                  "-ERR invalid expire time in 'cas' command\r\n");
+    driver_expect(&driver, "CAS k a", &at_1000,
+                  "-ERR wrong number of arguments for 'cas' command\r\n");
+    driver_end(&driver);
+}
+
+static void cas_changes_a_key_only_from_what_was_expected(void **state) {
+    (void)state;
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 0);
+    driver_expect(&driver, "CAS k  b", &at_1000, ":0\r\n"); /* empty is not absent */
+    driver_expect(&driver, "CAS k  a ABSENT", &at_1000, ":1\r\n");
+    driver_expect(&driver, "CAS k  b ABSENT", &at_1000, ":0\r\n");
+    driver_expect(&driver, "CAS k x b", &at_1000, ":0\r\n");
+    driver_expect(&driver, "CAS k ABSENT b", &at_1000, ":0\r\n"); /* a value like another */
+    driver_expect(&driver, "CAS k a b PX 50", &at_1000, ":1\r\n");
+    driver_expect(&driver, "CAS k b c KEEPTTL", &at_1000, ":1\r\n");
+    driver_expect(&driver, "PEXPIRETIME k", &at_1000, ":1050\r\n");
+    driver_expect(&driver, "CAS k c d", &at_1000, ":1\r\n");
+    driver_expect(&driver, "PEXPIRETIME k", &at_1000, ":-1\r\n");
+    driver_expect(&driver, "CAS k c  DELETE", &at_1000, ":0\r\n");
+    driver_expect(&driver, "CAS k d  delete", &at_1000, ":1\r\n");
+    driver_expect(&driver, "GET k", &at_1000, "$-1\r\n");
+    driver_expect(&driver, "CAS k   ABSENT DELETE", &at_1000, ":1\r\n");
+    driver_expect(&driver, "CAS k  e ABSENT PXAT 1", &at_1000, ":1\r\n"); /* set, and gone */
+    driver_expect(&driver, "EXISTS k", &at_1000, ":0\r\n");
+    driver_end(&driver);
+}
+
+/* ---- Limits ---------------------------------------------------------------------------------- */
+
+static void values_do_not_become_longer_than_the_limit(void **state) {
+    (void)state;
+    static const char too_long[] =
+        "-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n";
+    static const char no_offset[] = "-ERR bit offset is not an integer or out of range\r\n";
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 0);
+    driver_expect(&driver, "SETRANGE k 16777216 x", &at_1000, too_long);
+    driver_expect(&driver, "SETRANGE k 9223372036854775807 x", &at_1000, too_long);
+    driver_expect(&driver, "SETBIT k 134217728 1", &at_1000, no_offset);
+    driver_expect(&driver, "GETBIT k 134217728", &at_1000, no_offset);
+    driver_expect(&driver, "EXISTS k", &at_1000, ":0\r\n");
+    driver_expect(&driver, "SETRANGE k 16777215 x", &at_1000, ":16777216\r\n");
+    driver_expect(&driver, "SETBIT k 134217727 1", &at_1000, ":0\r\n");
+    driver_expect(&driver, "BITCOUNT k", &at_1000, ":5\r\n");
+    driver_expect(&driver, "LCS k k LEN", &at_1000,
+                  "-ERR Insufficient memory, transient memory for LCS exceeds "
+                  "proto-max-bulk-len\r\n");
+    driver_end(&driver);
+}
+
+static uint64_t cpu_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t slice_began_ns;
+static uint64_t slice_longest_ns;
+
+static void slice_measured(void *context) {
+    (void)context;
+    const uint64_t now_ns = cpu_ns();
+    if (now_ns - slice_began_ns > slice_longest_ns)
+        slice_longest_ns = now_ns - slice_began_ns;
+    slice_began_ns = now_ns;
+}
+
+static const char *const long_lines[] = {
+    "SETRANGE a 16777215 x",
+    "SETBIT b 134217727 1",
+    "BITCOUNT a",
+    "BITPOS a 1",
+    "BITPOS a 0 -1 -1",
+    "BITOP OR c a b",
+    "BITOP NOT d c",
+    "COPY d e",
+    "RENAME e f",
+    "GETRANGE f 0 -1",
+    "SETRANGE s 2000 x",
+    "SETRANGE t 2000 y",
+    "LCS s t",
+    "LCS s t IDX",
+    "INCRBYFLOAT n 1e4900",
+    "INCRBYFLOAT n 1e4900",
+    "GETDEL f",
+};
+
+/* Executes all the lines on an empty machine, and keeps the shortest of what each one's longest
+ * slice took in this round and those before. */
+static void measure_long_lines(uint64_t shortest_ns[ARRAY_COUNT(long_lines)], bool prints) {
+    struct driver driver;
+    struct kv_model_text reply = {0};
+    driver_begin(&driver, &machine_kv, PARTITION_BITS);
+    driver.budget = 2000;
+    driver.between = slice_measured;
+    for (size_t i = 0; i < ARRAY_COUNT(long_lines); i++) {
+        const uint64_t slices = driver.slices;
+        slice_longest_ns = 0;
+        slice_began_ns = cpu_ns();
+        driver_command(&driver, long_lines[i], &at_1000, &reply);
+        if (slice_longest_ns < shortest_ns[i])
+            shortest_ns[i] = slice_longest_ns;
+        if (prints)
+            printf("  %-24s %6" PRIu64 " slices, the longest %" PRIu64 " us\n", long_lines[i],
+                   driver.slices - slices, shortest_ns[i] / 1000);
+    }
+    kv_model_text_free(&reply);
+    driver_end(&driver);
+}
+
+/* 2000 units are 200 us by count; the bound on a poll is 1 ms. Three rounds, since a virtual
+ * machine counts what its host takes away as time of ours. */
+static void nothing_on_long_values_takes_long_in_one_call(void **state) {
+    (void)state;
+    uint64_t longest_ns[ARRAY_COUNT(long_lines)];
+    memset(longest_ns, 0xff, sizeof(longest_ns));
+    for (uint32_t round = 0; round < 3; round++)
+        measure_long_lines(longest_ns, round == 2);
+    for (size_t i = 0; i < ARRAY_COUNT(long_lines) && !WEIR_SANITIZER_BUILD; i++)
+        assert_true(longest_ns[i] < 1000000);
+}
+
+/* A rename costs no copy, within a partition and across: its slices do not grow with the value. */
+static void a_long_value_is_renamed_without_being_copied(void **state) {
+    (void)state;
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, PARTITION_BITS);
+    driver_expect(&driver, "SETRANGE k0 16000000 x", &at_1000, ":16000001\r\n");
+    driver_expect(&driver, "PEXPIRE k0 77", &at_1000, ":1\r\n");
+    driver.budget = 100;
+    const uint64_t slices = driver.slices;
+    for (uint32_t i = 0; i < 64; i++) {
+        char line[64];
+        snprintf(line, sizeof(line), "RENAME k%u k%u", i, i + 1);
+        driver_expect(&driver, line, &at_1000, "+OK\r\n");
+    }
+    assert_in_range(driver.slices - slices, 64, 128);
+    driver_expect(&driver, "STRLEN k64", &at_1000, ":16000001\r\n");
+    driver_expect(&driver, "PEXPIRETIME k64", &at_1000, ":1077\r\n");
+    driver_expect(&driver, "DBSIZE", &at_1000, ":1\r\n");
+    driver_expect(&driver, "DEL k64", &at_1000, ":1\r\n");
+    driver_end(&driver); /* and all pages went back */
+}
+
+/* ---- RANDOMKEY ------------------------------------------------------------------------------- */
+
+static void every_key_is_drawn_about_as_often_as_the_others(void **state) {
+    (void)state;
+    enum { KEYS = 3000, DRAWS = 300000 };
+    static uint32_t drawn[KEYS];
+    struct driver driver;
+    struct kv_model_text reply = {0};
+    driver_begin(&driver, &machine_kv, PARTITION_BITS);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        char line[64];
+        snprintf(line, sizeof(line), "SET %u x", i);
+        driver_command(&driver, line, &at_1000, NULL);
+    }
+    memset(drawn, 0, sizeof(drawn));
+    for (uint32_t i = 0; i < DRAWS; i++) {
+        driver_command(&driver, "RANDOMKEY", &at_1000, &reply);
+        reply.data[reply.length - 2] = 0;
+        uint64_t key;
+        const char *digits = strchr(reply.data, (char)10) + 1;
+        assert_int_equal(decimal_parse_u64(digits, strlen(digits), &key), 0);
+        assert_true(key < KEYS);
+        drawn[key]++;
+    }
+    /* 100 each are expected: a standard deviation of 10. */
+    for (uint32_t i = 0; i < KEYS; i++)
+        assert_in_range(drawn[i], 40, 170);
+    kv_model_text_free(&reply);
+    driver_end(&driver);
+}
+
+static void the_only_key_that_is_there_is_found_among_many_that_are_due(void **state) {
+    (void)state;
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, PARTITION_BITS);
+    driver_expect(&driver, "RANDOMKEY", &at_1000, "$-1\r\n");
+    for (uint32_t i = 0; i < 5000; i++) {
+        char line[64];
+        snprintf(line, sizeof(line), "SET %u x PX 1", i);
+        driver_command(&driver, line, &at_1000, NULL);
+    }
+    const struct machine_moment after = driver_moment(2, 2000);
+    driver.budget = 50;
+    driver_expect(&driver, "RANDOMKEY", &after, "$-1\r\n");
+    driver_expect(&driver, "SET there x", &after, "+OK\r\n");
+    for (uint32_t i = 0; i < 20; i++)
+        driver_expect(&driver, "RANDOMKEY", &after, "$5\r\nthere\r\n");
+    driver_end(&driver);
+}
+
+/* ---- Replicas -------------------------------------------------------------------------------- */
+
+/* Executes commands first to last of the stream on both, with budgets of their own. */
+static void play(struct driver *a, struct driver *b, struct kv_templates *stream, uint64_t first,
+                 uint64_t last) {
+    static const uint32_t budgets[] = {1, 40, 3000, UINT32_MAX};
+    for (uint64_t index = first; index <= last; index++) {
+        stream->now_ms = 1000000 + index * 3;
+        const struct machine_moment moment = driver_moment(index, stream->now_ms);
+        kv_templates_next(stream);
+        a->budget = budgets[random_u64(&stream->random) % 4];
+        driver_execute(a, stream->words, stream->count, &moment, NULL);
+        if (b == NULL)
+            continue;
+        b->budget = budgets[random_u64(&stream->random) % 4];
+        driver_execute(b, stream->words, stream->count, &moment, NULL);
+    }
+}
+
+static void assert_equal(struct driver *a, struct driver *b, uint64_t log_time_ms) {
+    driver_maintain(a, log_time_ms);
+    driver_maintain(b, log_time_ms);
+    for (uint32_t i = 0; i < 1u << PARTITION_BITS; i++)
+        assert_int_equal(machine_kv.digest(a->machine, i), machine_kv.digest(b->machine, i));
+    assert_int_equal(driver_digest_full(a), driver_digest_full(b));
+}
+
+/* One machine applies everything, with a client that listens. Another begins with a snapshot of
+ * the first part, restored in pieces, and applies the rest as a follower. */
+static void a_snapshot_and_the_rest_of_the_log_give_the_same_as_the_log(void **state) {
+    (void)state;
+    enum { PREFIXES = 12, COMMANDS = 3000 };
+    for (uint64_t prefix = 0; prefix < PREFIXES; prefix++) {
+        const uint64_t cut = prefix * COMMANDS / PREFIXES + 1;
+        const struct machine_moment moment = driver_moment(cut, 1000000 + cut * 3);
+        struct driver whole;
+        struct driver copy;
+        struct kv_templates stream;
+        struct kv_model_text bytes = {0};
+        struct random random;
+        random_seed(&random, prefix);
+        kv_templates_begin(&stream, 100 + prefix, 40, 20000);
+        driver_begin(&whole, &machine_kv, PARTITION_BITS);
+        driver_begin(&copy, &machine_kv, PARTITION_BITS);
+        copy.follower = true;
+        play(&whole, NULL, &stream, 1, cut);
+        whole.budget = copy.budget = 5000;
+        driver_snapshot(&whole, &moment, &bytes);
+        assert_int_equal(driver_restore(&copy, &bytes, &random), 0);
+        assert_equal(&whole, &copy, moment.log_time_ms);
+        play(&whole, &copy, &stream, cut + 1, COMMANDS);
+        assert_equal(&whole, &copy, 1000000 + COMMANDS * 3);
+        kv_model_text_free(&bytes);
+        kv_templates_end(&stream);
+        driver_end(&whole);
+        driver_end(&copy);
+    }
+}
+
+/* A snapshot that is written while the commands go on describes the moment of its beginning. */
+struct emitting {
+    struct driver *driver;
+    struct driver_sink sink;
+    bool done;
+};
+
+static void emit(void *context) {
+    struct emitting *emitting = context;
+    const struct machine_sink sink = driver_sink_make(&emitting->sink);
+    if (emitting->done)
+        return;
+    emitting->done = machine_kv.snapshot_emit(emitting->driver->machine, &sink, 60) != MACHINE_MORE;
+    if (emitting->done)
+        machine_kv.snapshot_end(emitting->driver->machine);
+}
+
+static void a_snapshot_is_of_its_beginning_whatever_is_changed_meanwhile(void **state) {
+    (void)state;
+    struct driver driver;
+    struct kv_templates stream;
+    uint64_t index = 0;
+    kv_templates_begin(&stream, 5, 60, 40000);
+    driver_begin(&driver, &machine_kv, PARTITION_BITS);
+    for (uint32_t round = 0; round < 40; round++) {
+        struct driver copy;
+        struct random random;
+        struct kv_model_text bytes = {0};
+        struct emitting emitting = {.driver = &driver, .sink = {.bytes = &bytes}};
+        random_seed(&random, round);
+        play(&driver, NULL, &stream, index + 1, index + 300);
+        index += 300;
+        const struct machine_moment moment = driver_moment(index, 1000000 + index * 3);
+        driver_maintain(&driver, moment.log_time_ms);
+        const uint64_t digest = driver_digest_full(&driver);
+        assert_int_equal(machine_kv.snapshot_begin(driver.machine, &moment), 0);
+        driver.between = emit;
+        driver.context = &emitting;
+        while (!emitting.done) {
+            index++;
+            play(&driver, NULL, &stream, index, index);
+            emit(&emitting);
+        }
+        driver.between = NULL;
+        driver_begin(&copy, &machine_kv, PARTITION_BITS);
+        assert_int_equal(driver_restore(&copy, &bytes, &random), 0);
+        assert_int_equal(driver_digest_full(&copy), digest);
+        kv_model_text_free(&bytes);
+        driver_end(&copy);
+    }
+    kv_templates_end(&stream);
+    driver_end(&driver);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cas_words_that_contradict_each_other_are_refused),
+        cmocka_unit_test(cas_changes_a_key_only_from_what_was_expected),
+        cmocka_unit_test(values_do_not_become_longer_than_the_limit),
+        cmocka_unit_test(nothing_on_long_values_takes_long_in_one_call),
+        cmocka_unit_test(a_long_value_is_renamed_without_being_copied),
+        cmocka_unit_test(every_key_is_drawn_about_as_often_as_the_others),
+        cmocka_unit_test(the_only_key_that_is_there_is_found_among_many_that_are_due),
+        cmocka_unit_test(a_snapshot_and_the_rest_of_the_log_give_the_same_as_the_log),
+        cmocka_unit_test(a_snapshot_is_of_its_beginning_whatever_is_changed_meanwhile),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
