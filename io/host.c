@@ -74,6 +74,25 @@ static int listen_refused(const char *address, int number, struct error_text *er
     }
 }
 
+/* Who is silent is asked whether it is still there: a host that has lost its power says no end. */
+static int keep_alive(int descriptor) {
+    static const struct {
+        int level;
+        int name;
+        int value;
+    } OPTIONS[] = {
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, IO_ALIVE_IDLE_S},
+        {IPPROTO_TCP, TCP_KEEPINTVL, IO_ALIVE_INTERVAL_S},
+        {IPPROTO_TCP, TCP_KEEPCNT, IO_ALIVE_PROBES},
+    };
+    int status = 0;
+    for (size_t i = 0; i < sizeof(OPTIONS) / sizeof(OPTIONS[0]) && status == 0; i++)
+        status = setsockopt(descriptor, OPTIONS[i].level, OPTIONS[i].name, &OPTIONS[i].value,
+                            sizeof(OPTIONS[i].value));
+    return status;
+}
+
 /* A bound and listening socket, or the negative of an errno. */
 static int listen_on(const struct addrinfo *where, uint32_t backlog) {
     int descriptor =
@@ -82,9 +101,11 @@ static int listen_on(const struct addrinfo *where, uint32_t backlog) {
         return -errno;
     int one = 1;
     int status = setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    /* Every accepted socket inherits it. */
+    /* Every accepted socket inherits these two. */
     if (status == 0)
         status = setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (status == 0)
+        status = keep_alive(descriptor);
     if (status == 0 && where->ai_family == AF_INET6)
         status = setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
     if (status == 0)

@@ -185,7 +185,10 @@ void io_entropy(struct io *io, void *memory, size_t length_bytes);
  * another.  So what must go on for others to be answered (the members of a cluster) has a group
  * that clients cannot use up.
  */
-enum { IO_BUFFER_GROUPS = 4 };
+enum {
+    IO_BUFFER_GROUPS = 4,
+    IO_BUFFERS_NONE = IO_BUFFER_GROUPS, /* in place of a group: see io_receive_start */
+};
 
 /*
  * Gives the core the receive buffers of a group (< IO_BUFFER_GROUPS), once: `count` buffers (power
@@ -213,8 +216,12 @@ uint16_t io_listen_port(struct io *io, int32_t listener);
 /*
  * Accepts until stopped: an IO_ACCEPT for each connection.  A negative result with IO_MORE is one
  * connection that could not be accepted (-EMFILE, -ECONNABORTED): accepting goes on; without
- * IO_MORE accepting ended and must be started again by the caller.  TCP_NODELAY is set.
+ * IO_MORE accepting ended and must be started again by the caller.  TCP_NODELAY is set; and whoever
+ * has said nothing for IO_ALIVE_IDLE_S seconds is asked by the kernel whether it is still there,
+ * IO_ALIVE_PROBES times IO_ALIVE_INTERVAL_S seconds long: then the connection is broken, at most
+ * 300 + 3 * 60 = 480 s after its host has gone without a word.
  */
+enum { IO_ALIVE_IDLE_S = 300, IO_ALIVE_INTERVAL_S = 60, IO_ALIVE_PROBES = 3 };
 void io_accept_start(struct io_port *port, int32_t listener, uint64_t user);
 void io_accept_stop(struct io_port *port, int32_t listener);
 
@@ -244,6 +251,11 @@ void io_connect_stop(struct io_port *port, uint64_t user);
  * buffer of this registered group.  The buffer belongs to the taker until io_buffer_return.  The
  * final completion (no IO_MORE) says why it ended and may itself carry a last buffer with
  * result > 0; then arm again, with the same group or another.
+ *
+ * With IO_BUFFERS_NONE it takes no bytes, and completes once, without a buffer: IO_RECEIVE_EOF when
+ * the peer closed its sending half and all before that has arrived, though it was not taken yet;
+ * -ECONNRESET when the connection is broken; -ECANCELED.  For who is not to be read for now, but to
+ * be missed.
  */
 void io_receive_start(struct io_port *port, int32_t socket, uint32_t group, uint64_t user);
 

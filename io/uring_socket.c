@@ -18,6 +18,7 @@
 #include "io/uring.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -132,14 +133,19 @@ void io_accept_stop(struct io_port *port, int32_t listener) {
 }
 
 void io_receive_start(struct io_port *port, int32_t socket, uint32_t group, uint64_t user) {
-    ASSERT(group < IO_BUFFER_GROUPS && port->io->buffers[group].ring != NULL);
+    ASSERT(group == IO_BUFFERS_NONE ||
+           (group < IO_BUFFER_GROUPS && port->io->buffers[group].ring != NULL));
     struct uring_operation *operation = uring_start(port, IO_RECEIVE, socket, user);
     operation->buffer_group = (uint8_t)group;
     armed_set(port, operation);
     struct io_uring_sqe *entry = uring_entry(port->io);
-    io_uring_prep_recv_multishot(entry, socket, NULL, 0, 0);
-    io_uring_sqe_set_flags(entry, IOSQE_BUFFER_SELECT);
-    entry->buf_group = (uint16_t)group;
+    if (group == IO_BUFFERS_NONE) {
+        io_uring_prep_poll_add(entry, socket, POLLRDHUP); /* and, always, POLLHUP and POLLERR */
+    } else {
+        io_uring_prep_recv_multishot(entry, socket, NULL, 0, 0);
+        io_uring_sqe_set_flags(entry, IOSQE_BUFFER_SELECT);
+        entry->buf_group = (uint16_t)group;
+    }
     uring_entry_name(entry, port, operation);
 }
 
@@ -187,6 +193,8 @@ static void accept_completed(struct io_port *port, struct uring_operation *opera
 static void receive_completed(struct io_port *port, struct uring_operation *operation,
                               int32_t result, uint8_t flags, uint32_t entry_flags) {
     uint32_t buffer = 0;
+    if (operation->buffer_group == IO_BUFFERS_NONE && result > 0) /* the events of a poll */
+        result = result & POLLERR ? -ECONNRESET : IO_RECEIVE_EOF;
     if (entry_flags & IORING_CQE_F_BUFFER) {
         buffer = entry_flags >> IORING_CQE_BUFFER_SHIFT;
         if (result > 0) {

@@ -449,6 +449,9 @@ void socket_submit(struct sim_operation *operation);
 /* The oldest free receive buffer of a group of a door; false: none. */
 bool io_buffer_take(struct io *io, uint32_t group, uint32_t *index);
 
+/* Whether there is something for the armed receive: bytes, if it takes any, or the end. */
+bool side_receive_ready(const struct connection *connection, uint32_t reader);
+
 /* Completes the armed receive, or the waiting send, with what there is now. */
 void side_receive_run(struct connection *connection, uint32_t reader);
 void side_send_run(struct connection *connection, uint32_t writer);

@@ -378,10 +378,7 @@ static void receive_comes(struct world *world, void *object, uint64_t reader) {
 void side_receive_pump(struct connection *connection, uint32_t reader) {
     enum { DELAY_NS_MAX = 5000 }; /* the host's own: it has the bytes already */
     struct side *side = &connection->sides[reader];
-    const struct stream *stream = &connection->streams[1 - reader];
-    if (side->receive == NULL || side->receiving)
-        return;
-    if (stream->arrived.length == 0 && !stream->end_arrived && !side->shut && !side->broken)
+    if (side->receive == NULL || side->receiving || !side_receive_ready(connection, reader))
         return;
     side->receiving = true;
     connection_schedule(connection, world_random_between(connection->world, 0, DELAY_NS_MAX),

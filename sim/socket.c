@@ -164,7 +164,8 @@ void io_accept_stop(struct io_port *port, int32_t listener) {
 void io_receive_start(struct io_port *port, int32_t socket, uint32_t group, uint64_t user) {
     if (port->io->dead)
         return;
-    ASSERT(group < IO_BUFFER_GROUPS && port->io->buffers[group].memory != NULL);
+    ASSERT(group == IO_BUFFERS_NONE ||
+           (group < IO_BUFFER_GROUPS && port->io->buffers[group].memory != NULL));
     handle_get(port->io->node, socket, HANDLE_SOCKET);
     operation_start(port, IO_RECEIVE, socket, user)->buffer_group = (uint8_t)group;
 }
@@ -182,13 +183,25 @@ static void receive_end(struct side *side, int32_t result) {
     operation_complete(receive, result, 0, 0);
 }
 
+bool side_receive_ready(const struct connection *connection, uint32_t reader) {
+    const struct side *side = &connection->sides[reader];
+    const struct stream *stream = &connection->streams[1 - reader];
+    ASSERT(side->receive != NULL);
+    return stream->end_arrived || side->shut || side->broken ||
+           (stream->arrived.length > 0 && side->receive->buffer_group != IO_BUFFERS_NONE);
+}
+
 void side_receive_run(struct connection *connection, uint32_t reader) {
     struct world *world = connection->world;
     struct side *side = &connection->sides[reader];
     struct stream *stream = &connection->streams[1 - reader];
     struct sim_operation *receive = side->receive;
-    if (receive == NULL)
+    if (receive == NULL || !side_receive_ready(connection, reader))
         return;
+    if (receive->buffer_group == IO_BUFFERS_NONE) {
+        receive_end(side, side->broken ? -ECONNRESET : IO_RECEIVE_EOF);
+        return;
+    }
     if (stream->arrived.length > 0)
         halt_at_socket(connection, reader, false);
     if (side_halted(connection, reader))
@@ -199,7 +212,7 @@ void side_receive_run(struct connection *connection, uint32_t reader) {
             receive_end(side, side->error);
         } else if (side->broken || stream->end_arrived || side->shut) {
             receive_end(side, IO_RECEIVE_EOF);
-        }
+        } /* else the node has halted, and forgets what had arrived */
         return;
     }
     struct io *io = receive->port->io;

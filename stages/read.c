@@ -191,22 +191,19 @@ void read_mark_if_rested(struct read_shard *shard, uint32_t slot, uint64_t now_n
 
 /* ---- receiving ----------------------------------------------------------------------------- */
 
-static void receive_arm(struct read_shard *shard, uint32_t slot) {
+static void receive_start(struct read_shard *shard, uint32_t slot, uint32_t group) {
     struct read_connection *connection = &shard->connections[slot];
     ASSERT(connection->state == READ_OPEN && !connection->armed);
     connection->armed = true;
     connection->stopping = false;
-    connection->paused = false;
-    io_receive_start(shard->port, connection->socket, READ_BUFFER_GROUP,
+    connection->watched = group == IO_BUFFERS_NONE;
+    connection->paused = connection->watched;
+    io_receive_start(shard->port, connection->socket, group,
                      user_of(slot, connection->generation, READ_USER_RECEIVE));
 }
 
-void read_go_on(struct read_shard *shard, uint32_t slot) {
-    struct read_connection *connection = &shard->connections[slot];
-    if (connection->paused && !connection->armed && read_wait_receives(shard, connection) &&
-        connection->in_flight * 2 <= shard->node->options->connection_batches_max) {
-        receive_arm(shard, slot);
-    }
+static void receive_arm(struct read_shard *shard, uint32_t slot) {
+    receive_start(shard, slot, READ_BUFFER_GROUP);
 }
 
 static void receive_stop(struct read_shard *shard, uint32_t slot) {
@@ -215,6 +212,20 @@ static void receive_stop(struct read_shard *shard, uint32_t slot) {
         connection->stopping = true;
         io_receive_stop(shard->port, connection->socket,
                         user_of(slot, connection->generation, READ_USER_RECEIVE));
+    }
+}
+
+void read_go_on(struct read_shard *shard, uint32_t slot) {
+    struct read_connection *connection = &shard->connections[slot];
+    bool receives = read_wait_receives(shard, connection);
+    if (!connection->paused ||
+        connection->in_flight * 2 > shard->node->options->connection_batches_max) {
+        return;
+    }
+    if (!connection->armed) {
+        receive_start(shard, slot, receives ? READ_BUFFER_GROUP : IO_BUFFERS_NONE);
+    } else if (connection->watched && receives) {
+        receive_stop(shard, slot); /* its end comes back here */
     }
 }
 

@@ -40,6 +40,7 @@ struct read_connection {
     bool stopping;      /* io_receive_stop was called on it */
     bool starved;       /* in the list `starved` */
     bool paused;        /* at its limit; armed again at half of it */
+    bool watched;       /* what is armed takes no bytes: only the end is looked for */
     bool opened;        /* its first batch was sent */
     /* A WAIT that is not answered yet; see read_wait.c. */
     bool wait_home;        /* its batch is home, */
@@ -97,7 +98,8 @@ struct batch *read_batch_begin(struct read_shard *shard, uint32_t id, uint32_t s
 /* Sends it to parse. */
 void read_batch_send(struct read_shard *shard, struct batch *batch, uint64_t now_ns);
 
-/* Arms a connection's receive again, if it was stopped for a reason that is gone. */
+/* Arms a connection's receive again, if it was stopped for a reason that is gone; and watches for
+ * the end of one whose WAIT still stands in the way. */
 void read_go_on(struct read_shard *shard, uint32_t slot);
 
 /* Sends the marker of an ENDING connection that is at rest, or queues it for one. */

@@ -9,8 +9,9 @@
  * keeps it.
  *
  * Failure modes: the client goes on sending: after as many batches as a connection may have under
- * way its receive is stopped until the wait is over.  No batch is free for the answer: the
- * connection is in the list `over` until one is.  The connection ends: the answer is dropped.
+ * way its receive is stopped until the wait is over, and only its end is looked for (`watched`).
+ * No batch is free for the answer: the connection is in the list `over` until one is.  The
+ * connection ends: the answer is dropped.
  */
 
 #include "base/assert.h"

@@ -22,18 +22,17 @@ struct batch_queue {
 
 /* Times that more than one file needs. */
 enum {
-    REPLICATE_ELECTION_TIMEOUT_NS = 200 * 1000 * 1000,
-    /* Between members; a group of one has no use for them. */
-    REPLICATE_HEARTBEAT_NS = REPLICATE_ELECTION_TIMEOUT_NS / 10,
-    /* A leader whose disk takes nothing for so long lets another one lead: more than a busy disk's
-       sync takes, and not much more than an election. */
-    REPLICATE_STALLED_NS = 5 * REPLICATE_ELECTION_TIMEOUT_NS,
+    /* Heartbeats in an election time-out, between members; a group of one has no use for them. */
+    REPLICATE_HEARTBEATS = 10,
+    /* A leader whose disk takes nothing for so many election time-outs lets another one lead: by
+       default a second, more than a busy disk's sync takes, and not much more than an election. */
+    REPLICATE_STALLED_TIMEOUTS = 5,
+    /* One whose disk is full waits as long at first, and twice as long each time that it has handed
+       over and leads again without having had room in between, so many times as long at most:
+       members that are all full and do not know it of each other yet do not hand over in a
+       circle. */
+    REPLICATE_FULL_WAITS_MAX = 32,
 };
-
-/* One whose disk is full waits as long at first, and twice as long each time that it has handed
-   over and leads again without having had room in between: members that are all full and do not
-   know it of each other yet do not hand over in a circle. */
-#define REPLICATE_FULL_WAIT_MAX_NS (32 * (uint64_t)REPLICATE_STALLED_NS)
 
 /* Batches taken from the ring at a time; those behind a stalled one wait here. */
 enum { REPLICATE_INTAKE_MAX = 32 };
@@ -195,6 +194,7 @@ struct replicate_shard {
     struct ring *to_write; /* notes */
     struct ring *to_parse; /* notes */
     struct ring *from_parse;
+    uint64_t election_timeout_ns;
     uint64_t heartbeat_from; /* the last one heard: replicate_lateness.c */
     uint64_t heartbeat_term;
     uint64_t heartbeat_ns;
@@ -203,7 +203,7 @@ struct replicate_shard {
     bool full;                /* the log is, as the core was told */
     bool majority_full;       /* this node leads, and the disks that a quorum needs are full */
     uint64_t full_since_ns;   /* leading without room since then, or since the last hand-over */
-    uint64_t full_wait_ns;    /* for so long before the next one */
+    uint32_t full_waits;      /* for so many times the usual wait before the next one */
     uint64_t log_epoch;       /* of what the log holds: the core's may be further */
     bool stored_again;        /* a new epoch has begun: say what is stored once more */
     uint64_t genesis_index;   /* of its entry, while that may be truncated */

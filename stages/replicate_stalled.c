@@ -9,13 +9,13 @@
  *
  * Happy path: entries become durable, or there are none to become so; there is room.
  *
- * Failure modes: nothing became durable for REPLICATE_STALLED_NS although something is to: whoever
- * of the voters is furthest and has answered lately is asked to lead.  Nobody has: tried again
- * after as long.  There was no room for as long: the same, of those who have the whole log and have
- * not said that they are full, if a quorum without us has room.  It has not: nobody could do more,
- * so this node goes on for those who read, and looks again; if it is not for want of answers,
- * writes are refused, though this node may have room, since none of them could be committed.  A
- * cluster of one, or a follower: nothing is done; they can do nothing better.
+ * Failure modes: nothing became durable for REPLICATE_STALLED_TIMEOUTS although something is to:
+ * whoever of the voters is furthest and has answered lately is asked to lead.  Nobody has: tried
+ * again after as long.  There was no room for as long: the same, of those who have the whole log
+ * and have not said that they are full, if a quorum without us has room.  It has not: nobody could
+ * do more, so this node goes on for those who read, and looks again; if it is not for want of
+ * answers, writes are refused, though this node may have room, since none of them could be
+ * committed.  A cluster of one, or a follower: nothing is done; they can do nothing better.
  */
 
 #include "base/assert.h"
@@ -33,8 +33,8 @@ static uint64_t successor(const struct replicate_shard *shard, bool whole, uint6
         const struct configuration_member *member =
             configuration_find(configuration, peers[i].node_id);
         bool votes = member != NULL && (member->roles & CONFIGURATION_VOTER) != 0;
-        bool lately = peers[i].answered_ns != 0 &&
-                      now_ns - peers[i].answered_ns < REPLICATE_ELECTION_TIMEOUT_NS;
+        bool lately =
+            peers[i].answered_ns != 0 && now_ns - peers[i].answered_ns < shard->election_timeout_ns;
         if (votes && lately && !peers[i].full && peers[i].match_index > match_index) {
             node_id = peers[i].node_id;
             match_index = peers[i].match_index;
@@ -58,6 +58,11 @@ static bool leads(const struct replicate_shard *shard) {
     return raft_role(shard->raft) == RAFT_LEADER && !shard->stop_started;
 }
 
+/* For so long a disk may take nothing. */
+static uint64_t stalled_ns(const struct replicate_shard *shard) {
+    return REPLICATE_STALLED_TIMEOUTS * shard->election_timeout_ns;
+}
+
 /* ---- no room -------------------------------------------------------------------------------- */
 
 /* Tells the core, and with it the others, when it changes whether the log has room. */
@@ -65,7 +70,7 @@ static void room_tell(struct replicate_shard *shard) {
     bool full = log_out_of_room(shard->log);
     if (full != shard->full) {
         shard->full = full;
-        shard->full_wait_ns = REPLICATE_STALLED_NS;
+        shard->full_waits = 1;
         struct raft_event event = {.kind = RAFT_EVENT_ROOM, .full = full};
         replicate_step(shard, &event);
     }
@@ -90,21 +95,22 @@ static void full_look(struct replicate_shard *shard, uint64_t now_ns, uint64_t *
         shard->full_since_ns = now_ns;
         return;
     }
-    ASSERT(now_ns >= shard->full_since_ns && shard->full_wait_ns > 0);
-    uint64_t limit_ns = shard->full_since_ns + shard->full_wait_ns;
+    ASSERT(now_ns >= shard->full_since_ns && shard->full_waits > 0);
+    uint64_t wait_ns = shard->full_waits * stalled_ns(shard);
+    uint64_t limit_ns = shard->full_since_ns + wait_ns;
     if (now_ns < limit_ns) {
         due_lower(due_ns, limit_ns);
         return;
     }
     shard->full_since_ns = now_ns;
-    due_lower(due_ns, now_ns + shard->full_wait_ns);
+    due_lower(due_ns, now_ns + wait_ns);
     if (!raft_quorum_has_room(shard->raft, true)) {
         return;
     }
     uint64_t node_id = successor(shard, true, now_ns);
     log_warn_limited("leader_full", "last=%lu successor=%lu", log_last_index(shard->log), node_id);
-    if (node_id != 0 && shard->full_wait_ns < REPLICATE_FULL_WAIT_MAX_NS) {
-        shard->full_wait_ns *= 2;
+    if (node_id != 0 && shard->full_waits < REPLICATE_FULL_WAITS_MAX) {
+        shard->full_waits *= 2;
     }
     hand_over(shard, node_id);
 }
@@ -121,7 +127,7 @@ static void stalled_look(struct replicate_shard *shard, uint64_t now_ns, uint64_
         return;
     }
     ASSERT(now_ns >= shard->stalled_since_ns);
-    uint64_t limit_ns = shard->stalled_since_ns + REPLICATE_STALLED_NS;
+    uint64_t limit_ns = shard->stalled_since_ns + stalled_ns(shard);
     if (now_ns < limit_ns) {
         due_lower(due_ns, limit_ns);
         return;

@@ -72,6 +72,7 @@ static void talk_begin(struct write_peers *peers, struct write_link *link,
                                        (struct peer_frame_span){NULL, 0});
     }
     link->talking_ns = now_ns;
+    link->talked = true;
     link->warned = false;
     link->asked_ns = 0;
     peers->talking++;

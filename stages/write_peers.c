@@ -88,9 +88,13 @@ static void ring_drop(struct write_peers *peers, struct write_link *link, uint64
     }
 }
 
-/* Pauses, longer each time; how long exactly is left to chance, so that not all come at once. */
+/* Pauses, longer each time; how long exactly is left to chance, so that not all come at once.  A
+ * name is asked for again meanwhile: the member may have moved. */
 static void link_pause(struct write_peers *peers, struct write_link *link, uint64_t now_ns) {
     ring_drop(peers, link, now_ns);
+    if (link->place->name != NULL && !peers->draining) {
+        (void)peer_name_ask(link->place->name, !link->talked);
+    }
     uint64_t half_ns = link->pause_ns / 2;
     link->deadline_ns = now_ns + half_ns + random_below(&peers->random, half_ns + 1);
     link->pause_ns = link->pause_ns < PEER_PAUSE_NS_MIN ? PEER_PAUSE_NS_MIN : 2 * link->pause_ns;
@@ -145,8 +149,24 @@ void write_link_fail(struct write_peers *peers, struct write_link *link, uint64_
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
+/* Whether it is known where to connect to; what is newer has been learnt then. */
+static bool place_learn(struct write_place *place) {
+    if (place->name != NULL && peer_name_take(place->name, place->address)) {
+        ASSERT(place->address[0] != '\0');
+    }
+    return place->address[0] != '\0';
+}
+
 static void link_connect(struct write_peers *peers, struct write_link *link, uint64_t now_ns) {
+    link->talked = false;
+    if (!place_learn(link->place)) {
+        /* The resolver says why, if it is not only that it has not been asked before. */
+        node_figure_add(&peers->node->write.peers_unresolved, 1);
+        link_pause(peers, link, now_ns);
+        return;
+    }
     ring_drop(peers, link, now_ns);
+    memcpy(link->address, link->place->address, sizeof(link->address)); /* borrowed below */
     write_link_state_set(link, LINK_CONNECTING);
     link->stopping = false;
     link->deadline_ns = now_ns + PEER_CONNECT_NS;
@@ -446,14 +466,26 @@ bool write_peers_drain(struct write_peers *peers, uint64_t now_ns) {
 
 /* ---- making it ----------------------------------------------------------------------------- */
 
+static void place_make(struct write_place *place, const struct node_peer *peer) {
+    ASSERT((peer->name == NULL) != (peer->address == NULL));
+    ASSERT(peer->address == NULL || strlen(peer->address) < sizeof(place->address));
+    place->name = peer->name;
+    if (peer->address != NULL) {
+        memcpy(place->address, peer->address, strlen(peer->address));
+    }
+}
+
 static void links_make(struct write_peers *peers) {
     const struct node_options *options = peers->node->options;
+    for (uint32_t i = 0; i < options->peer_count; i++) {
+        place_make(&peers->places[i], &options->peers[i]);
+    }
     for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
         for (uint32_t i = 0; i < options->peer_count; i++) {
             struct write_link *link = &peers->links[peers->link_count++];
             link->peer = peers_find(peers->peers, options->peers[i].node_id);
             ASSERT(link->peer != NULL);
-            link->address = options->peers[i].address;
+            link->place = &peers->places[i];
             link->lane = (uint8_t)lane;
             link->ring = link->peer->out[lane];
         }

@@ -455,6 +455,8 @@ void log_pump(struct log *log, bool close_open) {
         segment_switch_start(log, log->truncate_origin, &log->truncate_tail);
     } else if (log->stopping && log->truncate == TRUNCATE_NONE) {
         stop_pump(log);
+    } else if (log->stopping && log->seeker.state == READER_STARVED) {
+        log->stopped = log->operations_busy == 0; /* nor for the descriptor */
     }
 }
 
@@ -559,42 +561,4 @@ bool log_completion(struct log *log, const struct io_completion *completion) {
     /* Closed writes go at once; the open one takes along what this poll appends. */
     log_pump(log, log->stopping);
     return true;
-}
-
-/* The end of the log is durable, and nothing on disk says so. */
-static bool is_unrecorded(const struct log *log) {
-    return log->options.durability == DURABILITY_FSYNC &&
-           log_position_less(log->recorded_end, log->entries_end);
-}
-
-void log_maintain(struct log *log, uint64_t now_ns) {
-    log->now_ns = now_ns;
-    if (log->state == LOG_FAILED)
-        return;
-    segment_spare_start(log);
-    segment_remove_pump(log);
-    log_pump(log, false);
-    const bool is_idle = log->operations_busy == 0 && !log->stopping &&
-                         log->memory.writes_submit == log->memory.writes_end &&
-                         log->truncate == TRUNCATE_NONE;
-    if (!is_idle || now_ns < log->write_last_ns + LOG_IDLE_NS)
-        return;
-    if (is_unrecorded(log))
-        segment_mark_write(log, WRITE_MARK);
-    else
-        segment_zeros_write(log);
-}
-
-uint64_t log_deadline_ns(const struct log *log) {
-    if (log->state == LOG_FAILED)
-        return UINT64_MAX;
-    if (log->spare == SPARE_STARVED)
-        return log->spare_retry_ns;
-    bool in_spare;
-    uint64_t offset;
-    uint64_t length_bytes;
-    if (log->operations_busy == 0 &&
-        (is_unrecorded(log) || segment_zeros_wanted(log, &in_spare, &offset, &length_bytes)))
-        return log->write_last_ns + LOG_IDLE_NS;
-    return UINT64_MAX;
 }

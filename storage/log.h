@@ -45,8 +45,10 @@
  * Errors.  ENOSPC while allocating the next segment is a warning while the active one has room;
  * the first client's entry that finds none there makes the log LOG_FULL: clients' entries are
  * refused, everything else goes on, and it recovers by itself when there is room; the space for
- * protocol entries is reserved.  An entry that was accepted always has its place on disk:
- * log_reserve answers NULL while the place it would need (in the next segment) is not there yet.
+ * protocol entries is reserved.  The same if no file descriptor is left for it (EMFILE, ENFILE); a
+ * read, and a truncation that has to read, wait for one.  An entry that was accepted always has its
+ * place on disk: log_reserve answers NULL while the place it would need (in the next segment) is
+ * not there yet.
  * Any failed write or sync inside a segment is final (LOG_FAILED): nothing that was not yet durable
  * will be called durable, ever, by this process.
  *
@@ -197,7 +199,7 @@ void log_flush(struct log *log);
 bool log_completion(struct log *log, const struct io_completion *completion);
 
 /* Background work: allocates the next segment, records the durable end when idle, removes old
- * segments, retries after LOG_FULL.  Cheap; call once a poll. */
+ * segments, retries what found no room or no file descriptor.  Cheap; call once a poll. */
 void log_maintain(struct log *log, uint64_t now_ns);
 
 /* When log_maintain has something to do at the latest; UINT64_MAX: nothing before a completion. */
@@ -216,7 +218,8 @@ uint64_t log_memory_used_bytes(const struct log *log);
 /*
  * Reads entries from `index` on that are only on disk into `buffer` (borrowed, 4096-aligned):
  * whole entries, back to back at ENTRY_ALIGN_BYTES, checked.  One read at a time (asserted).  The
- * result is offered by log_read_result once a completion brought it.
+ * result is offered by log_read_result once a completion brought it; while no file descriptor is
+ * left, log_maintain tries again.
  */
 void log_read(struct log *log, uint64_t index, uint8_t *buffer, size_t buffer_bytes);
 

@@ -46,7 +46,8 @@ enum {
 
 /* Nothing to do for so long after a write: the log is idle and its end is recorded. */
 #define LOG_IDLE_NS        UINT64_C(20000000)
-/* Pause between two attempts to allocate a segment on a full disk. */
+/* Pause between two attempts to allocate a segment on a full disk, or to open one when no file
+   descriptor is left. */
 #define LOG_SPACE_RETRY_NS UINT64_C(200000000)
 
 /* The part of a segment that entries may use: its last two blocks are for the mark of a clean stop
@@ -157,8 +158,9 @@ enum log_writing {
     WRITING_ZEROS,
 };
 
-/* DONE until the result was taken. */
-enum reader_state { READER_IDLE, READER_OPENING, READER_READING, READER_DONE };
+/* STARVED: no file descriptor was left, opening is tried again at retry_ns.  DONE until the result
+ * was taken. */
+enum reader_state { READER_IDLE, READER_OPENING, READER_STARVED, READER_READING, READER_DONE };
 
 /* Reads entries back from disk; see log_read.c. */
 struct log_reader {
@@ -169,6 +171,7 @@ struct log_reader {
     uint64_t file_bytes;
     uint64_t wanted_index;
     uint64_t limit_index; /* entries beyond it were truncated meanwhile */
+    uint64_t retry_ns;    /* while STARVED */
     struct log_position position;
     uint8_t *scratch;
     size_t scratch_bytes;
@@ -239,6 +242,7 @@ struct log {
     uint32_t spare_block_bytes;
     uint64_t spare_retry_ns;
     bool is_short_of_space; /* from the first refusal by the file system until the spare is ready */
+    bool is_short_of_descriptors; /* and what it is short of is not space */
     char spare_name[FILE_NAME_BYTES];
     enum switch_state switching;
     struct segment_header next; /* the header being written */
@@ -331,6 +335,7 @@ int reader_create(struct log_reader *reader, enum log_operation operation, size_
 void reader_destroy(struct log *log, struct log_reader *reader);
 void reader_start(struct log *log, struct log_reader *reader, uint64_t index, uint8_t *buffer,
                   size_t buffer_bytes);
+void reader_retry(struct log *log, struct log_reader *reader);
 void reader_completed(struct log *log, struct log_reader *reader, int32_t result);
 void samples_add(struct log *log, uint64_t first_index, struct log_position position,
                  uint64_t stride_bytes);

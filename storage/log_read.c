@@ -10,11 +10,12 @@
  *
  * Failure modes: the disk fails (WEIR_EIO); the bytes are not what was written (WEIR_ECORRUPT);
  * the buffer cannot hold the first entry (WEIR_EFULL, and how large it is); the segment was removed
- * meanwhile (WEIR_ENOENT).
+ * meanwhile (WEIR_ENOENT); no file descriptor is left (the read waits for one).
  */
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/log.h"
 #include "storage/files.h"
 #include "storage/log_internal.h"
 
@@ -228,8 +229,26 @@ static void reader_take(struct log *log, struct log_reader *reader, size_t bytes
     }
 }
 
+/* No descriptor is left: nothing is wrong with the segment, and there will be one. */
+static void reader_starve(struct log *log, struct log_reader *reader) {
+    reader->state = READER_STARVED;
+    reader->retry_ns = io_monotonic_ns(log->io) + LOG_SPACE_RETRY_NS;
+    log_warn_limited("log_short_of_descriptors",
+                     "segment=%s consequence=\"reading it waits for a file descriptor\"",
+                     reader->name);
+}
+
+void reader_retry(struct log *log, struct log_reader *reader) {
+    if (reader->state == READER_STARVED && log->now_ns >= reader->retry_ns && !log->stopping)
+        reader_continue(log, reader); /* what was truncated meanwhile shows when it is open */
+}
+
 void reader_completed(struct log *log, struct log_reader *reader, int32_t result) {
-    if (log->state == LOG_FAILED || result < 0) {
+    const bool is_no_descriptor =
+        reader->state == READER_OPENING && (result == -EMFILE || result == -ENFILE);
+    if (is_no_descriptor && log->state != LOG_FAILED) {
+        reader_starve(log, reader);
+    } else if (log->state == LOG_FAILED || result < 0) {
         if (reader->state == READER_OPENING && result >= 0)
             reader->file = result; /* log_close closes it */
         reader_finish(log, reader, result == -ENOENT ? WEIR_ENOENT : WEIR_EIO);

@@ -75,17 +75,19 @@ void segment_spare_start(struct log *log) {
                  IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_DIRECT, log_user(LOG_OPERATION_SPARE));
 }
 
-static void spare_starve(struct log *log) {
+static void spare_starve(struct log *log, bool of_descriptors) {
     spare_move(log, SPARE_STARVED);
     log->spare_retry_ns = io_monotonic_ns(log->io) + LOG_SPACE_RETRY_NS;
+    log->is_short_of_descriptors = of_descriptors;
     if (log->is_short_of_space)
         return;
     log->is_short_of_space = true;
     log_warn(
         "log_short_of_space",
-        "segment=%s segment_bytes=%llu active_free_bytes=%llu consequence=\"writes are refused "
-        "once the active segment is full\"",
-        log->spare_name, (unsigned long long)log->options.segment_bytes,
+        "segment=%s what=\"%s\" segment_bytes=%llu active_free_bytes=%llu consequence=\"writes are "
+        "refused once the active segment is full\"",
+        log->spare_name, of_descriptors ? "file descriptors" : "space",
+        (unsigned long long)log->options.segment_bytes,
         (unsigned long long)(log->active.segment_bytes - log->active_offset));
 }
 
@@ -93,10 +95,17 @@ void segment_space_ran_out(struct log *log) {
     if (!log->is_short_of_space || log->state != LOG_READY)
         return;
     log->state = LOG_FULL;
-    error_text_set(&log->error,
-                   "no space for the next log segment \"%s\" (%llu bytes): writes are refused "
-                   "until there is room in the file system of the data directory",
-                   log->spare_name, (unsigned long long)log->options.segment_bytes);
+    if (log->is_short_of_descriptors)
+        error_text_set(
+            &log->error,
+            "no file descriptor for the next log segment \"%s\" (%llu bytes): writes are "
+            "refused until there is one",
+            log->spare_name, (unsigned long long)log->options.segment_bytes);
+    else
+        error_text_set(&log->error,
+                       "no space for the next log segment \"%s\" (%llu bytes): writes are refused "
+                       "until there is room in the file system of the data directory",
+                       log->spare_name, (unsigned long long)log->options.segment_bytes);
     log_warn("log_full", "segment=%s segment_bytes=%llu", log->spare_name,
              (unsigned long long)log->options.segment_bytes);
 }
@@ -140,7 +149,9 @@ static void spare_ready(struct log *log) {
 }
 
 void segment_spare_completed(struct log *log, int32_t result) {
-    const bool is_no_space = result == -ENOSPC || result == -EDQUOT;
+    const bool is_no_descriptor =
+        log->spare == SPARE_CREATING && (result == -EMFILE || result == -ENFILE);
+    const bool is_no_space = result == -ENOSPC || result == -EDQUOT || is_no_descriptor;
     if (log->state == LOG_FAILED) {
         if (log->spare == SPARE_CREATING && result >= 0)
             log->spare_file = result; /* log_close closes it */
@@ -157,7 +168,7 @@ void segment_spare_completed(struct log *log, int32_t result) {
     switch (log->spare) {
     case SPARE_CREATING:
         if (is_no_space)
-            spare_starve(log);
+            spare_starve(log, is_no_descriptor);
         else
             spare_created(log, result);
         break;
@@ -172,7 +183,7 @@ void segment_spare_completed(struct log *log, int32_t result) {
         io_directory_sync(log->port, log->directory, log_user(LOG_OPERATION_SPARE));
         break;
     case SPARE_ENTERING: spare_ready(log); break;
-    case SPARE_REMOVING: spare_starve(log); break;
+    case SPARE_REMOVING: spare_starve(log, false); break;
     case SPARE_ABSENT:
     case SPARE_READY:
     case SPARE_STARVED: UNREACHABLE("no operation is under way in this state");

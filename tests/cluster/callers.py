@@ -14,36 +14,13 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from histories import operation_line, outcome_of  # noqa: E402
 from weir_test import ErrorReply, Incomplete, decode, request  # noqa: E402
 
 ANSWER_S = 1.0     # then the outcome is unknown
 PAUSE_S = 0.02     # of a client that was refused, before it tries again
 TRIES_MAX = 200    # of one operation of a client that was refused
-REFUSALS = {"MOVED", "CLUSTERDOWN", "TRYAGAIN", "READONLY", "OOM", "MISCONF", "SESSION"}
 KEYS = {"s": 6, "n": 2, "a": 1}  # of an epoch: strings, counters, what is appended to
-PLAIN = set(range(ord("!"), ord("~") + 1)) - {ord("\\"), ord('"'), ord(">")}
-PLAIN_IN_REPLY = PLAIN | {ord(" "), ord('"'), ord(">")}
-NAMED = {ord("\r"): "\\r", ord("\n"): "\\n", ord("\\"): "\\\\"}
-
-
-def escaped(data, plain):
-    return "".join(chr(byte) if byte in plain else NAMED.get(byte, f"\\x{byte:02x}")
-                   for byte in data)
-
-
-def word_text(word):
-    data = word if isinstance(word, bytes) else str(word).encode()
-    return escaped(data, PLAIN) or '""'
-
-
-def outcome_of(reply):
-    """As history_outcome_of has it, of a reply's value."""
-    if not isinstance(reply, ErrorReply):
-        return "ok"
-    code = str(reply).split(" ", 1)[0]
-    if code == "UNKNOWN":
-        return "unknown"
-    return "refused" if code in REFUSALS else "ok"
 
 
 class Record:
@@ -65,12 +42,8 @@ class Record:
 
     def write(self, place, invoked_ns, returned_ns, outcome, words, raw=b""):
         """`place`: connection and number within it. returned_ns None: nothing came."""
-        connection, sequence = place
-        returned = "never" if returned_ns is None else returned_ns
-        reply = f" -> {escaped(raw, PLAIN_IN_REPLY)}" if raw else ""
-        self.file.write(f"client {self.client} connection {connection} #{sequence} "
-                        f"[{invoked_ns}, {returned}] {outcome}: "
-                        f"{' '.join(word_text(word) for word in words)}{reply}\n")
+        self.file.write(operation_line(self.client, *place, invoked_ns, returned_ns, outcome,
+                                       words, raw))
 
     def close(self):
         self.file.close()
@@ -142,7 +115,6 @@ class Caller(threading.Thread):
         self.answered_at = 0.0   # when an operation last was ok
         self.counts = {"ok": 0, "refused": 0, "unknown": 0}
         self.asks_nothing_since = 0.0  # when it last began to wait for its next operation
-        self.failure = None
 
     def run(self):
         try:
@@ -152,10 +124,7 @@ class Caller(threading.Thread):
                 self.asks_nothing_since = time.monotonic()
                 due = max(due + self.interval_s, time.monotonic() - 1)
                 self.directory.ends.wait(max(0, due - time.monotonic()))
-        except Exception as failure:  # pylint: disable=broad-except
-            self.failure = failure  # told by whoever waits for this thread
-            raise
-        finally:
+        finally:  # of an exception World.sound tells
             self.leave()
             self.record.close()
 

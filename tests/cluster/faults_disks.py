@@ -4,12 +4,14 @@ import os
 import re
 import threading
 
-from callers import ANSWER_S, outcome_of
-from faults import table
+from callers import ANSWER_S
+from faults import needs, table
+from histories import outcome_of
 from hosts import CLIENT_PORT
 from weir_test import ErrorReply, SLOWNESS
 
 SLOW_WRITES = (1, 10)         # a second, of a slow disk
+SLICE_S = 1.0                 # in which the kernel may let through what it has saved up
 LARGE = b"0123456789abcdef" * 65536   # 1 MiB
 LARGE_KEYS = 32
 FULL_S = 60.0 * SLOWNESS      # until two segments are full of them
@@ -28,7 +30,7 @@ def power_cut(world, victims):
         host.process.process.kill()
     for host in victims:
         host.kill()
-        host.disk.restore_power()
+        host.restore_power()
 
 
 def power_one(world, rng):
@@ -170,19 +172,28 @@ def slowed(world, rng, victim, writes_per_second):
     begin, behind = world.now(), 0
     victim.throttle(writes_per_second)
     try:
+        written, since = log_writes(world, victim), world.now()
         for _ in range(4):
             world.lasting(rng.uniform(0.5, 1.0))
             shown = world.info(victim)
             behind = max(behind, int(shown["raft_last_index"]) - int(shown["raft_durable_index"]))
+        written, seconds = log_writes(world, victim) - written, world.now() - since
     finally:
         victim.throttle(0)
-    assert behind > 0, "the disk is not slow"
     gap_s = world.gap_since(begin)
-    world.tell(f"    node {victim.number}, {writes_per_second} writes a second, is up to {behind} "
-               "entries behind")
+    world.tell(f"    node {victim.number}, {writes_per_second} writes a second, writes to its log "
+               f"{written} times in {seconds:.1f} s, and is up to {behind} entries behind")
+    assert behind > 0 and written <= writes_per_second * (seconds + SLICE_S) + 1, \
+        "the fault befell nobody: the disk is not slow"
     return gap_s
 
 
+def log_writes(world, host):
+    """How many writes to its log have ended."""
+    return int(world.info(host, "persistence")["log_writes"])
+
+
+@needs("disk")
 def slow_follower(world, rng):
     victim, begin = rng.choice(world.followers()), world.now()
     gap_s = slowed(world, rng, victim, rng.choice(SLOW_WRITES))
@@ -190,11 +201,31 @@ def slow_follower(world, rng):
     world.settled_on(victim)
 
 
+@needs("disk")
 def slow_leader(world, rng):
     victim = world.leader()
     slowed(world, rng, victim, rng.choice(SLOW_WRITES))
     world.tell(f"    node {victim.number} "
                f"{'still leads' if victim.role()[1] else 'has let another one lead'}")
+
+
+@needs("disk")
+def stalled_leader(world, rng):
+    """No write ends. The leader notices, and lets another one lead."""
+    victim, begin = world.leader(), world.now()
+    victim.limits.stall(victim.disk.path, True)
+    try:
+        world.lasting(0.3)  # what was under way has ended, or never will
+        written = log_writes(world, victim)
+        world.awaited(lambda: victim.says("disk_stalled", begin), "it does not notice")
+        world.awaited(lambda: any(host.role()[1] for host in world.hosts if host is not victim),
+                      "nobody else leads")
+        world.lasting(rng.uniform(0.5, 2.0))
+        assert log_writes(world, victim) == written, "the fault befell nobody: its writes end"
+    finally:
+        victim.limits.stall(victim.disk.path, False)
+    world.bounded(world.gap_since(begin), GAP_S, begin, "a leader without a disk holds all up:")
+    world.settled_on(victim)
 
 
 def flipped(world, rng, victims, rest_serves):
@@ -254,6 +285,7 @@ FAULTS = table(
      "they serve when there is room, without a restart", 3, "long"),
     (slow_follower, "a follower's disk takes 10 writes a second", "nobody waits for it"),
     (slow_leader, "the leader's disk takes 1 or 10 writes a second", "as always"),
+    (stalled_leader, "no write to the leader's disk ends any more", "it lets another one lead"),
     (flipped_byte, "a bit in the log of a node that is down is flipped",
      "it refuses to start and says where; the others go on"),
     (flipped_in_two, "likewise on a majority, in different places",

@@ -1,29 +1,45 @@
-"""Networks that part, lose, delay, double, reorder and change."""
+"""Networks that part, lose, delay, double, reorder and change.
 
+Each fault asserts that it befell somebody, by the counters of the rules that drop packets and by
+the proxies' own counts: a cut between two who have nothing to say to each other proves nothing. So
+the leader is on one of the sides.
+"""
+
+import collections
+import contextlib
 import time
 
-from callers import outcome_of
-from faults import table
+from faults import befell, table
+from histories import outcome_of
 
 LINES = 6             # connections that ask a leader which is cut off
 NO_ANSWER_S = 5.0     # for it to refuse them
 
 
+@contextlib.contextmanager
+def dropping(world):
+    """Something that drops packets. Afterwards the network is whole, and some were dropped."""
+    before = world.network.dropped()
+    try:
+        yield
+    finally:
+        world.network.clear()
+    befell(world, "packets dropped", world.network.dropped() - before)
+
+
 def parted(world, rng, ways, seconds=None):
     """These ways are cut for a while."""
     world.tell(f"    cut: {' '.join(f'{one}>{other}' for one, other in sorted(ways))}")
-    try:
+    with dropping(world):
         world.network.cut(*ways)
         world.lasting(seconds or rng.uniform(0.8, 2.0))
-    finally:
-        world.network.clear()
 
 
 def leader_alone(world, rng):
     leader = world.leader()
     ways = world.network.apart({leader.number})
     ways |= {(other, one) for one, other in ways}
-    try:
+    with dropping(world):
         world.network.cut(*ways)
         world.tell(f"    cut off: node {leader.number}; the rest serves")
         world.awaited(lambda: any(host.role()[1] for host in world.hosts if host is not leader),
@@ -31,8 +47,6 @@ def leader_alone(world, rng):
         mark = time.monotonic()
         world.awaited(lambda: world.directory.acked_at[-1] > mark, "the majority does not serve")
         world.lasting(rng.uniform(0, 0.5))
-    finally:
-        world.network.clear()
 
 
 def two_and_one(world, rng):
@@ -57,17 +71,28 @@ def nobody_hears_the_leader(world, rng):
     parted(world, rng, {(leader, n) for n in world.network.numbers if n != leader})
 
 
+def way_of_the_leader(world, rng):
+    """From the leader to another one, or back: followers have nothing to say to each other."""
+    leader = world.leader().number
+    other = rng.choice([number for number in world.network.numbers if number != leader])
+    return rng.choice([(leader, other), (other, leader)])
+
+
 def one_way(world, rng):
     """Of messages alone: the transport's acknowledgements come back."""
-    one, other = rng.sample(list(world.network.numbers), 2)
+    one, other = way_of_the_leader(world, rng)
     world.tell(f"    nothing that {one} says reaches {other}")
-    with_way(world, [(one, other)], lambda way: setattr(way, "clogged", True),
-             rng.uniform(0.8, 2.0))
+    done = with_way(world, [(one, other)], lambda way: setattr(way, "clogged", True),
+                    rng.uniform(0.8, 2.0))
+    befell(world, "bytes stuck", {f"{one}>{other}": done["stuck"]})
 
 
 def bridge(world, rng):
-    """Two sides, and one in the middle that both reach."""
+    """Two sides, and one in the middle that both reach. The leader is on a side."""
+    leader = world.leader().number
     numbers = rng.sample(list(world.network.numbers), len(world.hosts))
+    if numbers[0] == leader:
+        numbers = numbers[1:] + numbers[:1]
     middle, left = numbers[0], set(numbers[1:1 + len(numbers) // 2])
     right = set(numbers) - left - {middle}
     ways = {(a, b) for a in left for b in right} | {(b, a) for a in left for b in right}
@@ -85,24 +110,20 @@ def ring(world, rng):
 
 
 def flapping(world, rng):
-    try:
+    with dropping(world):
         for _ in range(8):
             one, other = rng.sample(list(world.network.numbers), 2)
             world.network.cut_only({(one, other), (other, one)})
             world.lasting(rng.uniform(0.05, 0.3))
             world.network.cut_only(set())
             world.lasting(rng.uniform(0.0, 0.1))
-    finally:
-        world.network.clear()
 
 
 def lossy(world, rng, percent):
     before = len(world.directory.acked_at)
-    try:
+    with dropping(world):
         world.network.lose(percent)
         world.lasting(rng.uniform(1.5, 3.0))
-    finally:
-        world.network.clear()
     world.tell(f"    {len(world.directory.acked_at) - before} writes acknowledged meanwhile")
 
 
@@ -114,10 +135,15 @@ def loss_20(world, rng):
     lossy(world, rng, 20)
 
 
+def counted(world):
+    """What the proxies have done so far."""
+    return sum((host.proxy.counts for host in world.hosts), start=collections.Counter())
+
+
 def with_way(world, ways, change, seconds):
     """Settings of proxies, for a while; what they did to how many frames."""
     touched = [(world.hosts[one - 1].proxy, other) for one, other in ways]
-    before = sum((host.proxy.counts for host in world.hosts), start=world.no_counts())
+    before = counted(world)
     writes = len(world.directory.acked_at)
     for proxy, other in touched:
         change(proxy.ways[other])
@@ -129,7 +155,7 @@ def with_way(world, ways, change, seconds):
         for proxy, other in touched:
             proxy.ways[other].clear()
             proxy.wake()
-    done = sum((host.proxy.counts for host in world.hosts), start=world.no_counts()) - before
+    done = counted(world) - before
     world.tell(f"    of frames: {dict(done)}; "
                f"{len(world.directory.acked_at) - writes} writes acknowledged meanwhile")
     return done
@@ -149,7 +175,8 @@ def changed(world, rng, **settings):
 
 def delay_50ms(world, rng):
     writes = len(world.directory.acked_at)
-    changed(world, rng, delay_s=0.05, jitter_s=0.02)
+    done = changed(world, rng, delay_s=0.05, jitter_s=0.02)
+    befell(world, "frames late", {"in all": done["delayed"]})
     assert len(world.directory.acked_at) > writes, "50 ms stop the cluster"
 
 
@@ -188,7 +215,10 @@ def cut_in_mid_frame(world, rng):
 
 def clogged(world, rng):
     """Ways stop one by one and go on in another order."""
+    before, leader = counted(world), world.leader().number
     ways = rng.sample(all_ways(world), 4)
+    if not any(leader in way for way in ways):
+        ways[0] = way_of_the_leader(world, rng)
     for one, other in ways:
         world.hosts[one - 1].proxy.ways[other].clogged = True
         world.hosts[one - 1].proxy.wake()
@@ -198,6 +228,24 @@ def clogged(world, rng):
         world.hosts[one - 1].proxy.ways[other].clear()
         world.hosts[one - 1].proxy.wake()
         world.lasting(rng.uniform(0, 0.4))
+    befell(world, "bytes stuck", {"in all": (counted(world) - before)["stuck"]})
+
+
+def refused_reads(world, rng, lines, record):
+    """Each line asks a leader without a majority, which answers none of them with a value."""
+    key = f"{world.directory.epoch}:s0"
+    asked = []
+    for line in lines:
+        asked.append(time.monotonic_ns())
+        line.send("GET", key)
+        world.lasting(rng.uniform(0, 0.05))
+    for line, invoked in zip(lines, asked):
+        reply, raw = line.reply()
+        outcome = outcome_of(reply)
+        record.write((record.connection(), 1), invoked, time.monotonic_ns(), outcome,
+                     ("GET", key), raw)
+        assert outcome != "ok", f"a leader without a majority has answered a read: {reply!r}"
+        world.tell(f"    the leader, cut off, says {str(reply)[:60]}")
 
 
 def minority_reads(world, rng):
@@ -208,35 +256,21 @@ def minority_reads(world, rng):
     for line in lines:
         assert line.call("CLIENT", "READS", "quorum") == "OK"
     ways = world.network.apart({leader.number})
-    key = f"{world.directory.epoch}:s0"
-    asked = []
     try:
-        world.network.cut(*ways, *((other, one) for one, other in ways))
-        for line in lines:
-            asked.append(time.monotonic_ns())
-            line.send("GET", key)
-            world.lasting(rng.uniform(0, 0.05))
-        for line, invoked in zip(lines, asked):
-            reply, raw = line.reply()
-            outcome = outcome_of(reply)
-            record.write((record.connection(), 1), invoked, time.monotonic_ns(), outcome,
-                         ("GET", key), raw)
-            assert outcome != "ok", f"a leader without a majority has answered a read: {reply!r}"
-            world.tell(f"    node {leader.number}, cut off, says {str(reply)[:60]}")
+        with dropping(world):
+            world.network.cut(*ways, *((other, one) for one, other in ways))
+            refused_reads(world, rng, lines, record)
     finally:
-        world.network.clear()
         for line in lines:
             line.close()
 
 
 def client_cut_off(world, rng, lost):
     leader = world.leader().number
-    try:
+    with dropping(world):
         lost.add(leader)
         world.network.apply()
         world.lasting(rng.uniform(0.5, 1.5))
-    finally:
-        world.network.clear()
 
 
 def requests_lost(world, rng):

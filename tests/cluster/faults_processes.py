@@ -5,7 +5,8 @@ import os
 import re
 import time
 
-from faults import table
+from faults import befell, needs, table
+from histories import outcome_of
 from weir_test import SLOWNESS
 
 STORM_S = 2.0
@@ -87,17 +88,23 @@ def stuttering(world, rng):
         world.lasting(rng.uniform(0.02, 0.15))
 
 
+@needs("cpu")
 def starved(world, rng):
     """One node has little of a processor, or all have."""
-    hosts, share = rng.choice([([world.leader()], 0.02), (world.hosts, 0.05)])
+    hosts, share = rng.choice([([world.leader()], 0.01), (world.hosts, 0.02)])
     world.tell(f"    {share} of a processor for {[host.number for host in hosts]}")
+    before = {}
     try:
         for host in hosts:
-            host.starve(share)
+            host.limits.processor(share)
+            before[host] = host.limits.processor_held_up()
         world.lasting(rng.uniform(1.5, 3.0))
+        befell(world, "periods in which it had used up its share",
+               {f"node {host.number}": host.limits.processor_held_up() - count
+                for host, count in before.items()})
     finally:
         for host in hosts:
-            host.starve(None)
+            host.limits.processor(None)
 
 
 def wiped(world, rng):
@@ -164,12 +171,11 @@ def reads_go_on(world, rng):
 
 def clock_back_and_forth(world, rng):
     """Deadlines are by log time, which a clock that jumps while a node leads does not change."""
-    world.log_is_whole = False  # what is written here with a deadline stands in no history
     restart_with_clock(world, True)
     leader = world.leader()
-    line = world.line(leader)
+    line, record = world.line(leader), world.record()
     key = f"expires:{world.directory.epoch}"
-    if line.call("SET", key, "1", "PX", HOUR_S * 500) == "OK":
+    if recorded(line, record, "SET", key, "1", "PX", HOUR_S * 500) == "OK":
         for offset in (HOUR_S, -HOUR_S):
             leader.set_clock(offset)
             world.lasting(1.2)  # the library looks once a second
@@ -185,6 +191,16 @@ def clock_back_and_forth(world, rng):
     assert any(clock_is_off(line) for host in world.hosts for _, line in host.process.said), \
         "no node's clock has jumped"
     restart_with_clock(world, False)
+
+
+def recorded(line, record, *words):
+    """The reply to an operation that stands in the history: the log has it, too."""
+    invoked = time.monotonic_ns()
+    line.send(*words)
+    reply, raw = line.reply()
+    record.write((record.connection(), 1), invoked, time.monotonic_ns(), outcome_of(reply), words,
+                 raw)
+    return reply
 
 
 def clock_is_off(line):
@@ -214,7 +230,7 @@ FAULTS = table(
     (pause_follower, "the same to a follower", "the others go on"),
     (pause_all, "the same to all at once", "they go on"),
     (stuttering, "a node runs and stands still by turns, each for some 0.1 s", "as always"),
-    (starved, "the leader has 2 % of a processor, or all nodes have 5 %", "as always"),
+    (starved, "the leader has 1 % of a processor, or all nodes have 2 %", "as always"),
     (wiped, "a follower's data directory is gone", "it refuses to start; the others go on"),
     (restart_storm, "nodes are killed and started faster than they come up",
      "they serve when it has ended"),

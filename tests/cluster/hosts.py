@@ -8,11 +8,13 @@ import glob
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "crash"))
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+from limits import Limits  # noqa: E402
 from loop_disk import LoopDisk, must  # noqa: E402
 from netns import CLIENTS, Network, address  # noqa: E402
 from proxy import LISTEN_PORT, Proxy  # noqa: E402
@@ -21,8 +23,6 @@ from weir_test import LIMIT_S, Node, weir  # noqa: E402
 CLIENT_PORT, PEER_PORT = 7379, 7380
 DISK_MIB = 2048        # sparse: of two segments that are allocated ahead next to nothing is written
 MEMORY_MIB = 1024      # written at most
-CGROUPS = {"blkio": "/sys/fs/cgroup/blkio", "cpu": "/sys/fs/cgroup/cpu"}
-CPU_PERIOD_US = 100000
 # What a node says that has come upon a defect of its own (base/assert.h, sanitizers, glibc).
 CRASHED = re.compile(r"assertion failed: |: unreachable: |Sanitizer|runtime error: |"
                      r"stack smashing|malloc\(\)|free\(\)")
@@ -79,8 +79,7 @@ class Host:
         book = ",".join([f"{number}={self.address}:{PEER_PORT}"] +
                         [f"{other}=127.0.0.1:{LISTEN_PORT + other}" for other in others])
         self.clock = f"{home}/clock"
-        self.cgroups = {kind: f"{path}/weir-{os.getpid()}-{number}"
-                        for kind, path in CGROUPS.items()}
+        self.limits = Limits(number, lambda: self.process.process.pid)
         self.process = Process(
             f"{self.disk.path}/data", "--config", f"{self.files}/weir-{number}.conf",
             "--listen", f"{self.address}:{CLIENT_PORT}", "--peers", book,
@@ -92,9 +91,7 @@ class Host:
             self.process.kill()
         self.proxy.close()
         self.disk.__exit__()
-        for path in self.cgroups.values():
-            if os.path.isdir(path):
-                os.rmdir(path)
+        self.limits.close()
 
     def running(self):
         return self.process.running()
@@ -103,9 +100,7 @@ class Host:
 
     def spawn(self):
         self.process.spawn()
-        for path in self.cgroups.values():
-            if os.path.isdir(path):
-                self.join(path)
+        self.limits.join()
 
     def serves(self):
         assert self.process.wait_log(r"event=ready\b"), \
@@ -140,34 +135,27 @@ class Host:
 
     # ---- the disk ------------------------------------------------------------------------------
 
-    def cut_power(self):
-        self.disk.cut()
-        self.kill()
+    def restore_power(self):
         self.disk.restore_power()
-
-    def join(self, path):
-        with open(f"{path}/cgroup.procs", "w", encoding="ascii") as file:
-            file.write(str(self.process.process.pid))
-
-    def limit(self, kind, name, text):
-        """Sets a limit of the cgroup that the node is in, for this and later processes."""
-        path = self.cgroups[kind]
-        if not os.path.isdir(path):
-            os.mkdir(path)
-            self.join(path)
-        with open(f"{path}/{name}", "w", encoding="ascii") as file:
-            file.write(text)
-
-    def starve(self, share):
-        """Leaves the node so much of a processor; None: all of it again."""
-        quota_us = -1 if share is None else int(share * CPU_PERIOD_US)
-        self.limit("cpu", "cpu.cfs_quota_us", str(quota_us))
+        self.limits.mounted_again(self.disk.path)
 
     def throttle(self, writes_per_second):
         """Slows the disk down; 0: not any more."""
-        device = os.stat(self.disk.path).st_dev
-        self.limit("blkio", "blkio.throttle.write_iops_device",
-                   f"{os.major(device)}:{os.minor(device)} {writes_per_second}")
+        self.limits.writes(self.disk.path, writes_per_second)
+
+    def time_writes(self, count):
+        """How long so many writes take that the node's limits hold for."""
+        program = ("import mmap, os, sys, time; sys.stdin.readline(); page = mmap.mmap(-1, 4096); "
+                   f"file = os.open({self.disk.path + '/probe'!r}, "
+                   "os.O_DIRECT | os.O_RDWR | os.O_CREAT); begin = time.monotonic(); "
+                   f"[os.pwrite(file, page, 0) for _ in range({count})]; "
+                   "print(time.monotonic() - begin)")
+        with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as child:
+            self.limits.join(child.pid)
+            took_s = float(child.communicate("go\n", timeout=LIMIT_S)[0])
+        os.remove(f"{self.disk.path}/probe")
+        return took_s
 
     def fill_disk(self):
         """Takes all room of the file system."""
@@ -186,7 +174,7 @@ class Host:
 
     def replace_disk(self):
         self.disk.memory.resize(MEMORY_MIB)
-        self.disk.restore_power()
+        self.restore_power()
 
     # ---- the wall clock ------------------------------------------------------------------------
 
@@ -228,18 +216,6 @@ def make_directory(host, members):
     made = weir("init", "--data", host.process.directory, "--cluster", "test",
                 "--id", str(host.number), "--members", members)
     assert made.returncode == 0, made.stderr
-
-
-def remove_stale_cgroups():
-    """Those of runs that were killed: the kernel takes all back but these."""
-    for path in CGROUPS.values():
-        for name in os.listdir(path) if os.path.isdir(path) else []:
-            found = re.fullmatch(r"weir-(\d+)-\d+", name)
-            if found and not os.path.isdir(f"/proc/{found.group(1)}"):
-                try:
-                    os.rmdir(f"{path}/{name}")
-                except OSError:
-                    pass  # another run removes it at this moment
 
 
 assert CLIENTS > 9  # no node has the clients' address

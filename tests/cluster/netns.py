@@ -7,9 +7,12 @@ the run's last process ends, however it ends, the kernel takes everything back.
     clients 10.9.0.254 ── bridge ── 10.9.0.1 node 1
                              ├───── 10.9.0.2 node 2 ...
 
-What is dropped is dropped where it arrives, by the addressee's own rules.
+What is dropped is dropped where it arrives, by the addressee's own rules. Each rule counts, and has
+a name, so that a fault can see that it befell somebody (`dropped`).
 """
 
+import collections
+import json
 import os
 import shutil
 import sys
@@ -39,6 +42,10 @@ table ip weir {{
 
 def address(number):
     return f"10.9.0.{number}"
+
+
+def dropping(name):
+    return f'counter drop comment "{name}"'
 
 
 def enter():
@@ -83,6 +90,7 @@ class Network:
             must("ip", "-n", name, "link", "set", "eth0", "up")
             must("ip", "-n", name, "link", "set", "lo", "up")
         self.applied = {}
+        self.counted = collections.Counter()  # of rules that are not in force any more
         self.clear()
 
     def close(self):
@@ -118,14 +126,15 @@ class Network:
         self.apply()
 
     def rules(self, number):
-        incoming = [f"ip saddr {address(source)} drop"
+        incoming = [f"ip saddr {address(source)} {dropping(f'{source}>{to}')}"
                     for source, to in sorted(self.cut_ways) if to == number]
         if self.loss_percent:
-            incoming.append(f"ip saddr {address(1)}-{address(len(self.numbers))} "
-                            f"numgen random mod 100 < {self.loss_percent} drop")
+            incoming.append(f"ip saddr {address(1)}-{address(len(self.numbers))} numgen random "
+                            f"mod 100 < {self.loss_percent} {dropping(f'lost>{number}')}")
         if number in self.requests_lost:
-            incoming.append(f"ip saddr {address(CLIENTS)} drop")
-        outgoing = [f"ip daddr {address(CLIENTS)} drop"] if number in self.replies_lost else []
+            incoming.append(f"ip saddr {address(CLIENTS)} {dropping(f'clients>{number}')}")
+        outgoing = [f"ip daddr {address(CLIENTS)} {dropping(f'{number}>clients')}"] \
+            if number in self.replies_lost else []
         if not incoming and not outgoing:
             return "flush ruleset\n"
         return "flush ruleset\n" + RULES.format(incoming="\n".join(incoming),
@@ -140,8 +149,26 @@ class Network:
             path = f"/run/rules-{number}"
             with open(path, "w", encoding="ascii") as file:
                 file.write(rules)
+            self.counted += self.counters(number)
             must("nsenter", f"--net={self.path(number)}", "nft", "-f", path)
             self.applied[number] = rules
+
+    def counters(self, number):
+        """How many packets each rule of the node's has dropped since it is in force."""
+        if "drop" not in self.applied.get(number, ""):
+            return collections.Counter()
+        shown = run("nsenter", f"--net={self.path(number)}", "nft", "-j", "list", "ruleset")
+        if shown.returncode:
+            raise OSError(f"nft list ruleset: {shown.stderr.strip()}")
+        found = collections.Counter()
+        for rule in (row["rule"] for row in json.loads(shown.stdout)["nftables"] if "rule" in row):
+            found[rule["comment"]] += next(part["counter"]["packets"] for part in rule["expr"]
+                                           if "counter" in part)
+        return found
+
+    def dropped(self):
+        """How many packets were ever dropped: of each way and sort, as `rules` names them."""
+        return sum((self.counters(number) for number in self.numbers), start=self.counted)
 
     def apart(self, *groups):
         """The ways between nodes of different groups."""

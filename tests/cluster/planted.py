@@ -2,9 +2,13 @@
 """What judges the cluster tests must be seen to fail.
 
 A short run is recorded and judged. Then its history is changed in ways in which a cluster that
-loses, invents or forgets would have changed it, and each must be found. At last members that sync
-nothing lose power, all at once: what they lose must be found, too. And a run that is killed leaves
-neither processes nor devices behind.
+loses, invents or forgets would have changed it, and each must be found. Then members that sync
+nothing lose power, all at once: what they lose must be found, too. So must defects of the product
+that are planted in members that are right otherwise (base/mutant.h). And a run that is killed
+leaves neither processes nor devices behind.
+
+Not found by power cuts here is a node that acknowledges before it has synced: its log is written
+directly, and a file in memory, which is the disk's, has no cache that could lose it.
 """
 
 import os
@@ -183,6 +187,33 @@ def members_that_sync_nothing_lose_and_it_is_found():
     print("ok members_that_sync_nothing_lose_and_it_is_found", flush=True)
 
 
+# Of base/mutant.h: the defect, a fault that must show it, how often at most, and what is said then.
+DEFECTS = (
+    ("reads-unconfirmed", "minority_reads", 1, "a leader without a majority has answered a read"),
+    ("reorders-replies", "pause_leader", 1, "check-history: exit status 1"),
+)
+
+
+def defects_of_the_product_are_found():
+    """Members that are right but for one defect, as processes, under faults."""
+    program = os.environ.get("WEIR_MUTANTS_SERVE")
+    assert program, "WEIR_MUTANTS_SERVE is not set: <build>/tests/weir-mutants-serve"
+    for defect, fault, times, sentence in DEFECTS:
+        with Scratch() as scratch, World(scratch, defect) as world:
+            for host in world.hosts:
+                host.process.program = (program, defect)
+            said = "nothing"
+            try:
+                world.start()
+                for index in range(times):
+                    world.play(scenario(fault), index)
+                world.finish()
+            except AssertionError as failure:
+                said = str(failure)
+            assert sentence in said, f"{defect} is not found by {fault}, but: {said}"
+            print(f"ok {defect} is found by {fault}: {said.splitlines()[0][:100]}", flush=True)
+
+
 def processes_of(mark):
     """Those whose command line has the mark, zombies not counted."""
     found = []
@@ -237,6 +268,7 @@ def main():
     enter()
     changed_histories()
     members_that_sync_nothing_lose_and_it_is_found()
+    defects_of_the_product_are_found()
     with Scratch() as scratch:
         a_run_that_is_killed_leaves_nothing(scratch)
     return 0

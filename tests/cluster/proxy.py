@@ -6,18 +6,25 @@ the member itself, frame by frame (the first four bytes of a frame are its lengt
 says to the other one goes over connections that it has opened, so each way between two nodes has
 settings of its own. Handshakes are treated as all else.
 
+It counts what it does to frames (`counts`), and the bytes that were stuck in it: by these a fault
+asserts that it befell somebody. A proxy that dies fails the run: whoever changes its settings
+learns of it (`wake`), and the world asks (`check`).
+
 Frames between members are numbered and authenticated: one that is changed, doubled, out of order or
 of another connection must end the connection, and nothing behind it may count.
 """
 
 import collections
+import contextlib
 import ctypes
+import fcntl
 import heapq
 import os
 import random
 import selectors
 import socket
 import struct
+import termios
 import threading
 import time
 
@@ -26,6 +33,7 @@ HELD_BYTES_MAX = 8 << 20  # of a connection; one frame more is taken
 RECEIVE_BYTES = 1 << 18
 CLONE_NEWNET = 0x40000000
 LISTEN_PORT = 7400  # and the member's number
+WAKE_S = 10.0       # until the proxy's thread has heard; it does nothing that takes long
 
 
 class Way:
@@ -58,6 +66,7 @@ class Pipe:
         self.aside = None                   # waits for the next frame
         self.due = 0.0                      # of the last one
         self.connected = self.near_ended = self.is_cut = self.closed = False
+        self.was_clogged = way.clogged
         proxy.selector.register(near, selectors.EVENT_READ, self.near_ready)
         proxy.selector.register(far, selectors.EVENT_WRITE, self.far_ready)
         self.wanted = {near: selectors.EVENT_READ, far: selectors.EVENT_WRITE}
@@ -66,11 +75,27 @@ class Pipe:
         if self.closed:
             return
         self.closed = True
+        self.count_stuck()
         for end in (self.near, self.far):
             if self.wanted[end]:
                 self.proxy.selector.unregister(end)
             end.close()
         self.proxy.pipes.discard(self)
+
+    def count_stuck(self):
+        """The bytes that waited while nothing was let through, once that is over."""
+        if self.was_clogged:
+            unread = struct.unpack("i", fcntl.ioctl(self.near, termios.FIONREAD, bytes(4)))[0]
+            self.proxy.counts["stuck"] += unread + len(self.arrived) + self.held_bytes + \
+                len(self.outgoing)
+        self.was_clogged = False
+
+    def settings_changed(self):
+        if self.way.clogged:
+            self.was_clogged = True
+        else:
+            self.count_stuck()
+        self.release()
 
     def want(self, end, events):
         selector, before = self.proxy.selector, self.wanted[end]
@@ -191,6 +216,7 @@ class Pipe:
         way = self.way
         now = time.monotonic()
         delay = way.delay_s + way.jitter_s * self.proxy.rng.random() if way.delay_s else 0.0
+        self.proxy.counts["delayed"] += delay > 0
         self.due = max(self.due, now + delay)
         self.held.append((self.due, data))
         self.held_bytes += len(data)
@@ -226,13 +252,29 @@ class Proxy(threading.Thread):
         self.reminders = []   # heap of (when, count, pipe)
         self.reminded = 0
         self.ends = False
+        self.failure = None
         self.listening = threading.Event()
+        self.heard = threading.Event()
         self.selector = selectors.DefaultSelector()
         self.alarm, self.bell = socket.socketpair()
 
     def wake(self):
-        """Settings have changed."""
-        self.bell.send(b"!")
+        """Settings have changed; returns when all connections go by them."""
+        self.heard.clear()
+        self.ring()
+        end = time.monotonic() + WAKE_S
+        while not self.heard.wait(0.05):
+            self.check()
+            assert time.monotonic() < end, f"the proxy at {self.path} does not hear"
+
+    def ring(self):
+        with contextlib.suppress(OSError):  # the thread has ended
+            self.bell.send(b"!")
+
+    def check(self):
+        """Fails if the proxy has died."""
+        assert self.failure is None and self.is_alive(), \
+            f"the proxy at {self.path} has died: {self.failure!r}"
 
     def remind(self, when, pipe):
         self.reminded += 1
@@ -240,7 +282,7 @@ class Proxy(threading.Thread):
 
     def close(self):
         self.ends = True
-        self.wake()
+        self.ring()
         self.join()
 
     def listen(self):
@@ -260,10 +302,14 @@ class Proxy(threading.Thread):
     def rung(self, _):
         self.alarm.recv(4096)
         for pipe in list(self.pipes):
-            pipe.release()
+            pipe.settings_changed()
+        self.heard.set()
 
     def accept(self, listener, number):
-        near, _ = listener.accept()
+        try:
+            near, _ = listener.accept()
+        except (BlockingIOError, ConnectionError):
+            return  # the node has given it up meanwhile
         near.setblocking(False)
         far = socket.socket()
         far.setblocking(False)
@@ -273,7 +319,16 @@ class Proxy(threading.Thread):
         self.pipes.add(Pipe(self, self.ways[number], near, far))
 
     def run(self):
-        self.listen()
+        try:
+            self.listen()
+            self.carry()
+        except Exception as failure:  # pylint: disable=broad-except
+            self.failure = failure  # told by whoever checks
+            raise
+        finally:
+            self.end()
+
+    def carry(self):
         while not self.ends:
             wait_s = None
             if self.reminders:
@@ -283,6 +338,8 @@ class Proxy(threading.Thread):
                     key.data(events)
             while self.reminders and self.reminders[0][0] <= time.monotonic():
                 heapq.heappop(self.reminders)[2].release()
+
+    def end(self):
         for pipe in list(self.pipes):
             pipe.close()
         for key in list(self.selector.get_map().values()):

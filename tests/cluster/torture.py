@@ -28,23 +28,42 @@ import sys
 import time
 
 import faults_disks
+import faults_limits
 import faults_together
 import faults_network
 import faults_processes
-from hosts import remove_stale_cgroups
+from limits import missing, remove_stale_groups
 from netns import enter
-from weir_test import Scratch
+from weir_test import Scratch, skip
 from world import World
 
-LISTS = {"processes": faults_processes.FAULTS, "network": faults_network.FAULTS,
-         "disks": faults_disks.FAULTS, "together": faults_together.FAULTS}
+LISTS = {"processes": faults_processes.FAULTS + faults_limits.FAULTS,
+         "network": faults_network.FAULTS, "disks": faults_disks.FAULTS,
+         "together": faults_together.FAULTS}
 ROUND_S = 180
 KILLS = ("kill_leader", "kill_follower", "kill_all", "restart_storm")
 
 
 def chosen(arguments):
+    """The scenarios to draw from, or those that --only names in that order."""
+    if arguments.only:
+        byname = {scenario.name: scenario for each in LISTS.values() for scenario in each}
+        return [byname[name] for name in arguments.only.split(",")]
     names = list(LISTS) if arguments.faults == "all" else arguments.faults.split(",")
     return [scenario for name in names for scenario in LISTS[name]]
+
+
+def possible(scenarios):
+    """Those that this machine can do; it tells of the others."""
+    reasons = {scenario.name: missing(scenario.needs) if scenario.needs else None
+               for scenario in scenarios}
+    for name, reason in reasons.items():
+        if reason is not None:
+            print(f"skipped: {name}: {reason}", flush=True)
+    found = [scenario for scenario in scenarios if reasons[scenario.name] is None]
+    if not found:
+        skip("no fault of those that were asked for can be had here")
+    return found
 
 
 def schedule(scenarios, rng):
@@ -56,6 +75,7 @@ def schedule(scenarios, rng):
 class Run:
     def __init__(self, arguments):
         self.arguments = arguments
+        self.scenarios = possible(chosen(arguments))
         self.end = time.monotonic() + arguments.seconds
         self.is_long = arguments.seconds > ROUND_S
         self.kills = 0
@@ -71,15 +91,7 @@ class Run:
         count = self.arguments.nodes or (rng.choice([3, 3, 5]) if self.is_long else 3)
         snapshots = self.arguments.snapshots or (self.is_long and number % 2 == 1)
         leases = self.arguments.leases or (self.is_long and rng.random() < 1 / 3)
-        fitting = [scenario for scenario in chosen(self.arguments) if scenario.nodes <= count and
-                   (self.is_long or scenario.takes == "short")]
-        if self.over():
-            fitting = [scenario for scenario in fitting if scenario.name in KILLS]
-        assert fitting, "no fault fits"
-        order = schedule(fitting, rng)
-        if self.arguments.only:
-            byname = {scenario.name: scenario for each in LISTS.values() for scenario in each}
-            order = [byname[name] for name in self.arguments.only.split(",")]
+        order = self.scenarios if self.arguments.only else schedule(self.fitting(count), rng)
         with Scratch() as scratch, \
                 World(scratch, seed, count, snapshots, leases, self.arguments.durability) as world:
             try:
@@ -87,6 +99,15 @@ class Run:
             finally:
                 if self.arguments.keep:
                     world.keep(f"{self.arguments.keep}/round-{number}")
+
+    def fitting(self, count):
+        """Those for so many nodes, and for what is left of the time."""
+        found = [scenario for scenario in self.scenarios if scenario.nodes <= count and
+                 (self.is_long or scenario.takes == "short")]
+        if self.over():
+            found = [scenario for scenario in found if scenario.name in KILLS]
+        assert found, "no fault fits"
+        return found
 
     def play(self, world, order):
         is_last = self.over()  # then it is about kills
@@ -137,7 +158,7 @@ def main():
                       f"{' (%d nodes)' % scenario.nodes if scenario.nodes > 3 else ''}")
         return 0
     enter()
-    remove_stale_cgroups()
+    remove_stale_groups()
     print(f"seed {arguments.seed}", flush=True)
     return Run(arguments).run()
 

@@ -1,6 +1,5 @@
 """A cluster on hosts of its own, its clients, and the time line of what befalls it."""
 
-import collections
 import functools
 import os
 import random
@@ -20,7 +19,10 @@ from weir_test import SLOWNESS, WEIR, ErrorReply, until  # noqa: E402
 # Clients: some repeat under ONCE, one sends many at once, the others one by one.
 CALLERS = (Patient, Patient, Pipelined, Caller, Caller, Caller)
 RATE = 35                     # operations a second of each client, at most
-SERVED_S = 20.0 * SLOWNESS    # after a fault has ended every client is served again
+# After a fault has ended: an election takes some time-outs of 0.2 s, and a client that asked
+# somebody who does not answer asks the next one after ANSWER_S (callers.py), twice with bad luck.
+AGAIN_S = 5.0 * SLOWNESS      # every client is served again, but for when the machine stood still
+SERVED_S = 20.0 * SLOWNESS    # then it is not waited for any longer
 LENIENT_S = 1.0
 OK_PER_SECOND_MIN = 5         # of all clients, over a whole run, faults included
 CHECK_S = 600 * SLOWNESS
@@ -71,6 +73,8 @@ class World:
         self.began = time.monotonic()
         self.kills = 0
         self.lenient = False  # more has failed than has to be borne
+        self.died = []        # threads of this program that ended by an exception, and by which
+        threading.excepthook = self.thread_died
         for host in self.hosts:
             host.process.durability = durability
             host.process.hears = functools.partial(self.hear, host)
@@ -84,6 +88,16 @@ class World:
         for host in self.hosts:
             host.close()
         self.network.close()
+
+    def thread_died(self, what):
+        threading.__excepthook__(what)
+        self.died.append(f"{what.thread.name}: {what.exc_value!r}")
+
+    def sound(self):
+        """Fails if something of the harness has died: what it should have done was not done."""
+        assert not self.died, f"a part of the harness died: {self.died}"
+        for host in self.hosts:
+            host.proxy.check()
 
     # ---- time line -----------------------------------------------------------------------------
 
@@ -168,13 +182,13 @@ class World:
     def lasting(self, seconds):
         """A fault lasts so long, under load."""
         self.never.wait(seconds)
+        self.sound()
 
     def awaited(self, condition, what, limit_s=SERVED_S):
         """Waits for the condition, leaving the processor to others."""
         end = time.monotonic() + limit_s
         while not condition():
-            for caller in self.callers:
-                assert caller.failure is None, f"a client failed: {caller.failure!r}"
+            self.sound()
             assert time.monotonic() < end, what
             self.never.wait(0.005)
 
@@ -196,9 +210,6 @@ class World:
 
     def now(self):
         return time.monotonic()
-
-    def no_counts(self):
-        return collections.Counter()
 
     def gap_since(self, begin):
         """The longest time without an acknowledged write since then."""
@@ -239,7 +250,9 @@ class World:
         self.none_crashed()
         for host in self.hosts:
             assert host.running(), f"node {host.number} has ended:\n{host.process.log()[-3000:]}"
-        self.served()
+        begin = time.monotonic()
+        took = self.served()
+        self.bounded(took, AGAIN_S, begin, "after all is well clients are served again after")
 
     def play(self, scenario, index):
         """One scenario, its choices drawn from the seed and its place in the run."""
@@ -270,7 +283,7 @@ class World:
         for caller in self.callers:
             caller.join(30)
             assert not caller.is_alive(), "a client waits for ever"
-            assert caller.failure is None, f"a client failed: {caller.failure!r}"
+        self.sound()
 
     def settled(self, limit_s=SERVED_S):
         """All nodes have applied the same index."""
@@ -321,8 +334,7 @@ class World:
 
     def finish(self, may_lose=False):
         """Ends the load, compares the nodes, stops them, and has the history judged."""
-        for caller in self.callers:
-            assert caller.failure is None, f"a client failed: {caller.failure!r}"
+        self.sound()
         seconds = time.monotonic() - self.began
         self.end_load()
         self.settled()

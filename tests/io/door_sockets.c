@@ -267,6 +267,49 @@ static void half_close_is_eof_and_sending_goes_on(void **state) {
     fixture->kind->client_close(client);
 }
 
+/* How a connection is watched that is not to be read now. */
+static void a_receive_without_buffers_takes_nothing_and_sees_the_end(void **state) {
+    struct door_fixture *fixture = *state;
+    for (int way = 0; way < 2; way++) {
+        struct door_client *client;
+        int32_t socket = door_connect(fixture, &client);
+        uint8_t bytes[3] = {door_pattern(0), door_pattern(1), door_pattern(2)};
+        io_receive_start(fixture->port, socket, IO_BUFFERS_NONE, USER_A);
+        fixture->kind->pump(fixture->io);
+        door_client_send_all(fixture, client, bytes, sizeof(bytes));
+        door_expect_silence(fixture);
+        io_receive_stop(fixture->port, socket, USER_A);
+        struct io_completion stopped = door_expect(fixture, IO_RECEIVE, USER_A);
+        assert_int_equal(stopped.result, -ECANCELED);
+        assert_int_equal(stopped.flags, 0);
+        io_receive_stop(fixture->port, socket, USER_A); /* nothing is armed: does nothing */
+
+        io_receive_start(fixture->port, socket, IO_BUFFERS_NONE, USER_B);
+        door_expect_silence(fixture); /* though there is something to be received */
+        if (way == 0)
+            fixture->kind->client_half_close(client);
+        else
+            fixture->kind->client_reset(client);
+        struct io_completion ended = door_expect(fixture, IO_RECEIVE, USER_B);
+        assert_int_equal(ended.result, way == 0 ? IO_RECEIVE_EOF : -ECONNRESET);
+        assert_int_equal(ended.flags, 0);
+        assert_int_equal(io_outstanding(fixture->port), 0);
+        if (way == 0) { /* what came before the end is still there */
+            uint32_t kept[DOOR_BUFFER_COUNT];
+            uint32_t kept_count = 0;
+            size_t received = 0;
+            while (received < sizeof(bytes)) {
+                io_receive_start(fixture->port, socket, 0, USER_A);
+                (void)drain(fixture, USER_A, kept, &kept_count, &received);
+            }
+            for (uint32_t i = 0; i < kept_count; i++)
+                io_buffer_return(fixture->io, 0, kept[i]);
+            fixture->kind->client_close(client);
+        }
+        io_close(fixture->io, socket);
+    }
+}
+
 static void reset_ends_receive_and_send_with_an_error(void **state) {
     struct door_fixture *fixture = *state;
     struct door_client *client;
@@ -498,6 +541,7 @@ const struct CMUnitTest door_socket_tests[] = {
     cmocka_unit_test(receive_ends_without_buffers_and_goes_on_when_armed_again),
     cmocka_unit_test(stop_always_yields_one_final_completion),
     cmocka_unit_test(half_close_is_eof_and_sending_goes_on),
+    cmocka_unit_test(a_receive_without_buffers_takes_nothing_and_sees_the_end),
     cmocka_unit_test(reset_ends_receive_and_send_with_an_error),
     cmocka_unit_test(sends_of_several_pieces_keep_their_order),
     cmocka_unit_test(slow_reader_refuses_try_and_holds_wait),

@@ -171,6 +171,24 @@ static void accepted_sockets_do_not_delay(void **state) {
     uring_client_close(client);
 }
 
+static void who_is_gone_without_a_word_is_missed_after_some_minutes(void **state) {
+    struct door_fixture *fixture = *state;
+    struct door_client *client;
+    int32_t handle = door_connect(fixture, &client);
+    int value = 0;
+    socklen_t length = sizeof(value);
+    assert_int_equal(getsockopt(handle, SOL_SOCKET, SO_KEEPALIVE, &value, &length), 0);
+    assert_int_equal(value, 1);
+    assert_int_equal(getsockopt(handle, IPPROTO_TCP, TCP_KEEPIDLE, &value, &length), 0);
+    assert_int_equal(value, IO_ALIVE_IDLE_S);
+    assert_int_equal(getsockopt(handle, IPPROTO_TCP, TCP_KEEPINTVL, &value, &length), 0);
+    assert_int_equal(value, IO_ALIVE_INTERVAL_S);
+    assert_int_equal(getsockopt(handle, IPPROTO_TCP, TCP_KEEPCNT, &value, &length), 0);
+    assert_int_equal(value, IO_ALIVE_PROBES);
+    io_close(fixture->io, handle);
+    uring_client_close(client);
+}
+
 static void *wake_it(void *context) {
     io_wake(context);
     return NULL;
@@ -328,6 +346,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         URING_TEST(features_in_use_are_allowed_ones),
         URING_TEST(accepted_sockets_do_not_delay),
+        URING_TEST(who_is_gone_without_a_word_is_missed_after_some_minutes),
         URING_TEST(another_thread_wakes_a_park),
         URING_TEST(a_used_door_is_handed_to_another_thread),
         URING_TEST(short_write_is_continued_and_its_error_surfaces_once),

@@ -52,6 +52,12 @@ static uint32_t begin(uint64_t seed) {
     return group_leader(group);
 }
 
+/* No segment more is opened there, for want of a descriptor, or again. */
+static void descriptors_used_up(uint32_t node, bool used_up) {
+    world_disk_fail(group->world, group->nodes[node].host, WORLD_DISK_OPEN, 1,
+                    used_up ? UINT32_MAX : 0, used_up ? -EMFILE : 0);
+}
+
 /* No segment more is allocated there, or again. */
 static void disk_full(uint32_t node, bool full) {
     world_disk_fail(group->world, group->nodes[node].host, WORLD_DISK_ALLOCATE, 1,
@@ -96,12 +102,13 @@ static void run_until_leader_is_not(uint32_t leader, uint64_t limit_ns) {
 }
 
 /* Leadership moves by one election, without a time-out, and does not come back. */
-static void a_leader_whose_disk_is_full_gives_leadership_away(void **state) {
-    (void)state;
+static void a_leader_without_room_gives_leadership_away(uint64_t first_seed,
+                                                        void (*take_room)(uint32_t node,
+                                                                          bool full)) {
     for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
-        uint32_t leader = begin(seed);
+        uint32_t leader = begin(first_seed + seed);
         uint64_t term = term_of(leader);
-        disk_full(leader, true);
+        take_room(leader, true);
         group_expect(group, strncmp(write_until_refused(leader), "-MISCONF ", 9) == 0,
                      "it refuses what it has no room for");
         group_run(group, STALLED_NS - ELECTION_TIMEOUT_NS);
@@ -116,8 +123,19 @@ static void a_leader_whose_disk_is_full_gives_leadership_away(void **state) {
         group_expect(group, group_leader(group) == next && term_of(next) == term + 1,
                      "and goes on leading");
         group_expect(group, is_full(leader), "though the other is full still");
+        take_room(leader, false);
         end();
     }
+}
+
+static void a_leader_whose_disk_is_full_gives_leadership_away(void **state) {
+    (void)state;
+    a_leader_without_room_gives_leadership_away(0, disk_full);
+}
+
+static void a_leader_without_descriptors_for_its_log_gives_leadership_away(void **state) {
+    (void)state;
+    a_leader_without_room_gives_leadership_away(600, descriptors_used_up);
 }
 
 /* It has found room before the bound: nothing changes. */
@@ -239,6 +257,7 @@ static void a_member_whose_disk_is_full_lets_another_one_lead(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_leader_whose_disk_is_full_gives_leadership_away),
+        cmocka_unit_test(a_leader_without_descriptors_for_its_log_gives_leadership_away),
         cmocka_unit_test(a_leader_whose_disk_is_full_for_a_moment_goes_on),
         cmocka_unit_test(while_a_majority_is_full_writes_are_refused_and_reads_go_on),
         cmocka_unit_test(a_leader_with_room_whose_majority_is_full_serves_reads),

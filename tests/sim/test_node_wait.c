@@ -325,6 +325,48 @@ static void who_goes_is_not_waited_for(void **state) {
     group_free(group);
 }
 
+/* After eight pieces behind the WAIT nothing more of them is received; but their sender's end is
+ * seen, and who stays is served on. */
+static void who_goes_with_much_behind_its_wait_is_not_waited_for(void **state) {
+    (void)state;
+    enum { PIECES = 12, GOERS = 6 };
+    static struct talk talk;
+    uint32_t leader = begin(95, 3);
+    cut(leader, (leader + 1) % 3, true);
+    uint64_t before = node_figure(&figures(leader)->read.connections);
+    for (uint32_t round = 0; round <= GOERS; round++) {
+        talk_open(&talk, group, leader);
+        talk_say(&talk, "set k 1\r\nwait 2 0\r\n");
+        assert_string_equal(talk_hear(&talk, 1, SECOND_NS), "+OK\n");
+        for (uint32_t i = 0; i < PIECES; i++) {
+            talk_say(&talk, "incr n\r\n");
+            group_run(group, 3 * MS_NS); /* so that each is a receive of its own */
+        }
+        assert_int_equal(waiting(leader), 1);
+        if (round == GOERS) {
+            break;
+        }
+        if (round % 3 == 0) {
+            world_client_half_close(talk.connection);
+        } else if (round % 3 == 1) {
+            world_client_reset(talk.connection);
+            talk.connection = NULL;
+        } else {
+            talk_close(&talk);
+        }
+        group_run(group, 100 * MS_NS);
+        assert_int_equal(waiting(leader), 0);
+        talk_close(&talk);
+        group_run(group, 100 * MS_NS);
+        assert_int_equal(node_figure(&figures(leader)->read.connections), before);
+    }
+    cut(leader, (leader + 1) % 3, false);
+    const char *answer = talk_hear(&talk, 1 + PIECES, 3 * SECOND_NS);
+    assert_string_equal(answer, ":2\n:1\n:2\n:3\n:4\n:5\n:6\n:7\n:8\n:9\n:10\n:11\n:12\n");
+    talk_close(&talk);
+    group_free(group);
+}
+
 /* 300 KiB behind a WAIT: more than eight receives of it are not taken before it is over. */
 static void what_is_sent_behind_it_is_bounded(void **state) {
     (void)state;
@@ -538,6 +580,7 @@ int main(void) {
         cmocka_unit_test(what_is_behind_it_waits_and_others_do_not),
         cmocka_unit_test(many_who_wait_hold_up_nobody),
         cmocka_unit_test(who_goes_is_not_waited_for),
+        cmocka_unit_test(who_goes_with_much_behind_its_wait_is_not_waited_for),
         cmocka_unit_test(what_is_sent_behind_it_is_bounded),
         cmocka_unit_test(a_wait_that_is_over_before_its_batch_is_home_is_answered),
         cmocka_unit_test(a_wait_on_a_connection_that_is_refused_is_no_wait),

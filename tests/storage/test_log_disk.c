@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "storage/log_internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,6 +152,122 @@ static void a_stop_does_not_wait_for_the_space_that_a_truncation_needs(void **st
     fixture_log_stop(&fixture);
 }
 
+/* ---- no descriptor ------------------------------------------------------------------------ */
+
+/* Lets the log go on until the condition holds. */
+static void go_on(bool (*holds)(void)) {
+    for (int step = 0; !holds(); step++) {
+        assert_true(step < 10000);
+        assert_int_not_equal(log_state(fixture.log), LOG_FAILED);
+        log_maintain(fixture.log, io_monotonic_ns(fixture.io));
+        if (io_outstanding(fixture.port) > 0)
+            fixture_complete_one(&fixture);
+        else
+            io_park(fixture.io, 50000000);
+    }
+}
+
+static bool is_ready(void) {
+    return log_state(fixture.log) == LOG_READY;
+}
+
+static bool has_truncated(void) {
+    return !log_truncating(fixture.log);
+}
+
+static bool is_stopped(void) {
+    return log_stopped(fixture.log);
+}
+
+static struct {
+    uint64_t first_index;
+    uint32_t count;
+    size_t length_bytes;
+    int error;
+} result;
+
+static bool was_read(void) {
+    return log_read_result(fixture.log, &result.first_index, &result.count, &result.length_bytes,
+                           &result.error);
+}
+
+static void without_a_descriptor_the_next_segment_waits_for_one(void **state) {
+    (void)state;
+    static const int numbers[] = {-EMFILE, -ENFILE};
+    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
+        if (fixture_log_open(&fixture, NULL) != 0)
+            fail_msg("%s", fixture.error.text);
+        world_disk_fail(world, 0, WORLD_DISK_OPEN, 1, UINT32_MAX, numbers[i]);
+        for (int step = 0; log_state(fixture.log) == LOG_READY; step++) {
+            assert_true(step < 1000);
+            fixture_append(&fixture, 5000);
+            log_flush(fixture.log);
+            log_maintain(fixture.log, io_monotonic_ns(fixture.io));
+            if (io_outstanding(fixture.port) > 0)
+                fixture_complete_one(&fixture);
+            log_release(fixture.log, log_durable_index(fixture.log));
+        }
+        assert_int_equal(log_state(fixture.log), LOG_FULL);
+        assert_non_null(strstr(log_error_text(fixture.log), "no file descriptor"));
+        assert_true(append_noop());
+        fixture_settle(&fixture);
+        assert_true(log_deadline_ns(fixture.log) != UINT64_MAX);
+        world_disk_fail(world, 0, WORLD_DISK_OPEN, 1, 0, 0);
+        go_on(is_ready);
+        rig_append(1, 5000);
+        fixture_settle(&fixture);
+        fixture_log_stop(&fixture);
+    }
+}
+
+static void without_a_descriptor_a_read_waits_for_one(void **state) {
+    (void)state;
+    static _Alignas(4096) uint8_t buffer[4096];
+    rig_open_log();
+    rig_append(3, 100);
+    fixture_settle(&fixture);
+    world_disk_fail(world, 0, WORLD_DISK_OPEN, 1, 3, -EMFILE);
+    log_read(fixture.log, 2, buffer, sizeof(buffer));
+    fixture_complete_one(&fixture);
+    assert_false(was_read());
+    assert_true(log_deadline_ns(fixture.log) <= io_monotonic_ns(fixture.io) + LOG_SPACE_RETRY_NS);
+    const uint64_t begin_ns = io_monotonic_ns(fixture.io);
+    go_on(was_read);
+    assert_true(result.error == 0 && result.first_index == 2 && result.count == 3);
+    assert_true(fixture_entry_is_right(buffer, 2));
+    /* Not again and again without a pause. */
+    assert_true(io_monotonic_ns(fixture.io) >= begin_ns + 3 * LOG_SPACE_RETRY_NS);
+    fixture_log_stop(&fixture);
+}
+
+static void without_a_descriptor_a_truncation_waits_for_one_but_no_stop_does(void **state) {
+    (void)state;
+    for (int stops = 0; stops < 2; stops++) {
+        rig_open_log();
+        rig_append(5, 1000);
+        fixture_settle(&fixture);
+        const uint64_t last = log_last_index(fixture.log);
+        log_release(fixture.log, last);
+        fixture_settle(&fixture);
+        assert_null(log_entry(fixture.log, last - 2));
+        world_disk_fail(world, 0, WORLD_DISK_OPEN, 1, stops ? UINT32_MAX : 3, -EMFILE);
+        log_truncate(fixture.log, last - 2);
+        if (stops) {
+            log_stop(fixture.log);
+            go_on(is_stopped);
+            log_close(fixture.log);
+            fixture.log = NULL;
+            world_disk_fail(world, 0, WORLD_DISK_OPEN, 1, 0, 0);
+            rig_open_log();
+            assert_true(log_last_index(fixture.log) == last); /* the disk was told nothing */
+        } else {
+            go_on(has_truncated);
+            assert_true(log_last_index(fixture.log) == last - 2);
+        }
+        fixture_log_stop(&fixture);
+    }
+}
+
 /* ---- a failing disk ----------------------------------------------------------------------- */
 
 static void a_failed_write_or_sync_is_final(void **state) {
@@ -260,6 +377,9 @@ int main(void) {
         RIG_TEST(a_disk_filled_up_between_two_lives_still_takes_protocol_entries),
         RIG_TEST(a_truncation_without_space_refuses_clients_until_there_is_some),
         RIG_TEST(a_stop_does_not_wait_for_the_space_that_a_truncation_needs),
+        RIG_TEST(without_a_descriptor_the_next_segment_waits_for_one),
+        RIG_TEST(without_a_descriptor_a_read_waits_for_one),
+        RIG_TEST(without_a_descriptor_a_truncation_waits_for_one_but_no_stop_does),
         RIG_TEST(a_failed_write_or_sync_is_final),
         RIG_TEST(a_failing_disk_while_segments_change_is_final),
         RIG_TEST(a_read_that_fails_fails_that_read_only),

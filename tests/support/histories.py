@@ -5,6 +5,7 @@ Lane is one connection of one client after the other: it asks one command at a t
 What it may not do is to ask again after an unknown outcome as if nothing had happened.
 """
 
+import functools
 import re
 import threading
 import time
@@ -41,12 +42,16 @@ def outcome_of(value):
     return "ok"
 
 
-def escaped(data, plain):
-    """Bytes as the text form has them; those that `plain` matches stay as they are."""
+@functools.lru_cache
+def escapes(plain):
+    """What each byte is in the text form; those that `plain` matches stay as they are."""
     names = {0x0d: "\\r", 0x0a: "\\n", 0x5c: "\\\\"}
-    return "".join(
-        names.get(byte) or (chr(byte) if re.match(plain, chr(byte)) else f"\\x{byte:02x}")
-        for byte in data)
+    return [names.get(byte) or (chr(byte) if re.match(plain, chr(byte)) else f"\\x{byte:02x}")
+            for byte in range(256)]
+
+
+def escaped(data, plain):
+    return "".join(map(escapes(plain).__getitem__, data))
 
 
 def word_text(word):

@@ -222,6 +222,7 @@ class Node:
             self.config = {**(config or {}), "io-features": "floor"}
         self.options = options
         self.durability = durability
+        self.program = (WEIR, "serve")
         self.prefix = tuple(prefix)  # a command that runs the node: prlimit and the like
         self.process = None
         self.port = None
@@ -249,7 +250,7 @@ class Node:
                 file.writelines(f"{key} {value}\n" for key, value in self.config.items())
             options = ("--config", self.directory + ".conf", *options)
         self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *self.prefix, WEIR, "serve",
+            ["setpriv", "--pdeathsig", "KILL", *self.prefix, *self.program,
              "--data", self.directory, "--listen", "127.0.0.1:0",
              "--durability", self.durability, *self.options, *options],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
