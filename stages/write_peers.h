@@ -40,7 +40,8 @@ struct write_peers;
 #define PEER_PAUSE_NS_MIN UINT64_C(20000000)
 #define PEER_PAUSE_NS_MAX UINT64_C(1000000000)
 
-/* If the node listens for members; otherwise *out is NULL.  Errors: WEIR_ENOMEM. */
+/* If the node listens for members; otherwise *out is NULL.  Errors: WEIR_ENOMEM, or what
+ * gmac_create says. */
 int write_peers_create(struct write_peers **out, struct pipeline *pipeline, struct io *io,
                        struct error_text *error);
 

@@ -55,7 +55,7 @@ struct write_link {
     bool warned;   /* that it does not come about, since it last did */
     bool talked;   /* in the latest attempt */
     bool owes_proof;
-    struct mac_key key; /* TALKING: of this connection, where there is a secret */
+    struct peer_frame_keys keys; /* TALKING: its own, where there is a secret */
     struct peer_frame_writer writer;
     struct iovec pieces[IO_SEND_PIECES_MAX];
     uint8_t headers[SEND_RECORDS_MAX][PEER_FRAME_HEADER_BYTES];
