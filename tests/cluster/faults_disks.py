@@ -148,17 +148,20 @@ def full_leader(world, _):
 
 
 def full_majority(world, rng):
-    """Writes are refused or not answered, never lost; all is well when there is room."""
+    """
+    Writes are refused or not answered, never lost; all is well when there is room. Full ones that
+    lead hand over until all are full; then whoever leads knows it.
+    """
     victims, begin = rng.sample(world.hosts, len(world.hosts) // 2 + 1), world.now()
 
     def full():
-        """Whoever leads is full, or none of the full ones leads and all are."""
-        leading = [host for host in victims if host.role()[1]] or victims
-        return all(host.says("log_full", begin) for host in leading)
+        return all(host.says("log_full", begin) for host in victims)
     for host in victims:
         host.fill_disk()
     try:
         assert write_much(world, world.record(), full), "the disks are not full"
+        world.awaited(lambda: any(host.says("majority_full", begin) for host in world.hosts),
+                      "nobody knows that a majority is full")
         world.lasting(1.0)
     finally:
         for host in victims:
