@@ -66,6 +66,11 @@ void mac_key_clear(struct mac_key *key) {
     OPENSSL_cleanse(key, sizeof(*key));
 }
 
+void mac_bytes_clear(void *bytes, size_t length_bytes) {
+    ASSERT(bytes != NULL);
+    OPENSSL_cleanse(bytes, length_bytes);
+}
+
 void mac_begin(struct mac_state *state, const struct mac_key *key) {
     *state = key->inner;
 }

@@ -2,7 +2,8 @@
 #define WEIR_BASE_MAC_H
 
 /*
- * Message authentication: HMAC-SHA-256 (RFC 2104, FIPS 180-4), of libcrypto.
+ * Message authentication: HMAC-SHA-256 (RFC 2104, FIPS 180-4), of libcrypto. base/gmac.h has what
+ * is cheaper for very many messages.
  *
  * Who knows a key can make and check tags of bytes; who does not can neither, whatever tags it has
  * seen. A tag says who wrote bytes, as far as the key is a secret; it says nothing of when, so what
@@ -14,8 +15,8 @@
  *           caller's; nothing in it points anywhere.
  *
  * All functions are pure apart from what is handed in: any thread, no system call, no allocation,
- * no failure. Only base/mac.c includes openssl/. A library of its own (weir_mac), so that what has
- * no use for it does not load libcrypto.
+ * no failure. Only base/mac.c and base/gmac.c include openssl/. A library of its own (weir_mac), so
+ * that what has no use for it does not load libcrypto.
  */
 
 #include <stdbool.h>
@@ -43,6 +44,9 @@ void mac_key_set(struct mac_key *key, const void *secret, size_t length_bytes);
 
 /* Overwrites a key that is not needed any more, in a way that no optimizer leaves out. */
 void mac_key_clear(struct mac_key *key);
+
+/* The same for other bytes that nobody may find: what a key was made of, a state that made one. */
+void mac_bytes_clear(void *bytes, size_t length_bytes);
 
 /* Starts a tag. */
 void mac_begin(struct mac_state *state, const struct mac_key *key);

@@ -71,6 +71,10 @@
       "leads alone at its start although an earlier leader may hold a lease")                     \
     X(LEASE_OF_LOST_LOG, "lease-of-lost-log",                                                     \
       "counts for its lease a voter that has lost its log")                                       \
+    X(PROMISE_OF_TIMEOUT, "promise-of-timeout",                                                   \
+      "keeps a promise for its own time-out, not for as long as a lease is")                      \
+    X(STANDS_UNDER_PROMISE, "stands-under-promise",                                               \
+      "votes for itself before its promise to a leader is over")                                  \
     X(LEASE_OUTLIVES, "lease-outlives", "trusts a lease for ever once it had it")                 \
     X(PRE_VOTE_LIVELOCK, "pre-vote-livelock",                                                     \
       "does not learn a newer term from a refused pre-vote")                                      \

@@ -27,6 +27,8 @@ bool configuration_valid(const struct configuration *configuration) {
         return false;
     if ((configuration->flags & ~FLAGS_ALL) != 0)
         return false;
+    if (configuration->lease_ms != 0 && (configuration->flags & CONFIGURATION_LEASES) == 0)
+        return false;
     bool has_voter = false;
     uint64_t previous_id = 0;
     for (uint32_t i = 0; i < configuration->member_count; i++) {
@@ -53,7 +55,8 @@ uint32_t configuration_write(uint8_t *out, const struct configuration *configura
     memset(out, 0, length_bytes);
     bytes_put_u16(out, CONFIGURATION_VERSION);
     bytes_put_u16(out + 2, (uint16_t)configuration->member_count);
-    bytes_put_u32(out + 4, configuration->flags);
+    bytes_put_u16(out + 4, (uint16_t)configuration->flags);
+    bytes_put_u16(out + 6, configuration->lease_ms);
     uint8_t *member = out + CONFIGURATION_HEADER_BYTES;
     for (uint32_t i = 0; i < configuration->member_count; i++) {
         bytes_put_u64(member + MEMBER_NODE_ID, configuration->members[i].node_id);
@@ -72,7 +75,8 @@ int configuration_read(const uint8_t *body, size_t length_bytes, struct configur
         return WEIR_EINVAL;
 
     struct configuration configuration = {.member_count = member_count,
-                                          .flags = bytes_get_u32(body + 4)};
+                                          .flags = bytes_get_u16(body + 4),
+                                          .lease_ms = bytes_get_u16(body + 6)};
     if (length_bytes != configuration_bytes(&configuration))
         return WEIR_EINVAL;
     const uint8_t *member = body + CONFIGURATION_HEADER_BYTES;

@@ -14,13 +14,14 @@
  *   offset  size  field
  *        0     2  version (1)
  *        2     2  member count, [1, CONFIGURATION_MEMBERS_MAX]
- *        4     4  flags, enum configuration_flag
+ *        4     2  flags, enum configuration_flag
+ *        6     2  length of a lease in ms; 0: not said here, or there are no leases
  *        8  32*n  members, sorted by id:
  *                   u64 node id (not 0), u64 incarnation, u8 roles, 15 bytes reserved (0)
  *
- * Valid if and only if: no flag is unknown, ids are strictly ascending and not 0, roles are a
- * non-empty subset of the three bits, a learner is not an incoming voter, and at least one member
- * is an incoming voter.
+ * Valid if and only if: no flag is unknown, a lease has a length only where there are leases, ids
+ * are strictly ascending and not 0, roles are a non-empty subset of the three bits, a learner is
+ * not an incoming voter, and at least one member is an incoming voter.
  */
 
 #include <stdbool.h>
@@ -45,7 +46,7 @@ enum configuration_role {
 
 /* What all members agree on beside their roles. */
 enum configuration_flag {
-    /* Leases may serve reads; so a voter grants nothing for an election time-out after its last
+    /* Leases may serve reads; so a voter grants nothing for the length of a lease after its last
      * answer to a leader, and after its own start. */
     CONFIGURATION_LEASES = 1,
 };
@@ -58,7 +59,9 @@ struct configuration_member {
 
 struct configuration {
     uint32_t member_count;
-    uint32_t flags;                                                 /* enum configuration_flag */
+    uint32_t flags;    /* enum configuration_flag */
+    uint16_t lease_ms; /* with CONFIGURATION_LEASES: how long a lease is, before what two clocks may
+                          differ in; 0: an election time-out, which is then the same everywhere */
     struct configuration_member members[CONFIGURATION_MEMBERS_MAX]; /* sorted by id */
 };
 

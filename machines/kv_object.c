@@ -25,7 +25,7 @@ static void kv_object_help(struct kv_call *call) {
         "    Return the kind of internal representation used in order to store the value",
         "    associated with a <key>.",
         "HELP",
-        "    Print this help.",
+        "    Prints this help.",
     };
     if (call->reply == NULL)
         return;

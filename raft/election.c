@@ -113,6 +113,14 @@ bool raft_may_campaign(const struct raft *raft) {
     return false;
 }
 
+/* A vote for itself is one, too.  Where a promise is no longer than T it ended before the time-out
+ * did: that began with the leader's word, as the promise of what answers it. */
+static bool promise_outlasts(const struct raft *raft) {
+    uint64_t promise_ns = raft_promise_ns(raft);
+    return promise_ns > raft->election_timeout_ns &&
+           MUTANT(STANDS_UNDER_PROMISE, false, raft->now_ns < raft->promised_ns + promise_ns);
+}
+
 void raft_election_tick(struct raft *raft, struct raft_actions *actions) {
     ASSERT(raft->role != RAFT_LEADER);
     if (raft->now_ns < raft->election_due_ns) {
@@ -124,6 +132,11 @@ void raft_election_tick(struct raft *raft, struct raft_actions *actions) {
     }
     if (raft_late(raft, raft->election_due_ns)) {
         raft->election_due_ns = raft->now_ns + raft->heartbeat_ns;
+        return;
+    }
+    if (promise_outlasts(raft)) {
+        raft->election_due_ns = raft->promised_ns + raft_promise_ns(raft) +
+                                random_below(&raft->random, raft->election_timeout_ns);
         return;
     }
     pre_campaign(raft, actions);
@@ -157,7 +170,9 @@ bool raft_election_refused(const struct raft *raft, bool transfer) {
     if (raft->role == RAFT_LEADER) {
         return true; /* it looks after its quorum itself */
     }
-    if (raft_leases(raft) && raft->now_ns < raft->promised_ns + raft->election_timeout_ns) {
+    uint64_t promise_ns =
+        MUTANT(PROMISE_OF_TIMEOUT, raft->election_timeout_ns, raft_promise_ns(raft));
+    if (raft_leases(raft) && raft->now_ns < raft->promised_ns + promise_ns) {
         return MUTANT(BREAKS_PROMISE, false, true);
     }
     return raft->leader != 0 && raft->now_ns < raft->heard_ns + raft->election_timeout_ns;

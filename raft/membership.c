@@ -96,7 +96,7 @@ static bool same_voters(const struct configuration *a, const struct configuratio
 }
 
 static bool same(const struct configuration *a, const struct configuration *b) {
-    if (a->member_count != b->member_count || a->flags != b->flags) {
+    if (a->member_count != b->member_count || a->flags != b->flags || a->lease_ms != b->lease_ms) {
         return false;
     }
     for (uint32_t i = 0; i < a->member_count; i++) {
@@ -180,7 +180,7 @@ int membership_change(const struct configuration *current, const struct configur
         !incarnations_agree(current, wanted)) {
         return WEIR_EINVAL;
     }
-    struct configuration united = {.flags = wanted->flags};
+    struct configuration united = {.flags = wanted->flags, .lease_ms = wanted->lease_ms};
     if (!unite(current, wanted, !same_voters(current, wanted), &united) || same(current, &united)) {
         return WEIR_EINVAL;
     }
@@ -192,7 +192,7 @@ int membership_change(const struct configuration *current, const struct configur
 void membership_leave(const struct configuration *joint, struct configuration *next) {
     ASSERT(configuration_valid(joint) && quorum_is_joint(joint));
     ASSERT(next != joint);
-    *next = (struct configuration){.flags = joint->flags};
+    *next = (struct configuration){.flags = joint->flags, .lease_ms = joint->lease_ms};
     for (uint32_t i = 0; i < joint->member_count; i++) {
         struct configuration_member member = joint->members[i];
         member.roles &= (uint8_t)~CONFIGURATION_OUTGOING;

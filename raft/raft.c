@@ -116,9 +116,7 @@ static void limits_take(struct raft *raft, const struct raft_options *options) {
     raft->node_id = options->node_id;
     raft->election_timeout_ns = options->election_timeout_ns;
     raft->heartbeat_ns = options->heartbeat_ns;
-    uint64_t drift_ns = /* rounded up: a lease may be too short, never too long */
-        (options->election_timeout_ns * options->clock_drift_per_mille + 999) / 1000;
-    raft->lease_ns = options->election_timeout_ns - drift_ns;
+    raft->clock_drift_per_mille = options->clock_drift_per_mille;
     raft->inflight_bytes_max = options->inflight_bytes_max;
     raft->message_bytes_max = options->message_bytes_max;
     raft->snapshot_chunk_bytes = options->snapshot_chunk_bytes;

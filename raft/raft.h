@@ -87,8 +87,9 @@
  *      committed and applied need not be durable here yet; a snapshot takes its place on disk
  *      (COMPACTED) only when the log up to its index is, lest a restart finds a log that ends
  *      before it.
- *  16. Where the configuration allows leases, all members have the same election time-out and drift
- *      of clocks: a leader trusts for its own T what a voter promises for the voter's.
+ *  16. Where the configuration allows leases, all members have the same drift of clocks; and where
+ *      it does not say how long a lease is, the same election time-out: a leader then trusts for
+ *      its own T what a voter promises for the voter's.  Where it says so, T is each node's own.
  *  17. Entries appended with `more` may be sent with what follows, in one message: none is waited
  *      for, and no TICK comes, before an APPENDED without it, or SEND; no later than an answer,
  *      whichever comes first, they go out.
@@ -253,6 +254,7 @@ enum {
 };
 
 /* Election time-outs from 1 us to a day; a multiple of one, or with a time, never overflows. */
+#define RAFT_NS_PER_MS               UINT64_C(1000000)
 #define RAFT_ELECTION_TIMEOUT_MIN_NS UINT64_C(1000)
 #define RAFT_ELECTION_TIMEOUT_MAX_NS (UINT64_C(24) * 3600 * 1000 * 1000 * 1000)
 

@@ -51,7 +51,7 @@ struct raft {
     uint64_t node_id;
     uint64_t election_timeout_ns; /* T */
     uint64_t heartbeat_ns;
-    uint64_t lease_ns; /* T less the drift of two clocks */
+    uint32_t clock_drift_per_mille;
     uint64_t inflight_bytes_max;
     uint64_t uncommitted_bytes_max;
     uint32_t message_bytes_max;
@@ -121,7 +121,8 @@ struct raft {
     uint64_t round_began_ns[RAFT_ROUNDS_KEPT]; /* [round % RAFT_ROUNDS_KEPT] */
     uint64_t lease_round; /* the latest confirmed by a quorum that knows of leases */
     uint64_t lease_until_ns;
-    bool lease_dropped; /* a transfer began in this term */
+    uint64_t lease_promise_ns; /* the promise that it counts on: raft_promise_ns at that time */
+    bool lease_dropped;        /* a transfer began in this term */
     /* transfer */
     uint64_t transfer_target; /* 0: none */
     uint64_t transfer_due_ns;
@@ -151,6 +152,16 @@ static inline const struct configuration *raft_members(const struct raft *raft) 
 /* True if leases may be used in the configuration in force. */
 static inline bool raft_leases(const struct raft *raft) {
     return (raft_members(raft)->flags & CONFIGURATION_LEASES) != 0;
+}
+
+/* For so long a voter grants nothing after its last answer to a leader; 0: there are no leases.
+ * By the configuration in force and not by T, which each node has for itself. */
+static inline uint64_t raft_promise_ns(const struct raft *raft) {
+    const struct configuration *members = raft_members(raft);
+    if ((members->flags & CONFIGURATION_LEASES) == 0) {
+        return 0;
+    }
+    return members->lease_ms == 0 ? raft->election_timeout_ns : members->lease_ms * RAFT_NS_PER_MS;
 }
 
 /*

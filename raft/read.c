@@ -11,11 +11,14 @@
  * leader has not committed an entry of its own term yet: its commit index may be behind what is
  * acknowledged; the read's place is then the term's first entry (3.6.2).
  *
- * Leases.  Where the configuration in force says so, a voter grants no vote for T after its last
- * answer to a leader.  So a quorum's answers to a round make the leader sure of T from the
- * round's beginning, less what two clocks may differ in rate.  Only answers of voters count that
- * are known to have that configuration.  A leader that has told another to campaign can be sure
- * of nothing in this term any more.
+ * Leases.  Where the configuration in force says so, a voter grants no vote for the time P that it
+ * names (or for T, where it names none) after its last answer to a leader.  So a quorum's answers
+ * to a round make the leader sure of P from the round's beginning, less what two clocks may differ
+ * in rate.  Only answers of voters count that are known to have that configuration, and so that
+ * P: with another P in force a lease is void, since who has heard of a shorter one keeps no longer
+ * one.  P is in the log, and not a node's own, for a voter that is started again with a shorter T
+ * has still promised the longer one to whom it has forgotten.  A leader that has told another to
+ * campaign can be sure of nothing in this term any more.
  */
 
 #include "raft/raft_internal.h"
@@ -26,6 +29,7 @@ void raft_rounds_reset(struct raft *raft) {
     raft->round_wanted = false;
     raft->lease_round = 0;
     raft->lease_until_ns = 0;
+    raft->lease_promise_ns = 0;
 }
 
 void raft_round_begin(struct raft *raft) {
@@ -50,10 +54,19 @@ static uint64_t round_of_quorum(const struct raft *raft, uint64_t index) {
     return quorum_value(configuration, values);
 }
 
+/* What a promise is worth to the leader; rounded: a lease may be too short, never too long. */
+static uint64_t lease_ns(const struct raft *raft) {
+    uint64_t promise_ns = raft_promise_ns(raft);
+    return promise_ns - (promise_ns * raft->clock_drift_per_mille + 999) / 1000;
+}
+
 static void lease_advance(struct raft *raft) {
-    if (!raft_leases(raft)) {
+    if (raft->lease_promise_ns != raft_promise_ns(raft)) {
         /* Nobody is bound by what it promised under another configuration. */
         raft->lease_until_ns = MUTANT(LEASE_OF_EARLIER, raft->lease_until_ns, 0);
+        raft->lease_promise_ns = raft_promise_ns(raft);
+    }
+    if (!raft_leases(raft)) {
         return;
     }
     /* Only with an entry of this term is nothing of another leader's left in its log: not another
@@ -65,7 +78,7 @@ static void lease_advance(struct raft *raft) {
     uint64_t round = round_of_quorum(raft, index);
     if (round > raft->lease_round && round + RAFT_ROUNDS_KEPT > raft->round) {
         raft->lease_round = round;
-        raft->lease_until_ns = raft->round_began_ns[round % RAFT_ROUNDS_KEPT] + raft->lease_ns;
+        raft->lease_until_ns = raft->round_began_ns[round % RAFT_ROUNDS_KEPT] + lease_ns(raft);
     }
 }
 
@@ -88,7 +101,9 @@ void raft_rounds_advance(struct raft *raft, struct raft_actions *actions) {
 }
 
 static bool lease_valid(const struct raft *raft) {
-    return raft_leases(raft) && !MUTANT(LEASE_OVER_TRANSFER, false, raft->lease_dropped) &&
+    return raft_leases(raft) &&
+           MUTANT(LEASE_OF_EARLIER, true, raft->lease_promise_ns == raft_promise_ns(raft)) &&
+           !MUTANT(LEASE_OVER_TRANSFER, false, raft->lease_dropped) &&
            MUTANT(LEASE_OUTLIVES, raft->lease_until_ns != 0, raft->now_ns < raft->lease_until_ns);
 }
 

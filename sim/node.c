@@ -120,6 +120,7 @@ static void build_options(struct sim_node *node, const struct sim_node_options *
     options->resp_limits.argument_count_max = ARGUMENTS_MAX;
     options->resp_limits.command_length_max = 2 * ENTRY_BYTES_MAX;
     ASSERT(resp_limits_valid(&options->resp_limits));
+    options->election_timeout_ms = asked->election_timeout_ms;
     options->append_messages_max = asked->append_messages_max;
     options->carry_bytes_max = or_default(asked->carry_bytes_max, ARENA_BYTES);
     options->reply_bytes_max = ARENA_BYTES;
@@ -178,8 +179,9 @@ static void build_address_book(struct sim_node *node, const struct sim_node_opti
         if (member_hosts != NULL) {
             world_address(address, member_hosts[i], SIM_NODE_PEER_PORT);
         }
-        options->peers[options->peer_count++] =
-            (struct node_peer){.node_id = i + 1, .address = address};
+        struct peer_name *name = asked->member_names == NULL ? NULL : asked->member_names[i];
+        options->peers[options->peer_count++] = (struct node_peer){
+            .node_id = i + 1, .address = name == NULL ? address : NULL, .name = name};
     }
     if (member_hosts != NULL && options->peer_count > 0) {
         uint32_t own = member_hosts[node->node_id - 1];

@@ -42,12 +42,16 @@ struct sim_node_options {
     uint32_t batch_count;     /* power of two; 0: 64 */
     uint32_t connections_max; /* 0: 32 */
     uint32_t carry_bytes_max; /* of unfinished commands; 0: 32 MiB */
+    uint32_t election_timeout_ms; /* 0: as a node has by itself */
     uint32_t append_messages_max; /* to one follower at once; 0: as a node has by itself */
     uint32_t member_count;        /* of its cluster, with ids 1 to so many; 0: 1 */
     /* The hosts of nodes 1, 2 ...: they talk over the network, each listening at
      * SIM_NODE_PEER_PORT of its host.  NULL: somebody else moves what is in sim_node_peers.
      * Borrowed until the start. */
     const uint32_t *member_hosts;
+    /* By id less 1: members that are known by a name, which somebody else resolves; NULL: nobody,
+     * or not this one.  Their cells have to be quiet.  Borrowed as long as the process runs. */
+    struct peer_name *const *member_names;
     uint32_t member_hosts_count; /* more of them may be added later; 0: member_count */
     uint64_t node_id;            /* 0: 1.  Above member_count: made to be added later */
     const char *secret;          /* that the members have in common; NULL: none */

@@ -131,8 +131,13 @@ static uint64_t client_seconds_since(const struct connection_run *run, uint64_t 
 
 /* One line, from a copy of the record. */
 static void client_line_add(struct connection_run *run, const struct node_record *record) {
+    /* Of itself it shows what it is doing; of the others what they did last. */
+    bool is_self = record->client_id == node_figure(&connection_record(run)->client_id);
+    uint32_t command =
+        is_self ? (uint32_t)run->command->table << 16 | run->command->row : record->last_command;
     uint64_t last_ms =
         record->last_command_ms > record->opened_ms ? record->last_command_ms : record->opened_ms;
+    last_ms = is_self ? run->moment->wall_ms : last_ms;
     connection_text_add(
         &run->text,
         "id=%llu addr=%s fd=%d name=%s age=%llu idle=%llu flags=%s db=0 sub=0 "
@@ -141,7 +146,7 @@ static void client_line_add(struct connection_run *run, const struct node_record
         (unsigned long long)record->client_id, record->address, record->socket, record->name,
         (unsigned long long)client_seconds_since(run, record->opened_ms),
         (unsigned long long)client_seconds_since(run, last_ms),
-        record->accepts_replica != 0 ? "r" : "N", client_command_name(run, record->last_command),
+        record->accepts_replica != 0 ? "r" : "N", client_command_name(run, command),
         record->resp_version == 0 ? 2u : record->resp_version, read_mode_name(record->reads),
         record->library_name, record->library_version, (unsigned long long)record->commands);
 }
@@ -189,7 +194,7 @@ enum connection_step connection_client_list(struct connection_run *run) {
         uint32_t length = 0;
         const uint8_t *text = batch_argument(run->batch, run->command, i, &length);
         int64_t id = 0;
-        if (decimal_parse_i64((const char *)text, length, &id) != 0 || id < 1) {
+        if (decimal_parse_i64((const char *)text, length, &id) != 0) {
             return connection_canned(run, CONNECTION_REPLY_CLIENT_ID);
         }
     }

@@ -42,8 +42,8 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
                 "A container for commands about the cluster.", "cluster"),
     COMMAND_ROW(COMMAND, "command", -1, CONNECTION_CONTAINER, "2.8.13", "[subcommand ...]",
                 "Returns information about all commands.", "server"),
-    COMMAND_ROW(CONFIG, "config", -2, CONNECTION_CONTAINER | CONNECTION_ADMIN, "2.0.0",
-                "subcommand ...", "A container for commands about the configuration.", "server"),
+    COMMAND_ROW(CONFIG, "config", -2, CONNECTION_CONTAINER, "2.0.0", "subcommand ...",
+                "A container for commands about the configuration.", "server"),
     COMMAND_ROW(ECHO, "echo", 2, CONNECTION_FAST, "1.0.0", "message", "Returns the given string.",
                 "connection"),
     COMMAND_ROW(HELLO, "hello", -1, BEFORE_AUTH, "6.0.0",
@@ -73,12 +73,13 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
                 "Resets the connection: protocol 2, no name, not authenticated.", "connection"),
     COMMAND_ROW(SELECT, "select", 2, CONNECTION_FAST, "1.0.0", "index",
                 "Changes the selected database: there is one, 0.", "connection"),
-    COMMAND_ROW(SHUTDOWN, "shutdown", -1, CONNECTION_ADMIN, "1.0.0", "[NOSAVE | SAVE]",
+    COMMAND_ROW(SHUTDOWN, "shutdown", -1, CONNECTION_ADMIN, "1.0.0",
+                "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
                 "Stops the server, once what it received is answered.", "server"),
     COMMAND_ROW(TIME, "time", 1, CONNECTION_FAST, "2.6.0", "", "Returns the server's clock.",
                 "server"),
     COMMAND_ROW(
-        WAIT, "wait", 3, CONNECTION_FAST, "3.0.0", "numreplicas timeout",
+        WAIT, "wait", 3, 0, "3.0.0", "numreplicas timeout",
         "Waits until so many other members have all that this connection wrote; returns how "
         "many do.",
         "generic"),
@@ -87,7 +88,7 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
                    "Returns the connection's name.", "connection"),
     SUBCOMMAND_ROW(CLIENT, HELP, "client|help", 2, 0, "5.0.0", "",
                    "Returns text about the subcommands.", "connection"),
-    SUBCOMMAND_ROW(CLIENT, ID, "client|id", 2, CONNECTION_FAST, "5.0.0", "",
+    SUBCOMMAND_ROW(CLIENT, ID, "client|id", 2, 0, "5.0.0", "",
                    "Returns the connection's number, unique while the server runs.", "connection"),
     SUBCOMMAND_ROW(CLIENT, INFO, "client|info", 2, 0, "6.2.0", "",
                    "Returns what is known about this connection.", "connection"),
@@ -169,6 +170,8 @@ static const char *const canned_errors[CONNECTION_REPLY_COUNT] = {
     [CONNECTION_REPLY_NUMBER] = "ERR value is not an integer or out of range",
     [CONNECTION_REPLY_NUMBER_RANGE] =
         "ERR value is out of range, value must between -2147483648 and 2147483647",
+    [CONNECTION_REPLY_TIMEOUT_NUMBER] = "ERR timeout is not an integer or out of range",
+    [CONNECTION_REPLY_TIMEOUT_NEGATIVE] = "ERR timeout is negative",
     [CONNECTION_REPLY_SYNTAX] = "ERR syntax error",
     [CONNECTION_REPLY_NAME_CHARACTERS] =
         "ERR Client names cannot contain spaces, newlines or special characters.",
@@ -210,6 +213,8 @@ void connection_reply_write(struct reply_writer *writer, const struct batch *bat
     case CONNECTION_REPLY_DB_RANGE:
     case CONNECTION_REPLY_NUMBER:
     case CONNECTION_REPLY_NUMBER_RANGE:
+    case CONNECTION_REPLY_TIMEOUT_NUMBER:
+    case CONNECTION_REPLY_TIMEOUT_NEGATIVE:
     case CONNECTION_REPLY_SYNTAX:
     case CONNECTION_REPLY_NAME_CHARACTERS:
     case CONNECTION_REPLY_NAME_LENGTH:

@@ -111,11 +111,13 @@ enum { CONNECTION_ARGUMENTS_MAX = 128 };
 enum connection_reply {
     CONNECTION_REPLY_OK = 1,
     CONNECTION_REPLY_PONG,
-    CONNECTION_REPLY_ARGUMENT,     /* the first argument after the name, as a bulk */
-    CONNECTION_REPLY_RESET,        /* +RESET */
-    CONNECTION_REPLY_DB_RANGE,     /* SELECT of another database than 0 */
-    CONNECTION_REPLY_NUMBER,       /* not an integer, or beyond 64 bits */
-    CONNECTION_REPLY_NUMBER_RANGE, /* an integer beyond 32 bits */
+    CONNECTION_REPLY_ARGUMENT,         /* the first argument after the name, as a bulk */
+    CONNECTION_REPLY_RESET,            /* +RESET */
+    CONNECTION_REPLY_DB_RANGE,         /* SELECT of another database than 0 */
+    CONNECTION_REPLY_NUMBER,           /* not an integer, or beyond 64 bits */
+    CONNECTION_REPLY_NUMBER_RANGE,     /* an integer beyond 32 bits */
+    CONNECTION_REPLY_TIMEOUT_NUMBER,   /* WAIT for what is no number */
+    CONNECTION_REPLY_TIMEOUT_NEGATIVE, /* WAIT for less than nothing */
     CONNECTION_REPLY_SYNTAX,
     CONNECTION_REPLY_NAME_CHARACTERS, /* CLIENT SETNAME with a space or worse */
     CONNECTION_REPLY_NAME_LENGTH,
@@ -124,7 +126,7 @@ enum connection_reply {
     CONNECTION_REPLY_VERSION_NUMBER, /* HELLO with what is no number */
     CONNECTION_REPLY_VERSION,        /* HELLO: -NOPROTO */
     CONNECTION_REPLY_HELLO_AUTH,     /* HELLO: authentication is required */
-    CONNECTION_REPLY_CLIENT_ID,      /* CLIENT LIST ID with what is no id */
+    CONNECTION_REPLY_CLIENT_ID,      /* CLIENT LIST ID with what is no number */
     CONNECTION_REPLY_ARGUMENTS,      /* more than CONNECTION_ARGUMENTS_MAX */
     CONNECTION_REPLY_NO_SHUTDOWN,    /* SHUTDOWN ABORT */
     CONNECTION_REPLY_SHUTDOWN_SAVE,  /* SHUTDOWN SAVE, and nothing is kept */

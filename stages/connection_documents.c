@@ -368,15 +368,32 @@ static bool list_wanted(const struct connection_run *run, const char *name) {
     return connection_argument_is(run, 3, "pattern") && connection_glob(pattern, length, name);
 }
 
+/* Lists the name of one command if it is wanted, and of its subcommands those that are. */
+static size_t list_names_write(const struct connection_run *run, const struct document *document,
+                               struct reply_writer *writer) {
+    size_t listed = 0;
+    if (list_wanted(run, document->name)) {
+        text_bulk(writer, document->name);
+        listed++;
+    }
+    if (document->container != CONNECTION_ROW_COUNT) {
+        uint16_t first = 0;
+        uint32_t count = subcommand_count(document->container, &first);
+        for (uint32_t i = 0; i < count; i++) {
+            struct document subcommand = document_of(run, TABLE_CONNECTION, (uint16_t)(first + i));
+            ASSERT(subcommand.container == CONNECTION_ROW_COUNT);
+            listed += list_names_write(run, &subcommand, writer);
+        }
+    }
+    return listed;
+}
+
 void connection_command_list_write(const struct connection_run *run, struct reply_writer *writer) {
     struct reply_mark mark = reply_array_begin(writer);
     size_t listed = 0;
     for (uint32_t number = 0; number < document_count(run); number++) {
         struct document document = document_at(run, number);
-        if (list_wanted(run, document.name)) {
-            text_bulk(writer, document.name);
-            listed++;
-        }
+        listed += list_names_write(run, &document, writer);
     }
     reply_array_end(writer, mark, listed);
 }

@@ -213,14 +213,15 @@ static void info_peers(struct connection_run *run) {
                         "peers_out_opened:%llu\r\n"
                         "peers_out_refused:%llu\r\n"
                         "peers_out_failed:%llu\r\n"
+                        "peers_out_unresolved:%llu\r\n"
                         "peers_out_messages:%llu\r\n"
                         "peers_out_bytes:%llu\r\n"
                         "peers_out_unconnected:%llu\r\n"
                         "peers_dropped:%llu\r\n",
                         info_figure(&write->peers_open), info_figure(&write->peers_opened),
                         info_figure(&write->peers_refused), info_figure(&write->peers_failed),
-                        info_figure(&write->peer_messages), info_figure(&write->peer_bytes),
-                        info_figure(&write->peer_dropped),
+                        info_figure(&write->peers_unresolved), info_figure(&write->peer_messages),
+                        info_figure(&write->peer_bytes), info_figure(&write->peer_dropped),
                         info_figure(&run->node->replicate.peer_dropped));
 }
 
@@ -295,6 +296,8 @@ static void info_raft(struct connection_run *run) {
     connection_text_add(&run->text, "raft_log_time_ms:%llu\r\nraft_leases:%llu\r\n",
                         info_figure(&node->apply.log_time_ms),
                         info_figure(&node->replicate.leases));
+    connection_text_add(&run->text, "raft_election_timeout_ms:%u\r\n",
+                        node_election_timeout_ms(node->options));
     connection_text_add(&run->text, "reads:%s\r\n", read_mode_name(node->options->reads));
     connection_text_add(&run->text, "reads_by_quorum:%llu\r\nreads_by_lease:%llu\r\n",
                         info_figure(&node->replicate.reads_asked),

@@ -11,32 +11,46 @@
 
 /* ---- CONFIG -------------------------------------------------------------------------------- */
 
-/* Whether one of the patterns of CONFIG GET matches the name. */
-static bool config_wanted(const struct connection_run *run, const char *name) {
+/* The argument of CONFIG GET that is the first to match the name; 0 if none does. */
+static uint32_t config_wanted(const struct connection_run *run, const char *name) {
     for (uint32_t i = 2; i < run->command->argument_count; i++) {
         uint32_t length = 0;
         const uint8_t *pattern = batch_argument(run->batch, run->command, i, &length);
         if (connection_glob(pattern, length, name)) {
-            return true;
+            return i;
         }
     }
-    return false;
+    return 0;
+}
+
+/* As in Redis, whoever gives a name and no pattern gets it back as it was given: "SAVE", say. */
+static void config_name_write(const struct connection_run *run, uint32_t argument, const char *name,
+                              struct reply_writer *writer) {
+    uint32_t length = 0;
+    const uint8_t *given = batch_argument(run->batch, run->command, argument, &length);
+    ASSERT(argument >= 2);
+    /* Only a pattern is longer or shorter than what it matches, or has other characters. */
+    if (length == strlen(name) && connection_argument_is(run, argument, name)) {
+        reply_bulk(writer, given, length);
+    } else {
+        reply_bulk(writer, name, strlen(name));
+    }
 }
 
 void connection_config_get_write(const struct connection_run *run, struct reply_writer *writer) {
     const struct node_options *options = run->node->options;
-    bool wanted[NODE_CONFIG_ITEMS_MAX] = {false};
+    uint32_t wanted[NODE_CONFIG_ITEMS_MAX] = {0};
     size_t count = 0;
     ASSERT(options->config_item_count <= NODE_CONFIG_ITEMS_MAX);
     for (uint32_t i = 0; i < options->config_item_count; i++) {
         wanted[i] = config_wanted(run, options->config_items[i].name);
-        count += wanted[i] ? 1 : 0;
+        count += wanted[i] != 0 ? 1 : 0;
     }
     reply_map(writer, count);
     for (uint32_t i = 0; i < options->config_item_count; i++) {
-        if (wanted[i]) {
+        if (wanted[i] != 0) {
             const struct node_config_item *item = &options->config_items[i];
-            reply_bulk(writer, item->name, strlen(item->name));
+            config_name_write(run, wanted[i], item->name, writer);
             reply_bulk(writer, item->value, strlen(item->value));
         }
     }
@@ -56,18 +70,40 @@ void connection_config_help_write(const struct connection_run *run, struct reply
 
 /* ---- SHUTDOWN ------------------------------------------------------------------------------ */
 
+/* Whether the argument is one of SHUTDOWN's words. */
+static bool shutdown_word(const struct connection_run *run, uint32_t index) {
+    static const char *const words[] = {"save", "nosave", "abort", "now", "force"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (connection_argument_is(run, index, words[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /*
  * Whatever was acknowledged is stored already, as the durability mode says, so NOSAVE and SAVE
  * differ in nothing; only where nothing is stored at all is SAVE a promise that cannot be kept.
  */
 enum connection_step connection_shutdown(struct connection_run *run) {
-    uint32_t count = run->command->argument_count;
-    bool save = count == 2 && connection_argument_is(run, 1, "save");
-    if (count == 2 && connection_argument_is(run, 1, "abort")) {
-        return connection_canned(run, CONNECTION_REPLY_NO_SHUTDOWN);
+    bool save = false;
+    bool no_save = false;
+    bool abort = false;
+    bool hurry = false; /* NOW, FORCE: there is nothing that would hold it up */
+    for (uint32_t i = 1; i < run->command->argument_count; i++) {
+        save |= connection_argument_is(run, i, "save");
+        no_save |= connection_argument_is(run, i, "nosave");
+        abort |= connection_argument_is(run, i, "abort");
+        hurry |= connection_argument_is(run, i, "now") || connection_argument_is(run, i, "force");
+        if (!shutdown_word(run, i)) {
+            return connection_canned(run, CONNECTION_REPLY_SYNTAX);
+        }
     }
-    if (count > 2 || (count == 2 && !save && !connection_argument_is(run, 1, "nosave"))) {
+    if ((save && no_save) || (abort && (save || no_save || hurry))) {
         return connection_canned(run, CONNECTION_REPLY_SYNTAX);
+    }
+    if (abort) {
+        return connection_canned(run, CONNECTION_REPLY_NO_SHUTDOWN);
     }
     if (save && run->node->options->durability == DURABILITY_NONE) {
         return connection_canned(run, CONNECTION_REPLY_SHUTDOWN_SAVE);

@@ -31,6 +31,7 @@
 #include "stages/consistency.h"
 #include "stages/digest.h"
 #include "stages/lateness.h"
+#include "stages/peer_name.h"
 #include "stages/snapshot_box.h"
 #include "storage/identity.h"
 #include "storage/log.h"
@@ -71,10 +72,26 @@ enum node_leases {
  */
 enum { NODE_APPEND_MESSAGES_DEFAULT = 64, NODE_APPEND_MESSAGES_LIMIT = 256 };
 
+/*
+ * Election time-outs, in ms.  Between two machines of one room an answer takes below a millisecond,
+ * and a busy disk's sync or a scheduler's whim some ten: 200 is far above that, and a leader that
+ * is gone is replaced within half a second.  The least leaves heartbeats 5 ms; the most is what a
+ * lease can say (entry/configuration.h), rounded to a minute.
+ */
+enum {
+    NODE_ELECTION_TIMEOUT_MS_MIN = 50,
+    NODE_ELECTION_TIMEOUT_MS_DEFAULT = 200,
+    NODE_ELECTION_TIMEOUT_MS_MAX = 60000,
+};
+_Static_assert(NODE_ELECTION_TIMEOUT_MS_MAX <= UINT16_MAX, "a lease can be as long");
+
 /* Where this node reaches another member: the port for peers. */
 struct node_peer {
     uint64_t node_id;    /* not 0, not its own */
-    const char *address; /* "address:port", numbers only (io_connect_start) */
+    const char *address; /* "address:port", numbers only (io_connect_start); NULL: see `name` */
+    /* If it has a name instead, which is resolved while the node runs; kept as long as the node.
+     * Write's thread and a resolver's, as stages/peer_name.h says. */
+    struct peer_name *name;
 };
 
 /* Constant after the start. */
@@ -101,6 +118,7 @@ struct node_options {
     const char *version; /* of this program */
     uint8_t reads;       /* enum read_mode, of connections that choose none */
     enum node_leases leases;
+    uint32_t election_timeout_ms;   /* within the bounds above; 0: the default */
     uint32_t append_messages_max;   /* to one follower, without an answer: [1, the limit above];
                                        0: the default */
     uint64_t append_bytes_max;      /* their entries; 0: as many as there is room for */
@@ -254,11 +272,12 @@ struct node_write_figures {
     uint64_t slow_cut; /* connections closed because they did not read */
     uint64_t hog_cut;  /* of these, since others found no memory for their replies */
     uint64_t backlog_bytes;
-    uint64_t peers_open;    /* connections to members that have accepted them, now */
-    uint64_t peers_opened;  /* since the start */
-    uint64_t peers_refused; /* by the member, or its answer was none that this node wants */
-    uint64_t peers_failed;  /* attempts, and connections, that ended otherwise */
-    uint64_t peer_messages; /* handed to connections */
+    uint64_t peers_open;       /* connections to members that have accepted them, now */
+    uint64_t peers_opened;     /* since the start */
+    uint64_t peers_refused;    /* by the member, or its answer was none that this node wants */
+    uint64_t peers_failed;     /* attempts, and connections, that ended otherwise */
+    uint64_t peers_unresolved; /* attempts that were none, since the name is not known yet */
+    uint64_t peer_messages;    /* handed to connections */
     uint64_t peer_bytes;
     uint64_t peer_dropped; /* messages, for want of a connection */
 };
@@ -376,6 +395,12 @@ bool node_endpoint_find(const struct node *node, uint64_t node_id, struct entry_
 
 /* The same, only as configured here.  Any thread. */
 bool node_endpoint_configured(const struct node *node, uint64_t node_id, struct entry_address *out);
+
+/* The election time-out in force, in ms. */
+static inline uint32_t node_election_timeout_ms(const struct node_options *options) {
+    return options->election_timeout_ms == 0 ? (uint32_t)NODE_ELECTION_TIMEOUT_MS_DEFAULT
+                                             : options->election_timeout_ms;
+}
 
 /* Adds to a figure; its one writer only. */
 static inline void node_figure_add(uint64_t *figure, uint64_t amount) {

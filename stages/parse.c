@@ -279,7 +279,8 @@ static bool parse_region_commands(struct parse_shard *shard, struct parse_connec
             const struct batch_command *added = parse_command(shard, batch, region->bytes, &parsed);
             region->bytes += parsed.consumed_bytes;
             region->length_bytes -= parsed.consumed_bytes;
-            if (!authenticated && parse_command_stops(added, batch)) {
+            if (shard->node->options->password[0] != '\0' &&
+                parse_command_stops(added, batch, authenticated)) {
                 come_again(connection, batch);
                 connection->waiting = connection->continuing;
                 leave_rest(shard, connection, batch, region, 0, 0);

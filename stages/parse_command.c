@@ -81,8 +81,12 @@ struct batch_command *parse_command(struct parse_shard *shard, struct batch *bat
     return command;
 }
 
-bool parse_command_stops(const struct batch_command *command, const struct batch *batch) {
+bool parse_command_stops(const struct batch_command *command, const struct batch *batch,
+                         bool authenticated) {
     uint32_t length_bytes;
     const uint8_t *name = batch_argument(batch, command, 0, &length_bytes);
+    if (authenticated) {
+        return name_is(name, length_bytes, "reset");
+    }
     return name_is(name, length_bytes, "auth") || name_is(name, length_bytes, "hello");
 }

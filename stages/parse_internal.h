@@ -103,8 +103,10 @@ struct batch_command *parse_command(struct parse_shard *shard, struct batch *bat
 /* Hashes on; false if there are more keys and the units are spent. */
 bool parse_keys_hash(struct parse_shard *shard, struct batch *batch);
 
-/* Whether what follows must wait for its outcome: AUTH and HELLO. */
-bool parse_command_stops(const struct batch_command *command, const struct batch *batch);
+/* Whether what follows must wait for its outcome, since other limits may hold then: AUTH and HELLO
+ * of who is not authenticated, RESET of who is. */
+bool parse_command_stops(const struct batch_command *command, const struct batch *batch,
+                         bool authenticated);
 
 /* ---- parse_carry.c -------------------------------------------------------------------------- */
 

@@ -129,7 +129,6 @@ static void let_in(struct parse_peers *peers, struct parse_peer *peer) {
 /* It is accepted: messages follow, or first a proof. */
 static void accept_hello(struct parse_peers *peers, struct parse_peer *peer,
                          const struct peer_frame_span *hello, const uint8_t *answer_frame) {
-    static const struct peer_frame_span nothing = {NULL, 0};
     const struct peer_frame_span answer = {answer_frame, PEER_ANSWER_FRAME_BYTES};
     const struct record_ring *ring = peers->peers->links[peer->row].in[peer->lane];
     peer_frame_reader_accept(
@@ -140,8 +139,8 @@ static void accept_hello(struct parse_peers *peers, struct parse_peer *peer,
         let_in(peers, peer);
         return;
     }
-    peer_frame_key(&peer->key, secret_of(peers), hello, &answer);
-    peer_frame_reader_authenticate(&peer->reader, &peer->key, nothing);
+    peer_frame_keys_set(&peer->keys, secret_of(peers), hello, &answer);
+    peer_frame_reader_authenticate_messages(&peer->reader, &peer->keys);
     parse_peer_state_set(peer, PEER_PROVING);
     peer->head_bytes = 0;
 }

@@ -187,6 +187,7 @@ static void link_disconnected(struct parse_peers *peers, uint32_t row) {
 /* The connection is not its member's any more, if it was; what it had begun is forgotten. */
 static void detach(struct parse_peers *peers, struct parse_peer *peer) {
     peer->room = NULL; /* the next to reserve begins there again */
+    peer_frame_keys_clear(&peer->keys);
     if (peer->state != PEER_TALKING) {
         return;
     }
@@ -422,6 +423,18 @@ bool parse_peers_drain(const struct parse_peers *peers) {
 
 /* ---- making it ----------------------------------------------------------------------------- */
 
+/* What authentication takes. */
+static int tags_create(struct parse_peers *peers, struct io *io, struct error_text *error) {
+    peer_nonces_begin(&peers->nonces, io);
+    for (uint32_t i = 0; i < peers->peers->connections_max; i++) {
+        int result = gmac_create(&peers->slots[i].keys.messages, error);
+        if (result != WEIR_OK) {
+            return result;
+        }
+    }
+    return WEIR_OK;
+}
+
 int parse_peers_create(struct parse_peers **out, struct pipeline *pipeline, uint32_t shard,
                        struct io *io, struct error_text *error) {
     *out = NULL;
@@ -442,8 +455,11 @@ int parse_peers_create(struct parse_peers **out, struct pipeline *pipeline, uint
     }
     peers->peers = links;
     peers->node = pipeline_node(pipeline);
-    if (peers->node->options->peer_secret != NULL) {
-        peer_nonces_begin(&peers->nonces, io);
+    int result =
+        peers->node->options->peer_secret == NULL ? WEIR_OK : tags_create(peers, io, error);
+    if (result != WEIR_OK) {
+        parse_peers_destroy(peers);
+        return result;
     }
     peers->from_read = pipeline_peer_ring(pipeline, STAGE_READ, 0, STAGE_PARSE, 0);
     peers->to_read = pipeline_peer_ring(pipeline, STAGE_PARSE, 0, STAGE_READ, 0);
@@ -464,6 +480,9 @@ void parse_peers_destroy(struct parse_peers *peers) {
     }
     for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
         free(peers->waiting[lane]);
+    }
+    for (uint32_t i = 0; i < PEER_ACCEPTED_MAX; i++) {
+        gmac_destroy(&peers->slots[i].keys.messages);
     }
     free(peers);
 }

@@ -32,8 +32,8 @@ struct parse_peers;
 enum { PARSE_PEERS_UNITS = STAGE_POLL_UNITS / 2 };
 
 /* For shard 0 of parse, if the node listens for members; otherwise *out is NULL.  `io` gives the
- * key of its nonces, where there is a secret, and is not kept.  Errors:
- * WEIR_ENOMEM. */
+ * key of its nonces, where there is a secret, and is not kept.  Errors: WEIR_ENOMEM, or what
+ * gmac_create says. */
 int parse_peers_create(struct parse_peers **out, struct pipeline *pipeline, uint32_t shard,
                        struct io *io, struct error_text *error);
 

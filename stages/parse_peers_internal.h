@@ -32,10 +32,10 @@ struct waiting {
 /* One connection. */
 struct parse_peer {
     struct peer_frame_reader reader;
-    struct mac_key key;  /* PROVING, TALKING: of this connection, where there is a secret */
-    uint32_t row;        /* of the member that it says it is; NO_ROW: it has not said so */
-    uint32_t head_bytes; /* collected: of the HELLO, of the PROOF, or of a header */
-    uint32_t body_bytes; /* of the frame whose header is complete */
+    struct peer_frame_keys keys; /* PROVING, TALKING: its own, where there is a secret */
+    uint32_t row;                /* of the member that it says it is; NO_ROW: it has not said so */
+    uint32_t head_bytes;         /* collected: of the HELLO, of the PROOF, or of a header */
+    uint32_t body_bytes;         /* of the frame whose header is complete */
     uint32_t filled_bytes;
     struct checksum_state hash; /* of these */
     uint32_t first;             /* buffers by name, or NO_BUFFER */

@@ -11,6 +11,7 @@ void peer_nonces_begin(struct peer_nonces *nonces, struct io *io) {
     uint8_t secret[MAC_BYTES];
     io_entropy(io, secret, sizeof(secret));
     mac_key_set(&nonces->key, secret, sizeof(secret));
+    mac_bytes_clear(secret, sizeof(secret));
     nonces->count = 0;
 }
 

@@ -79,8 +79,8 @@ struct peer_introduction peer_introduction_of(const struct peer_hello *hello);
 enum {
     /* Control messages are below 200 bytes: some hundred of them. */
     PEER_CONTROL_RING_BYTES = 64 * 1024,
-    /* Bytes of a tag (base/mac.h) in a unit of work, at 2 GB/s; and what each costs beside. */
-    PEER_TAG_BYTES_PER_UNIT = 100,
+    /* Bytes of a tag (base/gmac.h) in a unit of work, at 10 GB/s; and what each costs beside. */
+    PEER_TAG_BYTES_PER_UNIT = 500,
     PEER_TAG_UNITS = 3,
     /* Accepted connections: of each member and sort the one in use, and its predecessor until it
        has ended; and so many that have not yet said who they are. */

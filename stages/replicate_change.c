@@ -89,6 +89,7 @@ static const char *wanted_of(struct replicate_shard *shard, const struct change_
     ASSERT(request->edit_count <= CONFIGURATION_MEMBERS_MAX);
     *wanted =
         (struct configuration){.flags = (now->flags | request->flags_set) & ~request->flags_clear};
+    wanted->lease_ms = (wanted->flags & CONFIGURATION_LEASES) == 0 ? 0 : now->lease_ms;
     for (uint32_t i = 0; i < now->member_count; i++) {
         struct configuration_member member = now->members[i];
         member.roles &= (uint8_t)~CONFIGURATION_OUTGOING;

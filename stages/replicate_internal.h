@@ -22,12 +22,11 @@ struct batch_queue {
 
 /* Times that more than one file needs. */
 enum {
-    REPLICATE_ELECTION_TIMEOUT_NS = 200 * 1000 * 1000,
-    /* Between members; a group of one has no use for them. */
-    REPLICATE_HEARTBEAT_NS = REPLICATE_ELECTION_TIMEOUT_NS / 10,
-    /* A leader whose disk takes nothing for so long lets another one lead: more than a busy disk's
-       sync takes, and not much more than an election. */
-    REPLICATE_STALLED_NS = 5 * REPLICATE_ELECTION_TIMEOUT_NS,
+    /* Heartbeats in an election time-out, between members; a group of one has no use for them. */
+    REPLICATE_HEARTBEATS = 10,
+    /* A leader whose disk takes nothing for so many election time-outs lets another one lead: by
+       default a second, more than a busy disk's sync takes, and not much more than an election. */
+    REPLICATE_STALLED_TIMEOUTS = 5,
 };
 
 /* Batches taken from the ring at a time; those behind a stalled one wait here. */
@@ -190,6 +189,7 @@ struct replicate_shard {
     struct ring *to_write; /* notes */
     struct ring *to_parse; /* notes */
     struct ring *from_parse;
+    uint64_t election_timeout_ns;
     uint64_t heartbeat_from; /* the last one heard: replicate_lateness.c */
     uint64_t heartbeat_term;
     uint64_t heartbeat_ns;

@@ -2,7 +2,7 @@
  * How late heartbeats are: what tells overload long before an election does.
  *
  * Happy path: a leader is ticked when a heartbeat is due, and each follower hears one every
- * REPLICATE_HEARTBEAT_NS.
+ * heartbeat interval (its own: all members should have the same).
  *
  * Failure modes: the node is busy, or its host is: the tick comes late, and with it the heartbeat.
  * The network, or the node that hears, is: the next one comes later after the last one than the
@@ -26,9 +26,10 @@ void replicate_lateness_heard(struct replicate_shard *shard, const struct raft_m
         message->term != raft_term(shard->raft)) {
         return;
     }
+    uint64_t interval_ns = shard->election_timeout_ns / REPLICATE_HEARTBEATS;
     bool first = message->from != shard->heartbeat_from || message->term != shard->heartbeat_term;
-    uint64_t due_ns = first ? shard->now_ns : shard->heartbeat_ns + REPLICATE_HEARTBEAT_NS;
-    if (shard->now_ns + REPLICATE_HEARTBEAT_NS / 2 < due_ns) {
+    uint64_t due_ns = first ? shard->now_ns : shard->heartbeat_ns + interval_ns;
+    if (shard->now_ns + interval_ns / 2 < due_ns) {
         return; /* a read asked for it: the next one is still due when it was */
     }
     /* One that comes early, for a read, stands for the one that is due: the leader keeps its times.

@@ -7,9 +7,10 @@
  *
  * Happy path: entries become durable, or there are none to become so.
  *
- * Failure modes: nothing became durable for REPLICATE_STALLED_NS although something is to: whoever
- * of the voters is furthest and has answered lately is asked to lead.  Nobody has: tried again
- * after as long.  A cluster of one, or a follower: nothing is done; they can do nothing better.
+ * Failure modes: nothing became durable for REPLICATE_STALLED_TIMEOUTS although something is to:
+ * whoever of the voters is furthest and has answered lately is asked to lead.  Nobody has: tried
+ * again after as long.  A cluster of one, or a follower: nothing is done; they can do nothing
+ * better.
  */
 
 #include "base/assert.h"
@@ -27,8 +28,8 @@ static uint64_t successor(const struct replicate_shard *shard, uint64_t now_ns) 
         const struct configuration_member *member =
             configuration_find(configuration, peers[i].node_id);
         bool votes = member != NULL && (member->roles & CONFIGURATION_VOTER) != 0;
-        bool lately = peers[i].answered_ns != 0 &&
-                      now_ns - peers[i].answered_ns < REPLICATE_ELECTION_TIMEOUT_NS;
+        bool lately =
+            peers[i].answered_ns != 0 && now_ns - peers[i].answered_ns < shard->election_timeout_ns;
         if (votes && lately && peers[i].match_index > match_index) {
             node_id = peers[i].node_id;
             match_index = peers[i].match_index;
@@ -48,7 +49,8 @@ void replicate_stalled_turn(struct replicate_shard *shard, uint64_t now_ns, uint
         return;
     }
     ASSERT(now_ns >= shard->stalled_since_ns);
-    uint64_t limit_ns = shard->stalled_since_ns + REPLICATE_STALLED_NS;
+    uint64_t limit_ns =
+        shard->stalled_since_ns + REPLICATE_STALLED_TIMEOUTS * shard->election_timeout_ns;
     if (now_ns < limit_ns) {
         *due_ns = limit_ns < *due_ns ? limit_ns : *due_ns;
         return;

@@ -120,6 +120,13 @@ static uint64_t inflight_bytes_max(const struct replicate_shard *shard) {
     return of_ring < bytes ? of_ring : bytes;
 }
 
+static uint64_t election_timeout_ns(const struct replicate_shard *shard) {
+    uint32_t timeout_ms = node_election_timeout_ms(shard->node->options);
+    ASSERT(timeout_ms >= NODE_ELECTION_TIMEOUT_MS_MIN &&
+           timeout_ms <= NODE_ELECTION_TIMEOUT_MS_MAX);
+    return timeout_ms * RAFT_NS_PER_MS;
+}
+
 /* Makes the core of what was found on disk. */
 static int core_create(struct replicate_shard *shard, const struct vote_record *vote,
                        struct recovered *recovered, struct error_text *error) {
@@ -144,8 +151,8 @@ static int core_create(struct replicate_shard *shard, const struct vote_record *
         .term_run_count = recovered->run_count,
         .configurations = recovered->configurations,
         .configuration_count = recovered->configuration_count,
-        .election_timeout_ns = REPLICATE_ELECTION_TIMEOUT_NS,
-        .heartbeat_ns = REPLICATE_HEARTBEAT_NS,
+        .election_timeout_ns = shard->election_timeout_ns,
+        .heartbeat_ns = shard->election_timeout_ns / REPLICATE_HEARTBEATS,
         .clock_drift_per_mille = REPLICATE_CLOCK_DRIFT_PER_MILLE,
         .inflight_messages_max = inflight_messages_max(shard),
         .inflight_bytes_max = inflight_bytes_max(shard),
@@ -183,6 +190,7 @@ int replicate_start(void *state, struct error_text *error) {
     struct replicate_shard *shard = state;
     const struct node_options *options = shard->node->options;
     const struct node_recovery *recovery = &shard->node->recovery;
+    shard->election_timeout_ns = election_timeout_ns(shard);
     shard->has_genesis = recovery->has_genesis;
     shard->genesis = recovery->genesis;
     /* The log's, two writes of the vote, the table of incarnations, one timer that may be replaced

@@ -271,14 +271,15 @@ static void judge_machine(struct validate_shard *shard, struct batch_command *co
 
 /* ---- one batch ----------------------------------------------------------------------------- */
 
-/* Arity, and the two things about it that the table cannot say. */
 static bool arity_suits(const struct validate_shard *shard, const struct batch_command *command) {
     int16_t arity = directory_arity(shard->directory, command->table, command->row);
-    if (!directory_arity_suits(arity, command->argument_count)) {
-        return false;
-    }
-    bool is_ping = command->table == TABLE_CONNECTION && command->row == CONNECTION_PING;
-    return !is_ping || command->argument_count <= 2;
+    return directory_arity_suits(arity, command->argument_count);
+}
+
+/* "One or two" is an arity that the table cannot say. So PING itself finds out, as in Redis: who
+ * may not ask is told that first. */
+static bool ping_suits(const struct batch_command *command) {
+    return command->row != CONNECTION_PING || command->argument_count <= 2;
 }
 
 static void judge_connection(struct validate_shard *shard, struct connection *connection,
@@ -290,6 +291,8 @@ static void judge_connection(struct validate_shard *shard, struct connection *co
     } else if (connection->state == CONNECTION_LOCKED &&
                (connection_commands[command->row].flags & CONNECTION_UNAUTHENTICATED) == 0) {
         validate_refuse(shard, command, REFUSAL_NO_AUTH);
+    } else if (!ping_suits(command)) {
+        validate_refuse(shard, command, REFUSAL_ARITY);
     } else if (command->row == CONNECTION_ONCE_OPEN) {
         if (validate_open_suits(shard, command)) {
             judge_record(shard, command, entry_command_bytes(0, 0, 0, true));

@@ -9,33 +9,36 @@
 #include "base/decimal.h"
 #include "stages/validate_internal.h"
 
-/* A number of 0 or more; false otherwise. */
+/* An argument as a number; false if it is none. */
 static bool argument_read(const struct batch *batch, const struct batch_command *command,
-                          uint32_t index, uint64_t *value) {
+                          uint32_t index, int64_t *value) {
     uint32_t length = 0;
-    int64_t number = 0;
     const uint8_t *text = batch_argument(batch, command, index, &length);
-    if (decimal_parse_i64((const char *)text, length, &number) != 0 || number < 0) {
-        return false;
-    }
-    *value = (uint64_t)number;
-    return true;
+    return decimal_parse_i64((const char *)text, length, value) == 0;
 }
 
 void validate_wait(struct validate_shard *shard, struct batch_command *command) {
     struct batch *batch = shard->work.batch;
-    uint64_t members = 0;
-    uint64_t timeout_ms = 0;
+    int64_t members = 0;
+    int64_t timeout_ms = 0;
     ASSERT(command->row == CONNECTION_WAIT && command->argument_count == 3);
     ASSERT((batch->flags & BATCH_WAITS) != 0 &&
            command == &batch->commands[batch->command_count - 1]);
     command->fate = FATE_LOCAL;
-    if (!argument_read(batch, command, 1, &members) ||
-        !argument_read(batch, command, 2, &timeout_ms)) {
+    if (!argument_read(batch, command, 1, &members)) {
         command->detail = CONNECTION_REPLY_NUMBER;
         return;
     }
+    if (!argument_read(batch, command, 2, &timeout_ms)) {
+        command->detail = CONNECTION_REPLY_TIMEOUT_NUMBER;
+        return;
+    }
+    if (timeout_ms < 0) {
+        command->detail = CONNECTION_REPLY_TIMEOUT_NEGATIVE;
+        return;
+    }
     command->detail = CONNECTION_REPLY_WAIT;
-    batch->wait_members = members < UINT32_MAX ? (uint32_t)members : UINT32_MAX;
-    batch->wait_timeout_ms = timeout_ms;
+    /* As in Redis, fewer than none are always there. */
+    batch->wait_members = members < 0 ? 0 : members < UINT32_MAX ? (uint32_t)members : UINT32_MAX;
+    batch->wait_timeout_ms = (uint64_t)timeout_ms;
 }

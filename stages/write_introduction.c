@@ -67,11 +67,11 @@ static void talk_begin(struct write_peers *peers, struct write_link *link,
                                peer_frame_seed(peer_frame_checksum(link->hello), answer->checksum));
     link->owes_proof = secret_of(peers) != NULL;
     if (link->owes_proof) {
-        peer_frame_key(&link->key, secret_of(peers), &frames[0], &frames[1]);
-        peer_frame_writer_authenticate(&link->writer, &link->key,
-                                       (struct peer_frame_span){NULL, 0});
+        peer_frame_keys_set(&link->keys, secret_of(peers), &frames[0], &frames[1]);
+        peer_frame_writer_authenticate_messages(&link->writer, &link->keys);
     }
     link->talking_ns = now_ns;
+    link->talked = true;
     link->warned = false;
     link->asked_ns = 0;
     peers->talking++;

@@ -20,8 +20,11 @@
  *             has taken all of them
  *
  * Between two attempts there is a pause, drawn from [d/2, d], with d doubled by each attempt that
- * fails: PEER_PAUSE_NS_MIN to PEER_PAUSE_NS_MAX.  What waits in a ring when an attempt begins, or
- * fails, is dropped, since consensus says again what still matters; so nothing that is old is sent.
+ * fails: PEER_PAUSE_NS_MIN to PEER_PAUSE_NS_MAX.  A member that was configured by a name is asked
+ * for in each pause (stages/peer_name.h), and the next attempt goes where the answer says, if there
+ * is one by then; as long as there never was one the attempt consists of the pause alone.  What
+ * waits in a ring when an attempt begins, or fails, is dropped, since consensus says again what
+ * still matters; so nothing that is old is sent.
  */
 
 #include "stages/peers.h"
@@ -37,7 +40,8 @@ struct write_peers;
 #define PEER_PAUSE_NS_MIN UINT64_C(20000000)
 #define PEER_PAUSE_NS_MAX UINT64_C(1000000000)
 
-/* If the node listens for members; otherwise *out is NULL.  Errors: WEIR_ENOMEM. */
+/* If the node listens for members; otherwise *out is NULL.  Errors: WEIR_ENOMEM, or what
+ * gmac_create says. */
 int write_peers_create(struct write_peers **out, struct pipeline *pipeline, struct io *io,
                        struct error_text *error);
 

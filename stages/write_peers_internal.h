@@ -25,10 +25,17 @@ enum link_state {
     LINK_STATES
 };
 
+/* Where a member is. */
+struct write_place {
+    struct peer_name *name;                /* NULL: it was configured as a number */
+    char address[PEER_NAME_ADDRESS_BYTES]; /* empty: not known yet */
+};
+
 /* One connection. */
 struct write_link {
     struct peer_link *peer;
-    const char *address;
+    struct write_place *place;             /* of both connections to the member */
+    char address[PEER_NAME_ADDRESS_BYTES]; /* of the latest attempt */
     struct record_ring *ring;
     uint64_t deadline_ns; /* IDLE: of the next attempt; CONNECTING, GREETING: of this one */
     uint64_t pause_ns;    /* before the next attempt */
@@ -46,8 +53,9 @@ struct write_link {
     bool armed;    /* a receive is */
     bool stopping; /* the receive, or the attempt, was asked to end */
     bool warned;   /* that it does not come about, since it last did */
+    bool talked;   /* in the latest attempt */
     bool owes_proof;
-    struct mac_key key; /* TALKING: of this connection, where there is a secret */
+    struct peer_frame_keys keys; /* TALKING: its own, where there is a secret */
     struct peer_frame_writer writer;
     struct iovec pieces[IO_SEND_PIECES_MAX];
     uint8_t headers[SEND_RECORDS_MAX][PEER_FRAME_HEADER_BYTES];
@@ -71,7 +79,8 @@ struct write_peers {
     bool begun;      /* the first attempts */
     bool unfinished; /* somebody has begun a long message */
     bool draining;
-    struct write_link links[LINKS]; /* all for control, then all for data */
+    struct write_place places[PEERS_MAX]; /* in the order of the address book */
+    struct write_link links[LINKS];       /* all for control, then all for data */
 };
 
 /* ---- stages/write_peers.c, for the introduction -------------------------------------------- */

@@ -400,6 +400,7 @@ void config_default(struct config *config) {
                               .durability = DURABILITY_FSYNC,
                               .io_features = IO_FEATURES_ALL,
                               .connections_max = CONFIG_CLIENTS_DEFAULT,
+                              .election_timeout_ms = NODE_ELECTION_TIMEOUT_MS_DEFAULT,
                               .append_messages_max = NODE_APPEND_MESSAGES_DEFAULT,
                               .bulk_bytes_max = RESP_BULK_LENGTH_DEFAULT,
                               .snapshot_log_bytes = CONFIG_SNAPSHOT_LOG_DEFAULT,

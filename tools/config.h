@@ -76,6 +76,7 @@ struct config {
     uint64_t snapshot_rate_bytes_s;                 /* snapshot-rate; 0: no limit */
     uint8_t reads;                                  /* reads: enum read_mode */
     enum node_leases leases;                        /* leases */
+    uint32_t election_timeout_ms;                   /* election-timeout */
     uint32_t append_messages_max;                   /* append-messages */
     uint64_t append_bytes_max;                      /* append-bytes; 0: as there is room */
     uint64_t log_time_jump_s_max;                   /* log-time-jump-max; 0: no limit */

@@ -260,6 +260,20 @@ static void show_cluster_name(const struct config *config, char *out, size_t cap
     (void)snprintf(out, capacity, "%s", config->cluster_name);
 }
 
+static const char *take_election_timeout(struct config *config, const char *value) {
+    uint64_t timeout_ms = 0;
+    if (!config_take_number(&timeout_ms, value, NODE_ELECTION_TIMEOUT_MS_MIN,
+                            NODE_ELECTION_TIMEOUT_MS_MAX)) {
+        return "a number of milliseconds, 50 to 60000";
+    }
+    config->election_timeout_ms = (uint32_t)timeout_ms;
+    return TAKEN;
+}
+
+static void show_election_timeout(const struct config *config, char *out, size_t capacity) {
+    config_show_number(config->election_timeout_ms, out, capacity);
+}
+
 static const char *take_append_messages(struct config *config, const char *value) {
     uint64_t count = 0;
     if (!config_take_number(&count, value, 1, NODE_APPEND_MESSAGES_LIMIT)) {
@@ -290,6 +304,7 @@ const struct config_row config_cluster_rows[CONFIG_CLUSTER_ROWS] = {
     {"cluster-announce-ip", take_announce_ip, show_announce_ip},
     {"cluster-announce-port", take_announce_port, show_announce_port},
     {"cluster-name", take_cluster_name, show_cluster_name},
+    {"election-timeout", take_election_timeout, show_election_timeout},
     {"id", take_id, show_id},
     {"peer-authentication", take_authentication, show_authentication},
     {"peer-listen", take_peer_listen, show_peer_listen},

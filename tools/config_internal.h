@@ -40,7 +40,7 @@ const char *config_cut_port(char host[CONFIG_HOST_BYTES_MAX + 1], const char *va
 /* ---- tools/config_cluster.c ----------------------------------------------------------------- */
 
 /* The keys of a node's place among others. */
-enum { CONFIG_CLUSTER_ROWS = 11 };
+enum { CONFIG_CLUSTER_ROWS = 12 };
 extern const struct config_row config_cluster_rows[CONFIG_CLUSTER_ROWS];
 
 #endif

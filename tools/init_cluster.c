@@ -86,6 +86,12 @@ static int member_file_write(const struct init_cluster *cluster, const struct co
                   "\n\n# What the members know each other by: the same file on all of them.\n"
                   "secret-file \"%s/secret\"\n",
                   cluster->etc);
+    (void)fprintf(
+        file,
+        "\n# For how many ms a leader is not heard before it is replaced: the same on all\n"
+        "# members; more where messages take tens of milliseconds.\n"
+        "# election-timeout %d\n",
+        NODE_ELECTION_TIMEOUT_MS_DEFAULT);
     if (password[0] != '\0') {
         (void)fprintf(file, "\n# Of clients (AUTH).\nrequirepass %s\n", password);
     }

@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "tools/secret_file.h"
+#include "tools/serve_names.h"
 
 enum { PLACE_TEXT_BYTES = CONFIG_HOST_BYTES_MAX + 16 };
 
@@ -82,10 +83,12 @@ void serve_cluster_directory_missing(const struct config *config, struct error_t
 
 /* ---- addresses ----------------------------------------------------------------------------- */
 
-/* "address:port" in numbers, on the heap; NULL, with a sentence. */
-static char *place_resolve(const struct config_place *place, uint64_t node_id,
-                           struct error_text *error) {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+/* "address:port" of what is a number, as the system writes it, on the heap; NULL, with a
+ * sentence. */
+static char *place_number(const struct config_place *place, uint64_t node_id,
+                          struct error_text *error) {
+    struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
     struct addrinfo *found = NULL;
     struct config_place numeric = {.port = place->port};
     char text[PLACE_TEXT_BYTES];
@@ -96,11 +99,8 @@ static char *place_resolve(const struct config_place *place, uint64_t node_id,
         freeaddrinfo(found);
     }
     if (status != 0) {
-        error_text_set(
-            error,
-            "cannot resolve %s, the address of node %llu in peers: %s; write its number, "
-            "or see to it that its name is known here",
-            place->host, (unsigned long long)node_id, gai_strerror(status));
+        error_text_set(error, "%s, the address of node %llu in peers, is none: %s", place->host,
+                       (unsigned long long)node_id, gai_strerror(status));
         return NULL;
     }
     config_place_text(&numeric, text);
@@ -118,13 +118,19 @@ static int address_book(struct node_options *options, const struct config *confi
         if (member->node_id == options->identity.node_id) {
             continue;
         }
-        char *address = place_resolve(&member->peer, member->node_id, error);
-        if (address == NULL) {
-            return WEIR_EINVAL;
+        struct node_peer peer = {.node_id = member->node_id};
+        int status = WEIR_OK;
+        if (config_host_is_name(member->peer.host)) {
+            status = serve_names_add(&peer.name, member, error);
+        } else {
+            peer.address = place_number(&member->peer, member->node_id, error);
+            status = peer.address == NULL ? WEIR_EINVAL : WEIR_OK;
+        }
+        if (status != WEIR_OK) {
+            return status;
         }
         ASSERT(options->peer_count < CONFIGURATION_MEMBERS_MAX - 1);
-        options->peers[options->peer_count++] =
-            (struct node_peer){.node_id = member->node_id, .address = address};
+        options->peers[options->peer_count++] = peer;
     }
     return WEIR_OK;
 }

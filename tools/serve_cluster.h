@@ -20,9 +20,9 @@ void serve_cluster_directory_missing(const struct config *config, struct error_t
 
 /*
  * Fills the address book, the place to listen for members and the secret; nothing, for a node
- * alone.  Names are resolved now, once.  What is filled in is kept for the process's life.  Blocks.
- * Errors, each with a sentence: those of secret_file_read; WEIR_EINVAL, a name that nobody knows;
- * WEIR_ENOMEM.
+ * alone.  Names are resolved by threads that begin now (tools/serve_names.h): nobody waits for
+ * them.  What is filled in is kept for the process's life.  Blocks.  Errors, each with a sentence:
+ * those of secret_file_read; WEIR_EINVAL, an address that is none; WEIR_ENOMEM.
  */
 int serve_cluster_options(struct node_options *options, const struct config *config,
                           struct error_text *error);

@@ -248,6 +248,7 @@ int serve_node_options(struct node_options *options, const struct config *config
         .snapshot_rate_bytes_s = config->snapshot_rate_bytes_s,
         .reads = config->reads,
         .leases = config->leases,
+        .election_timeout_ms = config->election_timeout_ms,
         .append_messages_max = config->append_messages_max,
         .append_bytes_max = config->append_bytes_max,
         .log_time_jump_ms_max = config->log_time_jump_s_max * 1000,

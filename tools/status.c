@@ -189,6 +189,8 @@ static void table_print(const char *text, bool serves) {
     if (!member_of(text, 0, member)) {
         return;
     }
+    (void)printf("election time-out: %s ms\n",
+                 value_of(text, "raft_election_timeout_ms", value[1]));
     heartbeats_print("sent", value_of(text, "raft_heartbeats_sent", value[1]));
     heartbeats_print("heard", value_of(text, "raft_heartbeats_heard", value[2]));
     (void)printf("\n  %-6s %-8s %-10s %12s %10s   %s\n", "member", "role", "state", "match", "lag",
@@ -247,6 +249,7 @@ static void json_print(const char *text, bool serves) {
         {"raft_durable_index", "durable_index"},
         {"raft_commit_index", "commit_index"},
         {"raft_applied_index", "applied_index"},
+        {"raft_election_timeout_ms", "election_timeout_ms"},
         {"peers_in_open", "connections_in"},
         {"peers_out_open", "connections_out"},
         {"peers_in_refused", "refused"},

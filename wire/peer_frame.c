@@ -26,16 +26,23 @@ enum {
     OFFSET_SEQUENCE = 8,
     OFFSET_TAG = 16,
     OFFSET_CHECKSUM = 32,
+    SEQUENCE_BYTES = 8,
 };
 _Static_assert((int)OFFSET_TAG + (int)PEER_FRAME_TAG_BYTES == (int)OFFSET_CHECKSUM,
                "the tag is the last field that the checksum covers");
+_Static_assert((int)OFFSET_SEQUENCE + (int)SEQUENCE_BYTES == (int)OFFSET_TAG,
+               "the sequence is the last field that the tag covers of a header");
 _Static_assert((int)OFFSET_CHECKSUM == (int)PEER_FRAME_CHECKED_HEADER_BYTES,
                "the checksum covers what precedes it");
 _Static_assert((int)OFFSET_TAG == (int)PEER_FRAME_TAGGED_HEADER_BYTES,
                "the tag covers what precedes it");
 _Static_assert(sizeof(PEER_FRAME_KEY_LABEL) == PEER_FRAME_TAGGED_HEADER_BYTES,
                "the label is as long as what a tag covers of a header");
+_Static_assert(sizeof(PEER_FRAME_MESSAGE_LABEL) == PEER_FRAME_TAGGED_HEADER_BYTES,
+               "and so is this");
 _Static_assert((int)PEER_FRAME_TAG_BYTES <= (int)MAC_BYTES, "a tag is the beginning of one");
+_Static_assert((int)PEER_FRAME_TAG_BYTES == (int)GMAC_BYTES, "or the whole of the other sort");
+_Static_assert((int)GMAC_KEY_BYTES == (int)MAC_BYTES, "the one makes a key for the other");
 _Static_assert((int)OFFSET_CHECKSUM + 8 == (int)PEER_FRAME_HEADER_BYTES,
                "the checksum is the header's last field");
 _Static_assert((int)PEER_FRAME_HEADER_BYTES % (int)PEER_FRAME_ALIGN_BYTES == 0,
@@ -64,44 +71,82 @@ static bool limit_is_valid(uint32_t length_max_bytes) {
 /* ---- tags --------------------------------------------------------------------------------- */
 
 static void tagger_set(struct peer_frame_tagger *tagger, const struct mac_key *key,
-                       struct peer_frame_span context) {
+                       struct gmac *messages, struct peer_frame_span context) {
     ASSERT(key != NULL && tagger->key == NULL);
+    ASSERT(messages == NULL || messages->has_key);
     ASSERT(context.data != NULL || context.length_bytes == 0);
-    *tagger = (struct peer_frame_tagger){.key = key, .context = context};
+    *tagger = (struct peer_frame_tagger){.key = key, .messages = messages, .context = context};
 }
 
-/* Takes the body's bytes up to `until_bytes`; what precedes them was taken before. */
+/* Takes a MESSAGE's bytes up to `until_bytes` of the body; what precedes them was taken before. */
 static void tag_add(struct peer_frame_tagger *tagger, const uint8_t *header, const uint8_t *body,
                     uint32_t until_bytes) {
     if (!tagger->begun) {
-        mac_begin(&tagger->state, tagger->key);
-        mac_update(&tagger->state, header, PEER_FRAME_TAGGED_HEADER_BYTES);
+        ASSERT(header[OFFSET_KIND] == PEER_FRAME_MESSAGE);
+        uint8_t nonce[GMAC_NONCE_BYTES] = {0};
+        memcpy(nonce + sizeof(nonce) - SEQUENCE_BYTES, header + OFFSET_SEQUENCE, SEQUENCE_BYTES);
+        gmac_begin(tagger->messages, nonce);
+        gmac_update(tagger->messages, header, PEER_FRAME_TAGGED_HEADER_BYTES);
         tagger->begun = true;
         tagger->body_bytes = 0;
     }
     ASSERT_HOT(tagger->body_bytes <= until_bytes);
     if (until_bytes > tagger->body_bytes)
-        mac_update(&tagger->state, body + tagger->body_bytes, until_bytes - tagger->body_bytes);
+        gmac_update(tagger->messages, body + tagger->body_bytes, until_bytes - tagger->body_bytes);
     tagger->body_bytes = until_bytes;
 }
 
-/* The whole frame's; the tagger is ready for the next one. */
+/* The whole MESSAGE's; the tagger is ready for the next one. */
 static void tag_end(struct peer_frame_tagger *tagger, uint8_t out[PEER_FRAME_TAG_BYTES]) {
-    uint8_t tag[MAC_BYTES];
     ASSERT(tagger->begun);
-    mac_update(&tagger->state, tagger->context.data, tagger->context.length_bytes);
-    mac_end(&tagger->state, tagger->key, tag);
-    memcpy(out, tag, PEER_FRAME_TAG_BYTES);
+    gmac_end(tagger->messages, out);
     tagger->begun = false;
+}
+
+/* Of a frame of the handshake, or a PROOF: these are short. */
+static void tag_handshake(struct peer_frame_tagger *tagger, const uint8_t *header,
+                          const struct peer_frame_span *spans, uint32_t span_count,
+                          uint8_t out[PEER_FRAME_TAG_BYTES]) {
+    struct mac_state state;
+    uint8_t tag[MAC_BYTES];
+    ASSERT(header[OFFSET_KIND] != PEER_FRAME_MESSAGE);
+    mac_begin(&state, tagger->key);
+    mac_update(&state, header, PEER_FRAME_TAGGED_HEADER_BYTES);
+    for (uint32_t i = 0; i < span_count; i++)
+        mac_update(&state, spans[i].data, spans[i].length_bytes);
+    mac_update(&state, tagger->context.data, tagger->context.length_bytes);
+    mac_end(&state, tagger->key, tag);
+    memcpy(out, tag, PEER_FRAME_TAG_BYTES);
     tagger->context = (struct peer_frame_span){NULL, 0};
+}
+
+/* The tag of a frame, whatever its kind; of a MESSAGE some of it may have been made before. */
+static void tag_make(struct peer_frame_tagger *tagger, const uint8_t *header,
+                     const struct peer_frame_span *spans, uint32_t span_count,
+                     uint8_t out[PEER_FRAME_TAG_BYTES]) {
+    if (header[OFFSET_KIND] != PEER_FRAME_MESSAGE) {
+        tag_handshake(tagger, header, spans, span_count, out);
+        return;
+    }
+    /* What was made before is of the one span that there is. */
+    ASSERT(!tagger->begun || span_count == 1);
+    if (span_count == 1) {
+        tag_add(tagger, header, spans[0].data, spans[0].length_bytes);
+    } else {
+        tag_add(tagger, header, NULL, 0);
+        for (uint32_t i = 0; i < span_count; i++)
+            gmac_update(tagger->messages, spans[i].data, spans[i].length_bytes);
+    }
+    tag_end(tagger, out);
 }
 
 static bool tag_is_zero(const uint8_t *header) {
     return bytes_get_u64(header + OFFSET_TAG) == 0 && bytes_get_u64(header + OFFSET_TAG + 8) == 0;
 }
 
-void peer_frame_key(struct mac_key *out, const struct mac_key *secret,
-                    const struct peer_frame_span *hello, const struct peer_frame_span *answer) {
+void peer_frame_keys_set(struct peer_frame_keys *keys, const struct mac_key *secret,
+                         const struct peer_frame_span *hello,
+                         const struct peer_frame_span *answer) {
     struct mac_state state;
     uint8_t key[MAC_BYTES];
     ASSERT(hello->data[OFFSET_KIND] == PEER_FRAME_HELLO);
@@ -111,7 +156,18 @@ void peer_frame_key(struct mac_key *out, const struct mac_key *secret,
     mac_update(&state, hello->data, hello->length_bytes);
     mac_update(&state, answer->data, answer->length_bytes);
     mac_end(&state, secret, key);
-    mac_key_set(out, key, sizeof(key));
+    mac_key_set(&keys->proof, key, sizeof(key));
+    mac_begin(&state, &keys->proof);
+    mac_update(&state, PEER_FRAME_MESSAGE_LABEL, sizeof(PEER_FRAME_MESSAGE_LABEL));
+    mac_end(&state, &keys->proof, key);
+    gmac_key_set(&keys->messages, key);
+    mac_bytes_clear(key, sizeof(key));
+    mac_bytes_clear(&state, sizeof(state));
+}
+
+void peer_frame_keys_clear(struct peer_frame_keys *keys) {
+    mac_key_clear(&keys->proof);
+    gmac_key_clear(&keys->messages);
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -137,14 +193,17 @@ void peer_frame_reader_accept(struct peer_frame_reader *reader, uint64_t seed,
 
 void peer_frame_reader_authenticate(struct peer_frame_reader *reader, const struct mac_key *key,
                                     struct peer_frame_span context) {
-    ASSERT(reader->fault == PEER_FRAME_VALID);
-    tagger_set(&reader->tagger, key, context);
-    if (reader->kind == PEER_FRAME_MESSAGE) {
-        ASSERT(reader->sequence == 1 && context.length_bytes == 0);
-        reader->kind = PEER_FRAME_PROOF;
-    } else {
-        ASSERT(reader->sequence == 0);
-    }
+    ASSERT(reader->fault == PEER_FRAME_VALID && reader->sequence == 0);
+    ASSERT(reader->kind != PEER_FRAME_MESSAGE);
+    tagger_set(&reader->tagger, key, NULL, context);
+}
+
+void peer_frame_reader_authenticate_messages(struct peer_frame_reader *reader,
+                                             struct peer_frame_keys *keys) {
+    ASSERT(reader->fault == PEER_FRAME_VALID && reader->sequence == 1);
+    ASSERT(reader->kind == PEER_FRAME_MESSAGE);
+    tagger_set(&reader->tagger, &keys->proof, &keys->messages, (struct peer_frame_span){NULL, 0});
+    reader->kind = PEER_FRAME_PROOF;
 }
 
 static enum peer_frame_fault length_check(const struct peer_frame_reader *reader,
@@ -242,7 +301,7 @@ enum peer_frame_result peer_frame_read_parts(struct peer_frame_reader *reader,
     const uint32_t length_bytes = bytes_get_u32(header + OFFSET_LENGTH);
     const uint32_t body_bytes = length_bytes - PEER_FRAME_HEADER_BYTES;
     if (body_available < body_bytes) {
-        if (reader->tagger.key != NULL)
+        if (reader->tagger.key != NULL && reader->kind == PEER_FRAME_MESSAGE)
             tag_add(&reader->tagger, header, body, (uint32_t)body_available);
         return need(reader, length_bytes, out);
     }
@@ -270,9 +329,9 @@ enum peer_frame_result peer_frame_read_hashed(struct peer_frame_reader *reader,
 
     const uint32_t length_bytes = bytes_get_u32(header + OFFSET_LENGTH);
     if (reader->tagger.key != NULL) {
+        const struct peer_frame_span span = {body, length_bytes - PEER_FRAME_HEADER_BYTES};
         uint8_t tag[PEER_FRAME_TAG_BYTES];
-        tag_add(&reader->tagger, header, body, length_bytes - PEER_FRAME_HEADER_BYTES);
-        tag_end(&reader->tagger, tag);
+        tag_make(&reader->tagger, header, &span, 1, tag);
         if (!mac_equal(tag, header + OFFSET_TAG, PEER_FRAME_TAG_BYTES))
             return refuse(reader, PEER_FRAME_FAULT_FORGED, out);
     }
@@ -302,8 +361,14 @@ void peer_frame_writer_accepted(struct peer_frame_writer *writer, uint64_t seed)
 
 void peer_frame_writer_authenticate(struct peer_frame_writer *writer, const struct mac_key *key,
                                     struct peer_frame_span context) {
-    ASSERT(writer->sequence == 0 || (writer->sequence == 1 && context.length_bytes == 0));
-    tagger_set(&writer->tagger, key, context);
+    ASSERT(writer->sequence == 0);
+    tagger_set(&writer->tagger, key, NULL, context);
+}
+
+void peer_frame_writer_authenticate_messages(struct peer_frame_writer *writer,
+                                             struct peer_frame_keys *keys) {
+    ASSERT(writer->sequence == 1);
+    tagger_set(&writer->tagger, &keys->proof, &keys->messages, (struct peer_frame_span){NULL, 0});
 }
 
 /* What precedes the tag. */
@@ -333,21 +398,6 @@ uint32_t peer_frame_write_ahead(struct peer_frame_writer *writer,
     return body->length_bytes - until_bytes;
 }
 
-/* Puts the tag into a header that has what precedes it. */
-static void tag_write(struct peer_frame_tagger *tagger, uint8_t *header,
-                      const struct peer_frame_span *spans, uint32_t span_count) {
-    /* What was done ahead is of the one span that there is. */
-    ASSERT(!tagger->begun || span_count == 1);
-    if (span_count == 1) {
-        tag_add(tagger, header, spans[0].data, spans[0].length_bytes);
-    } else {
-        tag_add(tagger, header, NULL, 0);
-        for (uint32_t i = 0; i < span_count; i++)
-            mac_update(&tagger->state, spans[i].data, spans[i].length_bytes);
-    }
-    tag_end(tagger, header + OFFSET_TAG);
-}
-
 /* checksum_64 over all spans; without a stream's state if there is one only. */
 static uint64_t spans_hash(const struct peer_frame_span *spans, uint32_t span_count,
                            uint64_t seed) {
@@ -365,6 +415,7 @@ uint32_t peer_frame_write(struct peer_frame_writer *writer, uint8_t header[PEER_
                           uint32_t span_count) {
     const bool proves = writer->tagger.key != NULL && writer->sequence == 1;
     ASSERT(kind >= PEER_FRAME_HELLO && kind <= PEER_FRAME_PROOF);
+    ASSERT(writer->sequence < UINT64_MAX); /* at 2^24 a second after 34,000 years */
     ASSERT((kind == PEER_FRAME_PROOF) == proves && (!proves || span_count == 0));
     ASSERT((kind == PEER_FRAME_MESSAGE) == (writer->sequence > 0 && !proves));
     uint64_t length_bytes = PEER_FRAME_HEADER_BYTES;
@@ -374,7 +425,7 @@ uint32_t peer_frame_write(struct peer_frame_writer *writer, uint8_t header[PEER_
 
     header_begin(writer, header, kind, (uint32_t)length_bytes);
     if (writer->tagger.key != NULL)
-        tag_write(&writer->tagger, header, spans, span_count);
+        tag_make(&writer->tagger, header, spans, span_count, header + OFFSET_TAG);
     const uint64_t seed = header_hash(header, writer->seed);
     bytes_put_u64(header + OFFSET_CHECKSUM, spans_hash(spans, span_count, seed));
     writer->sequence++;

@@ -36,21 +36,30 @@
  *
  * Authentication
  *
- *   The members of a cluster have a secret in common.  Its tag is the first 16 bytes of
- *   M(key, first 16 bytes of the header, body, context), M being HMAC-SHA-256 (base/mac.h):
+ *   The members of a cluster have a secret in common.  In the handshake, which the PROOF ends, a
+ *   tag is the first 16 bytes of M(key, first 16 bytes of the header, body, context), M being
+ *   HMAC-SHA-256 (base/mac.h):
  *
  *     kind          key                                        context
  *     HELLO         the secret                                 none
  *     HELLO_ANSWER  the secret                                 the frame HELLO
  *     PROOF         the connection's: M(the secret,            none
- *     MESSAGE       PEER_FRAME_KEY_LABEL, the frame HELLO,     none
+ *                   PEER_FRAME_KEY_LABEL, the frame HELLO,
  *                   the frame HELLO_ANSWER)
+ *
+ *   The tag of a MESSAGE, of which there are very many, is G(key, nonce, first 16 bytes of the
+ *   header, body), G being GMAC with AES-256 (base/gmac.h); the key is
+ *   M(the connection's, PEER_FRAME_MESSAGE_LABEL), the nonce 4 zeros and the header's sequence.
  *
  *   Each side has put a nonce into its frame of the handshake.  So the answer proves to the opener
  *   that the acceptor has the secret, and has it now; and the PROOF, which has no body, proves the
  *   same of the opener: a HELLO that was recorded and is sent again gets no further.  A frame fits
  *   one place in one connection only: it has the connection's key and its number under the tag.
  *   What is sent is authenticated, not hidden.
+ *
+ *   No two messages are tagged with the same key and nonce, which GMAC depends on: the key is of
+ *   one connection, both sides' nonces having made it; of a connection only the opener sends
+ *   messages; each takes the next number; and nobody lives to see the last of 2^64 (asserted).
  *
  *   Without a secret there are no tags, nonces and PROOFs, and who reaches the port is believed.
  *
@@ -78,6 +87,7 @@
 #include <stdint.h>
 
 #include "base/checksum.h"
+#include "base/gmac.h"
 #include "base/mac.h"
 
 enum {
@@ -97,8 +107,9 @@ enum {
 /* Seed of the checksums of HELLO and HELLO_ANSWER ("weirpeer" read as a little-endian number). */
 #define PEER_FRAME_SEED_HANDSHAKE UINT64_C(0x7265657072696577)
 
-/* In what a connection's key is made of: no frame has such a fifth byte, which is its kind. */
-#define PEER_FRAME_KEY_LABEL "weir peer key 1"
+/* In what keys are made of: no frame has such a fifth byte, which is its kind. */
+#define PEER_FRAME_KEY_LABEL     "weir peer key 1"
+#define PEER_FRAME_MESSAGE_LABEL "weir messages 1"
 
 /* What a frame is; the first two only as the first frame of their direction, the last only as the
  * opener's second one, and only in a cluster with a secret. */
@@ -138,18 +149,35 @@ struct peer_frame_span {
     uint32_t length_bytes;
 };
 
+/*
+ * The keys of a connection.  One owner, a reader's or a writer's, who makes and ends the context of
+ * `messages` (gmac_create, gmac_destroy); what is said below of a key borrows the whole.
+ */
+struct peer_frame_keys {
+    struct mac_key proof; /* the connection's */
+    struct gmac messages;
+};
+
+/* The keys of a connection, of the secret's and the two frames of its handshake, whole. */
+void peer_frame_keys_set(struct peer_frame_keys *keys, const struct mac_key *secret,
+                         const struct peer_frame_span *hello, const struct peer_frame_span *answer);
+
+/* Overwrites them, if they were set; the connection is over. */
+void peer_frame_keys_clear(struct peer_frame_keys *keys);
+
 /* What a tag is made with, and how far it is. */
 struct peer_frame_tagger {
-    const struct mac_key *key;      /* borrowed; NULL: there are no tags */
+    const struct mac_key *key;      /* borrowed; of the handshake; NULL: there are no tags */
+    struct gmac *messages;          /* borrowed; NULL in the handshake's first two frames */
     struct peer_frame_span context; /* borrowed until the next frame is read or written */
-    struct mac_state state;         /* of the frame that has begun */
-    uint32_t body_bytes;            /* of it that are in `state` */
-    bool begun;
+    uint32_t body_bytes;            /* of a MESSAGE: that are in its tag by now */
+    bool begun;                     /* its tag is */
 };
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-/* The reading side of one connection.  Plain data; the fields belong to peer_frame.c. */
+/* The reading side of one connection.  Plain data, but for the tag of a MESSAGE under way, which is
+ * in its keys; the fields belong to peer_frame.c. */
 struct peer_frame_reader {
     struct peer_frame_tagger tagger;
     uint64_t seed;
@@ -193,13 +221,19 @@ void peer_frame_reader_accept(struct peer_frame_reader *reader, uint64_t seed,
                               uint32_t length_max_bytes);
 
 /*
- * From the next frame on a tag by `key`, over each frame and `context`, is asked for; of the first
- * frame only, if that is one of the handshake, or else from a PROOF on, which is then the next.
- * Right behind peer_frame_reader_begin or peer_frame_reader_accept; `context` is empty in the
- * second case (asserted).  Key and context are borrowed.
+ * Of the first frame a tag by `key`, over the frame and `context`, is asked for.  Right behind
+ * peer_frame_reader_begin (asserted).  Key and context are borrowed.
  */
 void peer_frame_reader_authenticate(struct peer_frame_reader *reader, const struct mac_key *key,
                                     struct peer_frame_span context);
+
+/*
+ * From the next frame on, which is to be a PROOF, tags by `keys` are asked for.  Right behind
+ * peer_frame_reader_accept, with keys that were set (asserted).  The keys are borrowed, and no
+ * other reader or writer borrows them.
+ */
+void peer_frame_reader_authenticate_messages(struct peer_frame_reader *reader,
+                                             struct peer_frame_keys *keys);
 
 /*
  * Judges the frame that begins at `bytes`, of which `available_bytes` have arrived (0 allowed, then
@@ -235,7 +269,7 @@ enum peer_frame_result peer_frame_read_hashed(struct peer_frame_reader *reader,
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
-/* The writing side of one connection.  Plain data; the fields belong to peer_frame.c. */
+/* The writing side of one connection.  As the reader; the fields belong to peer_frame.c. */
 struct peer_frame_writer {
     struct peer_frame_tagger tagger;
     uint64_t seed;
@@ -257,12 +291,15 @@ void peer_frame_writer_begin(struct peer_frame_writer *writer);
  * exactly the HELLO was written. */
 void peer_frame_writer_accepted(struct peer_frame_writer *writer, uint64_t seed);
 
-/*
- * From the next frame on tags by `key` over each frame and `context` are written.  As the reader's:
- * right behind peer_frame_writer_begin or peer_frame_writer_accepted.
- */
+/* The first frame gets a tag by `key`, over it and `context`.  As the reader's: right behind
+ * peer_frame_writer_begin. */
 void peer_frame_writer_authenticate(struct peer_frame_writer *writer, const struct mac_key *key,
                                     struct peer_frame_span context);
+
+/* From the next frame on, which is a PROOF, tags by `keys` are written.  As the reader's: right
+ * behind peer_frame_writer_accepted. */
+void peer_frame_writer_authenticate_messages(struct peer_frame_writer *writer,
+                                             struct peer_frame_keys *keys);
 
 /*
  * Does up to `budget_bytes` of the work for the tag of the next frame, a MESSAGE whose body is this
@@ -296,10 +333,6 @@ uint64_t peer_frame_checksum(const uint8_t header[PEER_FRAME_HEADER_BYTES]);
  * These cover who speaks with whom, in which life, about what, and both nonces.
  */
 uint64_t peer_frame_seed(uint64_t hello_checksum, uint64_t answer_checksum);
-
-/* The key of a connection, of the secret's and the two frames of its handshake, whole. */
-void peer_frame_key(struct mac_key *out, const struct mac_key *secret,
-                    const struct peer_frame_span *hello, const struct peer_frame_span *answer);
 
 /* A few words, e.g. "checksum mismatch"; "valid" for PEER_FRAME_VALID. */
 const char *peer_frame_fault_name(enum peer_frame_fault fault);

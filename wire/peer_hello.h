@@ -13,7 +13,7 @@
  *
  *   offset  size  field
  *        0     8  "weirpeer"
- *        8     4  protocol version  PEER_PROTOCOL_VERSION: of the bodies of all frames
+ *        8     4  protocol version  PEER_PROTOCOL_VERSION: of all bodies, and of tags
  *       12     1  connection        enum peer_connection
  *       13     1  reserved          0
  *       14     2  address length    [0, PEER_ADDRESS_BYTES_MAX]
@@ -52,7 +52,7 @@
 #include "wire/peer_frame.h"
 
 enum {
-    PEER_PROTOCOL_VERSION = 1,
+    PEER_PROTOCOL_VERSION = 2, /* 1: a MESSAGE had a tag as a PROOF has */
     PEER_NONCE_BYTES = 32,
     PEER_HELLO_FIXED_BYTES = 88, /* without the address */
     PEER_ANSWER_BYTES = 80,

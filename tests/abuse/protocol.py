@@ -85,6 +85,10 @@ ANSWERED = {
         b"-ERR invalid expire time in 'expire' command\r\n",
     request("MSET", "same", "1", "same", "2"): b"+OK\r\n",
     request("GET", "same"): b"$1\r\n2\r\n",
+    request("WAIT", "x", "-1"): b"-ERR value is not an integer or out of range\r\n",
+    request("WAIT", "1", "x"): b"-ERR timeout is not an integer or out of range\r\n",
+    request("WAIT", "1", "-1"): b"-ERR timeout is negative\r\n",
+    request("WAIT", "-1", "1"): b":0\r\n",
     request("SCAN", "0", "COUNT", "-1"): b"-ERR syntax error\r\n",
     request("SCAN", "99999999999999999999999"): b"-ERR invalid cursor\r\n",
 }

@@ -218,6 +218,12 @@ class Resources(unittest.TestCase):
             client.send(request("AUTH", "secret") + request("SET", "x", b"x" * 100000))
             self.assertEqual([client.reply(), client.reply()], ["OK", "OK"])
         self.assertEqual(self.polite.call("STRLEN", "x"), 100000)
+        with self.node.client() as client:
+            # Pipelined behind RESET it is not, for that takes the password back.
+            client.send(request("AUTH", "secret") + request("RESET") +
+                        request("SET", "x", b"x" * 100000))
+            self.assertEqual(client.rest(), b"+OK\r\n+RESET\r\n"
+                             b"-ERR Protocol error: unauthenticated bulk length\r\n")
 
     def test_unauthenticated_replies_cannot_fill_the_memory(self):
         """CVE-2025-21605: nobody reads the NOAUTH errors."""

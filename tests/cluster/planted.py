@@ -196,7 +196,8 @@ DEFECTS = (
 
 def defects_of_the_product_are_found():
     """Members that are right but for one defect, as processes, under faults."""
-    program = os.environ["WEIR_MUTANTS_SERVE"]
+    program = os.environ.get("WEIR_MUTANTS_SERVE")
+    assert program, "WEIR_MUTANTS_SERVE is not set: <build>/tests/weir-mutants-serve"
     for defect, fault, times, sentence in DEFECTS:
         with Scratch() as scratch, World(scratch, defect) as world:
             for host in world.hosts:

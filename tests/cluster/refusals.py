@@ -117,10 +117,11 @@ def a_directory_of_others_is_refused(case):
     case.refused(1, "belongs to a node alone", "weir init")
 
 
-def a_name_that_nobody_knows_is_refused(case):
+def an_own_name_that_nobody_knows_is_refused(case):
+    """Of others it is waited for (names.py); where to listen has to be known."""
     case.init()
-    case.refused(1, "cannot resolve nobody.invalid, the address of node 2", "write its number",
-                 peers="1=127.0.0.1:1,2=nobody.invalid:2,3=127.0.0.1:3")
+    case.refused(1, "'nobody.invalid:1' is not an address of this host",
+                 peers="1=nobody.invalid:1,2=127.0.0.1:2,3=127.0.0.1:3")
 
 
 def init_refuses_what_makes_no_cluster(case):
@@ -181,7 +182,7 @@ TESTS = [peers_that_are_none, a_member_does_not_keep_its_log_in_memory,
          a_secret_has_to_be_named_or_done_without,
          a_secret_that_others_can_read_is_refused, a_secret_that_is_none_is_refused,
          a_member_makes_no_directory_by_itself, a_directory_of_others_is_refused,
-         a_name_that_nobody_knows_is_refused, init_refuses_what_makes_no_cluster,
+         an_own_name_that_nobody_knows_is_refused, init_refuses_what_makes_no_cluster,
          what_init_writes_is_for_the_owner_alone]
 
 

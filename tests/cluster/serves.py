@@ -204,7 +204,9 @@ TESTS = [who_does_not_lead_names_who_does, redis_cli_follows, members_call_each_
 
 
 def main():
-    with Scratch() as scratch, Cluster(scratch) as cluster:
+    # Beside other tests a process may stand still for longer than the usual 200 ms.
+    patient = ("--election-timeout", "1000")
+    with Scratch() as scratch, Cluster(scratch, options=patient) as cluster:
         cluster.start()
         for test in TESTS:
             test(cluster)

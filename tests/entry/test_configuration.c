@@ -60,9 +60,26 @@ static void flags_are_kept(void **state) {
     assert_int_equal(bytes_get_u32(bytes + 4), 1);
     assert_int_equal(configuration_read(bytes, length, &back), 0);
     assert_int_equal(back.flags, CONFIGURATION_LEASES);
+    assert_int_equal(back.lease_ms, 0); /* as what was written before they had a length */
     bytes_put_u32(bytes + 4, 0);
     assert_int_equal(configuration_read(bytes, length, &back), 0);
     assert_int_equal(back.flags, 0);
+}
+
+static void the_length_of_a_lease_is_kept(void **state) {
+    (void)state;
+    struct configuration with_leases = three;
+    with_leases.flags = CONFIGURATION_LEASES;
+    with_leases.lease_ms = 60000;
+    uint8_t bytes[CONFIGURATION_BYTES_MAX];
+    struct configuration back;
+    const uint32_t length = configuration_write(bytes, &with_leases);
+    assert_true(bytes_get_u32(bytes + 4) == (UINT32_C(60000) << 16 | 1));
+    assert_int_equal(configuration_read(bytes, length, &back), 0);
+    assert_int_equal(back.flags, CONFIGURATION_LEASES);
+    assert_int_equal(back.lease_ms, 60000);
+    bytes_put_u16(bytes + 4, 0);
+    assert_int_equal(configuration_read(bytes, length, &back), WEIR_EINVAL);
 }
 
 static void what_is_not_valid_is_told_before_it_is_written(void **state) {
@@ -70,6 +87,9 @@ static void what_is_not_valid_is_told_before_it_is_written(void **state) {
     assert_true(configuration_valid(&three));
     struct configuration wrong = three;
     wrong.flags = 2;
+    assert_false(configuration_valid(&wrong));
+    wrong = three;
+    wrong.lease_ms = 1;
     assert_false(configuration_valid(&wrong));
     wrong = three;
     wrong.members[1].node_id = 1;
@@ -154,6 +174,7 @@ int main(void) {
         cmocka_unit_test(a_configuration_without_a_voter_is_refused),
         cmocka_unit_test(what_is_not_valid_is_told_before_it_is_written),
         cmocka_unit_test(flags_are_kept),
+        cmocka_unit_test(the_length_of_a_lease_is_kept),
         cmocka_unit_test(its_bytes_are_the_documented_ones),
         cmocka_unit_test(a_member_is_found_by_its_id),
     };

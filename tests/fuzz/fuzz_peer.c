@@ -149,16 +149,20 @@ struct stream_kind {
 static const struct peer_frame_span nothing = {NULL, 0};
 
 /* Of all frames: whether the handshake's key is another one makes no difference here. */
-static const struct mac_key *key_made(void) {
-    static struct mac_key key;
-    mac_key_set(&key, "of the fuzzer", 13);
-    return &key;
+static struct peer_frame_keys *keys_made(void) {
+    static struct peer_frame_keys keys;
+    static const uint8_t key[GMAC_KEY_BYTES] = "of the fuzzer";
+    mac_key_set(&keys.proof, key, sizeof(key));
+    if (keys.messages.context == NULL)
+        ASSERT(gmac_create(&keys.messages, NULL) == WEIR_OK);
+    gmac_key_set(&keys.messages, key);
+    return &keys;
 }
 
 static void reader_accept(struct peer_frame_reader *reader, bool tagged) {
     peer_frame_reader_accept(reader, 0, FUZZ_LIMIT_BYTES);
     if (tagged)
-        peer_frame_reader_authenticate(reader, key_made(), nothing);
+        peer_frame_reader_authenticate_messages(reader, keys_made());
 }
 
 static struct peer_frame_reader reader_made(struct stream_kind kind) {
@@ -168,7 +172,7 @@ static struct peer_frame_reader reader_made(struct stream_kind kind) {
         reader.sequence = 1;
         reader_accept(&reader, kind.tagged);
     } else if (kind.tagged) {
-        peer_frame_reader_authenticate(&reader, key_made(), nothing);
+        peer_frame_reader_authenticate(&reader, &keys_made()->proof, nothing);
     }
     return reader;
 }
@@ -212,11 +216,23 @@ static void stream_read(const uint8_t *bytes, size_t size, size_t first, size_t 
 /* The tag of a frame, by the words of the format. */
 static void frame_tag(uint8_t *frame, uint32_t length_bytes) {
     uint8_t tag[MAC_BYTES];
-    struct mac_state state;
-    mac_begin(&state, key_made());
-    mac_update(&state, frame, PEER_FRAME_TAGGED_HEADER_BYTES);
-    mac_update(&state, frame + PEER_FRAME_HEADER_BYTES, length_bytes - PEER_FRAME_HEADER_BYTES);
-    mac_end(&state, key_made(), tag);
+    struct peer_frame_keys *keys = keys_made();
+    const uint8_t *body = frame + PEER_FRAME_HEADER_BYTES;
+    const size_t body_bytes = length_bytes - PEER_FRAME_HEADER_BYTES;
+    if (frame[4] == PEER_FRAME_MESSAGE) {
+        uint8_t nonce[GMAC_NONCE_BYTES] = {0};
+        memcpy(nonce + 4, frame + 8, 8);
+        gmac_begin(&keys->messages, nonce);
+        gmac_update(&keys->messages, frame, PEER_FRAME_TAGGED_HEADER_BYTES);
+        gmac_update(&keys->messages, body, body_bytes);
+        gmac_end(&keys->messages, tag);
+    } else {
+        struct mac_state state;
+        mac_begin(&state, &keys->proof);
+        mac_update(&state, frame, PEER_FRAME_TAGGED_HEADER_BYTES);
+        mac_update(&state, body, body_bytes);
+        mac_end(&state, &keys->proof, tag);
+    }
     memcpy(frame + PEER_FRAME_TAGGED_HEADER_BYTES, tag, PEER_FRAME_TAG_BYTES);
 }
 

@@ -51,6 +51,7 @@ struct raft_options core_options(const char *members, struct core_disk disk) {
     struct raft_snapshot compacted = {disk.compacted_index, disk.compacted_term, 0};
     configuration = (struct raft_configuration_entry){.configuration = configuration_of(members)};
     configuration.configuration.flags = disk.leases ? CONFIGURATION_LEASES : 0;
+    configuration.configuration.lease_ms = disk.lease_ms;
     return (struct raft_options){
         .node_id = disk.node_id != 0 ? disk.node_id : 1,
         .seed = disk.seed,

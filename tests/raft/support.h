@@ -48,7 +48,8 @@ struct core_disk {
     uint32_t message_bytes_max;
     uint64_t uncommitted_bytes_max;
     uint64_t seed;
-    bool leases; /* the configuration says so */
+    bool leases;       /* the configuration says so */
+    uint16_t lease_ms; /* with leases: how long they are; 0: T */
 };
 
 /* What the core last told one peer: an answer to it repeats these. */

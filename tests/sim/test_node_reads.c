@@ -247,6 +247,72 @@ static void a_lease_ends_before_another_leads(void **state) {
     }
 }
 
+/* A lease is as long as the leader's time-out.  Both others are started again at once, with a
+ * shorter one: what they had promised is longer, and they keep it. */
+static void who_restarts_with_a_shorter_time_out_keeps_its_promise(void **state) {
+    (void)state;
+    group_init(group, 61, 3, "fused");
+    for (uint32_t i = 0; i < 3; i++) {
+        group->nodes[i].options.election_timeout_ms = 1000;
+        group->nodes[i].options.reads = READ_LEASE;
+        group->nodes[i].options.leases = NODE_LEASES_ON;
+        group_start(group, i);
+    }
+    group_run(group, 6 * SECOND_NS);
+    uint32_t leader = group_leader(group);
+    group_expect(group, leader != UINT32_MAX, "somebody leads");
+    group->load_on = false;
+    group_expect(group, group_settle(group, 5 * SECOND_NS), "all have applied everything");
+    talk_open(&talks[0], group, leader);
+    talk_expect(&talks[0], "get foo", "(nil)");
+    uint64_t leased = node_figure(&figures(leader)->reads_leased);
+    group_expect(group, leased > 200, "reads are answered by the lease");
+    cut_off(leader, true);
+    for (uint32_t i = 1; i < 3; i++) {
+        uint32_t other = (leader + i) % 3;
+        group_crash(group, other);
+        group->nodes[other].options.election_timeout_ms = 50;
+        group_start(group, other);
+    }
+    group_run(group, SECOND_NS * 3 / 5);
+    talk_expect(&talks[0], "get foo", "(nil)");
+    group_expect(group, node_figure(&figures(leader)->reads_leased) == leased + 1,
+                 "it is answered by the lease");
+    group_expect(group, group_leader(group) == leader, "nobody else leads yet");
+    group_run(group, 2 * SECOND_NS);
+    group_expect(group, group_leader(group) != leader, "another leads then");
+    cut_off(leader, false);
+    group_run(group, SECOND_NS);
+    end(1);
+}
+
+/* Members with other time-outs, which change: each leader has leases of its own length, and nobody
+ * reads what is old. */
+static void leases_are_as_long_as_the_leader_says(void **state) {
+    (void)state;
+    static const uint32_t timeouts_ms[] = {50, 200, 700};
+    begin(62, READ_LEASE, NODE_LEASES_ON);
+    uint64_t leased = 0;
+    for (uint32_t round = 0; round < 8; round++) {
+        group_run(group, 3 * SECOND_NS);
+        uint32_t leader = group_leader(group);
+        group_expect(group, leader != UINT32_MAX, "somebody leads");
+        leased += node_figure(&figures(leader)->reads_leased);
+        cut_off(leader, true);
+        uint32_t other = (leader + 1 + round % 2) % 3;
+        group_crash(group, other);
+        group->nodes[other].options.election_timeout_ms =
+            timeouts_ms[random_below(&group->random, 3)];
+        group_start(group, other);
+        group_run(group, random_below(&group->random, 2 * SECOND_NS));
+        cut_off(leader, false);
+    }
+    group->load_on = false;
+    group_expect(group, group_settle(group, 10 * SECOND_NS), "all have applied everything");
+    group_expect(group, leased > 200, "many were answered by a lease");
+    end(0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_follows_sends_clients_to_the_leader),
@@ -256,6 +322,8 @@ int main(void) {
         cmocka_unit_test(without_leases_in_the_configuration_reads_ask_a_quorum),
         cmocka_unit_test(leases_are_turned_on_and_off_by_the_leaders_option),
         cmocka_unit_test(a_lease_ends_before_another_leads),
+        cmocka_unit_test(who_restarts_with_a_shorter_time_out_keeps_its_promise),
+        cmocka_unit_test(leases_are_as_long_as_the_leader_says),
     };
     return cmocka_run_group_tests_name("sim_node_reads", tests, NULL, NULL);
 }

@@ -94,11 +94,18 @@ static void client_info_tells_what_is_so(void **state) {
     rig_expect(&rig, 2, "client setname me\r\nget a", "+OK\r\n<READ>");
     rig.moment.wall_ms += 5000;
     const char *answer = rig_say(&rig, 2, "client info");
-    has(answer, "id=3 addr=127.0.0.1:40002 fd=0 name=me age=5 idle=5 flags=N db=0 ");
-    has(answer, " cmd=get user=default ");
+    has(answer, "id=3 addr=127.0.0.1:40002 fd=0 name=me age=5 idle=0 flags=N db=0 ");
+    has(answer, " cmd=client|info user=default "); /* what it is doing, as in Redis */
     has(answer, " resp=2 ");
     has(answer, " tot-cmds=2\n");
     has(rig_say(&rig, 2, "hello 3\r\nclient info"), "txt:id=3 ");
+    /* Of others, what they did last. */
+    rig.moment.wall_ms += 5000;
+    rig_expect(&rig, 2, "get a", "<READ>");
+    rig.moment.wall_ms += 2000;
+    answer = rig_say(&rig, 1, "client list");
+    has(answer, " idle=2 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 cmd=get ");
+    has(answer, " idle=0 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 cmd=client|list ");
 }
 
 static void client_list_selects(void **state) {
@@ -120,7 +127,8 @@ static void client_list_selects(void **state) {
     has(rig_say(&rig, 0, "client list type NORMAL"), "\nid=5 ");
     rig_expect(&rig, 0, "client list type x", "-ERR Unknown client type 'x'\r\n");
     rig_expect(&rig, 0, "client list id x", "-ERR Invalid client ID\r\n");
-    rig_expect(&rig, 0, "client list id 0", "-ERR Invalid client ID\r\n");
+    /* A number that nobody has is no error, whatever number it is. */
+    rig_expect(&rig, 0, "client list id 0 -1", "$0\r\n\r\n");
     rig_expect(&rig, 0, "client list id", "-ERR syntax error\r\n");
     rig_expect(&rig, 0, "client list foo", "-ERR syntax error\r\n");
 }
@@ -157,7 +165,11 @@ static void a_long_list_takes_several_polls(void **state) {
 static void config_get_takes_patterns(void **state) {
     (void)state;
     rig_expect(&rig, 0, "config get save", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n");
-    rig_expect(&rig, 0, "config get APPENDONLY", "*2\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n");
+    /* Who gives a name gets it back as it was given; who gives a pattern, the name as it is. */
+    rig_expect(&rig, 0, "config get APPENDONLY", "*2\r\n$10\r\nAPPENDONLY\r\n$3\r\nyes\r\n");
+    rig_expect(&rig, 0, "config get APPENDONL?", "*2\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n");
+    rig_expect(&rig, 0, "config get SAV* SAVE", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n");
+    rig_expect(&rig, 0, "config get SAVE save", "*2\r\n$4\r\nSAVE\r\n$0\r\n\r\n");
     rig_expect(&rig, 0, "config get max* maxmem* nosuch",
                "*4\r\n$10\r\nmaxclients\r\n$2\r\n64\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n");
     rig_expect(&rig, 0, "config get nosuch", "*0\r\n");
@@ -183,13 +195,16 @@ static void command_describes_both_tables(void **state) {
                "find_keys\r\n*4\r\n$4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n*6\r\n$7\r\nlastkey"
                "\r\n:0\r\n$7\r\nkeystep\r\n:1\r\n$5\r\nlimit\r\n:0\r\n*0\r\n*-1\r\n");
     rig_expect(&rig, 0, "command info CLIENT|id get|x |",
-               "*3\r\n*10\r\n$9\r\nclient|id\r\n:2\r\n*1\r\n+fast\r\n:0\r\n:0\r\n:0\r\n*0\r\n*0"
+               "*3\r\n*10\r\n$9\r\nclient|id\r\n:2\r\n*0\r\n:0\r\n:0\r\n:0\r\n*0\r\n*0"
                "\r\n*0\r\n*0\r\n*-1\r\n*-1\r\n");
     rig_expect(&rig, 0, "command info once",
                "*1\r\n*10\r\n$4\r\nonce\r\n:-4\r\n*2\r\n+write\r\n+movablekeys\r\n:0\r\n:0\r\n:0"
                "\r\n*0\r\n*0\r\n*0\r\n*0\r\n");
     rig_expect(&rig, 0, "command docs nosuch", "*0\r\n");
     rig_expect(&rig, 0, "command list filterby pattern p?ng", "*1\r\n$4\r\nping\r\n");
+    /* Subcommands are listed, too. */
+    rig_expect(&rig, 0, "command list filterby pattern conf*e*",
+               "*2\r\n$10\r\nconfig|get\r\n$11\r\nconfig|help\r\n");
     rig_expect(&rig, 0, "command list filterby module m", "*0\r\n");
     rig_expect(&rig, 0, "command list foo", "-ERR syntax error\r\n");
     has(rig_say(&rig, 0, "command list"), "\r\n$3\r\nget\r\n");

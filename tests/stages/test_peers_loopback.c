@@ -27,6 +27,8 @@
 enum {
     NODES = 3,
     PATIENCE_S = 60,
+    /* Of elections: beside other tests a thread may stand still for longer than the usual 200. */
+    PATIENT_MS = 1000,
     SEGMENT_BYTES = 4 * 1024 * 1024,
     WRITE_BYTES_MAX = 256 * 1024,
     ENTRY_BYTES_MAX = 1024 * 1024,
@@ -100,6 +102,7 @@ static void options_build(struct loop_node *node, uint32_t index) {
     options->version = "loopback";
     options->peer_listen_address = node->peer_address;
     options->peer_secret = has_secret ? &secret : NULL;
+    options->election_timeout_ms = PATIENT_MS;
     for (uint32_t i = 0; i < NODES; i++) {
         if (i != index) {
             options->peers[options->peer_count++] =

@@ -81,6 +81,9 @@ static void a_value_out_of_range_names_the_range(void **state) {
     refused("peers", "1=::1:7380", WEIR_EINVAL, "N=HOST:PORT");
     refused("peers", "1=10.0.0.1:7380/10.0.0.1:7379", WEIR_EINVAL, "N=HOST:PORT");
     refused("peers", "1=10.0.0.1:7380,", WEIR_EINVAL, "N=HOST:PORT");
+    refused("election-timeout", "49", WEIR_EINVAL, "milliseconds, 50 to 60000");
+    refused("election-timeout", "60001", WEIR_EINVAL, "milliseconds, 50 to 60000");
+    refused("election-timeout", "1s", WEIR_EINVAL, "milliseconds, 50 to 60000");
     refused("append-messages", "0", WEIR_EINVAL, "a number, 1 to 256");
     refused("append-messages", "257", WEIR_EINVAL, "a number, 1 to 256");
     refused("append-bytes", "some", WEIR_EINVAL, "such as 0 (as there is room) or 1mb");
@@ -213,6 +216,7 @@ static void what_is_shown_can_be_set_again(void **state) {
     set(&config, "map", "pair");
     set(&config, "maxmemory", "5mb");
     set(&config, "append-messages", "256");
+    set(&config, "election-timeout", "60000");
     set(&config, "append-bytes", "64kb");
     struct config again;
     config_default(&again);

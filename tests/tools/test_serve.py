@@ -166,9 +166,10 @@ class Usage(Scratch):
     def test_help_lists_every_key_that_there_is(self):
         text = run("serve", "--help").stdout
         for key in ("advertise", "append-bytes", "append-messages", "bind", "cluster-announce-ip",
-                    "cluster-announce-port", "dir", "durability", "id", "io-features", "listen",
-                    "loglevel", "machine", "map", "maxclients", "maxmemory", "port",
-                    "proto-max-bulk-len", "requirepass", "snapshot-log-bytes", "snapshot-rate"):
+                    "cluster-announce-port", "dir", "durability", "election-timeout", "id",
+                    "io-features", "listen", "loglevel", "machine", "map", "maxclients",
+                    "maxmemory", "port", "proto-max-bulk-len", "requirepass",
+                    "snapshot-log-bytes", "snapshot-rate"):
             self.assertRegex(text, rf"\b{key}\b")
 
     def test_options_of_work_to_come_are_not_accepted(self):

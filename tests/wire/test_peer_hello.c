@@ -106,7 +106,8 @@ static void each_field_of_a_hello_is_refused_by_name(void **state) {
     for (size_t i = 0; i < 8; i++)
         assert_int_equal(hello_fault(i, 0xff), PEER_HELLO_FAULT_MAGIC);
     assert_int_equal(hello_fault(8, 0), PEER_HELLO_FAULT_VERSION);
-    assert_int_equal(hello_fault(8, 2), PEER_HELLO_FAULT_VERSION);
+    assert_int_equal(hello_fault(8, 1), PEER_HELLO_FAULT_VERSION); /* the one before */
+    assert_int_equal(hello_fault(8, 3), PEER_HELLO_FAULT_VERSION);
     assert_int_equal(hello_fault(11, 1), PEER_HELLO_FAULT_VERSION);
     assert_int_equal(hello_fault(12, 0), PEER_HELLO_FAULT_CONNECTION);
     assert_int_equal(hello_fault(12, 3), PEER_HELLO_FAULT_CONNECTION);
@@ -134,7 +135,8 @@ static void each_field_of_an_answer_is_refused_by_name(void **state) {
     (void)state;
     for (size_t i = 0; i < 8; i++)
         assert_int_equal(answer_fault(i, 0xff), PEER_HELLO_FAULT_MAGIC);
-    assert_int_equal(answer_fault(8, 2), PEER_HELLO_FAULT_VERSION);
+    assert_int_equal(answer_fault(8, 1), PEER_HELLO_FAULT_VERSION);
+    assert_int_equal(answer_fault(8, 3), PEER_HELLO_FAULT_VERSION);
     assert_int_equal(answer_fault(12, 8), PEER_HELLO_FAULT_RESULT);
     for (size_t i = 13; i < 16; i++)
         assert_int_equal(answer_fault(i, 1), PEER_HELLO_FAULT_RESERVED);
@@ -209,7 +211,7 @@ static void what_is_taken_has_one_form_only(void **state) {
 
 static void the_bytes_are_the_documented_ones(void **state) {
     (void)state;
-    uint8_t expected[104] = {'w', 'e', 'i', 'r', 'p', 'e', 'e', 'r', 1, 0, 0, 0, 2, 0, 10, 0};
+    uint8_t expected[104] = {'w', 'e', 'i', 'r', 'p', 'e', 'e', 'r', 2, 0, 0, 0, 2, 0, 10, 0};
     bytes_put_u64(expected + 16, hello_of_2.cluster_id);
     bytes_put_u64(expected + 24, 2);
     bytes_put_u64(expected + 32, hello_of_2.incarnation);

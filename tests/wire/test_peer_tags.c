@@ -16,14 +16,19 @@ enum {
     MESSAGES = 6,
     BODY_BYTES = 48,
     FRAME_BYTES = PEER_FRAME_HEADER_BYTES + BODY_BYTES,
+    MADE = 4, /* connections of a test at once: 2 */
 };
 
 static const struct peer_frame_span nothing = {NULL, 0};
 
+/* Contexts for the tags of messages, used one after the other. */
+static struct gmac made[MADE];
+static uint32_t made_next;
+
 /* Both ends of a connection, and what they have said. */
 struct connection {
     struct mac_key secret;
-    struct mac_key key;
+    struct peer_frame_keys keys; /* both ends', since they take turns */
     struct peer_frame_writer writer;
     struct peer_frame_reader reader; /* the acceptor's */
     uint8_t hello[PEER_HELLO_FRAME_BYTES_MAX];
@@ -95,13 +100,13 @@ static void reader_begin(const struct connection *connection, struct peer_frame_
 }
 
 /* The acceptor after the HELLO: a PROOF is next. */
-static void reader_accept(const struct connection *connection, struct peer_frame_reader *reader) {
+static void reader_accept(struct connection *connection, struct peer_frame_reader *reader) {
     reader_begin(connection, reader);
     assert_int_equal(
         read_once(reader, connection->hello_span.data, connection->hello_span.length_bytes),
         PEER_FRAME_VALID);
     peer_frame_reader_accept(reader, connection->seed, LIMIT_BYTES);
-    peer_frame_reader_authenticate(reader, &connection->key, nothing);
+    peer_frame_reader_authenticate_messages(reader, &connection->keys);
 }
 
 /* A whole connection with its nonces; each message's bytes are its number. */
@@ -113,10 +118,11 @@ static void connection_make(struct connection *connection, const char *secret, u
     answer_make(connection, nonce_acceptor);
     connection->seed = peer_frame_seed(peer_frame_checksum(connection->hello),
                                        peer_frame_checksum(connection->answer));
-    peer_frame_key(&connection->key, &connection->secret, &connection->hello_span,
-                   &connection->answer_span);
+    connection->keys.messages = made[made_next++ % MADE];
+    peer_frame_keys_set(&connection->keys, &connection->secret, &connection->hello_span,
+                        &connection->answer_span);
     peer_frame_writer_accepted(&connection->writer, connection->seed);
-    peer_frame_writer_authenticate(&connection->writer, &connection->key, nothing);
+    peer_frame_writer_authenticate_messages(&connection->writer, &connection->keys);
     (void)peer_frame_write(&connection->writer, connection->proof, PEER_FRAME_PROOF, NULL, 0);
     for (uint32_t i = 0; i < MESSAGES; i++) {
         uint8_t *body = connection->messages[i] + PEER_FRAME_HEADER_BYTES;
@@ -320,10 +326,28 @@ static void the_tags_are_the_documented_ones(void **state) {
     mac_end(&mac, &key, tag);
     assert_memory_equal(ours.proof + 16, tag, 16);
     mac_begin(&mac, &key);
-    mac_update(&mac, ours.messages[3], 16);
-    mac_update(&mac, ours.messages[3] + 40, BODY_BYTES);
+    mac_update(&mac, "weir messages 1", 16);
     mac_end(&mac, &key, tag);
+    struct gmac *gmac = &made[made_next++ % MADE];
+    const uint8_t nonce[12] = {0, 0, 0, 0, 5}; /* HELLO, PROOF, and three messages before it */
+    gmac_key_set(gmac, tag);
+    gmac_begin(gmac, nonce);
+    gmac_update(gmac, ours.messages[3], 16);
+    gmac_update(gmac, ours.messages[3] + 40, BODY_BYTES);
+    gmac_end(gmac, tag);
     assert_memory_equal(ours.messages[3] + 16, tag, 16);
+}
+
+/* What is given away by one tag more would be the key. */
+static void equal_messages_have_other_tags(void **state) {
+    (void)state;
+    struct connection ours;
+    uint8_t headers[2][PEER_FRAME_HEADER_BYTES];
+    const struct peer_frame_span span = {(const uint8_t *)"12345678", 8};
+    connection_make(&ours, "our secret", 1, 2);
+    for (uint32_t i = 0; i < 2; i++)
+        (void)peer_frame_write(&ours.writer, headers[i], PEER_FRAME_MESSAGE, &span, 1);
+    assert_memory_not_equal(headers[0] + 16, headers[1] + 16, 16);
 }
 
 /* Bytes that come in any pieces, and a header that lies elsewhere than its body. */
@@ -444,7 +468,7 @@ static void write_before_the_proof(void *context) {
     struct peer_frame_writer writer = {.seed = 1, .sequence = 1};
     uint8_t header[PEER_FRAME_HEADER_BYTES];
     const struct peer_frame_span span = {ours->messages[0], 8};
-    peer_frame_writer_authenticate(&writer, &ours->key, nothing);
+    peer_frame_writer_authenticate_messages(&writer, &ours->keys);
     (void)peer_frame_write(&writer, header, PEER_FRAME_MESSAGE, &span, 1);
 }
 
@@ -453,6 +477,54 @@ static void a_message_before_the_proof_is_a_bug(void **state) {
     static struct connection ours;
     connection_make(&ours, "our secret", 1, 2);
     death_expect_abort(write_before_the_proof, &ours, "PEER_FRAME_PROOF");
+}
+
+static void write_without_keys(void *context) {
+    struct connection *ours = context;
+    struct peer_frame_writer writer = {.seed = 1, .sequence = 1};
+    peer_frame_keys_clear(&ours->keys);
+    peer_frame_writer_authenticate_messages(&writer, &ours->keys);
+}
+
+static void keys_that_were_cleared_are_used_no_more(void **state) {
+    (void)state;
+    static struct connection ours;
+    static const struct mac_key zeros;
+    connection_make(&ours, "our secret", 1, 2);
+    death_expect_abort(write_without_keys, &ours, "has_key");
+    peer_frame_keys_clear(&ours.keys);
+    assert_memory_equal(&ours.keys.proof, &zeros, sizeof(zeros));
+    peer_frame_keys_clear(&ours.keys);
+}
+
+static void write_the_last_number(void *context) {
+    struct connection *ours = context;
+    uint8_t header[PEER_FRAME_HEADER_BYTES];
+    const struct peer_frame_span span = {ours->messages[0], 8};
+    ours->writer.sequence = UINT64_MAX;
+    (void)peer_frame_write(&ours->writer, header, PEER_FRAME_MESSAGE, &span, 1);
+}
+
+static void numbers_that_would_begin_again_are_a_bug(void **state) {
+    (void)state;
+    static struct connection ours;
+    connection_make(&ours, "our secret", 1, 2);
+    death_expect_abort(write_the_last_number, &ours, "UINT64_MAX");
+}
+
+static int contexts_create(void **state) {
+    (void)state;
+    int result = WEIR_OK;
+    for (uint32_t i = 0; i < MADE && result == WEIR_OK; i++)
+        result = gmac_create(&made[i], NULL);
+    return result;
+}
+
+static int contexts_destroy(void **state) {
+    (void)state;
+    for (uint32_t i = 0; i < MADE; i++)
+        gmac_destroy(&made[i]);
+    return 0;
 }
 
 int main(void) {
@@ -466,12 +538,15 @@ int main(void) {
         cmocka_unit_test(a_proof_with_a_body_is_refused_by_its_header),
         cmocka_unit_test(repeated_left_out_and_reordered_messages_are_refused),
         cmocka_unit_test(a_message_before_the_proof_is_a_bug),
+        cmocka_unit_test(keys_that_were_cleared_are_used_no_more),
+        cmocka_unit_test(numbers_that_would_begin_again_are_a_bug),
         cmocka_unit_test(the_tags_are_the_documented_ones),
+        cmocka_unit_test(equal_messages_have_other_tags),
         cmocka_unit_test(no_split_matters),
         cmocka_unit_test(a_tag_done_ahead_is_the_same),
         cmocka_unit_test(without_a_secret_nothing_is_done_ahead),
         cmocka_unit_test(a_nonce_stands_where_a_tag_does),
         cmocka_unit_test(a_refusal_for_the_secret_names_nobody),
     };
-    return cmocka_run_group_tests_name("wire_peer_tags", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("wire_peer_tags", tests, contexts_create, contexts_destroy);
 }

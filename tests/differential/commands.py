@@ -1,0 +1,123 @@
+"""Every command of weir, with its grammar. A command that has no row here fails the test.
+
+How a row is written stands in grammar.py, the kinds of arguments in kinds.py, how replies are
+compared that are not equal byte for byte in comparisons.py.
+"""
+
+from grammar import Row
+
+TIMES = "EX seconds|PX milliseconds|EXAT unix-seconds|PXAT unix-milliseconds"
+SET_OPTIONS = f"{{NX|XX|GET|KEEPTTL|{TIMES}}}"
+EXPIRE_OPTIONS = "{NX|XX|GT|LT}"
+
+STRINGS = (
+    Row("get", "key", 8),
+    Row("set", f"key value {SET_OPTIONS}", 30),
+    Row("incr", "key"),
+    Row("decr", "key"),
+    Row("incrby", "key integer"),
+    Row("append", "key value", 6),
+    Row("strlen", "key"),
+    Row("mget", "key+"),
+    Row("mset", "(key value)+", 6),
+    Row("getset", "key value"),
+    Row("getdel", "key"),
+    Row("getex", f"key {{PERSIST|{TIMES}}}", 8),
+    Row("setnx", "key value"),
+    Row("setex", "key seconds value"),
+    Row("psetex", "key milliseconds value"),
+    Row("msetnx", "(key value)+"),
+    Row("getrange", "key position position", 6),
+    Row("substr", "key position position"),
+    Row("setrange", "key offset value", 6),
+    Row("incrbyfloat", "key float", 8),
+    Row("decrby", "key integer"),
+    Row("lcs", "key key {LEN|IDX|MINMATCHLEN position|WITHMATCHLEN}"),
+    # Redis has none, so here it must change nothing: the key is never there.
+    Row("cas", f"absent-key value value {{DELETE|KEEPTTL|{TIMES}}}", whole=False),
+)
+
+BITS = (
+    Row("setbit", "key bit-offset bit", 8),
+    Row("getbit", "key bit-offset"),
+    Row("bitcount", "key [position position [<BYTE|BIT>]]", 6),
+    Row("bitpos", "key bit [position [position [<BYTE|BIT>]]]", 6),
+    Row("bitop", "<AND|OR|XOR|NOT> key key+", 6),
+)
+
+GENERIC = (
+    Row("del", "key+"),
+    Row("exists", "key+"),
+    Row("ttl", "key", reply="seconds to live"),
+    Row("pttl", "key", reply="milliseconds to live"),
+    Row("expire", f"key expire-seconds {EXPIRE_OPTIONS}", 12),
+    Row("pexpire", f"key expire-milliseconds {EXPIRE_OPTIONS}", 8),
+    Row("persist", "key"),
+    Row("type", "key"),
+    Row("dbsize"),
+    Row("flushall", "[<ASYNC|SYNC>]", 1),
+    Row("flushdb", "[<ASYNC|SYNC>]", 1),
+    Row("keys", "pattern", 3, reply="any order"),
+    Row("scan", "cursor {MATCH pattern|COUNT count|TYPE type}", 8, reply="scan"),
+    Row("unlink", "key+"),
+    Row("touch", "key+"),
+    Row("rename", "key key"),
+    Row("renamenx", "key key"),
+    Row("copy", "key key {DB database|REPLACE}", 6),
+    Row("randomkey", reply="some key"),
+    Row("expireat", f"key unix-seconds {EXPIRE_OPTIONS}", 6),
+    Row("pexpireat", f"key unix-milliseconds {EXPIRE_OPTIONS}", 6),
+    Row("expiretime", "key", reply="seconds to live"),
+    Row("pexpiretime", "key", reply="milliseconds to live"),
+    Row("object", "<ENCODING key|HELP>"),
+)
+
+CONNECTION = (
+    Row("auth", "[user] password", 2),
+    Row("client|getname", "", 2),
+    Row("client|help", "", 1),
+    Row("client|id", "", 1),
+    Row("client|info", "", 1),
+    Row("client|list", "[TYPE <NORMAL|MASTER|REPLICA|SLAVE|PUBSUB>] [ID client-id+]", 3),
+    Row("client|reads", "<QUORUM|LEASE|STALE>", 1),
+    Row("client|setinfo", "<LIB-NAME|LIB-VER> message", 1),
+    Row("client|setname", "connection-name", 3),
+    Row("echo", "message", 2),
+    Row("hello", "[protocol {AUTH user password|SETNAME connection-name}]", 4),
+    Row("ping", "[message]", 2),
+    Row("quit", "", 1, ends=True),
+    Row("reset", "", 1),
+    Row("select", "database", 2),
+)
+
+SERVER = (
+    Row("command", "", 1),
+    Row("command|count", "", 1),
+    Row("command|docs", "command-name+", 1),
+    Row("command|help", "", 1),
+    Row("command|info", "command-name+", 2),
+    Row("command|list", "[FILTERBY <MODULE user|PATTERN pattern>]", 1),
+    Row("config|get", "parameter+", 2, reply="any order"),
+    Row("config|help", "", 1),
+    Row("info", "[section]", 1),
+    # Only what does not stop it; a test of its own stops both.
+    Row("shutdown", "<ABORT|NOSAVE ABORT|SAVE NOSAVE|NOW ABORT|FORCE type|type>", 1, whole=False),
+    Row("time", "", 2, reply="time"),
+    Row("wait", "replicas timeout", 1),
+    Row("once", "session integer <GET|SET> key value", 1),
+    Row("once.open", "[PX milliseconds]", 1),
+)
+
+CLUSTER = tuple(Row(name, text, 2, servers="cluster") for name, text in (
+    ("cluster|help", ""),
+    ("cluster|info", ""),
+    ("cluster|keyslot", "key"),
+    ("cluster|myid", ""),
+    ("cluster|nodes", ""),
+    ("cluster|shards", ""),
+    ("cluster|slots", ""),
+    ("readonly", ""),
+    ("readwrite", ""),
+))
+
+ROWS = STRINGS + BITS + GENERIC + CONNECTION + SERVER + CLUSTER
