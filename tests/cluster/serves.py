@@ -132,10 +132,10 @@ def nobody_gathers_while_a_member_is_waited_for(cluster):
                     "--connections", "50", "--duration", "300ms")
         assert load.returncode == 0, load.stderr
     for node in cluster.nodes:
-        core = cluster.info(node, "pipeline")["core_0"]
+        core = cluster.info(node, "stages")["core_0"]
         parks, gathers = (int(re.search(rf"\b{name}=(\d+)", core).group(1))
                           for name in ("parks", "gathers"))
-        most = parks / 10 if node is leader else 0
+        most = parks / 3 if node is leader else 0  # where nobody asked just then
         assert parks > 0 and gathers <= most, (node is leader, core)
 
 
