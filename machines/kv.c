@@ -23,6 +23,7 @@ static int kv_create(struct machine **out, const struct machine_host *host,
     kv->options = *options;
     kv->partition_count = count;
     kv->length_bytes = length_bytes;
+    kv->longest_bytes = KV_INLINE_BYTES_MAX;
     for (uint32_t i = 0; i < count; i++)
         memory_begin(&kv->partition[i].space.memory, &kv->host, &kv->fresh_pages);
     *out = (struct machine *)kv;
@@ -110,6 +111,10 @@ static uint64_t kv_record_count(const struct machine *machine) {
     return count;
 }
 
+static uint64_t kv_longest_bytes(const struct machine *machine) {
+    return ((const struct kv *)machine)->longest_bytes;
+}
+
 enum { KV_VERSION = 1 };
 
 static int kv_upgrade(struct machine *machine, uint32_t from_version, uint32_t to_version) {
@@ -129,6 +134,7 @@ const struct machine_operations machine_kv = {
     .destroy = kv_destroy,
     .validate = kv_validate,
     .key_positions = NULL,
+    .growth_bytes = kv_growth_bytes,
     .execute = kv_execute,
     .maintain = kv_maintain,
     .next_deadline_ms = kv_next_deadline_ms,
@@ -141,5 +147,6 @@ const struct machine_operations machine_kv = {
     .digest_full = kv_digest_full,
     .memory_bytes = kv_memory_bytes,
     .record_count = kv_record_count,
+    .longest_bytes = kv_longest_bytes,
     .upgrade = kv_upgrade,
 };

@@ -78,8 +78,10 @@ struct kv {
     struct kv_snapshot *snapshot; /* NULL: none, and none being swept */
     struct kv_restore *restore;   /* NULL: not restoring */
     uint32_t destroy_partition;
-    uint64_t draws;         /* RANDOMKEYs so far: no other reply, and no digest, shows it */
-    void *scratch;          /* of the LCS in execution; NULL: none */
+    uint32_t
+        longest_bytes; /* of a value, since create; those up to KV_INLINE_BYTES_MAX count as so */
+    uint64_t draws;    /* RANDOMKEYs so far: no other reply, and no digest, shows it */
+    void *scratch;     /* of the LCS in execution; NULL: none */
     uint64_t scratch_bytes; /* as taken from the host */
     struct kv_partition partition[];
 };
@@ -202,6 +204,10 @@ enum machine_progress kv_execute(struct machine *machine, struct machine_run *ru
 enum machine_verdict kv_validate(uint32_t row, const struct machine_argument *arguments,
                                  uint32_t argument_count, const struct machine_options *options,
                                  struct reply_writer *error);
+
+/* machine_operations.growth_bytes (kv_validate.c). */
+uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
+                         uint32_t argument_count, uint64_t longest_bytes);
 
 /* ---- Options (kv_options.c); each returns false after writing the error ---------------------- */
 
@@ -397,7 +403,7 @@ void kv_store_deadline(struct kv_call *call, struct kv_found *found, uint64_t de
 void kv_store_remove(struct kv_call *call, struct kv_found *found);
 
 /* A record without its key and value: no deadline, and room for an inline value or a kv_apart. */
-struct kv_record *kv_record_make(const struct kv *kv, struct memory *memory, uint64_t hash,
+struct kv_record *kv_record_make(struct kv *kv, struct memory *memory, uint64_t hash,
                                  bool deadlined, uint32_t key_bytes, uint32_t value_bytes);
 
 /* Takes a record out of a space and frees it. Digest and snapshot are the caller's business. */

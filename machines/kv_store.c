@@ -51,22 +51,28 @@ static void kv_record_free(struct memory *memory, struct kv_record *record) {
     memory_give(memory, record, kv_record_bytes(record));
 }
 
-struct kv_record *kv_record_make(const struct kv *kv, struct memory *memory, uint64_t hash,
+static void kv_note_length(struct kv *kv, uint32_t value_bytes) {
+    kv->longest_bytes = value_bytes > kv->longest_bytes ? value_bytes : kv->longest_bytes;
+}
+
+struct kv_record *kv_record_make(struct kv *kv, struct memory *memory, uint64_t hash,
                                  bool deadlined, uint32_t key_bytes, uint32_t value_bytes) {
     struct kv_record *record =
         memory_take(memory, kv_record_bytes_of(deadlined, key_bytes, value_bytes));
     record->hash = hash;
     record->key_word = key_bytes | (deadlined ? KV_DEADLINED : 0);
     record->value_word = value_bytes | kv->parity;
-    if (value_bytes > KV_INLINE_BYTES_MAX)
+    if (value_bytes > KV_INLINE_BYTES_MAX) {
         record->value_word |= KV_APART;
+        kv_note_length(kv, value_bytes);
+    }
     if (deadlined)
         *kv_deadline_of(record) = (struct kv_deadline){KV_DEADLINE_NONE, 0, 0};
     return record;
 }
 
 /* The same with its key. */
-static struct kv_record *kv_record_new(const struct kv *kv, struct memory *memory,
+static struct kv_record *kv_record_new(struct kv *kv, struct memory *memory,
                                        const struct kv_found *found, bool deadlined,
                                        uint32_t value_bytes) {
     struct kv_record *record =
@@ -257,6 +263,7 @@ static enum kv_step kv_store_apart(struct kv_call *call, struct kv_found *found,
         /* APPEND in place: the deadline stays as it is. */
         ASSERT(deadline_ms == kv_deadline_ms(old));
         old->value_word = value_bytes | KV_APART | call->kv->parity;
+        kv_note_length(call->kv, value_bytes);
         return KV_DONE;
     }
     kv_apart_install(call, found, &apart, value_bytes, deadline_ms);

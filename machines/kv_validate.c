@@ -90,3 +90,26 @@ enum machine_verdict kv_validate(uint32_t row, const struct machine_argument *ar
     }
     return accepted ? MACHINE_ACCEPT : MACHINE_REFUSE;
 }
+
+/* A value that is written to at an offset becomes at most so long, and if it is moved for that, has
+ * as much room again. BITOP and COPY make a value no longer than the longest. */
+uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
+                         uint32_t argument_count, uint64_t longest_bytes) {
+    int64_t start = 0;
+    uint64_t offset = 0;
+    ASSERT_HOT(row < KV_ROWS && argument_count >= 2);
+    switch ((enum kv_row)row) {
+    case KV_ROW_SETRANGE:
+        if (!kv_options_setrange(arguments, &start, NULL) ||
+            start > KV_VALUE_BYTES_MAX - (int64_t)arguments[2].length_bytes)
+            return 0; /* refused for its length: it needs nothing */
+        return 2 * ((uint64_t)start + arguments[2].length_bytes);
+    case KV_ROW_SETBIT:
+        if (!kv_options_bit_offset(&arguments[1], KV_VALUE_BYTES_MAX, &offset, NULL))
+            return 0;
+        return 2 * (offset / 8 + 1);
+    case KV_ROW_BITOP:
+    case KV_ROW_COPY: return longest_bytes;
+    default: return 0;
+    }
+}

@@ -36,6 +36,8 @@
  * MACHINE_GROWS commands before the log when its limit is reached (-OOM); what is in the log is
  * always applied.  So the limit must leave room for what may already be in the log then, at most
  * twice the bytes of the uncommitted and unapplied entries, and 25 % of the content for rounding.
+ * A short command that may make a long value (MACHINE_AMPLIFIES) tells before how long, and is
+ * refused unless that fits with what those under way may need.
  * If pages_take has none left in the middle of an apply, the machine aborts the process with a
  * sentence: a replica that cannot apply must stop, since going on would be to differ, and the log
  * still has the entry.  create, snapshot_begin and restore have somebody to tell: WEIR_ENOMEM.
@@ -79,6 +81,8 @@ enum machine_command_flags {
     MACHINE_CLOCK = 1 << 6,     /* its reply depends on the clock (TTL) */
     MACHINE_ODD_KEYS = 1 << 7,  /* key positions do not fit first/last/step: ask key_positions;
                                    this version of weir does not, and refuses such a machine */
+    MACHINE_AMPLIFIES = 1 << 8, /* with MACHINE_GROWS: may need more than its own bytes account for,
+                                   see growth_bytes */
 };
 
 enum {
@@ -231,6 +235,14 @@ struct machine_operations {
     uint32_t (*key_positions)(uint32_t row, const struct machine_argument *arguments,
                               uint32_t argument_count, uint32_t *positions, uint32_t capacity);
 
+    /*
+     * Pure: what a MACHINE_AMPLIFIES command, which validate accepts, may need beside its own
+     * bytes, at most; `longest_bytes` is the longest value that it may find.  The host refuses it
+     * (-OOM) unless as much is left below its limit.  NULL if no command amplifies.
+     */
+    uint64_t (*growth_bytes)(uint32_t row, const struct machine_argument *arguments,
+                             uint32_t argument_count, uint64_t longest_bytes);
+
     /* Executes a run, prefetching over it. */
     enum machine_progress (*execute)(struct machine *machine, struct machine_run *run);
 
@@ -293,6 +305,10 @@ struct machine_operations {
        that hold something; pages kept for reuse are not, and go back to the host at a flush. */
     uint64_t (*memory_bytes)(const struct machine *machine);
     uint64_t (*record_count)(const struct machine *machine);
+
+    /* No value held is longer; it may be more, since it does not fall.  NULL if no command
+       amplifies. */
+    uint64_t (*longest_bytes)(const struct machine *machine);
 
     /* Switches behaviour to a newer version at a log entry.  Errors: WEIR_EVERSION.  Not called by
        this version of weir: nothing in its log says that there is a newer one. */

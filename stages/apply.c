@@ -460,6 +460,10 @@ void apply_publish(struct apply_shard *shard) {
     if (shard->machine != NULL) {
         uint64_t deadline_ms = shard->operations->next_deadline_ms(shard->machine);
         node_figure_set(&figures->memory_bytes, shard->operations->memory_bytes(shard->machine));
+        if (shard->operations->longest_bytes != NULL) {
+            node_figure_set(&figures->longest_bytes,
+                            shard->operations->longest_bytes(shard->machine));
+        }
         node_figure_set(&figures->record_count, shard->operations->record_count(shard->machine));
         node_figure_set(&figures->next_deadline_ms, deadline_ms);
         /* Earlier than what it knows; or what it knows has passed, and its timer with it. */

@@ -214,10 +214,11 @@ struct batch {
     uint32_t write_count;
     uint32_t read_count;
     uint32_t write_entry_bytes; /* the body of its entry */
-    uint8_t reads;              /* the strictest enum read_mode of its commands */
-    uint32_t local_block;       /* of validate's arena, or BATCH_NO_BLOCK */
-    uint32_t wait_members;      /* with BATCH_WAITS: for how many WAIT waits, */
-    uint64_t wait_timeout_ms;   /* and for how long at most; 0: for ever */
+    uint64_t growth_bytes;    /* what its commands that amplify may need of the machine's memory */
+    uint8_t reads;            /* the strictest enum read_mode of its commands */
+    uint32_t local_block;     /* of validate's arena, or BATCH_NO_BLOCK */
+    uint32_t wait_members;    /* with BATCH_WAITS: for how many WAIT waits, */
+    uint64_t wait_timeout_ms; /* and for how long at most; 0: for ever */
 
     /* replicate */
     uint64_t index; /* of its entry, or 0 */

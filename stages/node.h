@@ -176,6 +176,7 @@ struct node_validate_figures {
     uint64_t commands; /* judged */
     uint64_t refused;
     uint64_t auth_failures;
+    uint64_t growth_bytes; /* what commands may need that amplify: of all so far */
 };
 
 /* What replicate publishes. */
@@ -243,7 +244,8 @@ struct node_apply_figures {
     uint64_t applied_chain; /* of that entry: what vouches for all before it */
     uint64_t reads;
     uint64_t writes;
-    uint64_t memory_bytes; /* of the machine */
+    uint64_t memory_bytes;  /* of the machine */
+    uint64_t longest_bytes; /* no value of the machine is longer */
     uint64_t record_count;
     uint64_t log_time_ms; /* of the last entry applied */
     uint64_t next_deadline_ms;
@@ -272,6 +274,7 @@ struct node_write_figures {
     uint64_t slow_cut; /* connections closed because they did not read */
     uint64_t hog_cut;  /* of these, since others found no memory for their replies */
     uint64_t backlog_bytes;
+    uint64_t growth_bytes;     /* validate's, of batches that went home */
     uint64_t peers_open;       /* connections to members that have accepted them, now */
     uint64_t peers_opened;     /* since the start */
     uint64_t peers_refused;    /* by the member, or its answer was none that this node wants */

@@ -184,11 +184,6 @@ static bool machine_accepts(struct validate_shard *shard, struct batch_command *
     return false;
 }
 
-static bool memory_is_full(const struct validate_shard *shard) {
-    uint64_t limit = shard->node->options->memory_bytes_max;
-    return limit != 0 && node_figure(&shard->node->apply.memory_bytes) >= limit;
-}
-
 /* Makes the command a write whose record is so long, if the entry may become so long. */
 static void judge_record(struct validate_shard *shard, struct batch_command *command,
                          uint32_t record_bytes) {
@@ -214,6 +209,14 @@ static void judge_arguments(struct validate_shard *shard, struct batch_command *
         command->fate = FATE_READ;
         batch->read_count++;
         return;
+    }
+    if ((shard->machine->commands[command->row].flags & MACHINE_AMPLIFIES) != 0 &&
+        !validate_growth_fits(shard, command, arguments)) {
+        validate_refuse(shard, command, REFUSAL_MEMORY);
+        return;
+    }
+    if (argument_bytes > shard->longest_bytes) {
+        shard->longest_bytes = argument_bytes;
     }
     uint32_t record_bytes = entry_command_bytes(command->argument_count - 1, command->key_count,
                                                 argument_bytes, command->once != BATCH_ONCE_NONE);
@@ -249,7 +252,7 @@ static void judge_machine(struct validate_shard *shard, struct batch_command *co
     struct validate_work *work = &shard->work;
     const struct machine_command *row = &shard->machine->commands[command->row];
     uint32_t count = command->argument_count - 1;
-    if ((row->flags & MACHINE_GROWS) != 0 && memory_is_full(shard)) {
+    if ((row->flags & MACHINE_GROWS) != 0 && validate_memory_is_full(shard)) {
         validate_refuse(shard, command, REFUSAL_MEMORY);
         return;
     }
@@ -386,6 +389,7 @@ static void batch_begin(struct validate_shard *shard, struct batch *batch) {
     batch->write_count = 0;
     batch->read_count = 0;
     batch->write_entry_bytes = 0;
+    batch->growth_bytes = 0;
     batch->reads = READ_MODES - 1;
     batch->local_block = BATCH_NO_BLOCK;
     if ((batch->flags & BATCH_OPEN) != 0) {

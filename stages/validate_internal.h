@@ -77,6 +77,7 @@ struct validate_shard {
     struct connection *connections;
     uint32_t entry_body_bytes_max;
     bool password_required;
+    uint64_t longest_bytes; /* of the arguments of a write, or what it makes of a value, so far */
     /* Batches taken and not yet looked at: [ids_next, ids_count).  More than none between two polls
        only if the units were spent before. */
     uint32_t ids[VALIDATE_TAKE_MAX];
@@ -116,6 +117,16 @@ static inline void validate_spend(struct validate_shard *shard, uint32_t units) 
 static inline uint32_t validate_reply_units(size_t length_bytes) {
     return 2 + (uint32_t)(length_bytes / VALIDATE_UNIT_BYTES);
 }
+
+/* ---- validate_memory.c: the memory limit ---------------------------------------------------- */
+
+/* Whether the machine's memory has reached the limit. */
+bool validate_memory_is_full(const struct validate_shard *shard);
+
+/* Whether what a MACHINE_AMPLIFIES command may need still fits below the limit; if so, it is noted
+ * in the present batch. */
+bool validate_growth_fits(struct validate_shard *shard, const struct batch_command *command,
+                          const struct machine_argument *arguments);
 
 /* ---- validate_aside.c: batches put aside ---------------------------------------------------- */
 

@@ -16,6 +16,10 @@ void write_batch_home(struct write_shard *shard, struct batch *batch) {
     block_home(shard->to_parse, &batch->carry_block);
     block_home(shard->to_validate, &batch->local_block);
     block_home(shard->to_apply, &batch->reply_block);
+    if (batch->growth_bytes != 0) {
+        node_figure_add(&shard->node->write.growth_bytes, batch->growth_bytes);
+        batch->growth_bytes = 0;
+    }
     struct home_item item = {.kind = HOME_BATCH, .value = batch->id};
     batch_hand_over(batch, STAGE_WRITE, STAGE_READ);
     uint32_t taken = ring_home_enqueue(shard->to_read, &item, 1);

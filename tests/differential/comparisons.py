@@ -109,6 +109,8 @@ def equal(exchange):
     if exchange.redis == exchange.weir:
         return "same bytes"
     row = exchange.command.row
+    if not exchange.redis or not exchange.weir:  # it did not come
+        return None
     if row is None or row.reply == "exact" or is_error(exchange.redis) or is_error(exchange.weir):
         return None
     return row.reply if TOLERANCES[row.reply][0](exchange) else None

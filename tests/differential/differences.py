@@ -186,7 +186,7 @@ def name_is_too_long(exchange):
 
 
 def encoding_by_history(exchange):
-    return values(exchange) in ((b"raw", b"embstr"), (b"raw", b"int"))
+    return values(exchange) in ((b"raw", b"embstr"), (b"raw", b"int"), (b"embstr", b"int"))
 
 
 def is_not_let_in(exchange):

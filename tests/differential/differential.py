@@ -29,6 +29,7 @@ SEEDS = {"plain": 700, "cluster": 40, "password": 60}
 SEEDS_LONG = {name: 30 * count for name, count in SEEDS.items()}
 FAILURES_MAX = 8  # printed; then the run ends
 DIRECTED_MAX = 400  # streams of one command, for what chance has not brought
+RESETS_ONE_IN = 100  # streams, at most: what a reset takes is not compared
 SCAN_STEPS_MAX = 10000
 PASSWORD = "a-password"
 PAIRS = {"plain": {}, "cluster": {"cluster": True}, "password": {"password": PASSWORD}}
@@ -51,6 +52,7 @@ class Run:
         self.executed = {}
         self.tolerated = {}
         self.commands = 0
+        self.resets = 0
         self.streams = 0
 
     def one(self, runner, stream):
@@ -85,6 +87,7 @@ class Run:
                 for key, count in more.items():
                     counts[key] = counts.get(key, 0) + count
             self.commands += runner.commands
+            self.resets += runner.resets
 
     @staticmethod
     def by_hand(name):
@@ -137,7 +140,9 @@ class Differential(unittest.TestCase):
             for name in PAIRS:
                 run.pair(name)
         print(run.table())
-        print(f"{run.commands} commands in {run.streams} streams")
+        print(f"{run.commands} commands in {run.streams} streams, {run.resets} of which ended in a "
+              "reset that took replies with it")
+        self.assertLess(run.resets, run.streams / RESETS_ONE_IN, "too many resets")
         for kind, count in sorted(run.tolerated.items()):
             print(f"within the tolerance of {kind}: {count}")
         for entry in DIFFERENCES:

@@ -34,7 +34,8 @@ def now_ms():
 
 
 def play(port, stream):
-    """What one server replies to the stream: the replies, and whether it ended the connection."""
+    """What one server replies to the stream: the replies, whether it ended the connection, and
+    whether it did so before it had read all: then TCP takes away replies that are on their way."""
     with Connection(port) as connection:
         whole = 0
         for piece, whole in stream.pieces():
@@ -42,7 +43,7 @@ def play(port, stream):
         if stream.commands[-1].ends:
             # One that was spoilt does not end it: then what follows is answered.
             connection.exchange(request("PING"), whole + 1)
-        return connection.replies, connection.ended
+        return connection.replies, connection.ended, connection.reset
 
 
 def is_sentinel(command):
@@ -65,6 +66,7 @@ class Runner:
         self.executed = {}  # (command, label) -> count
         self.tolerated = {}  # kind -> count
         self.commands = 0
+        self.resets = 0
 
     def run(self, stream):
         """Raises Failure at the first difference that nothing explains."""
@@ -72,12 +74,15 @@ class Runner:
         self.pair.empty()
         begin_ms = now_ms()
         try:
-            redis, redis_ended = play(self.pair.ports["redis"], stream)
-            weir, weir_ended = play(self.pair.ports["weir"], stream)
+            redis, redis_ended, redis_reset = play(self.pair.ports["redis"], stream)
+            weir, weir_ended, weir_reset = play(self.pair.ports["weir"], stream)
         except Hang as hang:
             raise Failure(stream, len(stream.commands) - 1, None, f"no answer: {hang}") from None
         end_ms = now_ms()
-        for index, command in enumerate(stream.commands):
+        if (redis_reset or weir_reset) and len(redis) != len(weir):
+            self.resets += 1
+            redis, weir = (replies[:min(len(redis), len(weir))] for replies in (redis, weir))
+        for index, command in enumerate(stream.commands[:max(len(redis), len(weir))]):
             one = redis[index] if index < len(redis) else b""
             other = weir[index] if index < len(weir) else b""
             self.compare(stream, index, Exchange(command, one, other, begin_ms, end_ms))

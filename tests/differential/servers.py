@@ -62,6 +62,7 @@ class Connection:
         self.data = bytearray()
         self.replies = []
         self.ended = False
+        self.reset = False  # the server went while there was something to read: replies were lost
 
     def __enter__(self):
         return self
@@ -76,6 +77,7 @@ class Connection:
             return
         except ConnectionError:
             data = b""
+            self.reset = True
         self.ended = not data
         self.data += data
         at = 0
@@ -106,6 +108,7 @@ class Connection:
                 except BlockingIOError:
                     pass
                 except ConnectionError:  # what it still said is received
+                    self.reset = True
                     at = len(piece)
 
 

@@ -117,4 +117,15 @@ def make_stream(seed, servers, rows=None, first=()):
         commands.append(Command((data,), data, ends=True))
     length = sum(len(command.data) for command in commands)
     cuts = [draw.between(1, length) for _ in range(draw.choice((0, 1, 2, CUTS_MAX)))]
-    return Stream(seed, commands, cuts)
+    return Stream(seed, commands, cuts + before_resets(commands))
+
+
+def before_resets(commands):
+    """Where each RESET begins. Debian's Redis closes a connection without a word that has long
+    replies before it and is not authenticated any more (its mend of CVE-2025-21605)."""
+    found, at = [], 0
+    for command in commands:
+        if command.words[0].lower() == b"reset":
+            found.append(at)
+        at += len(command.data)
+    return found

@@ -55,6 +55,28 @@ def a_deadline_beyond_the_clock_costs_nothing(directory):
             assert node.cpu_s() - before < 0.25, node.cpu_s() - before
 
 
+def short_commands_that_make_long_values_stay_below_the_limit(directory, stages_map):
+    """A thousand SETRANGEs of 1 MB in one pipeline: 1 GB asked for by 40 KB of commands."""
+    limit = 32 << 20
+    with Node(directory, "--map", stages_map, durability="none",
+              config={"maxmemory": str(limit)}) as node:
+        node.start()
+        with node.client() as client:
+            for _ in range(2):  # and again when they are gone
+                replies = client.pipeline([("SETRANGE", f"k{i}", "1000000", "x")
+                                           for i in range(1000)])
+                done = [reply for reply in replies if reply == 1000001]
+                assert all(reply == 1000001 or str(reply).startswith("OOM") for reply in replies)
+                # Twice the length is set aside for each that is under way, the length is needed.
+                assert 15 <= len(done) <= 33, len(done)
+                info = client.call("INFO", "memory").decode()
+                assert int(info.split("used_memory:")[1].split()[0]) <= limit
+                copies = client.pipeline([("COPY", "k0", f"c{i}") for i in range(1000)])
+                assert sum(reply == 1 for reply in copies) <= 20, copies
+                client.call("UNLINK", *[f"k{i}" for i in range(1000)],
+                            *[f"c{i}" for i in range(1000)])
+
+
 def what_follows_auth_in_a_pipeline_has_the_limits_of_who_it_authenticates(directory, stages_map):
     with Node(directory, "--map", stages_map, config={"requirepass": "secret"}) as node:
         node.start()
@@ -112,7 +134,8 @@ def on_a_map(tests, stages_map):
 
 
 def main():
-    with_a_map = (the_second_deadline_passes_without_other_traffic,
+    with_a_map = (short_commands_that_make_long_values_stay_below_the_limit,
+                  the_second_deadline_passes_without_other_traffic,
                   what_follows_auth_in_a_pipeline_has_the_limits_of_who_it_authenticates,
                   a_client_who_does_not_read_does_not_hold_up_the_stop)
     without = (a_map_that_polls_the_last_stage_first_stops,

@@ -108,6 +108,26 @@ static void a_full_memory_refuses_what_grows(void **state) {
     rig_expect(&rig, 0, "set a", "-ERR wrong number of arguments for 'set' command\r\n");
 }
 
+static void what_short_commands_may_make_long_is_refused_unless_it_fits(void **state) {
+    (void)state;
+    static const char oom[] = "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
+    rig.options.memory_bytes_max = 1000000;
+    rig.node.apply.memory_bytes = 400000;
+    rig.node.apply.longest_bytes = 4096;
+    rig_expect(&rig, 0, "setrange a 900000 x", oom);
+    rig_expect(&rig, 0, "setbit a 7200000 1", oom);
+    rig_expect(&rig, 0, "setbit a 720 1\r\ncopy a b\r\nset a b", "<WRITE><WRITE><WRITE>");
+    /* Twice 200001 bytes are under way; then there is room for 195,000 more. */
+    rig_expect(&rig, 0, "setrange a 200000 x", "<WRITE>");
+    rig_expect(&rig, 0, "setrange b 100000 x", oom);
+    rig_expect(&rig, 0, "copy a b", oom); /* as long as a may have become */
+    rig_expect(&rig, 0, "set a b\r\ndel a", "<WRITE><WRITE>");
+    rig.node.write.growth_bytes = rig.node.validate.growth_bytes; /* they are home */
+    rig_expect(&rig, 0, "setrange b 100000 x", "<WRITE>");
+    rig.options.memory_bytes_max = 0;
+    rig_expect(&rig, 0, "setrange a 900000 x", "<WRITE>");
+}
+
 /* Sends "SET k <value of this many bytes>" this many times. */
 static const char *send_sets(uint32_t count, size_t value_bytes) {
     char *bytes = malloc(count * (value_bytes + 64));
@@ -408,6 +428,7 @@ int main(void) {
         OPEN(the_machine_refuses_the_form_before_the_log),
         OPEN(bytes_that_are_not_resp_close_the_connection),
         OPEN(a_full_memory_refuses_what_grows),
+        OPEN(what_short_commands_may_make_long_is_refused_unless_it_fits),
         OPEN(the_entry_has_a_limit),
         OPEN(reads_and_writes_are_counted),
         OPEN(a_command_of_many_arguments_is_judged),
