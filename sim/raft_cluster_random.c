@@ -301,6 +301,11 @@ static void thing_configure(struct driver *driver) {
     struct configuration wanted = {.flags = node->configuration->flags};
     if (below(driver, 8) == 0)
         wanted.flags ^= CONFIGURATION_LEASES;
+    if ((wanted.flags & CONFIGURATION_LEASES) != 0) {
+        /* T is 100 ms: shorter, as long, and longer. */
+        static const uint16_t lengths_ms[] = {0, 30, 100, 250, 600};
+        wanted.lease_ms = lengths_ms[below(driver, ARRAY_COUNT(lengths_ms))];
+    }
     for (uint64_t id = 1; id <= driver->cluster->node_count; id++) {
         if (roles[id] != 0)
             wanted.members[wanted.member_count++] =

@@ -26,7 +26,7 @@ from streams import Command, Stream, make_stream  # noqa: E402
 from weir_test import LIMIT_S, Client, Scratch, request, skip, until  # noqa: E402
 
 SEEDS = {"plain": 700, "cluster": 40, "password": 60}
-SEEDS_LONG = {name: 30 * count for name, count in SEEDS.items()}
+SEEDS_LONG = {name: 15 * count for name, count in SEEDS.items()}
 FAILURES_MAX = 8  # printed; then the run ends
 DIRECTED_MAX = 400  # streams of one command, for what chance has not brought
 RESETS_ONE_IN = 100  # streams, at most: what a reset takes is not compared
