@@ -12,7 +12,8 @@
  * being written: we do not campaign with what a crash could take from us.  Two ask at the same
  * time, as after the end of their leader's process, which all see at once: one gives way, or both
  * would raise the term, vote for themselves, and wait for another time-out.  We did not run
- * ourselves: the leader's word may be here already, so nobody is judged at once.
+ * ourselves: the leader's word may be here already, so nobody is judged at once.  We have no room
+ * for entries: others first (room.c).
  */
 
 #include <string.h>
@@ -22,7 +23,8 @@
 void raft_election_rearm(struct raft *raft) {
     raft->excused = false; /* a new silence: the next late tick is excused again */
     raft->election_due_ns = raft->now_ns + raft->election_timeout_ns +
-                            random_below(&raft->random, raft->election_timeout_ns);
+                            random_below(&raft->random, raft->election_timeout_ns) +
+                            raft_room_wait_ns(raft);
 }
 
 static uint32_t place_of(const struct configuration *configuration, uint64_t node_id) {
@@ -271,6 +273,7 @@ void raft_on_disconnected(struct raft *raft, uint64_t node_id, struct raft_actio
         raft_become_follower(raft, raft->term, 0, actions);
         raft->election_due_ns =
             raft->now_ns +
-            random_below(&raft->random, raft->election_timeout_ns / RAFT_DISCONNECTED_SHARE);
+            random_below(&raft->random, raft->election_timeout_ns / RAFT_DISCONNECTED_SHARE) +
+            raft_room_wait_ns(raft);
     }
 }

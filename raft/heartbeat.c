@@ -8,8 +8,9 @@
  * Failure modes: no quorum answers for T: somebody else may lead already, so we step down
  * (check-quorum, 6.2).  Heartbeats pass, entries do not: after 2 T in which none got through to a
  * quorum the data connections are opened anew, after 4 T we step down, and do not campaign for as
- * long; a follower would never notice.  We did not run ourselves: answers may be here already, so
- * the quorum is judged a heartbeat later.
+ * long; a follower would never notice.  They do not since a quorum has no room for them: then no
+ * other leader could do more, and this one goes on, for those who read.  We did not run ourselves:
+ * answers may be here already, so the quorum is judged a heartbeat later.
  *
  * A HEARTBEAT names an entry that the leader knows to be durable on this peer.  So what it says of
  * commits holds for this log, and a peer that has lost its log is noticed.
@@ -75,8 +76,11 @@ static uint64_t through_ns(const struct raft *raft) {
 /* Entries do not get through: opens their connections anew.  False if it is time to step down.  A
  * leader whose log has no room for the term's first entry serves nobody either. */
 static bool clogged_look(struct raft *raft, struct raft_actions *actions) {
-    uint64_t stuck_ns = raft->now_ns - through_ns(raft);
     bool begun = raft->last_index >= raft->term_first_index;
+    if (begun && !raft_quorum_has_room(raft, false)) {
+        raft->commit_moved_ns = raft->now_ns; /* it is no connection, and nobody could do more */
+    }
+    uint64_t stuck_ns = raft->now_ns - through_ns(raft);
     if ((begun && raft->last_index == raft->commit_index) ||
         stuck_ns < RAFT_CLOGGED_REOPEN * raft->election_timeout_ns) {
         raft->reopened = false;
@@ -152,6 +156,7 @@ void raft_on_heartbeat(struct raft *raft, const struct raft_message *message,
     answer->session = message->session;
     answer->round = message->round;
     answer->granted = granted;
+    answer->full = raft->full;
     raft->promised_ns = raft->now_ns;
 }
 
@@ -180,6 +185,7 @@ void raft_on_heartbeat_answer(struct raft *raft, const struct raft_message *mess
         progress_begin(peer, peer->node_id, peer->incarnation, ++raft->session,
                        raft->last_index + 1, raft->now_ns);
     }
+    peer->full = message->full;
     raft_peer_answered(raft, peer, message->round, actions);
     raft_replicate_again(raft, peer, actions);
 }

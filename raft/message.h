@@ -90,7 +90,8 @@ struct raft_snapshot {
  *                     (a term of 0: it is not known)
  *   HEARTBEAT         session, round, previous_index (the leader's match of this peer),
  *                     previous_term, commit
- *   HEARTBEAT_ANSWER  session, round, granted: the log has that previous entry
+ *   HEARTBEAT_ANSWER  session, round, granted: the log has that previous entry; full: there is no
+ *                     room for clients' entries where the log is stored
  *   SNAPSHOT          session, round, snapshot, offset, length_bytes, configuration (the sender's
  *                     caller adds it, from the snapshot)
  *   SNAPSHOT_ANSWER   session, round, snapshot, offset: the next byte wanted
@@ -120,6 +121,7 @@ struct raft_message {
     uint32_t length_bytes;
     bool granted;
     bool transfer; /* VOTE: the leader asked for this election; stickiness does not apply */
+    bool full;     /* HEARTBEAT_ANSWER */
 };
 
 /* Why a message cannot be from a member that works; raft_message_fault_name has the words. */

@@ -35,6 +35,7 @@ const char *raft_event_kind_name(enum raft_event_kind kind) {
         [RAFT_EVENT_TRANSFER] = "transfer",
         [RAFT_EVENT_SNAPSHOT_CHUNK] = "snapshot chunk",
         [RAFT_EVENT_SNAPSHOT_INSTALLED] = "snapshot installed",
+        [RAFT_EVENT_ROOM] = "room",
     };
     ASSERT((uint32_t)kind < ARRAY_COUNT(names));
     return names[kind];

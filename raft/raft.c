@@ -333,6 +333,7 @@ void raft_step(struct raft *raft, const struct raft_event *event, struct raft_ac
     case RAFT_EVENT_TRANSFER: raft_on_transfer(raft, event, actions); break;
     case RAFT_EVENT_SNAPSHOT_CHUNK: raft_on_snapshot_chunk(raft, event, actions); break;
     case RAFT_EVENT_SNAPSHOT_INSTALLED: raft_on_snapshot_installed(raft, event, actions); break;
+    case RAFT_EVENT_ROOM: raft_on_room(raft, event); break;
     default: UNREACHABLE("an event kind of raft.h");
     }
     ASSERT_HOT(!raft->vote_dirty);
@@ -467,6 +468,7 @@ uint32_t raft_peers(const struct raft *raft, struct raft_peer_status *out, uint3
             .answered_ns = peer->answered_ns,
             .inflight_messages = peer->inflight_count,
             .state = progress_state_name(peer->state),
+            .full = peer->full,
         };
     }
     return count;

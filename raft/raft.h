@@ -132,6 +132,7 @@ enum raft_event_kind {
     RAFT_EVENT_TRANSFER,     /* node_id: who shall lead */
     RAFT_EVENT_SNAPSHOT_CHUNK,     /* snapshot, offset, complete */
     RAFT_EVENT_SNAPSHOT_INSTALLED, /* snapshot */
+    RAFT_EVENT_ROOM, /* full: clients' entries find no room in the log; at first they do */
 };
 
 /* One event; the comment at its kind says which fields it uses, beside now_ns. */
@@ -151,6 +152,7 @@ struct raft_event {
     bool lease;
     bool complete;
     bool more;
+    bool full;
 };
 
 enum raft_action_kind {
@@ -337,6 +339,14 @@ uint64_t raft_log_epoch(const struct raft *raft);
 /* The configuration in force: the last one in the log, committed or not (4.1). */
 const struct configuration *raft_configuration(const struct raft *raft);
 
+/*
+ * Whether clients' entries can be stored by a quorum, as far as its members have said whether they
+ * have room (RAFT_EVENT_ROOM of theirs): of a leader; others say yes.  With `answering` only those
+ * count that have answered within T: then no means that it is not known to be possible, otherwise
+ * that it is known to be impossible.  Pure look.
+ */
+bool raft_quorum_has_room(const struct raft *raft, bool answering);
+
 /* True once an entry of the leader's own term is committed. */
 bool raft_serving(const struct raft *raft);
 
@@ -363,6 +373,7 @@ struct raft_peer_status {
     uint64_t answered_ns; /* when it last answered; 0: not in this term */
     uint32_t inflight_messages;
     const char *state; /* "probe", "replicate", "snapshot" */
+    bool full;         /* it has said that clients' entries find no room in its log */
 };
 
 /* Writes at most `capacity` peers and returns their number; 0 unless leader.  Pure look. */

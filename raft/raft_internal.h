@@ -14,6 +14,7 @@
  *   change.c      membership changes
  *   transfer.c    leadership transfer
  *   snapshot.c    snapshots to a peer, and from a leader
+ *   room.c        who has room for entries where its log is stored
  *   check.c       the invariants
  *   names.c       names for people
  *
@@ -44,6 +45,9 @@ enum {
     /* A leader that cannot commit reopens its data connections after 2 T, steps down after 4 T. */
     RAFT_CLOGGED_REOPEN = 2,
     RAFT_CLOGGED_STEP_DOWN = 4,
+    /* A node without room for entries waits 2 T longer before it campaigns: all others have timed
+     * out until then, and whoever of them can win has had time to. */
+    RAFT_FULL_WAIT = 2,
 };
 
 struct raft {
@@ -76,6 +80,7 @@ struct raft {
     struct window window;
     struct membership membership;
     struct raft_snapshot snapshot; /* the newest local one */
+    bool full;                     /* clients' entries find no room where the log is stored */
 
     /* ---- time */
     uint64_t now_ns;
@@ -215,6 +220,13 @@ bool raft_election_refused(const struct raft *raft, bool transfer);
 /* May we campaign with log and vote as they are on disk? */
 bool raft_settled(const struct raft *raft);
 void raft_on_disconnected(struct raft *raft, uint64_t node_id, struct raft_actions *actions);
+
+/* ---- room.c ---------------------------------------------------------------------------------- */
+
+/* Who follows says it in its next answer. */
+void raft_on_room(struct raft *raft, const struct raft_event *event);
+/* How much longer than others we wait before we campaign. */
+uint64_t raft_room_wait_ns(const struct raft *raft);
 
 /* ---- append.c -------------------------------------------------------------------------------- */
 

@@ -6,7 +6,8 @@
  *
  * Failure modes: the target does not win within T, or is no voter any more: the transfer is given
  * up and proposals are taken again.  The word to campaign may still arrive much later: so a leader
- * that has given it trusts no lease in this term any more.
+ * that has given it trusts no lease in this term any more.  The target has no room for entries: it
+ * does not campaign, since it could do nothing for those who write.
  */
 
 #include "raft/raft_internal.h"
@@ -54,7 +55,7 @@ void raft_transfer_fail(struct raft *raft, struct raft_actions *actions) {
 void raft_on_timeout_now(struct raft *raft, const struct raft_message *message,
                          struct raft_actions *actions) {
     if (raft->role != RAFT_FOLLOWER || raft->leader != message->from ||
-        !quorum_is_voter(raft_members(raft), raft->node_id) || !raft_settled(raft)) {
+        !quorum_is_voter(raft_members(raft), raft->node_id) || !raft_settled(raft) || raft->full) {
         return;
     }
     raft_campaign(raft, true, actions);

@@ -144,7 +144,7 @@ static void add_message(struct line *line, const struct raft_message *message,
         add_round(line, message);
         break;
     case RAFT_MESSAGE_HEARTBEAT_ANSWER:
-        add(line, ": %s", message->granted ? "yes" : "no");
+        add(line, ": %s%s", message->granted ? "yes" : "no", message->full ? ", no room" : "");
         add_round(line, message);
         break;
     case RAFT_MESSAGE_SNAPSHOT:
@@ -222,6 +222,9 @@ static void add_event(struct line *line, const struct cluster_node *node,
     case RAFT_EVENT_SNAPSHOT_INSTALLED:
         add(line, "has installed snapshot %llu@%llu", n(event->snapshot.index),
             n(event->snapshot.term));
+        break;
+    case RAFT_EVENT_ROOM:
+        add(line, "has %s for entries", event->full ? "no room" : "room again");
         break;
     }
 }

@@ -264,7 +264,7 @@ static const char *const help_inject[] = {
     "KIND is the message's name with dashes: pre-vote, vote-answer, append, heartbeat, ...",
     "numbers: term session round last-index last-term previous-index previous-term commit",
     "         match-index hint-index hint-term offset length snapshot-index snapshot-term size",
-    "words:   granted transfer        entries=3@2,4@2  of payload \"3@2\" and \"4@2\"",
+    "words:   granted transfer full   entries=3@2,4@2  of payload \"3@2\" and \"4@2\"",
     "Its sender need not have sent it: what follows may be a violation.",
 };
 

@@ -259,6 +259,7 @@ static bool fields_read(struct script *script, struct raft_message *message) {
     message->length_bytes = (uint32_t)length;
     message->granted = script_has(script, "granted");
     message->transfer = script_has(script, "transfer");
+    message->full = script_has(script, "full");
     return true;
 }
 

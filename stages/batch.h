@@ -122,6 +122,7 @@ enum batch_refusal {
     REFUSAL_NOT_ALLOWED, /* the protocol state does not allow it */
     REFUSAL_MEMORY,      /* -OOM: the memory limit is reached */
     REFUSAL_DISK_FULL,   /* no room for the next log segment */
+    REFUSAL_DISKS_FULL,  /* those that a majority needs */
     REFUSAL_OVERLOAD,    /* -TRYAGAIN */
     REFUSAL_ENTRY_SIZE,  /* the batch's writes exceed the largest entry */
     REFUSAL_KEY_SIZE,    /* a key is longer than the machine takes */

@@ -135,8 +135,9 @@ static void info_persistence(struct connection_run *run) {
     connection_text_add(&run->text, "log_write_usec_mean:%llu\r\nlog_write_usec_max:%llu\r\n",
                         (info_number)(writes == 0 ? 0 : total_ns / writes / 1000),
                         (info_number)(node_figure(&node->replicate.log_write_ns_max) / 1000));
-    connection_text_add(&run->text, "log_disk_full:%llu\r\n",
-                        info_figure(&node->replicate.log_full));
+    connection_text_add(&run->text, "log_disk_full:%llu\r\nlog_disk_full_majority:%llu\r\n",
+                        info_figure(&node->replicate.log_full),
+                        info_figure(&node->replicate.majority_full));
 }
 
 static void info_stats(struct connection_run *run) {

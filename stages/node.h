@@ -192,7 +192,8 @@ struct node_replicate_figures {
     uint64_t log_entries;
     uint64_t log_write_ns_total;
     uint64_t log_write_ns_max;
-    uint64_t log_full; /* 1 while there is no room for the next segment */
+    uint64_t log_full;      /* 1 while there is no room for the next segment */
+    uint64_t majority_full; /* of a leader: 1 while members that a quorum needs have none */
     uint64_t log_time_ms;
     uint64_t snapshot_chunks_sent;
     uint64_t snapshot_chunks_received; /* and written */

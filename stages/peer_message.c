@@ -106,7 +106,7 @@ static const struct layout layouts[] = {
                                 .session = true,
                                 .round = true},
     [RAFT_MESSAGE_HEARTBEAT_ANSWER] = {.fixed_bytes = FIXED(0),
-                                       .flags = PEER_MESSAGE_GRANTED,
+                                       .flags = PEER_MESSAGE_GRANTED | PEER_MESSAGE_FULL,
                                        .session = true,
                                        .round = true},
     [RAFT_MESSAGE_SNAPSHOT] = {.fixed_bytes = PEER_MESSAGE_SNAPSHOT_BYTES,
@@ -160,6 +160,7 @@ static bool message_is_whole(const struct raft_message *message, const struct la
            (layout->round || message->round == 0) &&
            (!message->granted || (layout->flags & PEER_MESSAGE_GRANTED)) &&
            (!message->transfer || (layout->flags & PEER_MESSAGE_TRANSFER)) &&
+           (!message->full || (layout->flags & PEER_MESSAGE_FULL)) &&
            (is_append || message->entry_count == 0) &&
            (is_snapshot ? message->configuration != NULL
                         : message->length_bytes == 0 && message->configuration == NULL);
@@ -185,7 +186,8 @@ uint32_t peer_message_encode(uint8_t out[PEER_MESSAGE_HEAD_BYTES_MAX],
     memset(out, 0, layout->fixed_bytes);
     out[OFFSET_KIND] = (uint8_t)message->kind;
     out[OFFSET_FLAGS] = (uint8_t)((message->granted ? PEER_MESSAGE_GRANTED : 0) |
-                                  (message->transfer ? PEER_MESSAGE_TRANSFER : 0));
+                                  (message->transfer ? PEER_MESSAGE_TRANSFER : 0) |
+                                  (message->full ? PEER_MESSAGE_FULL : 0));
     bytes_put_u32(out + OFFSET_SESSION, message->session);
     bytes_put_u64(out + OFFSET_FROM, message->from);
     bytes_put_u64(out + OFFSET_TO, message->to);
@@ -241,6 +243,7 @@ static enum peer_message_fault common_decode(const uint8_t *body, uint32_t body_
         .round = bytes_get_u64(body + OFFSET_ROUND),
         .granted = (flags & PEER_MESSAGE_GRANTED) != 0,
         .transfer = (flags & PEER_MESSAGE_TRANSFER) != 0,
+        .full = (flags & PEER_MESSAGE_FULL) != 0,
     };
     if (message->from != link->from || message->to != link->to)
         return PEER_MESSAGE_FAULT_MEMBER;

@@ -67,6 +67,7 @@ enum {
 enum peer_message_flag {
     PEER_MESSAGE_GRANTED = 1,  /* answers, but SNAPSHOT_ANSWER */
     PEER_MESSAGE_TRANSFER = 2, /* VOTE */
+    PEER_MESSAGE_FULL = 4,     /* HEARTBEAT_ANSWER */
 };
 
 /* Why a body is no message that may come over its connection. */

@@ -25,6 +25,8 @@ static const char *const constant_words[REFUSAL_COUNT] = {
     [REFUSAL_MEMORY] = "OOM command not allowed when used memory > 'maxmemory'.",
     [REFUSAL_DISK_FULL] = "MISCONF the disk has no room for the next log segment: writes are "
                           "refused until there is room, nothing was done",
+    [REFUSAL_DISKS_FULL] = "MISCONF the disks of a majority of the members have no room for the "
+                           "log: writes are refused until there is room, nothing was done",
     [REFUSAL_OVERLOAD] = "TRYAGAIN the server is overloaded: nothing was done, try again",
     [REFUSAL_ENTRY_SIZE] = "ERR command too large: with it the log entry would exceed its limit",
     [REFUSAL_REPLY_SIZE] = "ERR reply too large: it exceeds the memory for replies",
@@ -185,6 +187,7 @@ void refusal_write(struct reply_writer *writer, const struct batch *batch,
     case REFUSAL_NO_AUTH:
     case REFUSAL_MEMORY:
     case REFUSAL_DISK_FULL:
+    case REFUSAL_DISKS_FULL:
     case REFUSAL_OVERLOAD:
     case REFUSAL_ENTRY_SIZE:
     case REFUSAL_REPLY_SIZE:

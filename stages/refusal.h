@@ -7,7 +7,8 @@
  * A refused command was definitely not applied, and its error says why.  Where Redis 7.0 has the
  * same refusal the text is its, byte for byte: clients compare them.  The others begin with a code
  * word that clients know: TRYAGAIN (overload: the same command may succeed a moment later),
- * CLUSTERDOWN (no leader, or stopping), MISCONF (no room on the disk), OOM.
+ * CLUSTERDOWN (no leader, or stopping), MISCONF (no room on the disk, or on those of a majority),
+ * OOM.
  *
  * A command that needs the leader, on a node that is none:
  *

@@ -27,6 +27,11 @@ enum {
     /* A leader whose disk takes nothing for so many election time-outs lets another one lead: by
        default a second, more than a busy disk's sync takes, and not much more than an election. */
     REPLICATE_STALLED_TIMEOUTS = 5,
+    /* One whose disk is full waits as long at first, and twice as long each time that it has handed
+       over and leads again without having had room in between, so many times as long at most:
+       members that are all full and do not know it of each other yet do not hand over in a
+       circle. */
+    REPLICATE_FULL_WAITS_MAX = 32,
 };
 
 /* Batches taken from the ring at a time; those behind a stalled one wait here. */
@@ -195,6 +200,10 @@ struct replicate_shard {
     uint64_t heartbeat_ns;
     uint64_t stalled_index; /* durable since stalled_since_ns: see replicate_stalled.c */
     uint64_t stalled_since_ns;
+    bool full;                /* the log is, as the core was told */
+    bool majority_full;       /* this node leads, and the disks that a quorum needs are full */
+    uint64_t full_since_ns;   /* leading without room since then, or since the last hand-over */
+    uint32_t full_waits;      /* for so many times the usual wait before the next one */
     uint64_t log_epoch;       /* of what the log holds: the core's may be further */
     bool stored_again;        /* a new epoch has begun: say what is stored once more */
     uint64_t genesis_index;   /* of its entry, while that may be truncated */
@@ -436,8 +445,8 @@ void replicate_change_end(struct replicate_shard *shard);
 
 /* ---- replicate_stalled.c ------------------------------------------------------------------ */
 
-/* Lets another one lead if this node's disk has stood still for too long; *due_ns is when to look
- * again, if that is earlier. */
+/* Lets another one lead if this node's disk has stood still or been full for too long, and tells
+ * the core whether it is full; *due_ns is when to look again, if that is earlier. */
 void replicate_stalled_turn(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns);
 
 /* ---- replicate_wait.c ----------------------------------------------------------------------- */

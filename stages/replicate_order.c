@@ -126,6 +126,10 @@ static enum propose_result propose(struct replicate_shard *shard, struct batch *
     ASSERT(batch->write_count > 0 && batch->write_count <= UINT16_MAX);
     int result =
         shard->failed ? WEIR_EAGAIN : raft_propose(shard->raft, 1, length_bytes, &index, &term);
+    if (shard->majority_full && (result == WEIR_OK || result == WEIR_EFULL)) {
+        writes_answer(batch, FATE_REFUSED, REFUSAL_DISKS_FULL);
+        return PROPOSE_REFUSED;
+    }
     if (result == WEIR_EFULL) {
         if (raft_configuration(shard->raft)->member_count == 1) {
             return PROPOSE_STALLED; /* until the disk has taken some of it */

@@ -142,6 +142,10 @@ const struct entry_tail *log_tail(const struct log *log);
 /* Ready, full or failed; see above. */
 enum log_state log_state(const struct log *log);
 
+/* Clients' entries cannot be taken for want of space on the disk: LOG_FULL, or a truncation or
+ * restart waits for it. */
+bool log_out_of_room(const struct log *log);
+
 /* The sentence of LOG_FAILED or LOG_FULL. */
 const char *log_error_text(const struct log *log);
 

@@ -110,6 +110,11 @@ void segment_space_ran_out(struct log *log) {
              (unsigned long long)log->options.segment_bytes);
 }
 
+bool log_out_of_room(const struct log *log) {
+    return log->state == LOG_FULL ||
+           (log->state == LOG_READY && log->is_short_of_space && log_truncating(log));
+}
+
 static void spare_remove(struct log *log) {
     io_close(log->io, log->spare_file);
     log->spare_file = -1;

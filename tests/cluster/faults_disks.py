@@ -126,18 +126,42 @@ def full_one(world, rng):
     world.settled_on(victim)
 
 
+def full_leader(world, _):
+    """The leader's disk: another one leads before long, and takes writes."""
+    victim, begin = world.leader(), world.now()
+    victim.fill_disk()
+    try:
+        assert write_much(world, world.record(), lambda: victim.says("log_full", begin)), \
+            "the disk is not full"
+        full = world.now()
+        if world.leader() is victim:
+            world.awaited(lambda: victim.says("leader_full", full),
+                          "a leader without room does not hand over")
+        else:
+            world.tell(f"    node {victim.number} did not lead any more when it was full")
+        world.awaited(lambda: world.leader() is not victim, "a leader without room leads on")
+        world.served()
+        world.bounded(world.gap_since(full), GAP_S, full, "a full leader holds the majority up:")
+    finally:
+        victim.empty_disk()
+    world.settled_on(victim)
+
+
 def full_majority(world, rng):
-    """Writes are refused or not answered, never lost; all is well when there is room."""
+    """
+    Writes are refused or not answered, never lost; all is well when there is room. Full ones that
+    lead hand over until all are full; then whoever leads knows it.
+    """
     victims, begin = rng.sample(world.hosts, len(world.hosts) // 2 + 1), world.now()
 
     def full():
-        """Whoever leads is full, or none of the full ones leads and all are."""
-        leading = [host for host in victims if host.role()[1]] or victims
-        return all(host.says("log_full", begin) for host in leading)
+        return all(host.says("log_full", begin) for host in victims)
     for host in victims:
         host.fill_disk()
     try:
         assert write_much(world, world.record(), full), "the disks are not full"
+        world.awaited(lambda: any(host.says("majority_full", begin) for host in world.hosts),
+                      "nobody knows that a majority is full")
         world.lasting(1.0)
     finally:
         for host in victims:
@@ -259,6 +283,7 @@ FAULTS = table(
     (power_all, "power cut everywhere", "as always"),
     (failing_disk, "the leader's disk fails", "it ends with a sentence; the rest serves"),
     (full_one, "a follower's disk is full", "the others go on, and it catches up", 3, "long"),
+    (full_leader, "the leader's disk is full", "another one leads, and takes writes", 3, "long"),
     (full_majority, "the disks of a majority are full",
      "they serve when there is room, without a restart", 3, "long"),
     (slow_follower, "a follower's disk takes 10 writes a second", "nobody waits for it"),

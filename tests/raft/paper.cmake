@@ -3,7 +3,7 @@
 weir_library(raft_support SOURCES support.c USES raft base test_support LIBRARIES cmocka)
 set(raft_papers
     paper_election paper_vote paper_append paper_leader paper_membership paper_snapshot paper_read
-    paper_lease paper_transfer core_storage core_leader core_send)
+    paper_lease paper_transfer core_storage core_leader core_send core_room)
 foreach(part ${raft_papers})
     weir_test(raft_${part} SOURCES test_${part}.c USES raft_support raft test_support)
 endforeach()

@@ -107,8 +107,11 @@ static void fields_make(struct peer_case *out, struct random *random, bool first
         message->last_term = number(random, 1, message->term);
         break;
     case RAFT_MESSAGE_PRE_VOTE_ANSWER:
-    case RAFT_MESSAGE_VOTE_ANSWER:
-    case RAFT_MESSAGE_HEARTBEAT_ANSWER: message->granted = random_chance(random, 1, 2); break;
+    case RAFT_MESSAGE_VOTE_ANSWER: message->granted = random_chance(random, 1, 2); break;
+    case RAFT_MESSAGE_HEARTBEAT_ANSWER:
+        message->granted = random_chance(random, 1, 2);
+        message->full = random_chance(random, 1, 2);
+        break;
     case RAFT_MESSAGE_APPEND: append_make(out, random, first); break;
     case RAFT_MESSAGE_APPEND_ANSWER:
         message->granted = random_chance(random, 1, 2);

@@ -63,7 +63,8 @@ static bool messages_are_equal(const struct raft_message *a, const struct raft_m
            a->snapshot.index == b->snapshot.index && a->snapshot.term == b->snapshot.term &&
            a->snapshot.size_bytes == b->snapshot.size_bytes && a->entry_count == b->entry_count &&
            a->length_bytes == b->length_bytes && a->granted == b->granted &&
-           a->transfer == b->transfer && (a->configuration == NULL) == (b->configuration == NULL);
+           a->transfer == b->transfer && a->full == b->full &&
+           (a->configuration == NULL) == (b->configuration == NULL);
 }
 
 /* ---- what is refused ---------------------------------------------------------------------- */
@@ -74,7 +75,7 @@ static void unknown_kinds_flags_and_members_are_refused(void **state) {
         assert_int_equal(fault_of(kind, 0, 0), PEER_MESSAGE_FAULT_KIND);
         assert_int_equal(fault_of(kind, 0, RAFT_MESSAGE_TIMEOUT_NOW + 1), PEER_MESSAGE_FAULT_KIND);
         assert_int_equal(fault_of(kind, 0, 255), PEER_MESSAGE_FAULT_KIND);
-        assert_int_equal(fault_of(kind, 1, 4), PEER_MESSAGE_FAULT_FLAGS);
+        assert_int_equal(fault_of(kind, 1, 8), PEER_MESSAGE_FAULT_FLAGS);
         assert_int_equal(fault_of(kind, 1, 128), PEER_MESSAGE_FAULT_FLAGS);
         assert_int_equal(fault_of(kind, 2, 1), PEER_MESSAGE_FAULT_RESERVED);
         assert_int_equal(fault_of(kind, 3, 1), PEER_MESSAGE_FAULT_RESERVED);
@@ -93,6 +94,8 @@ static void what_a_kind_does_not_have_is_refused(void **state) {
     assert_int_equal(fault_of(RAFT_MESSAGE_VOTE, 1, PEER_MESSAGE_GRANTED),
                      PEER_MESSAGE_FAULT_FLAGS);
     assert_int_equal(fault_of(RAFT_MESSAGE_PRE_VOTE, 1, PEER_MESSAGE_TRANSFER),
+                     PEER_MESSAGE_FAULT_FLAGS);
+    assert_int_equal(fault_of(RAFT_MESSAGE_APPEND_ANSWER, 1, PEER_MESSAGE_FULL),
                      PEER_MESSAGE_FAULT_FLAGS);
     assert_int_equal(fault_of(RAFT_MESSAGE_APPEND, 1, PEER_MESSAGE_GRANTED),
                      PEER_MESSAGE_FAULT_FLAGS);

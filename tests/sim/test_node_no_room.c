@@ -1,0 +1,267 @@
+/*
+ * Disks that are full: whoever leads, a majority, all.
+ *
+ * A disk here is full for its next segment: what is in the active one, and in the spare one that
+ * there is already, stays.  So a scenario writes until the log has no room.
+ */
+
+#include "raft/raft.h"
+#include "tests/sim/node_talk.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SECOND_NS           UINT64_C(1000000000)
+#define ELECTION_TIMEOUT_NS UINT64_C(200000000)       /* stages/replicate_internal.h */
+#define STALLED_NS          (5 * ELECTION_TIMEOUT_NS) /* likewise */
+
+enum {
+    /* One for each map; with label long more of them, and under a sanitizer one. */
+    SEEDS = WEIR_SANITIZER_BUILD ? 1 : 3,
+    MEMBERS = 3,
+    LARGE_BYTES = 40 * 1024,
+    /* Of which two segments of 1 MiB are full, and then some. */
+    LARGE_MAX = 80,
+};
+
+static struct group group[1];
+static struct talk writer[1];
+static struct talk reader[1];
+
+static const char *const maps[] = {"fused", "pair", "split"};
+
+static const struct node_replicate_figures *figures(uint32_t node) {
+    return &sim_node_figures(group->nodes[node].node)->replicate;
+}
+
+static uint64_t term_of(uint32_t node) {
+    return node_figure(&figures(node)->term);
+}
+
+static bool is_full(uint32_t node) {
+    return node_figure(&figures(node)->log_full) == 1;
+}
+
+static uint32_t begin(uint64_t seed) {
+    group_init(group, seed, MEMBERS, maps[seed % 3]);
+    group->load_on = false;
+    for (uint32_t i = 0; i < MEMBERS; i++)
+        group_start(group, i);
+    group_expect(group, group_settle(group, 5 * SECOND_NS), "somebody leads");
+    return group_leader(group);
+}
+
+/* No segment more is opened there, for want of a descriptor, or again. */
+static void descriptors_used_up(uint32_t node, bool used_up) {
+    world_disk_fail(group->world, group->nodes[node].host, WORLD_DISK_OPEN, 1,
+                    used_up ? UINT32_MAX : 0, used_up ? -EMFILE : 0);
+}
+
+/* No segment more is allocated there, or again. */
+static void disk_full(uint32_t node, bool full) {
+    world_disk_fail(group->world, group->nodes[node].host, WORLD_DISK_ALLOCATE, 1,
+                    full ? UINT32_MAX : 0, full ? -ENOSPC : 0);
+}
+
+static void end(void) {
+    talk_close(writer);
+    talk_close(reader);
+    for (uint32_t i = 0; i < MEMBERS; i++)
+        disk_full(i, false);
+    group->load_on = false;
+    group_expect(group, group_settle(group, 10 * SECOND_NS), "all have applied everything");
+    group_free(group);
+}
+
+/* Writes large values until one is refused, or not answered within a second; what was said. */
+static const char *write_until_refused(uint32_t node) {
+    static char value[LARGE_BYTES];
+    char head[64];
+    memset(value, 'v', sizeof(value));
+    (void)snprintf(head, sizeof(head), "*3\r\n$3\r\nSET\r\n$5\r\nlarge\r\n$%d\r\n", LARGE_BYTES);
+    talk_open(writer, group, node);
+    for (uint32_t i = 0; i < LARGE_MAX; i++) {
+        talk_say(writer, head);
+        talk_send(writer, value, sizeof(value));
+        talk_say(writer, "\r\n");
+        const char *reply = talk_hear(writer, 1, SECOND_NS);
+        if (strncmp(reply, "+OK", 3) != 0)
+            return reply;
+    }
+    return "there is always room";
+}
+
+static void run_until_leader_is_not(uint32_t leader, uint64_t limit_ns) {
+    uint64_t until_ns = world_now_ns(group->world) + limit_ns;
+    while (world_now_ns(group->world) < until_ns && group->finding[0] == '\0' &&
+           (group_leader(group) == leader || group_leader(group) == UINT32_MAX)) {
+        if (!group_step(group))
+            return;
+    }
+}
+
+/* Leadership moves by one election, without a time-out, and does not come back. */
+static void a_leader_without_room_gives_leadership_away(uint64_t first_seed,
+                                                        void (*take_room)(uint32_t node,
+                                                                          bool full)) {
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        uint32_t leader = begin(first_seed + seed);
+        uint64_t term = term_of(leader);
+        take_room(leader, true);
+        group_expect(group, strncmp(write_until_refused(leader), "-MISCONF ", 9) == 0,
+                     "it refuses what it has no room for");
+        group_run(group, STALLED_NS - ELECTION_TIMEOUT_NS);
+        group_expect(group, group_leader(group) == leader, "not before the bound");
+        run_until_leader_is_not(leader, 2 * ELECTION_TIMEOUT_NS);
+        uint32_t next = group_leader(group);
+        group_expect(group, next != leader && next != UINT32_MAX, "then another one leads");
+        group_expect(group, term_of(next) == term + 1, "by one election");
+        group->load_on = true;
+        group_run(group, 4 * SECOND_NS);
+        group_expect(group, group->counts.incr_acked >= 100, "and takes writes");
+        group_expect(group, group_leader(group) == next && term_of(next) == term + 1,
+                     "and goes on leading");
+        group_expect(group, is_full(leader), "though the other is full still");
+        take_room(leader, false);
+        end();
+    }
+}
+
+static void a_leader_whose_disk_is_full_gives_leadership_away(void **state) {
+    (void)state;
+    a_leader_without_room_gives_leadership_away(0, disk_full);
+}
+
+static void a_leader_without_descriptors_for_its_log_gives_leadership_away(void **state) {
+    (void)state;
+    a_leader_without_room_gives_leadership_away(600, descriptors_used_up);
+}
+
+/* It has found room before the bound: nothing changes. */
+static void a_leader_whose_disk_is_full_for_a_moment_goes_on(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        uint32_t leader = begin(100 + seed);
+        uint64_t term = term_of(leader);
+        disk_full(leader, true);
+        (void)write_until_refused(leader);
+        group_run(group, STALLED_NS - 3 * ELECTION_TIMEOUT_NS);
+        disk_full(leader, false);
+        group_run(group, 3 * SECOND_NS);
+        group_expect(group, group_leader(group) == leader && term_of(leader) == term,
+                     "it leads in the same term");
+        talk_expect(writer, "SET a 1", "+OK");
+        end();
+    }
+}
+
+/* Whoever leads last refuses writes, answers reads, and stays; it goes on when there is room. */
+static void of_full_disks(uint64_t seed, uint32_t count) {
+    uint32_t leader = begin(seed);
+    uint64_t term = term_of(leader);
+    for (uint32_t i = 0; i < count; i++)
+        disk_full((leader + i) % MEMBERS, true);
+    for (uint32_t i = 0; i < count; i++) { /* each of them is asked to lead once at the most */
+        const char *reply = write_until_refused(leader);
+        group_expect(group, strncmp(reply, "+OK", 3) != 0, "there is no room");
+        talk_close(writer);
+        run_until_leader_is_not(leader, 2 * STALLED_NS);
+        leader = group_leader(group);
+        group_expect(group, leader != UINT32_MAX, "somebody leads");
+    }
+    uint64_t last_term = term_of(leader);
+    group_expect(group, last_term <= term + count, "nobody was asked twice");
+    talk_open(writer, group, leader);
+    talk_open(reader, group, leader);
+    talk_expect(writer, "SET a 1", "-MISCONF ");
+    for (uint32_t i = 0; i < 10; i++) {
+        group_run(group, SECOND_NS);
+        talk_expect(reader, "STRLEN large", ":40960");
+        talk_expect(writer, "SET a 1", "-MISCONF ");
+    }
+    group_expect(group, group_leader(group) == leader && term_of(leader) == last_term,
+                 "leadership does not go round");
+    for (uint32_t i = 0; i < MEMBERS; i++)
+        disk_full(i, false);
+    group_run(group, 2 * SECOND_NS);
+    leader = group_leader(group);
+    group_expect(group, leader != UINT32_MAX, "somebody leads");
+    talk_close(writer);
+    talk_open(writer, group, leader);
+    talk_expect(writer, "SET a 2", "+OK");
+    end();
+}
+
+static void while_a_majority_is_full_writes_are_refused_and_reads_go_on(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        of_full_disks(200 + seed, 2);
+        of_full_disks(300 + seed, 3);
+    }
+}
+
+/* What it has taken before it knew waits; it leads on in its term, and all is done when there is
+ * room. */
+static void a_leader_with_room_whose_majority_is_full_serves_reads(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        uint32_t leader = begin(400 + seed);
+        uint64_t term = term_of(leader);
+        for (uint32_t i = 1; i < MEMBERS; i++)
+            disk_full((leader + i) % MEMBERS, true);
+        const char *reply = write_until_refused(leader);
+        group_expect(group, strncmp(reply, "+OK", 3) != 0, "nobody commits it");
+        for (uint32_t i = 1; i < MEMBERS; i++)
+            group_expect(group, is_full((leader + i) % MEMBERS), "they have no room");
+        group_expect(group, !is_full(leader), "it has");
+        talk_open(reader, group, leader);
+        for (uint32_t i = 0; i < 10; i++) {
+            talk_expect(reader, "STRLEN large", ":40960");
+            talk_expect(reader, "SET a 1", "-MISCONF ");
+            group_run(group, SECOND_NS);
+        }
+        group_expect(group, group_leader(group) == leader && term_of(leader) == term,
+                     "it has not stepped down");
+        disk_full((leader + 1) % MEMBERS, false);
+        group_run(group, SECOND_NS);
+        talk_expect(reader, "SET a 2", "+OK");
+        group_expect(group, group_leader(group) == leader && term_of(leader) == term,
+                     "nor when there was room again");
+        end();
+    }
+}
+
+/* The full one has the whole log, and could win as well. */
+static void a_member_whose_disk_is_full_lets_another_one_lead(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        uint32_t full = begin(500 + seed);
+        disk_full(full, true);
+        (void)write_until_refused(full);
+        talk_close(writer);
+        run_until_leader_is_not(full, 2 * STALLED_NS);
+        uint32_t leader = group_leader(group);
+        group_expect(group, leader != full && leader != UINT32_MAX, "another one leads");
+        group_run(group, SECOND_NS / 2);
+        group_expect(group, is_full(full), "it is full");
+        group_crash(group, leader);
+        group_run(group, 2 * SECOND_NS);
+        group_expect(group, group_leader(group) == MEMBERS - full - leader,
+                     "whoever is left and has room leads");
+        group_start(group, leader);
+        end();
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_leader_whose_disk_is_full_gives_leadership_away),
+        cmocka_unit_test(a_leader_without_descriptors_for_its_log_gives_leadership_away),
+        cmocka_unit_test(a_leader_whose_disk_is_full_for_a_moment_goes_on),
+        cmocka_unit_test(while_a_majority_is_full_writes_are_refused_and_reads_go_on),
+        cmocka_unit_test(a_leader_with_room_whose_majority_is_full_serves_reads),
+        cmocka_unit_test(a_member_whose_disk_is_full_lets_another_one_lead),
+    };
+    return cmocka_run_group_tests_name("sim_node_no_room", tests, NULL, NULL);
+}
