@@ -72,7 +72,7 @@
 #include "queues/atomic.h"
 
 #define GAUGE_MAGIC      UINT64_C(0x6775616772696577) /* the bytes "weirgaug" */
-#define GAUGE_VERSION    1
+#define GAUGE_VERSION    2
 #define GAUGE_NONE       UINT32_MAX /* no stage, shard or core */
 #define GAUGE_NAME_BYTES 48         /* of every name, its terminating zero included */
 
@@ -210,6 +210,7 @@ struct gauge_core {
     uint64_t io_completions;  /* completions reaped */
     uint64_t polls_over_limit; /* polls longer than the runner's limit for one poll */
     uint64_t longest_io_ns;    /* the longest turn of the io: submit, send, deliver */
+    uint64_t gathers;          /* sleeps that were to find several receives: io_park_gathering */
 };
 
 /* A shard. Writer: the core that polls it, which may change while the shard is in nobody's poll. */
@@ -241,7 +242,7 @@ _Static_assert(sizeof(struct gauge_core_row) == CACHE_LINE_BYTES, "format");
 _Static_assert(sizeof(struct gauge_shard_row) == CACHE_LINE_BYTES, "format");
 _Static_assert(sizeof(struct gauge_ring) == 2 * CACHE_LINE_BYTES, "format: one line each end");
 _Static_assert(offsetof(struct gauge_ring, consumer) == CACHE_LINE_BYTES, "format");
-_Static_assert(sizeof(struct gauge_core) == 3 * CACHE_LINE_BYTES, "format");
+_Static_assert(sizeof(struct gauge_core) == 4 * CACHE_LINE_BYTES, "format");
 _Static_assert(sizeof(struct gauge_shard) == 8 * CACHE_LINE_BYTES, "format");
 
 /* ----------------------------------------------------------------------------------------------

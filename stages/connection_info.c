@@ -347,12 +347,13 @@ static void info_stages(struct connection_run *run) {
         const struct gauge_core *core = &view.cores[i];
         connection_text_add(
             &run->text,
-            "core_%u:cpu=%d,working_us=%llu,idle_us=%llu,parks=%llu,wakes=%llu,"
+            "core_%u:cpu=%d,working_us=%llu,idle_us=%llu,parks=%llu,gathers=%llu,wakes=%llu,"
             "longest_poll_us=%llu,longest_io_us=%llu,polls_over_limit=%llu\r\n",
             i, view.core_rows[i].cpu == GAUGE_NONE ? -1 : (int)view.core_rows[i].cpu,
             (info_number)(gauge_read(&core->regime_ns[GAUGE_WORKING]) / 1000),
             (info_number)(gauge_read(&core->regime_ns[GAUGE_IDLE]) / 1000),
-            (info_number)gauge_read(&core->parks), (info_number)gauge_read(&core->wakes),
+            (info_number)gauge_read(&core->parks), (info_number)gauge_read(&core->gathers),
+            (info_number)gauge_read(&core->wakes),
             (info_number)(gauge_read(&core->longest_poll_ns) / 1000),
             (info_number)(gauge_read(&core->longest_io_ns) / 1000),
             (info_number)gauge_read(&core->polls_over_limit));

@@ -140,6 +140,7 @@ static uint32_t core_poll_shard(struct core *core, struct runner_shard *shard,
                                 const struct stage_moment *moment, uint32_t budget) {
     struct stage_result result = shard->stage->poll(shard->state, moment, budget);
     gauge_add(&shard->gauge->polls, 1);
+    core->awaits = core->awaits || result.awaits;
     ASSERT(!core->pipeline->stepped || result.units <= STAGE_POLL_UNITS_MAX);
     if (result.work == 0 && !result.blocked) {
         return 0;
@@ -167,6 +168,7 @@ static uint32_t core_round(struct core *core, uint32_t budget) {
         uint64_t io_ns = core_charge(core, core->io_shard, GAUGE_WORKING);
         gauge_max(&core->gauge->longest_io_ns, core_busy_ns(core, io_ns));
     }
+    core->awaits = false;
     for (uint32_t i = 0; i < core->shard_count; i++) {
         work += core_poll_shard(core, core->shards[i], &moment, budget);
     }
@@ -204,12 +206,14 @@ static bool core_arm(struct core *core, uint32_t budget, uint32_t stop_seen) {
 }
 
 /* Sleeps, and notes for how long.  A core that has been busy for a third of the time or more may
- * gather: there is more work than for one wake each.  But nobody else may wait for its doorbell. */
+ * gather: there is more work than for one wake each.  But nobody else may wait for its doorbell,
+ * and no client for another node's answer: all that come with it would wait as long again. */
 static void core_sleep(struct core *core, bool alone) {
     uint64_t slept_ns = core->gauge->charged_until_ns;
     core->recent_busy_ns += slept_ns - core->woken_ns - core->recent_busy_ns / 8;
-    if (alone && core->recent_busy_ns * 2 > core->recent_idle_ns) {
+    if (alone && !core->awaits && core->recent_busy_ns * 2 > core->recent_idle_ns) {
         io_park_gathering(core->io, core->policy->gather_us * UINT64_C(1000));
+        gauge_add(&core->gauge->gathers, 1);
     } else {
         io_park(core->io, UINT64_MAX);
     }

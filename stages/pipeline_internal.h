@@ -67,6 +67,7 @@ struct core {
     uint64_t woken_ns;             /* when it last woke, */
     uint64_t recent_busy_ns;       /* and how much of the last parks it worked */
     uint64_t recent_idle_ns;       /* and slept: both fading, see core_sleep */
+    bool awaits;                   /* a shard said so in this round: see stage_result */
     const struct wait_policy *policy;
     struct doorbell doorbell;
     struct gauge_core *gauge;

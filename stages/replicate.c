@@ -225,6 +225,15 @@ static bool want_applied(struct replicate_shard *shard) {
     return atomic_load_relaxed_u64(&shard->node->signals.applied_index) != shard->applied;
 }
 
+/* Whether clients wait for a member's answer, ours or, where we follow, the leader's. */
+static bool awaits_members(const struct replicate_shard *shard) {
+    if (shard->peers == NULL) {
+        return false;
+    }
+    return raft_role(shard->raft) != RAFT_LEADER || shard->writing.head != BATCH_NO_BLOCK ||
+           shard->reading.head != BATCH_NO_BLOCK;
+}
+
 static struct stage_result replicate_poll(void *state, const struct stage_moment *moment,
                                           uint32_t budget) {
     struct replicate_shard *shard = state;
@@ -283,6 +292,7 @@ static struct stage_result replicate_poll(void *state, const struct stage_moment
         publish(shard);
     }
     result.blocked = waiting;
+    result.awaits = awaits_members(shard);
     result.units = (uint32_t)(STAGE_POLL_UNITS - shard->units);
     bool behind = shard->applied < shard->handed;
     bool stopping = atomic_load_relaxed_u32(&shard->node->signals.stopping) != 0;

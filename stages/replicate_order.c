@@ -378,6 +378,16 @@ static uint64_t committed_here(const struct replicate_shard *shard) {
     return commit < last ? commit : last;
 }
 
+/* Up to where, and no further than to `index`, no batch waits for an entry. */
+static uint64_t alone_until(const struct replicate_shard *shard, uint64_t index) {
+    if (shard->writing.head == BATCH_NO_BLOCK) {
+        return index;
+    }
+    uint64_t waited = pipeline_batch(shard->pipeline, shard->writing.head)->index;
+    ASSERT(waited > shard->handed);
+    return waited <= index ? waited - 1 : index;
+}
+
 /* Entries that are only on disk: reads a piece, or hands on what was read. */
 static uint32_t hand_on_from_disk(struct replicate_shard *shard, bool *waiting) {
     if (shard->catch_up_last > shard->applied) {
@@ -406,12 +416,14 @@ static uint32_t hand_on_from_disk(struct replicate_shard *shard, bool *waiting) 
     }
     ASSERT(first_index == shard->handed + 1);
     uint64_t last = first_index + count - 1;
-    uint64_t commit = committed_here(shard);
-    if (last > commit) {
-        /* What is not committed yet is read again later. */
-        count = (uint32_t)(commit - shard->handed);
-        last = commit;
+    /* What is not committed yet is read again later; what a batch waits for, which was appended
+       while this was read, goes with it. */
+    uint64_t end = alone_until(shard, committed_here(shard));
+    if (last > end) {
+        count = (uint32_t)(end - shard->handed);
+        last = end;
     }
+    ASSERT(count > 0);
     struct apply_item item = {.entry = shard->catch_up,
                               .first_index = first_index,
                               .entry_count = count,

@@ -74,6 +74,8 @@ struct stage_result {
     uint32_t work;  /* items moved on; 0: nothing to do, or blocked */
     uint32_t units; /* what that cost, by the stage's own count; see above */
     bool blocked;   /* there was input, and no room downstream */
+    bool
+        awaits; /* clients wait for what another node is about to say: sleep no longer than to it */
 };
 
 /* Given to a shard when it is made. */

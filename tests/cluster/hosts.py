@@ -4,6 +4,7 @@ The disk is an ext4 in a file in memory, mounted through a loop device. It can l
 fail, and be slow. All of it is in the run's own namespaces (netns.py).
 """
 
+import errno
 import glob
 import os
 import re
@@ -23,6 +24,7 @@ from weir_test import LIMIT_S, Node, weir  # noqa: E402
 CLIENT_PORT, PEER_PORT = 7379, 7380
 DISK_MIB = 2048        # sparse: of two segments that are allocated ahead next to nothing is written
 MEMORY_MIB = 1024      # written at most
+FILL_TRIES = 20
 # What a node says that has come upon a defect of its own (base/assert.h, sanitizers, glibc).
 CRASHED = re.compile(r"assertion failed: |: unreachable: |Sanitizer|runtime error: |"
                      r"stack smashing|malloc\(\)|free\(\)")
@@ -158,10 +160,16 @@ class Host:
         return took_s
 
     def fill_disk(self):
-        """Takes all room of the file system."""
-        room = os.statvfs(self.disk.path)
+        """Takes all room of the file system; the node may take some at the same moment."""
         with open(f"{self.disk.path}/other-things", "wb") as file:
-            os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize - (1 << 20))
+            for _ in range(FILL_TRIES):
+                room = os.statvfs(self.disk.path)
+                length = os.fstat(file.fileno()).st_size + room.f_bavail * room.f_frsize - (1 << 20)
+                try:
+                    return os.posix_fallocate(file.fileno(), 0, length)
+                except OSError as failed:
+                    assert failed.errno == errno.ENOSPC, failed
+        raise AssertionError("the disk cannot be filled: its room changes all the time")
 
     def empty_disk(self):
         os.remove(f"{self.disk.path}/other-things")

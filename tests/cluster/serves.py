@@ -137,6 +137,24 @@ def a_member_that_is_gone_shows_as_that(cluster):
     until(lambda: shows(lambda m: m["lag"] == 0 and m["contact_ms"] < 1000), "it is not back")
 
 
+def nobody_gathers_while_a_member_is_waited_for(cluster):
+    """
+    A core that sleeps on to find several receives would delay each answer of a member, and all the
+    clients behind it.
+    """
+    leader = cluster.leader(everyone=True)
+    for mix in ("set", "get"):
+        load = weir("bench", "--server", f"127.0.0.1:{leader.port}", "--mix", mix,
+                    "--connections", "50", "--duration", "300ms")
+        assert load.returncode == 0, load.stderr
+    for node in cluster.nodes:
+        core = cluster.info(node, "stages")["core_0"]
+        parks, gathers = (int(re.search(rf"\b{name}=(\d+)", core).group(1))
+                          for name in ("parks", "gathers"))
+        most = parks / 3 if node is leader else 0  # where nobody asked just then
+        assert parks > 0 and gathers <= most, (node is leader, core)
+
+
 def a_large_value_reaches_all(cluster):
     """Of many frames and more than a slice of authentication."""
     value = bytes(range(256)) * 4096 * 8  # 8 MiB
@@ -196,7 +214,7 @@ def they_come_back_with_what_they_had(cluster):
 TESTS = [who_does_not_lead_names_who_does, redis_cli_follows, members_call_each_other_alike,
          all_apply_the_same, members_know_each_other_by_the_secret,
          info_and_status_say_how_far_each_is, status_says_how_late_heartbeats_are,
-         a_member_that_is_gone_shows_as_that,
+         a_member_that_is_gone_shows_as_that, nobody_gathers_while_a_member_is_waited_for,
          a_large_value_reaches_all, all_stop_when_they_are_asked,
          a_member_that_serves_nobody_shows_itself,
          they_come_back_with_what_they_had]

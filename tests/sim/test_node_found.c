@@ -197,6 +197,51 @@ static void an_entry_after_a_pause_is_sent_though_the_disk_stands_still(void **s
     }
 }
 
+/* A member starts again with a log of which it knows little to be committed, serves, and is elected
+ * at once. What it reads back, to apply it, has a client's write behind it, which was committed
+ * meanwhile, and whose answer waits for it. */
+static void who_leads_before_it_has_replayed_answers_what_is_written(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        scripted_begin(scripted, seed);
+        scripted_elect(scripted);
+        for (uint32_t i = 0; i < 10; i++) {
+            assert_string_equal(scripted_ask(scripted, "set k v"), "+OK\r\n");
+        }
+        scripted_run(scripted, 20 * MILLISECOND_NS);
+        uint64_t last = last_index();
+        scripted_entries_begin(entries, log_tail(sim_node_log(scripted->node)));
+        uint64_t next = term() + 1;
+        scripted_restart(scripted);
+        scripted_append(scripted, 3, next, entries, 2); /* the genesis record, and no more */
+        scripted_run(scripted, 50 * MILLISECOND_NS);
+        assert_int_equal(applied(), 2);
+        assert_int_equal(last_index(), last);
+        assert_true(sim_node_serving(scripted->node));
+        scripted->is_stalled[2] = true; /* it votes, and entries do not reach it yet */
+        struct raft_message lead = {.kind = RAFT_MESSAGE_TIMEOUT_NOW, .from = 3, .term = next};
+        scripted_say(scripted, &lead);
+        scripted_run(scripted, 10 * MILLISECOND_NS);
+        assert_int_equal(raft_role(sim_node_raft(scripted->node)), RAFT_LEADER);
+        assert_int_equal(log_durable_index(sim_node_log(scripted->node)), last + 1);
+        assert_int_equal(applied(), 2);
+        world_disk_delay(scripted->world, scripted->host, 30 * MILLISECOND_NS, 30 * MILLISECOND_NS);
+        scripted->is_stalled[2] = false; /* now its first entry is committed: it begins to read */
+        scripted_run(scripted, MILLISECOND_NS);
+        world_disk_delay(scripted->world, scripted->host, MILLISECOND_NS, MILLISECOND_NS);
+        scripted_tell(scripted, "set k w");
+        scripted_run(scripted, 20 * MILLISECOND_NS);
+        assert_int_equal(raft_commit_index(sim_node_raft(scripted->node)), last + 2);
+        assert_int_equal(applied(), 2);
+        scripted_run(scripted, 20 * MILLISECOND_NS);
+        assert_int_equal(applied(), last + 2);
+        assert_string_equal(scripted->reply, "+OK\r\n");
+        assert_string_equal(scripted_ask(scripted, "set k w"), "+OK\r\n");
+        assert_int_equal(term(), next + 1);
+        scripted_end(scripted);
+    }
+}
+
 /* Flips a byte of each sector of the log behind the file's header. */
 static void damage_log(void) {
     enum { FILES_MAX = 32, HEADER_SECTORS = 2 };
@@ -400,6 +445,7 @@ int main(void) {
         cmocka_unit_test(a_follower_sleeps_though_a_key_has_expired),
         cmocka_unit_test(who_has_accepted_what_is_not_in_its_log_does_not_campaign),
         cmocka_unit_test(an_entry_behind_one_that_is_only_on_disk_is_sent),
+        cmocka_unit_test(who_leads_before_it_has_replayed_answers_what_is_written),
         cmocka_unit_test(an_entry_after_a_pause_is_sent_though_the_disk_stands_still),
         cmocka_unit_test(a_leader_that_cannot_read_its_log_for_a_member_stops),
         cmocka_unit_test(nothing_overtakes_a_read_that_waits_for_others_writes),
