@@ -364,6 +364,8 @@ static void fini_workers(struct load *load) {
 
 /* One measurement. `report` borrows from `load`, up to the next one. */
 static int measure(struct load *load, struct load_report *report) {
+    /* Not begun: what a connection meets is then final, as before the first one. */
+    load->run.start_ns = 0;
     int status = init_workers(load);
     if (status == 0)
         status = run_workers(load);

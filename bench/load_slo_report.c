@@ -72,8 +72,8 @@ static void say_no_knee(const struct load_slo_report *report, char *text, size_t
     static const char *const advice[] = {
         [LOAD_SLO_HELD] = "",
         [LOAD_SLO_ERRORS] = "requests fail: make them succeed without --slo first",
-        [LOAD_SLO_UNANSWERED] = "too few are answered: a longer --duration or more --connections "
-                                "may help; else the server is slower than that",
+        [LOAD_SLO_UNANSWERED] =
+            "too few are answered: give a longer --duration or more --connections",
         [LOAD_SLO_LATE] = "answers are late: give --slo a longer time",
     };
     const struct load_slo *slo = report->slo;

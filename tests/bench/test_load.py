@@ -402,6 +402,23 @@ class Knee(unittest.TestCase):
         self.assertGreaterEqual(min(one["judged_ms"] for one in report["tried"]), 10)
         self.assertIn("(best p50: ", report["why"])
 
+    def test_a_server_that_goes_away_ends_the_search_with_what_was_tried(self):
+        def gone(_words, number):
+            if number < 20:
+                return b"+OK\r\n"
+            fake.server.server_close()  # nobody comes in any more
+            return None
+
+        with FakeServer(gone) as fake:
+            done = bench(fake.port, "--json", "--slo", "p99=5s", "--duration", "50ms",
+                         "--connections", "4")
+        report = json.loads(done.stdout)
+        self.assertEqual((done.returncode, len(report["tried"])), (1, 1), report)
+        self.assertEqual(report["tried"][0]["verdict"], "errors")
+        self.assertIn("a connection to ", report["failure"])
+        self.assertIn("the search was ended: a connection to ", report["why"])
+        self.assertIn("a connection to ", done.stderr)
+
     def test_the_knee_is_a_rate_that_was_held_and_half_of_it_is_measured(self):
         with FakeServer(UpTo(3000, 0.3)) as fake:
             status, report = bench_json(fake.port, "--slo", "p99.9=5s", *self.SEARCH)
