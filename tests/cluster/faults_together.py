@@ -5,7 +5,7 @@ Most of what was ever found in clusters needed two faults.
 
 from faults import befell, table
 from faults_disks import SLOW_WRITES, power_all, power_one, power_two
-from faults_network import all_ways, counted, way_of_the_leader
+from faults_network import all_ways, counted
 from faults_processes import kill_all, kill_leader, pause_leader, restart_storm, stuttering
 from limits import missing
 
@@ -51,9 +51,10 @@ def frames_changed(world, rng):
 
 
 def one_way_stuck(world, rng):
-    before, (one, other) = counted(world), way_of_the_leader(world, rng)
-    proxy = world.hosts[one - 1].proxy
-    proxy.ways[other].clogged = True
+    """To all: who leads may change meanwhile, and followers have nothing to say to each other."""
+    before, proxy = counted(world), rng.choice(world.hosts).proxy
+    for way in proxy.ways.values():
+        way.clogged = True
     proxy.wake()
     # Those that are stuck are counted when it ends.
     return lambda: set_ways(world), by_proxies(world, "stuck", before)

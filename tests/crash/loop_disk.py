@@ -101,7 +101,8 @@ class LoopDisk:
         self.memory.__exit__()
 
     def mount(self):
-        must("mount", "-o", "loop", self.image, self.path)
+        # What is deleted leaves the memory too.
+        must("mount", "-o", "loop,discard", self.image, self.path)
         self.mounted = True
 
     def unmount(self):
