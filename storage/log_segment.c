@@ -31,9 +31,9 @@
  * finds that it ends before the snapshot, or has another entry there, and begins it again itself.
  *
  * Failure modes: no space (the log goes on in the active segment; it is LOG_FULL from the first
- * entry that finds no room there until there is a spare); no file descriptor (the same; the file may
- * have been created before that turned out, so it is removed if it is there); any other failure is
- * final, except that an old segment which cannot be removed is only reported.
+ * entry that finds no room there until there is a spare); no file descriptor (the same; the file
+ * may have been created before that turned out, so it is removed if it is there); any other failure
+ * is final, except that an old segment which cannot be removed is only reported.
  */
 
 #include "base/assert.h"
