@@ -389,7 +389,8 @@ enum kv_step kv_store_range(struct kv_call *call, struct kv_found *found, uint64
 enum kv_step kv_store_apart_value(struct kv_call *call, struct kv_found *found,
                                   const struct kv_apart *apart, uint32_t value_bytes);
 
-/* Whether the value of a record can change its key without being copied: it is a block. */
+/* Whether the value of a record changes its key without being copied: it is so long that it is a
+ * block. The digest shows it, so it depends on the length alone. */
 bool kv_value_is_movable(const struct kv_record *record);
 
 /* Gives the movable value and the deadline of a present key to another key, present or not, and

@@ -294,6 +294,36 @@ static void a_snapshot_and_the_rest_of_the_log_give_the_same_as_the_log(void **s
     }
 }
 
+/* What was appended to has more room than its length; restored, it has just enough. */
+static void a_rename_folds_the_same_whatever_room_the_value_has(void **state) {
+    (void)state;
+    static const uint32_t halves[] = {2049, 10000, 16384, 16385}; /* of inline, object, and block */
+    for (size_t i = 0; i < ARRAY_COUNT(halves); i++) {
+        struct driver whole;
+        struct driver copy;
+        struct kv_model_text bytes = {0};
+        struct random random;
+        char *half = calloc(1, halves[i]);
+        const struct kv_model_word set[] = {{"SET", 3}, {"k", 1}, {half, halves[i]}};
+        const struct kv_model_word append[] = {{"APPEND", 6}, {"k", 1}, {half, halves[i]}};
+        random_seed(&random, i);
+        driver_begin(&whole, &machine_kv, PARTITION_BITS);
+        driver_begin(&copy, &machine_kv, PARTITION_BITS);
+        driver_execute(&whole, set, ARRAY_COUNT(set), &at_1000, NULL);
+        driver_execute(&whole, append, ARRAY_COUNT(append), &at_1000, NULL);
+        driver_snapshot(&whole, &at_1000, &bytes);
+        assert_int_equal(driver_restore(&copy, &bytes, &random), 0);
+        assert_equal(&whole, &copy, 1000);
+        for (uint32_t k = 0; k < 2; k++)
+            driver_expect(k == 0 ? &whole : &copy, "RENAME k l", &at_1000, "+OK\r\n");
+        assert_equal(&whole, &copy, 1000);
+        free(half);
+        kv_model_text_free(&bytes);
+        driver_end(&whole);
+        driver_end(&copy);
+    }
+}
+
 /* A snapshot that is written while the commands go on describes the moment of its beginning. */
 struct emitting {
     struct driver *driver;
@@ -358,6 +388,7 @@ int main(void) {
         cmocka_unit_test(every_key_is_drawn_about_as_often_as_the_others),
         cmocka_unit_test(the_only_key_that_is_there_is_found_among_many_that_are_due),
         cmocka_unit_test(a_snapshot_and_the_rest_of_the_log_give_the_same_as_the_log),
+        cmocka_unit_test(a_rename_folds_the_same_whatever_room_the_value_has),
         cmocka_unit_test(a_snapshot_is_of_its_beginning_whatever_is_changed_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
