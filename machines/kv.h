@@ -287,6 +287,9 @@ bool kv_options_getrange(const struct machine_argument *arguments, int64_t *star
 bool kv_options_setrange(const struct machine_argument *arguments, int64_t *offset,
                          struct reply_writer *error);
 
+/* INCRBYFLOAT: whether the amount is spelled as a number; what it amounts to is not computed. */
+bool kv_options_incrbyfloat(const struct machine_argument *arguments, struct reply_writer *error);
+
 /* GETBIT and SETBIT: the offset in bits, below 8 * value_bytes_max; SETBIT: the bit, too. */
 bool kv_options_bit_offset(const struct machine_argument *argument, uint64_t value_bytes_max,
                            uint64_t *offset, struct reply_writer *error);

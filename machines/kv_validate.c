@@ -37,7 +37,7 @@ static bool kv_validate_generic(uint32_t row, const struct machine_argument *arg
     }
 }
 
-/* Commands about parts of values, and bits. */
+/* Commands about parts of values, bits, and floating point. */
 static bool kv_validate_parts(uint32_t row, const struct machine_argument *arguments,
                               uint32_t count, uint64_t value_bytes_max,
                               struct reply_writer *error) {
@@ -48,6 +48,7 @@ static bool kv_validate_parts(uint32_t row, const struct machine_argument *argum
     enum kv_bitop operation;
     struct kv_lcs_options lcs;
     switch ((enum kv_row)row) {
+    case KV_ROW_INCRBYFLOAT: return kv_options_incrbyfloat(arguments, error);
     case KV_ROW_GETRANGE:
     case KV_ROW_SUBSTR: return kv_options_getrange(arguments, &start, &end, error);
     case KV_ROW_SETRANGE: return kv_options_setrange(arguments, &start, error);

@@ -163,6 +163,64 @@ static void nothing_on_long_values_takes_long_in_one_call(void **state) {
         assert_true(longest_ns[i] < 1000000);
 }
 
+static const char not_float[] = "-ERR value is not a valid float\r\n";
+
+/* What the line takes off the budget. */
+static uint64_t units_of(struct driver *driver, const char *line, const char *expected) {
+    const uint64_t before = driver->units;
+    driver_expect(driver, line, &at_1000, expected);
+    return driver->units - before;
+}
+
+static void numbers_of_many_digits_are_paid_for_also_when_they_are_none(void **state) {
+    (void)state;
+    enum { DIGITS = 5000 };
+    char text[DIGITS + 64];
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, PARTITION_BITS);
+    memset(text, '7', DIGITS);
+    memcpy(text + DIGITS, "x", 2);
+    const struct kv_model_word wrong[] = {{"SET", 3}, {"k", 1}, {text, strlen(text)}};
+    driver_execute(&driver, wrong, ARRAY_COUNT(wrong), &at_1000, NULL);
+    /* 357 times up to 260 limbs are visited, 50 us: 500 units, and some for a slow processor. */
+    assert_in_range(units_of(&driver, "INCRBYFLOAT k 1", not_float), 500, 2000);
+    assert_in_range(units_of(&driver, "INCRBYFLOAT k 1e-9999", not_float), 1, 20);
+    assert_in_range(units_of(&driver, "INCRBYFLOAT k 1e-4900", not_float), 800, 3000);
+
+    memcpy(text + DIGITS, "e-5000", 7);
+    const struct kv_model_word right[] = {{"SET", 3}, {"k", 1}, {text, strlen(text)}};
+    driver_execute(&driver, right, ARRAY_COUNT(right), &at_1000, NULL);
+    driver.budget = 100; /* both are read, once, and neither in the slice of the other */
+    const uint64_t slices = driver.slices;
+    driver_expect(&driver, "INCRBYFLOAT k 1e-4900", &at_1000, "$19\r\n0.77777777777777778\r\n");
+    assert_int_equal(driver.slices - slices, 3);
+    assert_in_range(units_of(&driver, "INCRBYFLOAT k 1", "$19\r\n1.77777777777777778\r\n"), 1, 20);
+    driver_end(&driver);
+}
+
+static void an_amount_that_is_not_spelled_as_a_number_does_not_reach_the_log(void **state) {
+    (void)state;
+    static const char *const wrong[] = {"x",  "",    "1x", "1e",   ".",
+                                        "0x", "--1", "1 ", "1e5 ", "infi"};
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 0);
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        const struct kv_model_word words[] = {
+            {"INCRBYFLOAT", 11}, {"k", 1}, {wrong[i], strlen(wrong[i])}};
+        struct kv_model_text reply = {0};
+        driver_execute(&driver, words, ARRAY_COUNT(words), &at_1000, &reply);
+        assert_int_equal(reply.length, strlen(not_float));
+        assert_memory_equal(reply.data, not_float, reply.length);
+        kv_model_text_free(&reply);
+    }
+    assert_int_equal(driver.slices, 0);
+    driver_expect(&driver, "INCRBYFLOAT k 1e4933", &at_1000, not_float); /* found when applied */
+    driver_expect(&driver, "INCRBYFLOAT k inf", &at_1000,
+                  "-ERR increment would produce NaN or Infinity\r\n");
+    driver_expect(&driver, "INCRBYFLOAT k 0x.8p1", &at_1000, "$1\r\n1\r\n");
+    driver_end(&driver);
+}
+
 /* A rename costs no copy, within a partition and across: its slices do not grow with the value. */
 static void a_long_value_is_renamed_without_being_copied(void **state) {
     (void)state;
@@ -384,6 +442,8 @@ int main(void) {
         cmocka_unit_test(cas_changes_a_key_only_from_what_was_expected),
         cmocka_unit_test(values_do_not_become_longer_than_the_limit),
         cmocka_unit_test(nothing_on_long_values_takes_long_in_one_call),
+        cmocka_unit_test(numbers_of_many_digits_are_paid_for_also_when_they_are_none),
+        cmocka_unit_test(an_amount_that_is_not_spelled_as_a_number_does_not_reach_the_log),
         cmocka_unit_test(a_long_value_is_renamed_without_being_copied),
         cmocka_unit_test(every_key_is_drawn_about_as_often_as_the_others),
         cmocka_unit_test(the_only_key_that_is_there_is_found_among_many_that_are_due),
