@@ -125,6 +125,7 @@ static const char *const long_lines[] = {
     "LCS s t IDX",
     "INCRBYFLOAT n 1e4900",
     "INCRBYFLOAT n 1e4900",
+    "INCRBYFLOAT m 1e-4900",
     "GETDEL f",
 };
 
