@@ -21,6 +21,8 @@
 #include "bench/load_greeting.h"
 #include "bench/load_options.h"
 #include "bench/load_report.h"
+#include "bench/load_slo.h"
+#include "bench/load_slo_report.h"
 #include "bench/load_worker.h"
 #include "bench/request_mix.h"
 
@@ -28,6 +30,9 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 /* Buffers of all connections together; beyond it a mistake is likelier than a wish. */
 #define BUFFERS_BYTES_MAX (UINT64_C(4) << 30)
+
+/* "try 36: 18446744073709551615 a second, held " and another such number. */
+enum { PROGRESS_BYTES = 96 };
 
 #define PROGRESS_NS (UINT64_C(500) * CLOCK_NS_PER_MS)
 #define POLL_NS     (UINT64_C(20) * CLOCK_NS_PER_MS)
@@ -53,6 +58,8 @@ struct load {
     uint32_t workers_ready; /* initialized, to be finished */
     _Atomic uint32_t threads_running;
     struct load_results sum;
+    struct load_slo slo;
+    char progress[PROGRESS_BYTES]; /* before the progress line */
     struct error_text error;
 };
 
@@ -228,7 +235,7 @@ static void print_progress(const struct load *load, uint64_t now_ns, uint64_t *l
     uint64_t replies = replies_so_far(load);
     double seconds = (double)(now_ns - *last_ns) / (double)CLOCK_NS_PER_S;
     double elapsed = (double)(now_ns - load->run.start_ns) / (double)CLOCK_NS_PER_S;
-    fprintf(stderr, "\r\033[K%6.1f s  %.0f operations/s%s", elapsed,
+    fprintf(stderr, "\r\033[K%s%6.1f s  %.0f operations/s%s", load->progress, elapsed,
             (double)(replies - *last_replies) / seconds,
             now_ns < load->run.measure_from_ns ? "  (warm-up)" : "");
     fflush(stderr);
@@ -346,47 +353,138 @@ static int write_history(struct load *load) {
                               &load->error);
 }
 
-static int execute(struct load *load) {
-    int status = find_servers(load);
-    if (status == 0)
-        status = create_histories(load);
-    if (status == 0)
-        status = init_workers(load);
+/* Ends what init_workers has begun; it may be called again. */
+static void fini_workers(struct load *load) {
+    for (uint32_t i = 0; i < load->workers_ready; i++)
+        load_worker_fini(&load->workers[i]);
+    free(load->workers);
+    load->workers = NULL;
+    load->workers_ready = 0;
+}
+
+/* One measurement. `report` borrows from `load`, up to the next one. */
+static int measure(struct load *load, struct load_report *report) {
+    /* Not begun: what a connection meets is then final, as before the first one. */
+    load->run.start_ns = 0;
+    int status = init_workers(load);
     if (status == 0)
         status = run_workers(load);
     if (status == 0)
         status = write_history(load);
-    if (status != 0) {
-        fprintf(stderr, "%s: %s\n", load->name, load->error.text);
-        return EXIT_FAILED;
+    if (status == 0)
+        *report = (struct load_report){.options = &load->options,
+                                       .facts = &load->facts,
+                                       .results = &load->sum,
+                                       .measure_from_ns = load->run.measure_from_ns,
+                                       .history_full = load->history_full,
+                                       .has_writes = load->run.has_writes,
+                                       .follows = load_targets_follow(&load->run.targets),
+                                       .read_back_keys =
+                                           load->options.keys * load->read_back_mix.template_count,
+                                       .elapsed_ns = add_up(load)};
+    fini_workers(load);
+    return status;
+}
+
+/* Whether the report was written, and said so if not. */
+static bool is_written(const struct load *load) {
+    if (fflush(stdout) == 0)
+        return true;
+    fprintf(stderr, "%s: cannot write the report: %s\n", load->name, strerror(errno));
+    return false;
+}
+
+static int fail(const struct load *load) {
+    fprintf(stderr, "%s: %s\n", load->name, load->error.text);
+    return EXIT_FAILED;
+}
+
+/* ---- the search for the knee ----------------------------------------------------------------- */
+
+static void note_measured(const struct load_report *report, const struct load_slo_goal *goal,
+                          struct load_slo_measured *measured) {
+    const struct load_results *results = report->results;
+    const struct error_kind *first = &results->errors.kinds[0];
+    ASSERT(report->elapsed_ns > 0);
+    *measured = (struct load_slo_measured){
+        .done_per_second = load_report_throughput_per_second(report),
+        .errors = results->errors.count,
+        .p50_ns = histogram_quantile_ns(&results->latency, HISTOGRAM_P50),
+        .p99_ns = histogram_quantile_ns(&results->latency, HISTOGRAM_P99),
+        .judged_ns = histogram_quantile_ns(&results->latency, goal->parts_per_million),
+        .client_busy = load_report_client_busy(report)};
+    if (results->errors.kinds_used > 0)
+        (void)snprintf(measured->error, sizeof measured->error, "%.*s",
+                       (int)sizeof measured->error - 1,
+                       first->example[0] != 0 ? first->example : first->name);
+}
+
+/* Tries rates until the search is over, SIGINT comes (that try tells nothing), or one cannot be. */
+static int try_rates(struct load *load) {
+    struct load_slo *slo = &load->slo;
+    int status = 0;
+    while (status == 0 && !interrupted && load_slo_rate(slo) != 0) {
+        struct load_report report;
+        struct load_slo_measured measured;
+        load->options.rate_per_second = load_slo_rate(slo);
+        (void)snprintf(load->progress, sizeof load->progress,
+                       "try %u: %llu a second, held %llu: ", slo->tried_count + 1,
+                       (unsigned long long)load_slo_rate(slo),
+                       (unsigned long long)load_slo_knee(slo));
+        status = measure(load, &report);
+        if (status != 0 || interrupted)
+            continue;
+        note_measured(&report, &slo->goal, &measured);
+        load_slo_tell(slo, &measured);
     }
-    struct load_report report = {.options = &load->options,
-                                 .facts = &load->facts,
-                                 .results = &load->sum,
-                                 .measure_from_ns = load->run.measure_from_ns,
-                                 .history_full = load->history_full,
-                                 .has_writes = load->run.has_writes,
-                                 .follows = load_targets_follow(&load->run.targets),
-                                 .read_back_keys =
-                                     load->options.keys * load->read_back_mix.template_count,
-                                 .elapsed_ns = add_up(load)};
+    return status;
+}
+
+static int search_knee(struct load *load) {
+    struct load_options *options = &load->options;
+    struct load_slo *slo = &load->slo;
+    struct load_report half;
+    struct load_slo_report report = {.slo = slo, .try_ns = options->duration_ns};
+    load_slo_begin(slo, &options->slo);
+    int status = try_rates(load);
+    if (status == 0 && !interrupted && load_slo_knee(slo) > 0) {
+        options->rate_per_second = load_slo_knee(slo) / 2;
+        options->duration_ns *= LOAD_SLO_HALF_TIMES;
+        (void)snprintf(load->progress, sizeof load->progress, "half of the knee, %llu a second: ",
+                       (unsigned long long)options->rate_per_second);
+        status = measure(load, &half);
+        report.half = status == 0 ? &half : NULL;
+    }
+    report.interrupted = interrupted != 0;
+    report.failure = status != 0 ? load->error.text : NULL;
+    if (status != 0)
+        (void)fail(load);
+    if (options->json)
+        load_slo_report_print_json(&report, stdout);
+    else
+        load_slo_report_print_text(&report, stdout);
+    return is_written(load) && load_slo_report_succeeded(&report) ? EXIT_OK : EXIT_FAILED;
+}
+
+static int execute(struct load *load) {
+    struct load_report report;
+    if (find_servers(load) != 0)
+        return fail(load);
+    if (load->options.slo.percentile != NULL)
+        return search_knee(load);
+    if (create_histories(load) != 0 || measure(load, &report) != 0)
+        return fail(load);
     if (load->options.json)
         load_report_print_json(&report, stdout);
     else
         load_report_print_text(&report, stdout);
-    if (fflush(stdout) != 0) {
-        fprintf(stderr, "%s: cannot write the report: %s\n", load->name, strerror(errno));
-        return EXIT_FAILED;
-    }
-    return load_report_succeeded(&report) ? EXIT_OK : EXIT_FAILED;
+    return is_written(load) && load_report_succeeded(&report) ? EXIT_OK : EXIT_FAILED;
 }
 
 static void finish(struct load *load) {
-    for (uint32_t i = 0; i < load->workers_ready; i++)
-        load_worker_fini(&load->workers[i]);
+    ASSERT(load->workers == NULL && load->workers_ready == 0);
     for (uint32_t i = 0; i < LOAD_OPTIONS_THREADS_MAX; i++)
         load_history_destroy(&load->histories[i]);
-    free(load->workers);
     request_mix_fini(&load->mix);
     request_mix_fini(&load->read_back_mix);
     free(load);

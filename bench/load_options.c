@@ -14,6 +14,7 @@
 #include "bench/request_mix.h"
 #include "bench/schedule.h"
 
+#define NS_PER_US UINT64_C(1000)
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S  UINT64_C(1000000000)
 
@@ -65,12 +66,14 @@ static int read_number_u32(const struct reading *reading, uint32_t minimum, uint
     return status;
 }
 
-/* Digits followed by ms, s, m, or nothing for seconds. */
+/* Digits followed by us, ms, s, m, or nothing for seconds. */
 static int read_time(const struct reading *reading, uint64_t minimum_ns, uint64_t *out) {
     size_t digits = strspn(reading->value, "0123456789");
     const char *unit = reading->value + digits;
     uint64_t unit_ns = 0;
-    if (strcmp(unit, "ms") == 0)
+    if (strcmp(unit, "us") == 0)
+        unit_ns = NS_PER_US;
+    else if (strcmp(unit, "ms") == 0)
         unit_ns = NS_PER_MS;
     else if (strcmp(unit, "s") == 0 || *unit == 0)
         unit_ns = NS_PER_S;
@@ -223,6 +226,20 @@ static int set_rate(struct load_options *options, const struct reading *reading)
     return read_number(reading, 1, SCHEDULE_RATE_MAX_PER_SECOND, &options->rate_per_second);
 }
 
+/* PERCENTILE=TIME, e.g. p99=2ms. */
+static int set_slo(struct load_options *options, const struct reading *reading) {
+    const char *time = load_slo_parse_percentile(reading->value, &options->slo);
+    if (time == NULL) {
+        error_text_set(reading->error,
+                       "%s '%s' is not p50, p90, p99 or p99.9, and a time: write e.g. p99=2ms",
+                       reading->option, reading->value);
+        return WEIR_EINVAL;
+    }
+    const struct reading of_time = {
+        .option = reading->option, .value = time, .error = reading->error};
+    return read_time(&of_time, 1, &options->slo.bound_ns);
+}
+
 static int set_resp(struct load_options *options, const struct reading *reading) {
     return read_number_u32(reading, 2, 3, &options->resp);
 }
@@ -279,7 +296,8 @@ static const struct load_option {
     {"--password", "TEXT", "authenticate each connection with it", set_password},
     {"--resp", "2|3", "protocol version (default 2)", set_resp},
     {"--connections", "N", "connections (default 50)", set_connections},
-    {"--depth", "N", "requests in flight per connection (default 1; with --rate 64)", set_depth},
+    {"--depth", "N", "requests in flight per connection (default 1; with --rate, --slo 64)",
+     set_depth},
     {"--threads", "N", "client threads (default 1)", set_threads},
     {"--mix", "NAME:W,...", "commands with weights, e.g. set:50,get:50 (default set)", set_mix},
     {"--command", "TEXT", "a command instead, e.g. 'SET key:__rand__ __data__'; may be repeated",
@@ -287,11 +305,14 @@ static const struct load_option {
     {"--keys", "N", "number of keys (default 100000)", set_keys},
     {"--distribution", "NAME", "uniform (default), sequential, or zipf:0.99", set_distribution},
     {"--value-size", "BYTES", "size of __data__ (default 64)", set_value_size},
-    {"--duration", "TIME", "measured time, e.g. 10s, 500ms, 2m (default 10s)", set_duration},
+    {"--duration", "TIME", "measured time, e.g. 10s, 500ms, 2m (default 10s; with --slo 2s)",
+     set_duration},
     {"--operations", "N", "measure this many operations instead", set_operations},
     {"--warmup", "TIME", "run this long first, without measuring (default 0s)", set_warmup},
     {"--rate", "N", "open loop: N requests a second on a schedule; latency counts from there",
      set_rate},
+    {"--slo", "PERCENTILE=TIME", "search for the highest rate that is held with it, e.g. p99=2ms",
+     set_slo},
     {"--seed", "N", "seed of keys and mix (default 1)", set_seed},
     {"--timeout", "TIME", "with several nodes: leave one that is silent so long (default 1s)",
      set_timeout},
@@ -340,12 +361,35 @@ static int parse_option(struct load_options *options, int argc, char **argv, int
     return option->set(options, &reading);
 }
 
+/* Refuses what --slo decides itself, or what belongs to one run. */
+static int check_slo(const struct load_options *options, struct error_text *error) {
+    const struct {
+        const char *name;
+        bool is_given;
+    } others[] = {{"--rate", options->rate_per_second > 0},
+                  {"--operations", options->operations > 0},
+                  {"--history", options->history != NULL},
+                  {"--read-back", options->read_back}};
+    for (size_t i = 0; options->slo.percentile != NULL && i < ARRAY_COUNT(others); i++) {
+        if (!others[i].is_given)
+            continue;
+        error_text_set(error,
+                       "--slo and %s exclude each other: --slo tries many rates, each for "
+                       "--duration",
+                       others[i].name);
+        return WEIR_EINVAL;
+    }
+    return 0;
+}
+
 /* Fills in what depends on other options, and refuses what contradicts itself. */
 static int complete(struct load_options *options, struct error_text *error) {
     if (options->mix && options->command_count > 0) {
         error_text_set(error, "--mix and --command exclude each other: give one of them");
         return WEIR_EINVAL;
     }
+    if (check_slo(options, error) != 0)
+        return WEIR_EINVAL;
     if (options->duration_ns > 0 && options->operations > 0) {
         error_text_set(error, "--duration and --operations exclude each other: give one of them");
         return WEIR_EINVAL;
@@ -364,7 +408,7 @@ static int complete(struct load_options *options, struct error_text *error) {
     if (!options->mix && options->command_count == 0)
         options->mix = "set";
     if (options->duration_ns == 0 && options->operations == 0)
-        options->duration_ns = 10 * NS_PER_S;
+        options->duration_ns = (options->slo.percentile != NULL ? 2 : 10) * NS_PER_S;
     if (options->rate_per_second > 0 && options->operations > 0) {
         /*
          * The schedule says when the last arrival is due. Rounding down excludes the one after it.
@@ -379,8 +423,9 @@ static int complete(struct load_options *options, struct error_text *error) {
         options->operations = 0;
     }
     if (options->depth == 0)
-        options->depth =
-            options->rate_per_second > 0 ? LOAD_OPTIONS_DEPTH_OPEN : LOAD_OPTIONS_DEPTH_CLOSED;
+        options->depth = options->rate_per_second > 0 || options->slo.percentile != NULL
+                             ? LOAD_OPTIONS_DEPTH_OPEN
+                             : LOAD_OPTIONS_DEPTH_CLOSED;
     return 0;
 }
 
@@ -413,7 +458,12 @@ void load_options_print_help(FILE *out, const char *name) {
         "usage: %s [options]\n\n"
         "Puts load on a server that speaks RESP and reports throughput and latency. With several\n"
         "nodes of a cluster (given, or named by the one given) it follows the leader, and reports\n"
-        "how long nobody was served.\n\n",
+        "how long nobody was served.\n\n"
+        "With --slo it searches for the knee: the highest rate at which 98 in 100 of what is due\n"
+        "are answered, nothing fails, and the percentile is at most the time. It doubles the rate\n"
+        "from 1000 a second, then halves the gap until that is below a sixteenth; a rate that\n"
+        "fails is tried once more. Behind it, half of the knee is measured for five times\n"
+        "--duration.\n\n",
         name);
     for (size_t i = 0; i < ARRAY_COUNT(OPTIONS); i++) {
         const struct load_option *option = &OPTIONS[i];
@@ -426,6 +476,6 @@ void load_options_print_help(FILE *out, const char *name) {
         out,
         "\nNames for --mix: %s\n"
         "\nExit status: 0 when all went well, 1 when the server could not be reached, requests\n"
-        "failed, or the asked rate was not held, 2 on wrong usage.\n",
+        "failed, the asked rate was not held, or --slo found no knee, 2 on wrong usage.\n",
         request_mix_names());
 }

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "bench/key_picker.h"
+#include "bench/load_slo.h"
 #include "bench/load_targets.h"
 
 enum {
@@ -42,6 +43,7 @@ struct load_options {
     uint64_t operations;  /* 0: until `duration_ns` has passed, as always in open loop */
     uint64_t warmup_ns;
     uint64_t rate_per_second; /* 0: closed loop */
+    struct load_slo_goal slo; /* with a percentile: the knee is searched for, in open loop */
     uint64_t seed;
     uint32_t resp;       /* 2 or 3 */
     uint64_t timeout_ns; /* with several servers: a connection that is silent so long is left */

@@ -32,7 +32,7 @@ bool load_report_succeeded(const struct load_report *report) {
            results->read_back == (report->options->read_back ? report->read_back_keys : 0);
 }
 
-static double client_busy(const struct load_report *report) {
+double load_report_client_busy(const struct load_report *report) {
     return (double)report->results->cpu_ns /
            ((double)report->elapsed_ns * (double)report->options->threads);
 }
@@ -146,12 +146,13 @@ void load_report_print_text(const struct load_report *report, FILE *out) {
     }
     if (results->reconnects > 0)
         fprintf(out, "reconnects    %" PRIu64 "\n", results->reconnects);
-    fprintf(out, "client        %.0f %% of %u core%s%s\n", 100 * client_busy(report),
+    fprintf(out, "client        %.0f %% of %u core%s%s\n", 100 * load_report_client_busy(report),
             options->threads, options->threads == 1 ? "" : "s",
-            client_busy(report) > 0.95 ? ": the client is the limit; try --threads" : "");
+            load_report_client_busy(report) > 0.95 ? ": the client is the limit; try --threads"
+                                                   : "");
 }
 
-static void print_json_text(FILE *out, const char *text) {
+void load_report_print_json_text(FILE *out, const char *text) {
     fputc('"', out);
     for (; *text; text++) {
         unsigned char byte = (unsigned char)*text;
@@ -167,7 +168,7 @@ static void print_json_text(FILE *out, const char *text) {
 
 static void print_json_member(FILE *out, const char *key, const char *text) {
     fprintf(out, "\"%s\": ", key);
-    print_json_text(out, text);
+    load_report_print_json_text(out, text);
     fputs(", ", out);
 }
 
@@ -182,10 +183,10 @@ static void print_json_options(const struct load_report *report, FILE *out) {
     print_json_member(out, "loop", options->rate_per_second > 0 ? "open" : "closed");
     fprintf(out, "\"commands\": [");
     if (options->mix)
-        print_json_text(out, options->mix);
+        load_report_print_json_text(out, options->mix);
     for (uint32_t i = 0; i < options->command_count; i++) {
         fputs(i > 0 ? ", " : "", out);
-        print_json_text(out, options->commands[i]);
+        load_report_print_json_text(out, options->commands[i]);
     }
     fprintf(out,
             "], \"connections\": %u, \"depth\": %u, \"threads\": %u, \"value_bytes\": %u, "
@@ -218,7 +219,7 @@ static void print_json_errors(const struct error_tally *errors, FILE *out) {
     fprintf(out, "], ");
 }
 
-void load_report_print_json(const struct load_report *report, FILE *out) {
+void load_report_print_json_object(const struct load_report *report, FILE *out) {
     const struct load_options *options = report->options;
     const struct load_results *results = report->results;
     fputc('{', out);
@@ -233,7 +234,7 @@ void load_report_print_json(const struct load_report *report, FILE *out) {
     print_json_errors(&results->errors, out);
     fprintf(out,
             "\"unanswered\": %" PRIu64 ", \"reconnects\": %" PRIu64 ", \"client_busy\": %.4f, ",
-            results->unanswered, results->reconnects, client_busy(report));
+            results->unanswered, results->reconnects, load_report_client_busy(report));
     if (options->rate_per_second > 0)
         fprintf(out,
                 "\"rate\": {\"asked_per_s\": %" PRIu64 ", \"scheduled\": %" PRIu64
@@ -241,5 +242,10 @@ void load_report_print_json(const struct load_report *report, FILE *out) {
                 options->rate_per_second, results->scheduled, results->unsent,
                 (double)results->send_lag_max_ns / 1000,
                 load_report_rate_held(report) ? "true" : "false");
-    fprintf(out, "\"succeeded\": %s}\n", load_report_succeeded(report) ? "true" : "false");
+    fprintf(out, "\"succeeded\": %s}", load_report_succeeded(report) ? "true" : "false");
+}
+
+void load_report_print_json(const struct load_report *report, FILE *out) {
+    load_report_print_json_object(report, out);
+    fputc('\n', out);
 }

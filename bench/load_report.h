@@ -27,6 +27,9 @@ struct load_report {
 /* Replies without an error in a second of the measured time. */
 uint64_t load_report_throughput_per_second(const struct load_report *report);
 
+/* The share of its cores that the client used while measuring, 0..1. */
+double load_report_client_busy(const struct load_report *report);
+
 /*
  * Whether the asked rate was held: at most one percent of the arrivals found no free connection or
  * no answer. Always true in closed loop.
@@ -43,8 +46,12 @@ bool load_report_succeeded(const struct load_report *report);
 /* Prints the report for a person. */
 void load_report_print_text(const struct load_report *report, FILE *out);
 
-/* Prints one JSON object (RFC 8259) and a line feed. */
+/* Prints one JSON object (RFC 8259), without and with a line feed behind it. */
+void load_report_print_json_object(const struct load_report *report, FILE *out);
 void load_report_print_json(const struct load_report *report, FILE *out);
+
+/* Prints a zero-terminated text as a JSON string, quotes included. */
+void load_report_print_json_text(FILE *out, const char *text);
 
 /* bench/load_report_gaps.c: the gaps, with a time line each, and what a failover cost. */
 void load_report_print_gaps_text(const struct load_report *report, FILE *out);

@@ -160,11 +160,22 @@ class Usage(unittest.TestCase):
             self.assertTrue(done.stderr.startswith("weir bench: "), arguments)
             self.assertEqual(done.stdout, "")
 
+    def test_a_search_for_the_knee_takes_a_goal_and_nothing_it_decides_itself(self):
+        for goal in ("", "p99", "99=2ms", "p100=2ms", "p99=", "p99=0ms", "p99=2h", "=1ms"):
+            done = bench(1, "--slo", goal)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), (goal, done.stderr))
+            self.assertIn("--slo", done.stderr)
+        for other in (["--rate", "5"], ["--operations", "5"], ["--history", "x"], ["--read-back"]):
+            done = bench(1, "--slo=p99=2ms", *other)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), (other, done.stderr))
+            self.assertIn(f"--slo and {other[0]} exclude each other", done.stderr)
+
     def test_help_names_every_option_and_is_status_zero(self):
         for asked in ("--help", "-h"):
             done = bench(1, asked)
             self.assertEqual(done.returncode, 0)
-            for option in ("--rate", "--json", "--mix", "--distribution", "--password"):
+            for option in ("--rate", "--slo", "--json", "--mix", "--distribution",
+                           "--password"):
                 self.assertIn(option, done.stdout)
 
     def test_a_server_that_is_not_there_is_status_one_and_said(self):
@@ -342,6 +353,104 @@ class AgainstFakes(unittest.TestCase):
             output, _ = process.communicate(timeout=20)
         self.assertEqual(process.returncode, 0)
         self.assertGreaterEqual(json.loads(output)["operations"], 90)
+
+
+class UpTo:
+    """Fails what is beyond so many requests a second since the try began, and beyond `seconds` of
+    them. A try begins with key 0: the load must be sequential."""
+
+    def __init__(self, rate, seconds):
+        self.rate, self.seconds, self.began = rate, seconds, 0
+
+    def __call__(self, words, _number):
+        index = int(words[1][4:])
+        if index == 0:
+            self.began = time.monotonic()
+        room = self.rate * max(self.seconds, time.monotonic() - self.began)
+        return b"+OK\r\n" if index < room else b"-OOM beyond\r\n"
+
+
+class Knee(unittest.TestCase):
+    SEARCH = ("--distribution", "sequential", "--connections", "8", "--duration", "300ms")
+
+    def test_a_server_that_fails_has_none_and_it_is_said_why(self):
+        with FakeServer(lambda words, number: b"-OOM full\r\n") as fake:
+            arguments = ["--slo", "p99=5s", "--duration", "50ms", "--connections", "4"]
+            status, report = bench_json(fake.port, *arguments)
+            text = bench(fake.port, *arguments)
+        self.assertEqual(status, 1)
+        self.assertEqual([one["rate_per_s"] for one in report["tried"]], [1000, 1000])
+        self.assertEqual({one["verdict"] for one in report["tried"]}, {"errors"})
+        self.assertEqual((report["knee_per_s"], report["half"], report["held_per_s"]),
+                         (None, None, 0))
+        self.assertEqual(text.returncode, 1)
+        self.assertIn("the first: OOM full", text.stdout)
+        self.assertIn("knee          not found: 1000 a second are not held", text.stdout)
+
+    def test_a_server_that_is_late_has_none_and_the_best_is_said(self):
+        def late(_words, _number):
+            deadline = time.monotonic() + 0.01
+            while time.monotonic() < deadline:
+                pass
+            return b"+OK\r\n"
+
+        with FakeServer(late) as fake:
+            status, report = bench_json(fake.port, "--slo", "p50=5ms", "--duration", "100ms",
+                                        "--connections", "2", "--depth", "4")
+        self.assertEqual(status, 1)
+        self.assertEqual(len(report["tried"]), 2)
+        self.assertGreaterEqual(min(one["judged_ms"] for one in report["tried"]), 10)
+        self.assertIn("(best p50: ", report["why"])
+
+    def test_a_server_that_goes_away_ends_the_search_with_what_was_tried(self):
+        def gone(_words, number):
+            if number < 20:
+                return b"+OK\r\n"
+            fake.server.server_close()  # nobody comes in any more
+            return None
+
+        with FakeServer(gone) as fake:
+            done = bench(fake.port, "--json", "--slo", "p99=5s", "--duration", "50ms",
+                         "--connections", "4")
+        report = json.loads(done.stdout)
+        self.assertEqual((done.returncode, len(report["tried"])), (1, 1), report)
+        self.assertEqual(report["tried"][0]["verdict"], "errors")
+        self.assertIn("a connection to ", report["failure"])
+        self.assertIn("the search was ended: a connection to ", report["why"])
+        self.assertIn("a connection to ", done.stderr)
+
+    def test_the_knee_is_a_rate_that_was_held_and_half_of_it_is_measured(self):
+        with FakeServer(UpTo(3000, 0.3)) as fake:
+            status, report = bench_json(fake.port, "--slo", "p99.9=5s", *self.SEARCH)
+        self.assertEqual(status, 0, report)
+        self.assertIn(report["knee_per_s"],
+                      [one["rate_per_s"] for one in report["tried"] if one["held"]])
+        self.assertTrue(1000 <= report["knee_per_s"] <= 3100, report["knee_per_s"])
+        for one in report["tried"]:
+            self.assertEqual(one["held"], one["verdict"] == "held")
+            self.assertFalse(one["held"] and one["rate_per_s"] > 3100, one)
+        half = report["half"]
+        self.assertEqual(half["rate"]["asked_per_s"], report["knee_per_s"] // 2)
+        self.assertAlmostEqual(half["elapsed_s"], 5 * 0.3, delta=0.001)
+        self.assertTrue(report["succeeded"])
+
+    def test_an_interrupt_ends_the_search_with_a_report_of_what_was_tried(self):
+        doubled = threading.Event()
+
+        def note(words, number):
+            if number > 450:  # beyond the first try, 300 requests
+                doubled.set()
+            return b"+OK\r\n"
+
+        with FakeServer(note) as fake:
+            process = subprocess.Popen([WEIR_BENCH, "--port", str(fake.port), "--slo", "p99=5s",
+                                        *self.SEARCH], stdout=subprocess.PIPE, text=True)
+            self.assertTrue(doubled.wait(20))
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 1)
+        self.assertIn("knee          not found: the search was ended: interrupted", output)
+        self.assertRegex(output, "\n +1000 .* (held|answered )")
 
 
 class NullServer:

@@ -128,9 +128,12 @@ def bridge(world, rng):
 
 
 def ring(world, rng):
-    """Each reaches its two neighbours, which are a majority with it; none reaches all."""
-    numbers = rng.sample(list(world.network.numbers), len(world.hosts))
-    near = {(numbers[i], numbers[(i + 1) % len(numbers)]) for i in range(len(numbers))}
+    """Each reaches as many neighbours on both sides as make a majority with it, and no others."""
+    count = len(world.hosts)
+    numbers = rng.sample(list(world.network.numbers), count)
+    width = (count // 2 + 1) // 2  # one of five on each side; two of seven
+    near = {(numbers[i], numbers[(i + step) % count])
+            for i in range(count) for step in range(1, width + 1)}
     near |= {(b, a) for a, b in near}
     parted(world, rng, {(a, b) for a in numbers for b in numbers if a != b} - near,
            lambda: somebody_serves(world))
@@ -325,7 +328,7 @@ FAULTS = table(
     (nobody_hears_the_leader, "what the leader sends to others is dropped", "as always"),
     (one_way, "messages of one node to another get stuck, the other way goes on", "as always"),
     (bridge, "two sides that only one node reaches both of", "as always"),
-    (ring, "each node reaches its two neighbours only", "as always", 5),
+    (ring, "each node reaches its neighbours only", "as always", 5),
     (flapping, "ways between two nodes come and go", "as always"),
     (loss_5, "5 % of packets between nodes are lost", "as always"),
     (loss_20, "20 % of packets between nodes are lost", "as always"),
