@@ -38,8 +38,8 @@ struct kv_float {
 bool kv_float_is_spelled(const uint8_t *text, uint32_t length_bytes);
 
 /* Reads all of a text as strtold does: decimal or hexadecimal, "inf". False: it is none, or one too
- * large, or so small that it would be 0. What it cost, in either case, is in *units of the machine's
- * budget, at least 1. */
+ * large, or so small that it would be 0. What it cost, in either case, is in *units of the
+ * machine's budget, at least 1. */
 bool kv_float_parse(const uint8_t *text, uint32_t length_bytes, struct kv_float *number,
                     uint32_t *units);
 

@@ -94,8 +94,8 @@ enum machine_verdict kv_validate(uint32_t row, const struct machine_argument *ar
 }
 
 /* A value that is written to at an offset becomes at most so long, and if it is moved for that, has
- * as much room again. INCRBYFLOAT prints all digits of 1e4900. BITOP and COPY make a value no longer
- * than the longest. */
+ * as much room again. INCRBYFLOAT prints all digits of 1e4900. BITOP and COPY make a value no
+ * longer than the longest. */
 uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
                          uint32_t argument_count, uint64_t longest_bytes) {
     int64_t start = 0;
