@@ -287,6 +287,9 @@ bool kv_options_getrange(const struct machine_argument *arguments, int64_t *star
 bool kv_options_setrange(const struct machine_argument *arguments, int64_t *offset,
                          struct reply_writer *error);
 
+/* INCRBYFLOAT: whether the amount is spelled as a number; what it amounts to is not computed. */
+bool kv_options_incrbyfloat(const struct machine_argument *arguments, struct reply_writer *error);
+
 /* GETBIT and SETBIT: the offset in bits, below 8 * value_bytes_max; SETBIT: the bit, too. */
 bool kv_options_bit_offset(const struct machine_argument *argument, uint64_t value_bytes_max,
                            uint64_t *offset, struct reply_writer *error);
@@ -389,7 +392,8 @@ enum kv_step kv_store_range(struct kv_call *call, struct kv_found *found, uint64
 enum kv_step kv_store_apart_value(struct kv_call *call, struct kv_found *found,
                                   const struct kv_apart *apart, uint32_t value_bytes);
 
-/* Whether the value of a record can change its key without being copied: it is a block. */
+/* Whether the value of a record changes its key without being copied: it is so long that it is a
+ * block. The digest shows it, so it depends on the length alone. */
 bool kv_value_is_movable(const struct kv_record *record);
 
 /* Gives the movable value and the deadline of a present key to another key, present or not, and

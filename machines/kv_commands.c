@@ -15,6 +15,7 @@ enum {
     KV_GROW = MACHINE_WRITE | MACHINE_GROWS,
     KV_GROW_FAST = MACHINE_WRITE | MACHINE_GROWS | MACHINE_FAST,
     KV_AMPLIFY = MACHINE_WRITE | MACHINE_GROWS | MACHINE_AMPLIFIES,
+    KV_AMPLIFY_FAST = KV_AMPLIFY | MACHINE_FAST,
     KV_LIST_ALL = MACHINE_READ | MACHINE_ALL_KEYS | MACHINE_UNORDERED,
 };
 
@@ -105,8 +106,8 @@ const struct machine_command kv_commands[KV_ROWS] = {
     KV_COMMAND(KV_ROW_SETRANGE, "setrange", 32, 4, KV_AMPLIFY, 1, 1, 1, "string", "2.2.0",
                "Overwrite part of a string at key starting at the specified offset",
                "key offset value"),
-    KV_COMMAND(KV_ROW_INCRBYFLOAT, "incrbyfloat", 33, 3, KV_GROW_FAST, 1, 1, 1, "string", "2.6.0",
-               "Increment the float value of a key by the given amount", "key increment"),
+    KV_COMMAND(KV_ROW_INCRBYFLOAT, "incrbyfloat", 33, 3, KV_AMPLIFY_FAST, 1, 1, 1, "string",
+               "2.6.0", "Increment the float value of a key by the given amount", "key increment"),
     KV_COMMAND(KV_ROW_DECRBY, "decrby", 34, 3, KV_GROW_FAST, 1, 1, 1, "string", "1.0.0",
                "Decrement the integer value of a key by the given number", "key decrement"),
     KV_COMMAND(KV_ROW_LCS, "lcs", 35, -3, KV_READ, 1, 2, 1, "string", "7.0.0",

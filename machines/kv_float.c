@@ -27,11 +27,13 @@ enum {
     /* 5119 digits and 4951 places before them: a denominator of 5^10070, 23383 bits, one more for
      * the shift, in 64-bit limbs: 366. */
     KV_FLOAT_LIMBS = 368,
+    KV_FLOAT_UNIT_STEPS = 64, /* a unit of budget, 100 ns, visits this many limbs */
 };
 
 /* A natural number of any length up to KV_FLOAT_LIMBS, the lowest limb first. */
 struct kv_natural {
     uint32_t count; /* limbs in use; the top one is not 0 */
+    uint32_t steps; /* limbs visited since it was made */
     uint64_t limb[KV_FLOAT_LIMBS];
 };
 
@@ -40,6 +42,7 @@ struct kv_natural {
 /* number = number * factor + added */
 static void natural_scale(struct kv_natural *number, uint64_t factor, uint64_t added) {
     uint64_t carry = added;
+    number->steps += number->count;
     for (uint32_t i = 0; i < number->count; i++) {
         const wide product = (wide)number->limb[i] * factor + carry;
         number->limb[i] = (uint64_t)product;
@@ -74,6 +77,7 @@ static void natural_shift(struct kv_natural *number, uint32_t bits) {
     if (number->count == 0)
         return;
     ASSERT(number->count + limbs + 1 <= KV_FLOAT_LIMBS);
+    number->steps += number->count;
     uint64_t high = 0;
     for (uint32_t i = number->count; i > 0; i--) {
         const uint64_t low = number->limb[i - 1];
@@ -99,6 +103,7 @@ static bool natural_take(struct kv_natural *number, const struct kv_natural *oth
         if (i > 0 && number->limb[i - 1] < other->limb[i - 1])
             return false;
     }
+    number->steps += number->count;
     uint64_t borrow = 0;
     for (uint32_t i = 0; i < number->count; i++) {
         const wide taken = (wide)(i < other->count ? other->limb[i] : 0) + borrow;
@@ -183,6 +188,7 @@ static void float_from_fraction(struct kv_natural *numerator, uint32_t power,
         natural_shift(numerator, 1);
         whole = natural_take(numerator, &divisor);
     }
+    numerator->steps += divisor.steps;
     float_round(significand, exponent - 63, whole, numerator->count > 0, number);
 }
 
@@ -224,8 +230,8 @@ static int32_t reader_digit(struct kv_reader *reader, int32_t base) {
     return digit;
 }
 
-/* Digits with a point somewhere: all but leading zeros into the number, how many were behind the
- * point into *places. False: there is no digit. */
+/* Digits with a point somewhere: all but leading zeros into the number, unless it is NULL; how many
+ * were behind the point into *places. False: there is no digit. */
 static bool reader_mantissa(struct kv_reader *reader, int32_t base, struct kv_natural *natural,
                             int32_t *places) {
     bool any = false;
@@ -233,7 +239,6 @@ static bool reader_mantissa(struct kv_reader *reader, int32_t base, struct kv_na
     *places = 0;
     uint64_t factor = 1; /* digits are gathered, since each scaling visits every limb */
     uint64_t gathered = 0;
-    natural->count = 0;
     for (;;) {
         if (!point && reader->at < reader->end && *reader->at == '.') {
             point = true;
@@ -245,6 +250,8 @@ static bool reader_mantissa(struct kv_reader *reader, int32_t base, struct kv_na
             break;
         any = true;
         *places += point;
+        if (natural == NULL)
+            continue;
         if (factor > UINT64_MAX / 16 / (uint64_t)base) {
             natural_scale(natural, factor, gathered);
             factor = 1;
@@ -253,7 +260,8 @@ static bool reader_mantissa(struct kv_reader *reader, int32_t base, struct kv_na
         factor *= (uint64_t)base;
         gathered = gathered * (uint64_t)base + (uint64_t)digit;
     }
-    natural_scale(natural, factor, gathered);
+    if (natural != NULL)
+        natural_scale(natural, factor, gathered);
     return any;
 }
 
@@ -294,33 +302,66 @@ static bool float_from_decimal(struct kv_natural *natural, int32_t exponent,
     return true;
 }
 
-bool kv_float_parse(const uint8_t *text, uint32_t length_bytes, struct kv_float *number) {
-    *number = (struct kv_float){0};
+/* What a text says beside its digits. */
+struct kv_spelling {
+    bool negative;
+    bool infinite;
+    bool hexadecimal;
+    int32_t exponent; /* of the digits without their point: of 10, or of 2 */
+};
+
+/* Reads all of a text; without a natural number for its digits, only how it is spelled. */
+static bool reader_spelling(const uint8_t *text, uint32_t length_bytes, struct kv_natural *natural,
+                            struct kv_spelling *spelling) {
+    *spelling = (struct kv_spelling){0};
     if (length_bytes == 0 || length_bytes > KV_FLOAT_PARSE_BYTES_MAX)
         return false;
     struct kv_reader reader = {text, text + length_bytes};
     if (*reader.at == '-' || *reader.at == '+')
-        number->negative = *reader.at++ == '-';
+        spelling->negative = *reader.at++ == '-';
     if (reader_is(&reader, "inf") || reader_is(&reader, "infinity")) {
-        number->infinite = true;
+        spelling->infinite = true;
         return true;
     }
-    const bool hexadecimal =
+    spelling->hexadecimal =
         reader.end - reader.at > 2 && reader.at[0] == '0' && (reader.at[1] | 0x20) == 'x';
-    reader.at += hexadecimal ? 2 : 0;
-    struct kv_natural natural;
+    reader.at += spelling->hexadecimal ? 2 : 0;
     int32_t places;
     int32_t exponent;
-    if (!reader_mantissa(&reader, hexadecimal ? 16 : 10, &natural, &places) ||
-        !reader_exponent(&reader, hexadecimal ? 'p' : 'e', &exponent) || reader.at != reader.end)
+    if (!reader_mantissa(&reader, spelling->hexadecimal ? 16 : 10, natural, &places) ||
+        !reader_exponent(&reader, spelling->hexadecimal ? 'p' : 'e', &exponent))
         return false;
-    if (natural.count == 0)
-        return true;
-    if (hexadecimal)
-        float_from_natural(&natural, (int64_t)exponent - 4 * (int64_t)places, number);
-    else if (!float_from_decimal(&natural, exponent - places, number))
+    spelling->exponent = exponent - places * (spelling->hexadecimal ? 4 : 1);
+    return reader.at == reader.end;
+}
+
+bool kv_float_is_spelled(const uint8_t *text, uint32_t length_bytes) {
+    struct kv_spelling spelling;
+    return reader_spelling(text, length_bytes, NULL, &spelling);
+}
+
+/* What the digits and the exponent say; false if that is no number of ours. */
+static bool float_from_spelling(const struct kv_spelling *spelling, struct kv_natural *natural,
+                                struct kv_float *number) {
+    if (spelling->hexadecimal)
+        float_from_natural(natural, spelling->exponent, number);
+    else if (!float_from_decimal(natural, spelling->exponent, number))
         return false;
     return !number->infinite && number->significand != 0;
+}
+
+bool kv_float_parse(const uint8_t *text, uint32_t length_bytes, struct kv_float *number,
+                    uint32_t *units) {
+    struct kv_spelling spelling;
+    struct kv_natural natural; /* its limbs are written before they are read */
+    natural.count = 0;
+    natural.steps = 0;
+    bool is_number = reader_spelling(text, length_bytes, &natural, &spelling);
+    *number = (struct kv_float){.negative = spelling.negative, .infinite = spelling.infinite};
+    if (is_number && !spelling.infinite && natural.count > 0)
+        is_number = float_from_spelling(&spelling, &natural, number);
+    *units = 1 + natural.steps / KV_FLOAT_UNIT_STEPS;
+    return is_number;
 }
 
 /* ---- Adding ---------------------------------------------------------------------------------- */

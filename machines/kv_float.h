@@ -33,15 +33,21 @@ struct kv_float {
     bool infinite; /* also what a sum of two infinities is */
 };
 
+/* Whether a text is spelled as a number. It may still be none for kv_float_parse, as one too large
+ * or too small. Costs a look at each byte, so it can be asked where nothing is charged. */
+bool kv_float_is_spelled(const uint8_t *text, uint32_t length_bytes);
+
 /* Reads all of a text as strtold does: decimal or hexadecimal, "inf". False: it is none, or one too
- * large, or so small that it would be 0. */
-bool kv_float_parse(const uint8_t *text, uint32_t length_bytes, struct kv_float *number);
+ * large, or so small that it would be 0. What it cost, in either case, is in *units of the
+ * machine's budget, at least 1. */
+bool kv_float_parse(const uint8_t *text, uint32_t length_bytes, struct kv_float *number,
+                    uint32_t *units);
 
 /* The sum, rounded once. */
 void kv_float_add(const struct kv_float *a, const struct kv_float *b, struct kv_float *sum);
 
 /* Prints a number that is not infinite, without a zero byte. Returns the length, and what it cost
- * in units of the machine's budget. */
+ * in *units. */
 uint32_t kv_float_format(const struct kv_float *number, char text[KV_FLOAT_TEXT_BYTES_MAX],
                          uint32_t *units);
 

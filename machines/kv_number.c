@@ -64,47 +64,102 @@ enum kv_step kv_decrby(struct kv_call *call) {
 
 /* ---- INCRBYFLOAT ----------------------------------------------------------------------------- */
 
-/* The sum of the present value, 0 if there is none, and the amount; false after the error. */
-static bool kv_float_sum(struct kv_call *call, const struct kv_found *found, struct kv_float *sum) {
-    const struct machine_argument *amount = &call->operation->arguments[1];
-    struct kv_float number = {0};
-    struct kv_float added;
-    if ((found->present != NULL &&
-         !kv_float_parse(kv_value(found->present), kv_value_bytes(found->present), &number)) ||
-        !kv_float_parse(amount->data, amount->length_bytes, &added)) {
-        kv_error(call->reply, kv_error_not_float);
-        return false;
-    }
-    kv_float_add(&number, &added, sum);
-    if (!sum->infinite)
-        return true;
-    kv_error(call->reply, "ERR increment would produce NaN or Infinity");
-    return false;
+/* How far it is: word 1. */
+enum kv_adding {
+    KV_ADDING_AMOUNT, /* to be read, before the value is looked at */
+    KV_ADDING_VALUE,  /* words 0 and 7: the amount */
+    KV_ADDING_REPLY,  /* words 0 and 7: the sum */
+    KV_ADDING_STORE,
+};
+
+/* Words 0 and 7: a number that a later slice needs. */
+static void kv_float_keep(struct kv_call *call, const struct kv_float *number) {
+    call->cursor->word[0] = number->significand;
+    call->cursor->word[7] = (uint64_t)(uint32_t)number->exponent |
+                            (uint64_t)number->negative << 32 | (uint64_t)number->infinite << 33;
 }
 
-/* Word 1: the reply is written. The text is made anew in each slice: of the same value, so the
- * same. */
-enum kv_step kv_incrbyfloat(struct kv_call *call) {
-    uint64_t *word = call->cursor->word;
-    struct kv_found found = kv_find(call, 0, 0);
+static struct kv_float kv_float_kept(const struct kv_call *call) {
+    const uint64_t word = call->cursor->word[7];
+    return (struct kv_float){
+        .significand = call->cursor->word[0],
+        .exponent = (int32_t)(uint32_t)word,
+        .negative = (word >> 32 & 1) != 0,
+        .infinite = (word >> 33 & 1) != 0,
+    };
+}
+
+/* Reads a number, and pays for it; false after the error. */
+static bool kv_float_read(struct kv_call *call, const uint8_t *text, uint32_t length_bytes,
+                          struct kv_float *number) {
+    uint32_t units;
+    const bool is_number = kv_float_parse(text, length_bytes, number, &units);
+    kv_spend(call, units);
+    if (!is_number)
+        kv_error(call->reply, kv_error_not_float);
+    return is_number;
+}
+
+/* The sum of the present value, 0 if there is none, and the amount; false after the error. */
+static bool kv_float_sum(struct kv_call *call, const struct kv_found *found) {
+    const struct kv_float added = kv_float_kept(call);
+    struct kv_float number = {0};
     struct kv_float sum;
-    if (!kv_float_sum(call, &found, &sum))
-        return KV_DONE;
-    if (kv_protect(call, &found) == KV_MORE)
-        return KV_MORE;
+    if (found->present != NULL &&
+        !kv_float_read(call, kv_value(found->present), kv_value_bytes(found->present), &number))
+        return false;
+    kv_float_add(&number, &added, &sum);
+    if (sum.infinite) {
+        kv_error(call->reply, "ERR increment would produce NaN or Infinity");
+        return false;
+    }
+    kv_float_keep(call, &sum);
+    return true;
+}
+
+/* Replies and stores the sum. The text is made anew in each slice: of the same sum, so the same. It
+ * is paid for last: so each slice gets on, however much the text costs. */
+static enum kv_step kv_float_store(struct kv_call *call, struct kv_found *found) {
+    uint64_t *word = call->cursor->word;
+    const struct kv_float sum = kv_float_kept(call);
     char text[KV_FLOAT_TEXT_BYTES_MAX];
     uint32_t units;
     const uint32_t length_bytes = kv_float_format(&sum, text, &units);
-    if (word[1] == 0) {
-        if (call->reply != NULL)
-            reply_bulk(call->reply, text, length_bytes);
-        kv_spend(call, units);
+    if (word[1] == KV_ADDING_REPLY && call->reply != NULL)
+        reply_bulk(call->reply, text, length_bytes);
+    word[1] = KV_ADDING_STORE;
+    enum kv_step step = KV_DONE; /* without room for the reply: nothing is changed, called again */
+    if (!kv_reply_overflows(call)) {
+        const struct kv_value value = {.more = {(const uint8_t *)text, length_bytes}};
+        const uint64_t deadline_ms =
+            found->present != NULL ? kv_deadline_ms(found->present) : KV_DEADLINE_NONE;
+        step = kv_store_value(call, found, &value, deadline_ms);
     }
-    word[1] = 1;
-    if (kv_reply_overflows(call))
-        return KV_DONE; /* nothing is changed: called again with room */
-    const struct kv_value value = {.more = {(const uint8_t *)text, length_bytes}};
-    const uint64_t deadline_ms =
-        found.present != NULL ? kv_deadline_ms(found.present) : KV_DEADLINE_NONE;
-    return kv_store_value(call, &found, &value, deadline_ms);
+    kv_spend(call, units);
+    return step;
+}
+
+enum kv_step kv_incrbyfloat(struct kv_call *call) {
+    const struct machine_argument *amount = &call->operation->arguments[1];
+    uint64_t *word = call->cursor->word;
+    if (word[1] == KV_ADDING_AMOUNT) {
+        struct kv_float added;
+        if (!kv_float_read(call, amount->data, amount->length_bytes, &added))
+            return KV_DONE;
+        kv_float_keep(call, &added);
+        word[1] = KV_ADDING_VALUE;
+        if (call->run->budget == 0)
+            return KV_MORE;
+    }
+    struct kv_found found = kv_find(call, 0, 0);
+    if (word[1] == KV_ADDING_VALUE) {
+        if (!kv_float_sum(call, &found))
+            return KV_DONE;
+        word[1] = KV_ADDING_REPLY;
+        if (call->run->budget == 0)
+            return KV_MORE;
+    }
+    if (kv_protect(call, &found) == KV_MORE)
+        return KV_MORE;
+    return kv_float_store(call, &found);
 }

@@ -4,6 +4,7 @@
  */
 
 #include "machines/kv.h"
+#include "machines/kv_float.h"
 
 #include "base/decimal.h"
 
@@ -19,6 +20,13 @@ bool kv_options_setrange(const struct machine_argument *arguments, int64_t *offs
     if (*offset >= 0)
         return true;
     kv_error(error, "ERR offset is out of range");
+    return false;
+}
+
+bool kv_options_incrbyfloat(const struct machine_argument *arguments, struct reply_writer *error) {
+    if (kv_float_is_spelled(arguments[1].data, arguments[1].length_bytes))
+        return true;
+    kv_error(error, kv_error_not_float);
     return false;
 }
 

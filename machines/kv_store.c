@@ -51,6 +51,9 @@ static void kv_record_free(struct memory *memory, struct kv_record *record) {
     memory_give(memory, record, kv_record_bytes(record));
 }
 
+_Static_assert((int)KV_INLINE_BYTES_MAX < (int)MEMORY_CLASSED_BYTES_MAX,
+               "a value longer than any classed object lies apart, in a block");
+
 static void kv_note_length(struct kv *kv, uint32_t value_bytes) {
     kv->longest_bytes = value_bytes > kv->longest_bytes ? value_bytes : kv->longest_bytes;
 }
@@ -355,14 +358,15 @@ enum kv_step kv_store_apart_value(struct kv_call *call, struct kv_found *found,
 }
 
 bool kv_value_is_movable(const struct kv_record *record) {
-    return kv_is_apart(record) && kv_value_bytes(record) > KV_INLINE_BYTES_MAX &&
-           kv_apart_get(record).capacity_bytes > MEMORY_CLASSED_BYTES_MAX;
+    /* By its length, not by its room: that is no part of the state, and replicas must agree. */
+    return kv_value_bytes(record) > MEMORY_CLASSED_BYTES_MAX;
 }
 
 void kv_store_moved(struct kv_call *call, struct kv_found *from, struct kv_found *to) {
     struct kv_record *old = from->present;
     struct kv_space *space = &from->partition->space;
     ASSERT(old != NULL && kv_value_is_movable(old));
+    ASSERT(kv_is_apart(old) && kv_apart_get(old).capacity_bytes > MEMORY_CLASSED_BYTES_MAX);
     const struct kv_apart apart = kv_apart_get(old);
     const uint64_t deadline_ms = kv_deadline_ms(old);
     const uint32_t value_bytes = kv_value_bytes(old);

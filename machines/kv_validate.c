@@ -7,6 +7,7 @@
  */
 
 #include "machines/kv.h"
+#include "machines/kv_float.h"
 
 static bool kv_validate_pairs(const char *name, uint32_t argument_count,
                               struct reply_writer *error) {
@@ -37,7 +38,7 @@ static bool kv_validate_generic(uint32_t row, const struct machine_argument *arg
     }
 }
 
-/* Commands about parts of values, and bits. */
+/* Commands about parts of values, bits, and floating point. */
 static bool kv_validate_parts(uint32_t row, const struct machine_argument *arguments,
                               uint32_t count, uint64_t value_bytes_max,
                               struct reply_writer *error) {
@@ -48,6 +49,7 @@ static bool kv_validate_parts(uint32_t row, const struct machine_argument *argum
     enum kv_bitop operation;
     struct kv_lcs_options lcs;
     switch ((enum kv_row)row) {
+    case KV_ROW_INCRBYFLOAT: return kv_options_incrbyfloat(arguments, error);
     case KV_ROW_GETRANGE:
     case KV_ROW_SUBSTR: return kv_options_getrange(arguments, &start, &end, error);
     case KV_ROW_SETRANGE: return kv_options_setrange(arguments, &start, error);
@@ -92,7 +94,8 @@ enum machine_verdict kv_validate(uint32_t row, const struct machine_argument *ar
 }
 
 /* A value that is written to at an offset becomes at most so long, and if it is moved for that, has
- * as much room again. BITOP and COPY make a value no longer than the longest. */
+ * as much room again. INCRBYFLOAT prints all digits of 1e4900. BITOP and COPY make a value no
+ * longer than the longest. */
 uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
                          uint32_t argument_count, uint64_t longest_bytes) {
     int64_t start = 0;
@@ -108,6 +111,7 @@ uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
         if (!kv_options_bit_offset(&arguments[1], KV_VALUE_BYTES_MAX, &offset, NULL))
             return 0;
         return 2 * (offset / 8 + 1);
+    case KV_ROW_INCRBYFLOAT: return KV_FLOAT_TEXT_BYTES_MAX;
     case KV_ROW_BITOP:
     case KV_ROW_COPY: return longest_bytes;
     default: return 0;

@@ -94,6 +94,7 @@ static void driver_run(struct driver *driver, struct machine_operation *operatio
         run.budget = driver->budget;
         driver->slices++;
         const enum machine_progress progress = driver->operations->execute(driver->machine, &run);
+        driver->units += driver->budget - run.budget;
         if (progress == MACHINE_REPLY_FULL) {
             ASSERT(reply_used_bytes(&writer) == 0 && writer.overflow_bytes > driver->region_bytes);
             driver->region_bytes = writer.overflow_bytes * 2;

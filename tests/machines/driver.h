@@ -22,6 +22,7 @@ struct driver {
     uint64_t page_calls;  /* pages_take so far */
     uint32_t budget;      /* of each slice */
     uint64_t slices;      /* calls of execute so far */
+    uint64_t units;       /* that they have taken off their budgets */
     bool follower;        /* executes writes only, without replies */
     /* Called when a slice returned MACHINE_MORE, before the next; may be NULL. */
     void (*between)(void *context);

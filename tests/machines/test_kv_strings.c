@@ -125,6 +125,7 @@ static const char *const long_lines[] = {
     "LCS s t IDX",
     "INCRBYFLOAT n 1e4900",
     "INCRBYFLOAT n 1e4900",
+    "INCRBYFLOAT m 1e-4900",
     "GETDEL f",
 };
 
@@ -161,6 +162,64 @@ static void nothing_on_long_values_takes_long_in_one_call(void **state) {
         measure_long_lines(longest_ns, round == 2);
     for (size_t i = 0; i < ARRAY_COUNT(long_lines) && !WEIR_SANITIZER_BUILD; i++)
         assert_true(longest_ns[i] < 1000000);
+}
+
+static const char not_float[] = "-ERR value is not a valid float\r\n";
+
+/* What the line takes off the budget. */
+static uint64_t units_of(struct driver *driver, const char *line, const char *expected) {
+    const uint64_t before = driver->units;
+    driver_expect(driver, line, &at_1000, expected);
+    return driver->units - before;
+}
+
+static void numbers_of_many_digits_are_paid_for_also_when_they_are_none(void **state) {
+    (void)state;
+    enum { DIGITS = 5000 };
+    char text[DIGITS + 64];
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, PARTITION_BITS);
+    memset(text, '7', DIGITS);
+    memcpy(text + DIGITS, "x", 2);
+    const struct kv_model_word wrong[] = {{"SET", 3}, {"k", 1}, {text, strlen(text)}};
+    driver_execute(&driver, wrong, ARRAY_COUNT(wrong), &at_1000, NULL);
+    /* 357 times up to 260 limbs are visited, 50 us: 500 units, and some for a slow processor. */
+    assert_in_range(units_of(&driver, "INCRBYFLOAT k 1", not_float), 500, 2000);
+    assert_in_range(units_of(&driver, "INCRBYFLOAT k 1e-9999", not_float), 1, 20);
+    assert_in_range(units_of(&driver, "INCRBYFLOAT k 1e-4900", not_float), 800, 3000);
+
+    memcpy(text + DIGITS, "e-5000", 7);
+    const struct kv_model_word right[] = {{"SET", 3}, {"k", 1}, {text, strlen(text)}};
+    driver_execute(&driver, right, ARRAY_COUNT(right), &at_1000, NULL);
+    driver.budget = 100; /* both are read, once, and neither in the slice of the other */
+    const uint64_t slices = driver.slices;
+    driver_expect(&driver, "INCRBYFLOAT k 1e-4900", &at_1000, "$19\r\n0.77777777777777778\r\n");
+    assert_int_equal(driver.slices - slices, 3);
+    assert_in_range(units_of(&driver, "INCRBYFLOAT k 1", "$19\r\n1.77777777777777778\r\n"), 1, 20);
+    driver_end(&driver);
+}
+
+static void an_amount_that_is_not_spelled_as_a_number_does_not_reach_the_log(void **state) {
+    (void)state;
+    static const char *const wrong[] = {"x",  "",    "1x", "1e",   ".",
+                                        "0x", "--1", "1 ", "1e5 ", "infi"};
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 0);
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        const struct kv_model_word words[] = {
+            {"INCRBYFLOAT", 11}, {"k", 1}, {wrong[i], strlen(wrong[i])}};
+        struct kv_model_text reply = {0};
+        driver_execute(&driver, words, ARRAY_COUNT(words), &at_1000, &reply);
+        assert_int_equal(reply.length, strlen(not_float));
+        assert_memory_equal(reply.data, not_float, reply.length);
+        kv_model_text_free(&reply);
+    }
+    assert_int_equal(driver.slices, 0);
+    driver_expect(&driver, "INCRBYFLOAT k 1e4933", &at_1000, not_float); /* found when applied */
+    driver_expect(&driver, "INCRBYFLOAT k inf", &at_1000,
+                  "-ERR increment would produce NaN or Infinity\r\n");
+    driver_expect(&driver, "INCRBYFLOAT k 0x.8p1", &at_1000, "$1\r\n1\r\n");
+    driver_end(&driver);
 }
 
 /* A rename costs no copy, within a partition and across: its slices do not grow with the value. */
@@ -294,6 +353,36 @@ static void a_snapshot_and_the_rest_of_the_log_give_the_same_as_the_log(void **s
     }
 }
 
+/* What was appended to has more room than its length; restored, it has just enough. */
+static void a_rename_folds_the_same_whatever_room_the_value_has(void **state) {
+    (void)state;
+    static const uint32_t halves[] = {2049, 10000, 16384, 16385}; /* of inline, object, and block */
+    for (size_t i = 0; i < ARRAY_COUNT(halves); i++) {
+        struct driver whole;
+        struct driver copy;
+        struct kv_model_text bytes = {0};
+        struct random random;
+        char *half = calloc(1, halves[i]);
+        const struct kv_model_word set[] = {{"SET", 3}, {"k", 1}, {half, halves[i]}};
+        const struct kv_model_word append[] = {{"APPEND", 6}, {"k", 1}, {half, halves[i]}};
+        random_seed(&random, i);
+        driver_begin(&whole, &machine_kv, PARTITION_BITS);
+        driver_begin(&copy, &machine_kv, PARTITION_BITS);
+        driver_execute(&whole, set, ARRAY_COUNT(set), &at_1000, NULL);
+        driver_execute(&whole, append, ARRAY_COUNT(append), &at_1000, NULL);
+        driver_snapshot(&whole, &at_1000, &bytes);
+        assert_int_equal(driver_restore(&copy, &bytes, &random), 0);
+        assert_equal(&whole, &copy, 1000);
+        for (uint32_t k = 0; k < 2; k++)
+            driver_expect(k == 0 ? &whole : &copy, "RENAME k l", &at_1000, "+OK\r\n");
+        assert_equal(&whole, &copy, 1000);
+        free(half);
+        kv_model_text_free(&bytes);
+        driver_end(&whole);
+        driver_end(&copy);
+    }
+}
+
 /* A snapshot that is written while the commands go on describes the moment of its beginning. */
 struct emitting {
     struct driver *driver;
@@ -354,10 +443,13 @@ int main(void) {
         cmocka_unit_test(cas_changes_a_key_only_from_what_was_expected),
         cmocka_unit_test(values_do_not_become_longer_than_the_limit),
         cmocka_unit_test(nothing_on_long_values_takes_long_in_one_call),
+        cmocka_unit_test(numbers_of_many_digits_are_paid_for_also_when_they_are_none),
+        cmocka_unit_test(an_amount_that_is_not_spelled_as_a_number_does_not_reach_the_log),
         cmocka_unit_test(a_long_value_is_renamed_without_being_copied),
         cmocka_unit_test(every_key_is_drawn_about_as_often_as_the_others),
         cmocka_unit_test(the_only_key_that_is_there_is_found_among_many_that_are_due),
         cmocka_unit_test(a_snapshot_and_the_rest_of_the_log_give_the_same_as_the_log),
+        cmocka_unit_test(a_rename_folds_the_same_whatever_room_the_value_has),
         cmocka_unit_test(a_snapshot_is_of_its_beginning_whatever_is_changed_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

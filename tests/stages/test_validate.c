@@ -124,6 +124,9 @@ static void what_short_commands_may_make_long_is_refused_unless_it_fits(void **s
     rig_expect(&rig, 0, "set a b\r\ndel a", "<WRITE><WRITE>");
     rig.node.write.growth_bytes = rig.node.validate.growth_bytes; /* they are home */
     rig_expect(&rig, 0, "setrange b 100000 x", "<WRITE>");
+    rig.node.apply.memory_bytes = 799000; /* with what is under way for b, 999 are left */
+    rig_expect(&rig, 0, "incrbyfloat a 1e4900", oom);
+    rig_expect(&rig, 0, "incr a", "<WRITE>");
     rig.options.memory_bytes_max = 0;
     rig_expect(&rig, 0, "setrange a 900000 x", "<WRITE>");
 }
