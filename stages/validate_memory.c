@@ -6,8 +6,8 @@
  * What else may happen: the limit is reached, and what may need memory is refused.  A short
  * command that may make a long value needs room for that, too, beside what those under way may
  * need; each is noted in its batch until that is home.  One that copies a value finds at most the
- * longest that there is, or that a write under way may make.  A batch may be home a moment before apply
- * has published what its commands made the memory: apply does so at the end of the same turn.
+ * longest that there is, or that a write under way may make.  A batch may be home a moment before
+ * apply has published what its commands made the memory: it does so at the end of the same turn.
  */
 
 #include "base/assert.h"
