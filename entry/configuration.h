@@ -51,6 +51,14 @@ enum configuration_flag {
     CONFIGURATION_LEASES = 1,
 };
 
+enum {
+    /* A lease whose length is not said: versions that said none had an election time-out of 200 ms,
+     * which could not be configured.  It is not the reader's own time-out: members whose time-outs
+     * differ would read one configuration differently, and a leader that then logs its own length
+     * would not void what it earned before. */
+    CONFIGURATION_LEASE_UNSAID_MS = 200,
+};
+
 struct configuration_member {
     uint64_t node_id;     /* not 0 */
     uint64_t incarnation; /* 0: not yet known */
@@ -61,7 +69,7 @@ struct configuration {
     uint32_t member_count;
     uint32_t flags;    /* enum configuration_flag */
     uint16_t lease_ms; /* with CONFIGURATION_LEASES: how long a lease is, before what two clocks may
-                          differ in; 0: an election time-out, which is then the same everywhere */
+                          differ in; 0: CONFIGURATION_LEASE_UNSAID_MS */
     struct configuration_member members[CONFIGURATION_MEMBERS_MAX]; /* sorted by id */
 };
 

@@ -337,6 +337,8 @@ enum { IO_TRANSFER_BYTES_MAX = 1 << 30 };
 /*
  * Opens `name` in a directory; without '/'.  -ENOENT, -EEXIST, -EACCES.  Never follows a symbolic
  * link (-ELOOP; with IO_OPEN_CREATE -EEXIST), never opens anything but a regular file (-EINVAL).
+ * -EMFILE, -ENFILE: no descriptor; with IO_OPEN_CREATE the file may have been created all the same
+ * (a descriptor above the limit that was in force at the start is given back).
  */
 void io_file_open(struct io_port *port, int32_t directory, const char *name, uint32_t flags,
                   uint64_t user);

@@ -166,7 +166,9 @@ static inline uint64_t raft_promise_ns(const struct raft *raft) {
     if ((members->flags & CONFIGURATION_LEASES) == 0) {
         return 0;
     }
-    return members->lease_ms == 0 ? raft->election_timeout_ns : members->lease_ms * RAFT_NS_PER_MS;
+    uint32_t lease_ms =
+        members->lease_ms == 0 ? (uint32_t)CONFIGURATION_LEASE_UNSAID_MS : members->lease_ms;
+    return lease_ms * RAFT_NS_PER_MS;
 }
 
 /*

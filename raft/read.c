@@ -12,7 +12,7 @@
  * acknowledged; the read's place is then the term's first entry (3.6.2).
  *
  * Leases.  Where the configuration in force says so, a voter grants no vote for the time P that it
- * names (or for T, where it names none) after its last answer to a leader.  So a quorum's answers
+ * names (200 ms, where it names none) after its last answer to a leader.  So a quorum's answers
  * to a round make the leader sure of P from the round's beginning, less what two clocks may differ
  * in rate.  Only answers of voters count that are known to have that configuration, and so that
  * P: with another P in force a lease is void, since who has heard of a shorter one keeps no longer
@@ -54,10 +54,10 @@ static uint64_t round_of_quorum(const struct raft *raft, uint64_t index) {
     return quorum_value(configuration, values);
 }
 
-/* What a promise is worth to the leader; rounded: a lease may be too short, never too long. */
+/* What a promise is worth to the leader; exact, as a promise is of whole milliseconds. */
 static uint64_t lease_ns(const struct raft *raft) {
     uint64_t promise_ns = raft_promise_ns(raft);
-    return promise_ns - (promise_ns * raft->clock_drift_per_mille + 999) / 1000;
+    return promise_ns - promise_ns / 1000 * raft->clock_drift_per_mille;
 }
 
 static void lease_advance(struct raft *raft) {

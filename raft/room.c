@@ -6,8 +6,12 @@
  * Failure modes: we have none.  We say so in our answers to heartbeats, and let others campaign
  * first: whoever leads without room refuses all writes, and the rest could take them.  If nobody
  * else wins, we lead: for those who read, and since our log may be the only one that has all that
- * is committed.  Members that a quorum needs have none: the leader knows it from their answers.  No
- * other leader could do more then, so it does not step down because nothing gets through to them.
+ * is committed.  But not while our core has accepted entries that our log could not take any more:
+ * then we are not settled (raft_settled) and never campaign, until there is room or we are started
+ * again, and vote for nobody whose log is shorter than that.  If a majority is like that and the
+ * leader ends, nobody leads so long.  Members that a quorum needs have none: the leader knows it
+ * from their answers.  No other leader could do more then, so it does not step down because nothing
+ * gets through to them.
  *
  * What is known of a member is as old as its last answer; nothing that keeps data relies on it.
  */

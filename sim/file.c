@@ -7,7 +7,8 @@
  * effect, not before, so memory that is reused too early does harm here as it does on Linux.
  *
  * Failure modes: whether an operation fails is decided when it is submitted, by the faults that the
- * test has ordered (world_disk_fail).  A failing write stops after any of its parts.  A failing
+ * test has ordered (world_disk_fail); of WORLD_DISK_OPENED when the file is there.  A failing write
+ * stops after any of its parts.  A failing
  * sync abandons what it covered.  A disk that is dead fails everything; what was in flight then may
  * have reached it, or not, as with a power cut.
  */
@@ -201,6 +202,9 @@ static int64_t open_comes(struct sim_operation *open) {
         return -ELOOP;
     if (file->sort != FILE_REGULAR)
         return -EINVAL;
+    int error = fault_take(&node->disk, WORLD_DISK_OPENED);
+    if (error != 0)
+        return error; /* what was created stays */
     int32_t handle = handle_new(node, HANDLE_FILE);
     node->handles[handle].file = file;
     node->handles[handle].open_flags = open->open_flags;

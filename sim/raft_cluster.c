@@ -47,6 +47,8 @@ static const struct configuration *first_configuration(struct cluster *cluster) 
     const struct cluster_options *options = &cluster->options;
     struct configuration first = {.member_count = options->voter_count + options->learner_count,
                                   .flags = options->flags};
+    if ((options->flags & CONFIGURATION_LEASES) != 0)
+        first.lease_ms = (uint16_t)(options->election_timeout_ns / MS);
     for (uint32_t i = 0; i < first.member_count; i++) {
         first.members[i] = (struct configuration_member){
             .node_id = i + 1,

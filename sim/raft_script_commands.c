@@ -49,7 +49,7 @@ static bool option_u32(struct script *script, const char *name, uint64_t min, ui
 static bool nodes_options(struct script *script, struct cluster_options *options) {
     uint64_t timeout_ms = options->election_timeout_ns / MS;
     uint64_t heartbeat_ms = options->heartbeat_ns / MS;
-    bool good = script_option_number(script, "T", 2, MS_MAX, &timeout_ms);
+    bool good = script_option_number(script, "T", 2, UINT16_MAX, &timeout_ms); /* as leases */
     if (good && script_option(script, "T") != NULL)
         heartbeat_ms = timeout_ms / 10 > 0 ? timeout_ms / 10 : 1;
     good = good && script_option_number(script, "heartbeat", 1, timeout_ms / 2, &heartbeat_ms) &&
@@ -402,8 +402,11 @@ enum script_result script_configure(struct script *script) {
     uint64_t id = 0;
     if (!script_running(script, script->words[1], &id))
         return SCRIPT_MISTAKE;
-    struct configuration wanted = {.flags =
-                                       script_has(script, "leases") ? CONFIGURATION_LEASES : 0};
+    struct configuration wanted = {0};
+    if (script_has(script, "leases")) {
+        wanted.flags = CONFIGURATION_LEASES;
+        wanted.lease_ms = (uint16_t)(script->cluster->options.election_timeout_ns / MS);
+    }
     if (!members_add(script, &wanted, script_option(script, "voters"), CONFIGURATION_VOTER) ||
         !members_add(script, &wanted, script_option(script, "learners"), CONFIGURATION_LEARNER))
         return script_mistake(script, "say the members: configure 1 voters=1,2,3 learners=4");

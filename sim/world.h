@@ -264,7 +264,8 @@ enum world_disk_operation {
     WORLD_DISK_WRITE,
     WORLD_DISK_SYNC, /* of a file or directory, also the one inside a write with IO_SYNC */
     WORLD_DISK_ALLOCATE,
-    WORLD_DISK_NAMES, /* rename, remove */
+    WORLD_DISK_NAMES,  /* rename, remove */
+    WORLD_DISK_OPENED, /* an open that has found its file, or created it, and gets no handle */
     WORLD_DISK_OPERATIONS,
 };
 

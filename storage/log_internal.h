@@ -130,7 +130,7 @@ enum spare_state {
     SPARE_SYNCING,  /* the file: its size */
     SPARE_ENTERING, /* the directory is being synced: its name */
     SPARE_READY,
-    SPARE_REMOVING, /* no space: what was created goes again */
+    SPARE_REMOVING, /* no space, no descriptor: what was created goes again */
     SPARE_STARVED,  /* no space: waiting to try again */
 };
 

@@ -6,8 +6,10 @@
  *     ABSENT ──> CREATING ──> ALLOCATING ──> SYNCING ──> ENTERING ──> READY ──(adopted)──> ABSENT
  *                   │              │            │            │
  *                   │              └────────────┼────────────┘
- *                   │ no space                  v no space
- *                   └────> STARVED <──────── REMOVING
+ *                   │ no space, no descriptor   v no space
+ *                   ├─────────────────────> REMOVING
+ *                   │ no space                 │
+ *                   └────> STARVED <───────────┘
  *                             └──── after a pause ────> CREATING
  *
  * The switch makes the spare segment the active one, because the active one is full (same
@@ -29,8 +31,9 @@
  * finds that it ends before the snapshot, or has another entry there, and begins it again itself.
  *
  * Failure modes: no space (the log goes on in the active segment; it is LOG_FULL from the first
- * entry that finds no room there until there is a spare); any other failure is final, except that a
- * segment which cannot be removed is only reported.
+ * entry that finds no room there until there is a spare); no file descriptor (the same; the file
+ * may have been created before that turned out, so it is removed if it is there); any other failure
+ * is final, except that an old segment which cannot be removed is only reported.
  */
 
 #include "base/assert.h"
@@ -46,7 +49,7 @@
 /* Which states may follow each state: the drawing above, as data. */
 static const uint16_t spare_transitions[] = {
     [SPARE_ABSENT] = 1 << SPARE_CREATING,
-    [SPARE_CREATING] = 1 << SPARE_ALLOCATING | 1 << SPARE_STARVED,
+    [SPARE_CREATING] = 1 << SPARE_ALLOCATING | 1 << SPARE_REMOVING | 1 << SPARE_STARVED,
     [SPARE_ALLOCATING] = 1 << SPARE_SYNCING | 1 << SPARE_REMOVING,
     [SPARE_SYNCING] = 1 << SPARE_ENTERING | 1 << SPARE_REMOVING,
     [SPARE_ENTERING] = 1 << SPARE_READY | 1 << SPARE_REMOVING,
@@ -75,10 +78,9 @@ void segment_spare_start(struct log *log) {
                  IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_DIRECT, log_user(LOG_OPERATION_SPARE));
 }
 
-static void spare_starve(struct log *log, bool of_descriptors) {
+static void spare_starve(struct log *log) {
     spare_move(log, SPARE_STARVED);
     log->spare_retry_ns = io_monotonic_ns(log->io) + LOG_SPACE_RETRY_NS;
-    log->is_short_of_descriptors = of_descriptors;
     if (log->is_short_of_space)
         return;
     log->is_short_of_space = true;
@@ -86,7 +88,7 @@ static void spare_starve(struct log *log, bool of_descriptors) {
         "log_short_of_space",
         "segment=%s what=\"%s\" segment_bytes=%llu active_free_bytes=%llu consequence=\"writes are "
         "refused once the active segment is full\"",
-        log->spare_name, of_descriptors ? "file descriptors" : "space",
+        log->spare_name, log->is_short_of_descriptors ? "file descriptors" : "space",
         (unsigned long long)log->options.segment_bytes,
         (unsigned long long)(log->active.segment_bytes - log->active_offset));
 }
@@ -116,7 +118,9 @@ bool log_out_of_room(const struct log *log) {
 }
 
 static void spare_remove(struct log *log) {
-    io_close(log->io, log->spare_file);
+    ASSERT((log->spare == SPARE_CREATING) == (log->spare_file < 0));
+    if (log->spare_file >= 0)
+        io_close(log->io, log->spare_file);
     log->spare_file = -1;
     spare_move(log, SPARE_REMOVING);
     log_set_busy(log, LOG_OPERATION_SPARE);
@@ -148,30 +152,36 @@ static void spare_ready(struct log *log) {
     log->error.text[0] = '\0';
 }
 
+/* What was being prepared lacks space or a descriptor: nothing of it stays. */
+static void spare_refused(struct log *log, bool of_descriptors) {
+    log->is_short_of_descriptors = of_descriptors;
+    if (log->spare == SPARE_CREATING && !of_descriptors)
+        spare_starve(log); /* without space there is no file, either */
+    else
+        spare_remove(log);
+}
+
 void segment_spare_completed(struct log *log, int32_t result) {
+    const bool is_removed = log->spare == SPARE_REMOVING && (result == -ENOENT || result >= 0);
     const bool is_no_descriptor =
         log->spare == SPARE_CREATING && (result == -EMFILE || result == -ENFILE);
-    const bool is_no_space = result == -ENOSPC || result == -EDQUOT || is_no_descriptor;
+    const bool is_no_space =
+        log->spare != SPARE_REMOVING && (result == -ENOSPC || result == -EDQUOT);
     if (log->state == LOG_FAILED) {
         if (log->spare == SPARE_CREATING && result >= 0)
             log->spare_file = result; /* log_close closes it */
         return;
     }
-    if (result < 0 && !is_no_space) {
+    if (is_no_space || is_no_descriptor) {
+        spare_refused(log, is_no_descriptor);
+        return;
+    }
+    if (result < 0 && !is_removed) {
         log_fail(log, "preparing the next segment", log->spare_name, result);
         return;
     }
-    if (is_no_space && log->spare != SPARE_CREATING) {
-        spare_remove(log);
-        return;
-    }
     switch (log->spare) {
-    case SPARE_CREATING:
-        if (is_no_space)
-            spare_starve(log, is_no_descriptor);
-        else
-            spare_created(log, result);
-        break;
+    case SPARE_CREATING: spare_created(log, result); break;
     case SPARE_ALLOCATING:
         spare_move(log, SPARE_SYNCING);
         log_set_busy(log, LOG_OPERATION_SPARE);
@@ -183,7 +193,7 @@ void segment_spare_completed(struct log *log, int32_t result) {
         io_directory_sync(log->port, log->directory, log_user(LOG_OPERATION_SPARE));
         break;
     case SPARE_ENTERING: spare_ready(log); break;
-    case SPARE_REMOVING: spare_starve(log, false); break;
+    case SPARE_REMOVING: spare_starve(log); break;
     case SPARE_ABSENT:
     case SPARE_READY:
     case SPARE_STARVED: UNREACHABLE("no operation is under way in this state");

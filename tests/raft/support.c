@@ -51,7 +51,9 @@ struct raft_options core_options(const char *members, struct core_disk disk) {
     struct raft_snapshot compacted = {disk.compacted_index, disk.compacted_term, 0};
     configuration = (struct raft_configuration_entry){.configuration = configuration_of(members)};
     configuration.configuration.flags = disk.leases ? CONFIGURATION_LEASES : 0;
-    configuration.configuration.lease_ms = disk.lease_ms;
+    if (disk.leases && !disk.lease_unsaid) {
+        configuration.configuration.lease_ms = disk.lease_ms == 0 ? (uint16_t)T_MS : disk.lease_ms;
+    }
     return (struct raft_options){
         .node_id = disk.node_id != 0 ? disk.node_id : 1,
         .seed = disk.seed,
@@ -210,6 +212,7 @@ void core_read(bool lease) {
 void core_configure(const char *members) {
     struct configuration wanted = configuration_of(members);
     wanted.flags = raft_configuration(core->raft)->flags;
+    wanted.lease_ms = raft_configuration(core->raft)->lease_ms;
     core_step((struct raft_event){.kind = RAFT_EVENT_CONFIGURE, .configuration = &wanted});
 }
 

@@ -25,7 +25,8 @@
 #include "tests/raft/configurations.h"
 
 enum {
-    T_NS = 1000 * 1000,
+    T_MS = 1,
+    T_NS = T_MS * 1000 * 1000,
     HEARTBEAT_NS = T_NS / 10,
     ENTRY_BYTES = 100,  /* of every entry, where a test does not say otherwise */
     CHUNK_BYTES = 1000, /* of a snapshot */
@@ -50,6 +51,7 @@ struct core_disk {
     uint64_t seed;
     bool leases;       /* the configuration says so */
     uint16_t lease_ms; /* with leases: how long they are; 0: T */
+    bool lease_unsaid; /* and the configuration does not say how long */
 };
 
 /* What the core last told one peer: an answer to it repeats these. */

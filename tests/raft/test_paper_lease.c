@@ -7,15 +7,15 @@
 #include "tests/raft/support.h"
 
 /* T is a millisecond here; such is a lease. */
-enum { LEASE_MS = 3 };
+enum { LEASE_MS = 3, UNSAID_MS = 200 };
 #define LEASE_NS ((uint64_t)LEASE_MS * T_NS)
 _Static_assert(T_NS == RAFT_NS_PER_MS, "lengths of leases are multiples of T");
 
 /* A serving leader of three, confirmed by 2 just now. */
 static void serve_with_a_lease(uint16_t lease_ms, uint32_t drift_per_mille) {
     START("1v 2v 3v", .term = 4, .leases = true, .lease_ms = lease_ms,
-          .drift_per_mille = drift_per_mille);
-    if (lease_ms > 1) {
+          .lease_unsaid = lease_ms == 0, .drift_per_mille = drift_per_mille);
+    if (lease_ms != 1) {
         core_time_out(); /* what it may have promised before its start lasts longer */
         assert_true(core_is(RAFT_FOLLOWER));
     }
@@ -87,6 +87,18 @@ TEST(a_short_promise_brings_no_election_forward) {
     assert_true(raft_deadline_ns(core->raft) >= core->now_ns + 1);
 }
 
+/* Its log is of a version that did not say how long: then it was 200 ms everywhere, whatever T is
+ * here and now. */
+TEST(a_voter_keeps_a_promise_of_a_length_that_is_not_said_for_200_ms) {
+    START("1v 2v 3v", .term = 4, .leases = true, .lease_unsaid = true);
+    core->now_ns += UNSAID_MS * (uint64_t)T_NS - 1;
+    core_hear_vote(3, 5, 9, 4);
+    assert_false(core_gave_vote(3));
+    core->now_ns += 1;
+    core_hear_vote(3, 5, 9, 4);
+    assert_true(core_gave_vote(3));
+}
+
 /* ---- the leader ------------------------------------------------------------------------------ */
 
 TEST(a_lease_is_as_long_as_the_configuration_says) {
@@ -131,15 +143,31 @@ TEST(only_who_knows_of_a_longer_lease_counts_for_it) {
     assert_true(read_runs_at_once());
 }
 
+/* A leader of another T than others logs it as the length: what it earned before is void. */
+TEST(a_lease_of_a_length_that_is_not_said_is_void_when_another_is_in_the_log) {
+    serve_with_a_lease(0, 0);
+    core->now_ns += UNSAID_MS * (uint64_t)T_NS - 1;
+    assert_true(read_runs_at_once());
+    core->now_ns += 1;
+    assert_false(read_runs_at_once());
+    core_stop(NULL);
+    serve_with_a_lease(0, 0);
+    assert_true(read_runs_at_once());
+    configure(1);
+    assert_false(read_runs_at_once());
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         CORE_TEST(a_voter_keeps_a_promise_that_is_longer_than_its_time_out),
         CORE_TEST(a_voter_with_a_shorter_time_out_keeps_what_its_earlier_life_has_promised),
         CORE_TEST(a_voter_stands_for_nothing_before_its_promise_is_over),
         CORE_TEST(a_short_promise_brings_no_election_forward),
+        CORE_TEST(a_voter_keeps_a_promise_of_a_length_that_is_not_said_for_200_ms),
         CORE_TEST(a_lease_is_as_long_as_the_configuration_says),
         CORE_TEST(a_lease_is_void_when_a_shorter_one_is_in_the_log),
         CORE_TEST(only_who_knows_of_a_longer_lease_counts_for_it),
+        CORE_TEST(a_lease_of_a_length_that_is_not_said_is_void_when_another_is_in_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

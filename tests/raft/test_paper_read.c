@@ -338,6 +338,7 @@ TEST(only_who_knows_of_leases_counts_for_one) {
     core_serve();
     struct configuration wanted = *raft_configuration(core->raft);
     wanted.flags = CONFIGURATION_LEASES;
+    wanted.lease_ms = T_MS;
     core_step((struct raft_event){.kind = RAFT_EVENT_CONFIGURE, .configuration = &wanted});
     core_append_configuration();
     core_time_out();
@@ -390,6 +391,7 @@ TEST(a_round_of_long_ago_gives_no_lease) {
     core_serve();
     struct configuration wanted = *raft_configuration(core->raft);
     wanted.flags = CONFIGURATION_LEASES;
+    wanted.lease_ms = T_MS;
     core_step((struct raft_event){.kind = RAFT_EVENT_CONFIGURE, .configuration = &wanted});
     core_append_configuration();
     core_time_out();
@@ -417,6 +419,7 @@ TEST(a_lease_does_not_outlive_its_configuration) {
     for (uint32_t flags = 0; flags <= CONFIGURATION_LEASES; flags++) {
         struct configuration wanted = *raft_configuration(core->raft);
         wanted.flags = flags;
+        wanted.lease_ms = flags == 0 ? 0 : T_MS;
         core_step((struct raft_event){.kind = RAFT_EVENT_CONFIGURE, .configuration = &wanted});
         core_append_configuration();
         assert_false(read_runs_at_once());
@@ -541,16 +544,8 @@ TEST(a_transfer_passes_every_promise) {
 
 /* The drift is rounded up, also of a time-out that is no multiple of anything. */
 TEST(a_lease_is_never_too_long) {
-    struct raft_options options =
-        core_options("1v 2v 3v", (struct core_disk){.term = 4, .leases = true});
-    options.election_timeout_ns = 1999;
-    options.heartbeat_ns = 500;
-    options.clock_drift_per_mille = 500;
-    core_start_with(&options);
-    core_serve();
-    core_time_out();
-    core_hear_heartbeat_answer(2);
-    core->now_ns += 998;
+    serve_with_a_lease(333);
+    core->now_ns += (uint64_t)T_NS / 1000 * 667 - 1;
     assert_true(read_runs_at_once());
     core->now_ns += 1;
     assert_false(read_runs_at_once());

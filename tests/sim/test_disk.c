@@ -252,6 +252,10 @@ static void the_nth_operation_of_a_sort_fails(void **state) {
                          FAILS[i] ? -EIO : WORLD_SECTOR_BYTES);
     world_disk_fail(host.world, 0, WORLD_DISK_OPEN, 1, 1, -EMFILE);
     assert_int_equal(host_open(&host, "a", IO_OPEN_READ), -EMFILE);
+    world_disk_fail(host.world, 0, WORLD_DISK_OPENED, 1, 1, -EMFILE);
+    assert_int_equal(host_open(&host, "b", IO_OPEN_WRITE), -ENOENT); /* was not opened: no fault */
+    assert_int_equal(host_open(&host, "b", IO_OPEN_WRITE | IO_OPEN_CREATE), -EMFILE);
+    assert_int_equal(host_open(&host, "b", IO_OPEN_WRITE | IO_OPEN_CREATE), -EEXIST);
     world_disk_fail(host.world, 0, WORLD_DISK_READ, 1, 1, -EIO);
     uint8_t byte;
     io_file_read(host.port, file, &byte, 1, 0, 0);

@@ -191,13 +191,12 @@ static bool was_read(void) {
                            &result.error);
 }
 
-static void without_a_descriptor_the_next_segment_waits_for_one(void **state) {
-    (void)state;
+static void fill_and_go_on_without_a_descriptor(enum world_disk_operation open) {
     static const int numbers[] = {-EMFILE, -ENFILE};
     for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
         if (fixture_log_open(&fixture, NULL) != 0)
             fail_msg("%s", fixture.error.text);
-        world_disk_fail(world, 0, WORLD_DISK_OPEN, 1, UINT32_MAX, numbers[i]);
+        world_disk_fail(world, 0, open, 1, UINT32_MAX, numbers[i]);
         for (int step = 0; log_state(fixture.log) == LOG_READY; step++) {
             assert_true(step < 1000);
             fixture_append(&fixture, 5000);
@@ -212,12 +211,23 @@ static void without_a_descriptor_the_next_segment_waits_for_one(void **state) {
         assert_true(append_noop());
         fixture_settle(&fixture);
         assert_true(log_deadline_ns(fixture.log) != UINT64_MAX);
-        world_disk_fail(world, 0, WORLD_DISK_OPEN, 1, 0, 0);
+        world_disk_fail(world, 0, open, 1, 0, 0);
         go_on(is_ready);
         rig_append(1, 5000);
         fixture_settle(&fixture);
         fixture_log_stop(&fixture);
     }
+}
+
+static void without_a_descriptor_the_next_segment_waits_for_one(void **state) {
+    (void)state;
+    fill_and_go_on_without_a_descriptor(WORLD_DISK_OPEN);
+}
+
+/* The file is there already when it turns out that there is no descriptor for it. */
+static void a_segment_that_was_created_and_not_opened_is_no_obstacle_later(void **state) {
+    (void)state;
+    fill_and_go_on_without_a_descriptor(WORLD_DISK_OPENED);
 }
 
 static void without_a_descriptor_a_read_waits_for_one(void **state) {
@@ -332,6 +342,29 @@ static void a_failing_disk_while_segments_change_is_final(void **state) {
     }
 }
 
+static void a_segment_that_found_no_space_and_cannot_be_removed_is_final(void **state) {
+    (void)state;
+    static const int numbers[] = {-EIO, -ENOSPC}; /* file systems that copy need some to remove */
+    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
+        rig_open_log();
+        world_disk_fail(world, 0, WORLD_DISK_ALLOCATE, 1, UINT32_MAX, -ENOSPC);
+        world_disk_fail(world, 0, WORLD_DISK_NAMES, 1, UINT32_MAX, numbers[i]);
+        for (int step = 0; step < 1000 && log_state(fixture.log) != LOG_FAILED; step++) {
+            (void)fixture_append(&fixture, 5000);
+            log_flush(fixture.log);
+            log_maintain(fixture.log, io_monotonic_ns(fixture.io));
+            if (io_outstanding(fixture.port) > 0)
+                fixture_complete_one(&fixture);
+            log_release(fixture.log, log_durable_index(fixture.log));
+        }
+        assert_int_equal(log_state(fixture.log), LOG_FAILED);
+        log_close(fixture.log);
+        fixture.log = NULL;
+        world_disk_fail(world, 0, WORLD_DISK_ALLOCATE, 1, 0, 0);
+        world_disk_fail(world, 0, WORLD_DISK_NAMES, 1, 0, 0);
+    }
+}
+
 static void a_read_that_fails_fails_that_read_only(void **state) {
     (void)state;
     static _Alignas(4096) uint8_t buffer[300 * 1024];
@@ -378,6 +411,8 @@ int main(void) {
         RIG_TEST(a_truncation_without_space_refuses_clients_until_there_is_some),
         RIG_TEST(a_stop_does_not_wait_for_the_space_that_a_truncation_needs),
         RIG_TEST(without_a_descriptor_the_next_segment_waits_for_one),
+        RIG_TEST(a_segment_that_was_created_and_not_opened_is_no_obstacle_later),
+        RIG_TEST(a_segment_that_found_no_space_and_cannot_be_removed_is_final),
         RIG_TEST(without_a_descriptor_a_read_waits_for_one),
         RIG_TEST(without_a_descriptor_a_truncation_waits_for_one_but_no_stop_does),
         RIG_TEST(a_failed_write_or_sync_is_final),
