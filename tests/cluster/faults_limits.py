@@ -48,9 +48,12 @@ class Crowd:
 
 
 def descriptors(host):
-    """What each of them is."""
-    path = f"/proc/{host.process.process.pid}/fd"
-    return {int(name): os.readlink(f"{path}/{name}") for name in os.listdir(path)}
+    """What each of them is; without those that are closed just now."""
+    path, found = f"/proc/{host.process.process.pid}/fd", {}
+    for name in os.listdir(path):
+        with contextlib.suppress(FileNotFoundError):
+            found[int(name)] = os.readlink(f"{path}/{name}")
+    return found
 
 
 def start_with_few(world, victim):
