@@ -38,6 +38,14 @@ static SHA256_CTX *context_of(struct mac_state *state) {
     return (SHA256_CTX *)(void *)state->opaque;
 }
 
+/* False if it is all zeros, as before it was set and when it was cleared: SHA256_Final would then
+ * say that all is well, and write nothing, as its digest is of no bytes. */
+static bool key_is_set(const struct mac_key *key) {
+    const SHA256_CTX *inner = (const SHA256_CTX *)(const void *)key->inner.opaque;
+    const SHA256_CTX *outer = (const SHA256_CTX *)(const void *)key->outer.opaque;
+    return inner->md_len == SHA256_DIGEST_LENGTH && outer->md_len == SHA256_DIGEST_LENGTH;
+}
+
 /* SHA-256 after one block: the secret, filled up with zeros, with `pad` in each byte. */
 static void half_set(struct mac_state *half, const uint8_t secret[BLOCK_BYTES], uint8_t pad) {
     uint8_t block[BLOCK_BYTES];
@@ -72,6 +80,7 @@ void mac_bytes_clear(void *bytes, size_t length_bytes) {
 }
 
 void mac_begin(struct mac_state *state, const struct mac_key *key) {
+    ASSERT(key_is_set(key));
     *state = key->inner;
 }
 
@@ -82,6 +91,7 @@ void mac_update(struct mac_state *state, const void *data, size_t length_bytes) 
 }
 
 void mac_end(struct mac_state *state, const struct mac_key *key, uint8_t out[MAC_BYTES]) {
+    ASSERT(key_is_set(key));
     uint8_t digest[SHA256_DIGEST_LENGTH];
     const int ended = SHA256_Final(digest, context_of(state));
     *state = key->outer;

@@ -48,7 +48,7 @@ void mac_key_clear(struct mac_key *key);
 /* The same for other bytes that nobody may find: what a key was made of, a state that made one. */
 void mac_bytes_clear(void *bytes, size_t length_bytes);
 
-/* Starts a tag. */
+/* Starts a tag, with a key that was set and not cleared (asserted, as in mac_end). */
 void mac_begin(struct mac_state *state, const struct mac_key *key);
 
 /* Adds the next `length_bytes` bytes, 0 allowed (then `data` may be NULL). */

@@ -207,7 +207,7 @@ enum machine_verdict kv_validate(uint32_t row, const struct machine_argument *ar
 
 /* machine_operations.growth_bytes (kv_validate.c). */
 uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
-                         uint32_t argument_count, uint64_t longest_bytes);
+                         uint32_t argument_count, uint64_t longest_bytes, uint64_t *value_bytes);
 
 /* ---- Options (kv_options.c); each returns false after writing the error ---------------------- */
 
@@ -281,11 +281,12 @@ bool kv_options_scan(const struct machine_argument *arguments, uint32_t count,
 bool kv_options_flush(const struct machine_argument *arguments, uint32_t count,
                       struct reply_writer *error);
 
-/* GETRANGE and SUBSTR: both ends; SETRANGE: the offset. */
+/* GETRANGE and SUBSTR: both ends; SETRANGE: the offset, with which the value does not become longer
+ * than value_bytes_max. */
 bool kv_options_getrange(const struct machine_argument *arguments, int64_t *start, int64_t *end,
                          struct reply_writer *error);
-bool kv_options_setrange(const struct machine_argument *arguments, int64_t *offset,
-                         struct reply_writer *error);
+bool kv_options_setrange(const struct machine_argument *arguments, uint64_t value_bytes_max,
+                         int64_t *offset, struct reply_writer *error);
 
 /* INCRBYFLOAT: whether the amount is spelled as a number; what it amounts to is not computed. */
 bool kv_options_incrbyfloat(const struct machine_argument *arguments, struct reply_writer *error);

@@ -13,13 +13,19 @@ bool kv_options_getrange(const struct machine_argument *arguments, int64_t *star
     return kv_integer(&arguments[1], start, error) && kv_integer(&arguments[2], end, error);
 }
 
-bool kv_options_setrange(const struct machine_argument *arguments, int64_t *offset,
-                         struct reply_writer *error) {
+bool kv_options_setrange(const struct machine_argument *arguments, uint64_t value_bytes_max,
+                         int64_t *offset, struct reply_writer *error) {
+    const uint64_t length_bytes = arguments[2].length_bytes;
     if (!kv_integer(&arguments[1], offset, error))
         return false;
-    if (*offset >= 0)
-        return true;
-    kv_error(error, "ERR offset is out of range");
+    if (*offset < 0) {
+        kv_error(error, "ERR offset is out of range");
+        return false;
+    }
+    if (length_bytes == 0 ||
+        (length_bytes <= value_bytes_max && (uint64_t)*offset <= value_bytes_max - length_bytes))
+        return true; /* nothing is written at all, or not too far */
+    kv_error(error, kv_error_too_long);
     return false;
 }
 

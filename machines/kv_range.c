@@ -27,17 +27,13 @@ enum kv_step kv_getrange(struct kv_call *call) {
 enum kv_step kv_setrange(struct kv_call *call) {
     const struct machine_argument bytes = call->operation->arguments[2];
     int64_t offset;
-    if (!kv_options_setrange(call->operation->arguments, &offset, call->reply))
+    if (!kv_options_setrange(call->operation->arguments, call->kv->options.value_bytes_max, &offset,
+                             call->reply))
         return KV_DONE;
     struct kv_found found = kv_find(call, 0, 0);
     const int64_t old_bytes = found.present != NULL ? kv_value_bytes(found.present) : 0;
     if (bytes.length_bytes == 0) {
         kv_reply_integer(call, old_bytes);
-        return KV_DONE;
-    }
-    const int64_t limit_bytes = call->kv->options.value_bytes_max;
-    if (offset > limit_bytes || offset + bytes.length_bytes > limit_bytes) {
-        kv_error(call->reply, kv_error_too_long);
         return KV_DONE;
     }
     if (kv_protect(call, &found) == KV_MORE ||

@@ -52,7 +52,7 @@ static bool kv_validate_parts(uint32_t row, const struct machine_argument *argum
     case KV_ROW_INCRBYFLOAT: return kv_options_incrbyfloat(arguments, error);
     case KV_ROW_GETRANGE:
     case KV_ROW_SUBSTR: return kv_options_getrange(arguments, &start, &end, error);
-    case KV_ROW_SETRANGE: return kv_options_setrange(arguments, &start, error);
+    case KV_ROW_SETRANGE: return kv_options_setrange(arguments, value_bytes_max, &start, error);
     case KV_ROW_GETBIT:
         return kv_options_bit_offset(&arguments[1], value_bytes_max, &offset, error);
     case KV_ROW_SETBIT: return kv_options_setbit(arguments, value_bytes_max, &offset, &bit, error);
@@ -97,21 +97,24 @@ enum machine_verdict kv_validate(uint32_t row, const struct machine_argument *ar
  * as much room again. INCRBYFLOAT prints all digits of 1e4900. BITOP and COPY make a value no
  * longer than the longest. */
 uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
-                         uint32_t argument_count, uint64_t longest_bytes) {
+                         uint32_t argument_count, uint64_t longest_bytes, uint64_t *value_bytes) {
     int64_t start = 0;
     uint64_t offset = 0;
+    *value_bytes = 0;
     ASSERT_HOT(row < KV_ROWS && argument_count >= 2);
     switch ((enum kv_row)row) {
     case KV_ROW_SETRANGE:
-        if (!kv_options_setrange(arguments, &start, NULL) ||
-            start > KV_VALUE_BYTES_MAX - (int64_t)arguments[2].length_bytes)
-            return 0; /* refused for its length: it needs nothing */
-        return 2 * ((uint64_t)start + arguments[2].length_bytes);
+        if (!kv_options_setrange(arguments, KV_VALUE_BYTES_MAX, &start, NULL) ||
+            arguments[2].length_bytes == 0)
+            return 0; /* refused, or it writes nothing */
+        *value_bytes = (uint64_t)start + arguments[2].length_bytes;
+        return 2 * *value_bytes;
     case KV_ROW_SETBIT:
         if (!kv_options_bit_offset(&arguments[1], KV_VALUE_BYTES_MAX, &offset, NULL))
             return 0;
-        return 2 * (offset / 8 + 1);
-    case KV_ROW_INCRBYFLOAT: return KV_FLOAT_TEXT_BYTES_MAX;
+        *value_bytes = offset / 8 + 1;
+        return 2 * *value_bytes;
+    case KV_ROW_INCRBYFLOAT: *value_bytes = KV_FLOAT_TEXT_BYTES_MAX; return *value_bytes;
     case KV_ROW_BITOP:
     case KV_ROW_COPY: return longest_bytes;
     default: return 0;

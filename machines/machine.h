@@ -238,10 +238,12 @@ struct machine_operations {
     /*
      * Pure: what a MACHINE_AMPLIFIES command, which validate accepts, may need beside its own
      * bytes, at most; `longest_bytes` is the longest value that it may find.  The host refuses it
-     * (-OOM) unless as much is left below its limit.  NULL if no command amplifies.
+     * (-OOM) unless as much is left below its limit.  *value_bytes is how long a value it may make,
+     * 0 if no longer than what it may find.  NULL if no command amplifies.
      */
     uint64_t (*growth_bytes)(uint32_t row, const struct machine_argument *arguments,
-                             uint32_t argument_count, uint64_t longest_bytes);
+                             uint32_t argument_count, uint64_t longest_bytes,
+                             uint64_t *value_bytes);
 
     /* Executes a run, prefetching over it. */
     enum machine_progress (*execute)(struct machine *machine, struct machine_run *run);

@@ -216,6 +216,7 @@ struct batch {
     uint32_t read_count;
     uint32_t write_entry_bytes; /* the body of its entry */
     uint64_t growth_bytes;    /* what its commands that amplify may need of the machine's memory */
+    uint32_t long_classes;    /* in which of node_validate_figures.long_batches it is: bits */
     uint8_t reads;            /* the strictest enum read_mode of its commands */
     uint32_t local_block;     /* of validate's arena, or BATCH_NO_BLOCK */
     uint32_t wait_members;    /* with BATCH_WAITS: for how many WAIT waits, */

@@ -171,12 +171,17 @@ struct node_parse_figures {
     uint64_t peer_bytes;
 };
 
+/* Long values by their lengths: class c has more than NODE_LONG_BYTES << c bytes, and at most twice
+ * as many. The last has the rest. */
+enum { NODE_LONG_BYTES = 4096, NODE_LONG_CLASSES = 20 };
+
 /* What validate publishes. */
 struct node_validate_figures {
     uint64_t commands; /* judged */
     uint64_t refused;
     uint64_t auth_failures;
     uint64_t growth_bytes; /* what commands may need that amplify: of all so far */
+    uint64_t long_batches[NODE_LONG_CLASSES]; /* with a write of a value so long: so far */
 };
 
 /* What replicate publishes. */
@@ -275,7 +280,8 @@ struct node_write_figures {
     uint64_t slow_cut; /* connections closed because they did not read */
     uint64_t hog_cut;  /* of these, since others found no memory for their replies */
     uint64_t backlog_bytes;
-    uint64_t growth_bytes;     /* validate's, of batches that went home */
+    uint64_t growth_bytes;                    /* validate's, of batches that went home, */
+    uint64_t long_batches[NODE_LONG_CLASSES]; /* and these */
     uint64_t peers_open;       /* connections to members that have accepted them, now */
     uint64_t peers_opened;     /* since the start */
     uint64_t peers_refused;    /* by the member, or its answer was none that this node wants */

@@ -215,9 +215,7 @@ static void judge_arguments(struct validate_shard *shard, struct batch_command *
         validate_refuse(shard, command, REFUSAL_MEMORY);
         return;
     }
-    if (argument_bytes > shard->longest_bytes) {
-        shard->longest_bytes = argument_bytes;
-    }
+    validate_note_length(shard, argument_bytes);
     uint32_t record_bytes = entry_command_bytes(command->argument_count - 1, command->key_count,
                                                 argument_bytes, command->once != BATCH_ONCE_NONE);
     judge_record(shard, command, record_bytes);
@@ -390,6 +388,7 @@ static void batch_begin(struct validate_shard *shard, struct batch *batch) {
     batch->read_count = 0;
     batch->write_entry_bytes = 0;
     batch->growth_bytes = 0;
+    batch->long_classes = 0;
     batch->reads = READ_MODES - 1;
     batch->local_block = BATCH_NO_BLOCK;
     if ((batch->flags & BATCH_OPEN) != 0) {

@@ -77,7 +77,8 @@ struct validate_shard {
     struct connection *connections;
     uint32_t entry_body_bytes_max;
     bool password_required;
-    uint64_t longest_bytes; /* of the arguments of a write, or what it makes of a value, so far */
+    /* Of the values of each class that writes may make, the longest since none was under way. */
+    uint64_t longest_bytes[NODE_LONG_CLASSES];
     /* Batches taken and not yet looked at: [ids_next, ids_count).  More than none between two polls
        only if the units were spent before. */
     uint32_t ids[VALIDATE_TAKE_MAX];
@@ -122,6 +123,9 @@ static inline uint32_t validate_reply_units(size_t length_bytes) {
 
 /* Whether the machine's memory has reached the limit. */
 bool validate_memory_is_full(const struct validate_shard *shard);
+
+/* Notes in the present batch that a command of it may make a value so long. */
+void validate_note_length(struct validate_shard *shard, uint64_t value_bytes);
 
 /* Whether what a MACHINE_AMPLIFIES command may need still fits below the limit; if so, it is noted
  * in the present batch. */

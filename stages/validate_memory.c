@@ -5,8 +5,9 @@
  *
  * What else may happen: the limit is reached, and what may need memory is refused.  A short
  * command that may make a long value needs room for that, too, beside what those under way may
- * need; each is noted in its batch until that is home.  A batch may be home a moment before apply
- * has published what its commands made the memory: apply does so at the end of the same turn.
+ * need; each is noted in its batch until that is home.  One that copies a value finds at most the
+ * longest that there is, or that a write under way may make.  A batch may be home a moment before
+ * apply has published what its commands made the memory: it does so at the end of the same turn.
  */
 
 #include "base/assert.h"
@@ -17,6 +18,46 @@ bool validate_memory_is_full(const struct validate_shard *shard) {
     return limit != 0 && node_figure(&shard->node->apply.memory_bytes) >= limit;
 }
 
+/* Which of the classes of long values has one so long. */
+static uint32_t long_class(uint64_t value_bytes) {
+    ASSERT(value_bytes > NODE_LONG_BYTES);
+    uint32_t class = 63 - (uint32_t)__builtin_clzll((value_bytes - 1) / NODE_LONG_BYTES);
+    return class < NODE_LONG_CLASSES ? class : NODE_LONG_CLASSES - 1;
+}
+
+/* Whether a batch is under way with a value of that class. */
+static bool class_is_under_way(const struct node *node, uint32_t class) {
+    return node_figure(&node->validate.long_batches[class]) !=
+           node_figure(&node->write.long_batches[class]);
+}
+
+void validate_note_length(struct validate_shard *shard, uint64_t value_bytes) {
+    if (value_bytes <= NODE_LONG_BYTES) {
+        return; /* no more than always counts */
+    }
+    uint32_t class = long_class(value_bytes);
+    uint64_t *longest = &shard->longest_bytes[class];
+    if (!class_is_under_way(shard->node, class) || *longest < value_bytes) {
+        *longest = value_bytes;
+    }
+    if ((shard->work.batch->long_classes & UINT32_C(1) << class) == 0) {
+        shard->work.batch->long_classes |= UINT32_C(1) << class;
+        node_figure_add(&shard->node->validate.long_batches[class], 1);
+    }
+}
+
+/* The longest value that a write may find. */
+static uint64_t longest_value(const struct validate_shard *shard) {
+    uint64_t there = node_figure(&shard->node->apply.longest_bytes);
+    uint64_t longest = there > NODE_LONG_BYTES ? there : NODE_LONG_BYTES;
+    for (uint32_t class = 0; class < NODE_LONG_CLASSES; class ++) {
+        if (class_is_under_way(shard->node, class) && shard->longest_bytes[class] > longest) {
+            longest = shard->longest_bytes[class];
+        }
+    }
+    return longest;
+}
+
 bool validate_growth_fits(struct validate_shard *shard, const struct batch_command *command,
                           const struct machine_argument *arguments) {
     struct node *node = shard->node;
@@ -24,10 +65,9 @@ bool validate_growth_fits(struct validate_shard *shard, const struct batch_comma
     if (limit == 0 || shard->machine->growth_bytes == NULL) {
         return true;
     }
-    uint64_t longest = node_figure(&node->apply.longest_bytes);
-    longest = longest > shard->longest_bytes ? longest : shard->longest_bytes;
-    uint64_t growth =
-        shard->machine->growth_bytes(command->row, arguments, command->argument_count - 1, longest);
+    uint64_t value_bytes;
+    uint64_t growth = shard->machine->growth_bytes(
+        command->row, arguments, command->argument_count - 1, longest_value(shard), &value_bytes);
     uint64_t under_way =
         node_figure(&node->validate.growth_bytes) - node_figure(&node->write.growth_bytes);
     if (node_figure(&node->apply.memory_bytes) + under_way + growth > limit) {
@@ -35,6 +75,6 @@ bool validate_growth_fits(struct validate_shard *shard, const struct batch_comma
     }
     node_figure_add(&node->validate.growth_bytes, growth);
     shard->work.batch->growth_bytes += growth;
-    shard->longest_bytes = growth > shard->longest_bytes ? growth : shard->longest_bytes;
+    validate_note_length(shard, value_bytes);
     return true;
 }

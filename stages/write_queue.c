@@ -20,6 +20,10 @@ void write_batch_home(struct write_shard *shard, struct batch *batch) {
         node_figure_add(&shard->node->write.growth_bytes, batch->growth_bytes);
         batch->growth_bytes = 0;
     }
+    for (; batch->long_classes != 0; batch->long_classes &= batch->long_classes - 1) {
+        uint32_t class = (uint32_t)__builtin_ctz(batch->long_classes);
+        node_figure_add(&shard->node->write.long_batches[class], 1);
+    }
     struct home_item item = {.kind = HOME_BATCH, .value = batch->id};
     batch_hand_over(batch, STAGE_WRITE, STAGE_READ);
     uint32_t taken = ring_home_enqueue(shard->to_read, &item, 1);

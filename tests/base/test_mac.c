@@ -162,8 +162,35 @@ static void a_length_without_bytes_is_a_bug(void **state) {
     death_expect_abort(add_nothing_of_some_length, &tag, "data != NULL");
 }
 
+static void begin_a_tag(void *key) {
+    struct mac_state tag;
+    mac_begin(&tag, key);
+}
+
+static void end_a_tag(void *key) {
+    struct mac_key good;
+    struct mac_state tag;
+    uint8_t out[MAC_BYTES];
+    mac_key_set(&good, "a", 1);
+    mac_begin(&tag, &good);
+    mac_end(&tag, key, out);
+}
+
+/* Its tag would be whatever was in the memory that it goes to. */
+static void a_tag_under_a_key_that_is_not_set_is_a_bug(void **state) {
+    (void)state;
+    struct mac_key key = {0};
+    death_expect_abort(begin_a_tag, &key, "key_is_set");
+    death_expect_abort(end_a_tag, &key, "key_is_set");
+    mac_key_set(&key, "a", 1);
+    mac_key_clear(&key);
+    death_expect_abort(begin_a_tag, &key, "key_is_set");
+    death_expect_abort(end_a_tag, &key, "key_is_set");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_tag_under_a_key_that_is_not_set_is_a_bug),
         cmocka_unit_test(a_length_without_bytes_is_a_bug),
         cmocka_unit_test(the_values_are_those_of_the_rfc),
         cmocka_unit_test(nothing_under_no_secret_has_a_tag_too),

@@ -131,6 +131,38 @@ static void what_short_commands_may_make_long_is_refused_unless_it_fits(void **s
     rig_expect(&rig, 0, "setrange a 900000 x", "<WRITE>");
 }
 
+static void a_value_that_was_not_made_refuses_no_copy(void **state) {
+    (void)state;
+    static const char oom[] = "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
+    static const char too_long[] =
+        "-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n";
+    rig.options.memory_bytes_max = 10000000;
+    rig.node.apply.memory_bytes = 400000;
+    rig.node.apply.longest_bytes = 4096;
+    rig_expect(&rig, 0, "setrange a 1048576 x", too_long); /* the rig's limit: 1 MiB */
+    rig_expect(&rig, 0, "setrange a 9223372036854775807 x", too_long);
+    rig_expect(&rig, 0, "setrange a 9223372036854775807 \"\"", "<WRITE>");
+    rig_expect(&rig, 0, "setbit a 8388608 1",
+               "-ERR bit offset is not an integer or out of range\r\n");
+    rig.node.apply.memory_bytes = 9990000;
+    rig_expect(&rig, 0, "copy a b", "<WRITE>"); /* none of these counts */
+
+    rig.node.write.growth_bytes = rig.node.validate.growth_bytes;
+    rig.node.apply.memory_bytes = 400000;
+    rig_expect(&rig, 0, "setrange a 900000 x", "<WRITE>");
+    rig.node.write.growth_bytes = rig.node.validate.growth_bytes;
+    rig.node.apply.memory_bytes = 9000000;
+    rig_expect(&rig, 0, "copy a b", "<WRITE>"); /* as long as it is made, not as it may need */
+    rig.node.apply.memory_bytes = 9990000;
+    rig_expect(&rig, 0, "copy a b", oom);
+    memcpy(rig.node.write.long_batches, rig.node.validate.long_batches,
+           sizeof(rig.node.write.long_batches));
+    rig.node.write.growth_bytes = rig.node.validate.growth_bytes;
+    rig_expect(&rig, 0, "copy a b", "<WRITE>"); /* all are home, and the value is not there */
+    rig.node.apply.longest_bytes = 900001;
+    rig_expect(&rig, 0, "copy a b", oom); /* or it is */
+}
+
 /* Sends "SET k <value of this many bytes>" this many times. */
 static const char *send_sets(uint32_t count, size_t value_bytes) {
     char *bytes = malloc(count * (value_bytes + 64));
@@ -432,6 +464,7 @@ int main(void) {
         OPEN(bytes_that_are_not_resp_close_the_connection),
         OPEN(a_full_memory_refuses_what_grows),
         OPEN(what_short_commands_may_make_long_is_refused_unless_it_fits),
+        OPEN(a_value_that_was_not_made_refuses_no_copy),
         OPEN(the_entry_has_a_limit),
         OPEN(reads_and_writes_are_counted),
         OPEN(a_command_of_many_arguments_is_judged),
