@@ -130,6 +130,28 @@ static void card_command_list_pattern(struct draft *draft) {
     draft_one_of(draft, patterns, sizeof(patterns) / sizeof(patterns[0]));
 }
 
+/* The node is alone: nobody is waited for, or in vain. */
+static void card_wait(struct draft *draft) {
+    static const char *const members[] = {"0", "-1", "-9223372036854775808"};
+    draft_word(draft, "WAIT");
+    if (draft_below(draft, 4) == 0) {
+        draft_word(draft, "1");
+        draft_word(draft, "2");
+    } else {
+        draft_one_of(draft, members, sizeof(members) / sizeof(members[0]));
+        draft_word(draft, draft_below(draft, 2) == 0 ? "0" : "1000");
+    }
+}
+
+static void card_wait_form(struct draft *draft) {
+    static const char *const wrong[][3] = {{"one", "0"}, {"-1", "soon"},  {"0", "-1"}, {"x", "x"},
+                                           {"0"},        {"0", "0", "0"}, {"1.0", "0"}};
+    const char *const *words = wrong[draft_below(draft, sizeof(wrong) / sizeof(wrong[0]))];
+    draft_word(draft, "WAIT");
+    for (size_t i = 0; i < 3 && words[i] != NULL; i++)
+        draft_word(draft, words[i]);
+}
+
 static void card_subcommand_arity(struct draft *draft) {
     static const char *const wrong[][3] = {{"CLIENT", "GETNAME", "x"},
                                            {"CLIENT", "ID", "x"},
@@ -224,6 +246,8 @@ const struct card cards_session[] = {
     {"INFO of two sections", SESSION_ALL, 1, false, card_info_section},
     {"INFO of nothing", SESSION_ALL, 1, false, card_info_nothing},
     {"TIME", SESSION_ALL, 1, false, card_time},
+    {"WAIT", SESSION_ALL, 1, false, card_wait},
+    {"WAIT misspelt", SESSION_ALL, 1, false, card_wait_form},
     {"QUIT", SESSION_ALL, 1, false, card_quit},
     {NULL, 0, 0, false, NULL},
 };

@@ -523,6 +523,20 @@ static void session_time(struct session_call *call) {
         say(call, "*2\n" ANY_BULK ANY_BULK);
 }
 
+/* The node is alone: no other member ever has anything. */
+static void session_wait(struct session_call *call) {
+    int64_t members;
+    int64_t timeout_ms;
+    if (call->count != 3)
+        say_arity(call, "wait");
+    else if (decimal_parse_i64(call->words[1].data, call->words[1].length, &members) != 0)
+        say(call, "-ERR value is not an integer or out of range\n");
+    else if (decimal_parse_i64(call->words[2].data, call->words[2].length, &timeout_ms) != 0)
+        say(call, "-ERR timeout is not an integer or out of range\n");
+    else
+        say(call, timeout_ms < 0 ? "-ERR timeout is negative\n" : ":0\n");
+}
+
 bool session_execute(struct session *session, const struct kv_model_word *words, size_t count,
                      struct kv_model_text *pattern) {
     static const struct {
@@ -536,7 +550,7 @@ bool session_execute(struct session *session, const struct kv_model_word *words,
         {"config", session_config},     {"cluster", session_cluster},
         {"readonly", session_readonly}, {"readwrite", session_readonly},
         {"info", session_info},         {"time", session_time},
-        {"quit", session_quit},
+        {"quit", session_quit},         {"wait", session_wait},
     };
     struct session_call call = {session, words, count, pattern};
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
