@@ -205,15 +205,26 @@ static bool walk(struct replay *replay, const struct replay_command *commands, s
     return true;
 }
 
+/* True if the operation was passed over, where nothing is forced yet. */
+static bool is_open_choice(const struct replay *replay, uint32_t number) {
+    const uint32_t at = replay->passed_over_at[number];
+    return at != REPLAY_NONE && replay->forced[at] == REPLAY_NONE;
+}
+
 /* Whose command it is may have been guessed wrong: the next walk takes the operation that failed
- * where it was passed over. False if it was not, or if that place was forced already. */
+ * where it was passed over, or, if it was not, the last one that was. False if there is none. */
 static bool choose_otherwise(struct replay *replay) {
-    if (replay->hindered == REPLAY_NONE)
+    uint32_t other = replay->hindered;
+    if (other == REPLAY_NONE || !is_open_choice(replay, other)) {
+        other = REPLAY_NONE;
+        for (uint32_t i = 0; i < replay->history->operation_count; i++)
+            if (is_open_choice(replay, i) &&
+                (other == REPLAY_NONE || replay->passed_over_at[i] > replay->passed_over_at[other]))
+                other = i;
+    }
+    if (other == REPLAY_NONE)
         return false;
-    const uint32_t at = replay->passed_over_at[replay->hindered];
-    if (at == REPLAY_NONE || replay->forced[at] != REPLAY_NONE)
-        return false;
-    replay->forced[at] = replay->hindered;
+    replay->forced[replay->passed_over_at[other]] = other;
     return true;
 }
 

@@ -99,8 +99,9 @@ static void who_does_not_lead_counts_nobody(void **state) {
     talk_expect(&talk, "wait 1 0", "-CLUSTERDOWN");
     talk_close(&talk);
     talk_open(&talk, group, leader);
-    talk_expect(&talk, "wait -1 0", "-ERR value is not an integer or out of range");
-    talk_expect(&talk, "wait 1 soon", "-ERR value is not an integer or out of range");
+    talk_expect(&talk, "wait few 0", "-ERR value is not an integer or out of range");
+    talk_expect(&talk, "wait 1 soon", "-ERR timeout is not an integer or out of range");
+    talk_expect(&talk, "wait -1 0", ":2"); /* as Redis: more than that have it at once */
     talk_expect(&talk, "wait 1", "-ERR wrong number of arguments for 'wait' command");
     talk_expect(&talk, "ping", "+PONG");
     assert_int_equal(waiting(leader), 0);

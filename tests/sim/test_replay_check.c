@@ -292,6 +292,20 @@ static void a_place_that_was_given_to_another_is_given_back(void **state) {
                                         LOG("SET z 0"),
                                         LOG("INCR z")};
     RIGHT(twice);
+    /* Nor need it be what fails: the second INCR could not be 2's where it had not got the first,
+       an unknown one took its place, and 2's second had none in the end. */
+    const struct by_hand_row later[] = {{1, 10, 90, "INCR x", ":1"},
+                                        {2, 10, 100, "INCR x", ":1"},
+                                        {2, 11, 101, "INCR x", ":2"},
+                                        {3, 10, N, "INCR x", "?"},
+                                        {4, 10, N, "SET x 0", "?"},
+                                        {5, 10, 102, "SET y 1", "+OK"},
+                                        LOG("INCR x"),
+                                        LOG("INCR x"),
+                                        LOG("SET x 0"),
+                                        LOG("INCR x"),
+                                        LOG("SET y 1")};
+    RIGHT(later);
     /* And not where it had returned before. */
     const struct by_hand_row lost[] = {{1, 10, 90, "INCR x", ":1"},
                                        {2, 10, 100, "INCR x", ":1"},
