@@ -45,7 +45,6 @@ WORDS_CARD(card_client_info, "CLIENT", "INFO")
 WORDS_CARD(card_client_list, "CLIENT", "LIST")
 WORDS_CARD(card_client_list_normal, "CLIENT", "LIST", "TYPE", "normal")
 WORDS_CARD(card_client_list_id, "CLIENT", "LIST", "ID", "1", "2", "3")
-WORDS_CARD(card_client_list_nobody, "CLIENT", "LIST", "ID", "999999999999")
 WORDS_CARD(card_client_help, "CLIENT", "HELP")
 WORDS_CARD(card_client_unknown, "CLIENT", "NONSENSE")
 WORDS_CARD(card_cluster_info, "CLUSTER", "INFO")
@@ -99,19 +98,31 @@ static void card_client_list_type(struct draft *draft) {
     draft_one_of(draft, types, sizeof(types) / sizeof(types[0]));
 }
 
+/* Numbers that no connection is ever given: before the first, and far behind the last. */
+static void card_client_list_nobody(struct draft *draft) {
+    static const char *const ids[] = {"0", "-1", "999999999999", "-9223372036854775808"};
+    draft_word(draft, "CLIENT");
+    draft_word(draft, "LIST");
+    draft_word(draft, "ID");
+    for (uint64_t left = 1 + draft_below(draft, 3); left > 0; left--)
+        draft_one_of(draft, ids, sizeof(ids) / sizeof(ids[0]));
+}
+
 static void card_client_list_form(struct draft *draft) {
-    static const char *const wrong[][2] = {
-        {"TYPE", "somebody"}, {"ID", "0"}, {"ID", "me"}, {"ID", NULL}, {"nonsense", NULL}};
+    static const char *const wrong[][3] = {{"TYPE", "somebody"}, {"ID", "me"}, {"ID", "0", "me"},
+                                           {"ID", ""},           {"ID"},       {"nonsense"}};
     const char *const *words = wrong[draft_below(draft, sizeof(wrong) / sizeof(wrong[0]))];
     draft_word(draft, "CLIENT");
     draft_word(draft, "LIST");
-    for (size_t i = 0; i < 2 && words[i] != NULL; i++)
+    for (size_t i = 0; i < 3 && words[i] != NULL; i++)
         draft_word(draft, words[i]);
 }
 
-/* What matches is the connection's and the server's: no machine has a name like these. */
+/* What matches is the connection's and the server's, subcommands too: no machine has a name like
+ * these. */
 static void card_command_list_pattern(struct draft *draft) {
-    static const char *const patterns[] = {"p?ng", "*o", "c*", "C[lm-o]*d", "no-such-command"};
+    static const char *const patterns[] = {"p?ng", "*o",     "c[lo][^p]*", "C[lm-o]*d",
+                                           "*|*",  "*|H?lp", "client|*",   "no-such-command"};
     draft_word(draft, "COMMAND");
     draft_word(draft, "LIST");
     draft_word(draft, "filterby");

@@ -223,8 +223,24 @@ static void client_setinfo(struct session_call *call) {
     }
 }
 
+/* All are looked at before one is looked up. Of ids that no connection has the list is empty. */
+static void client_list_ids(struct session_call *call) {
+    bool is_anybody = false;
+    for (size_t i = 3; i < call->count; i++) {
+        int64_t id;
+        if (decimal_parse_i64(call->words[i].data, call->words[i].length, &id) != 0) {
+            say(call, "-ERR Invalid client ID\n");
+            return;
+        }
+        is_anybody |= id > 0 && id <= UINT32_MAX;
+    }
+    if (is_anybody)
+        say_any_text(call);
+    else
+        say_empty_text(call);
+}
+
 static void client_list(struct session_call *call) {
-    int64_t id;
     if (call->count == 2) {
         say_any_text(call);
     } else if (call->count == 4 && word_is(&call->words[2], "type")) {
@@ -241,12 +257,8 @@ static void client_list(struct session_call *call) {
         }
     } else if (call->count < 4 || !word_is(&call->words[2], "id")) {
         say(call, "-ERR syntax error\n");
-    } else if (decimal_parse_i64(call->words[3].data, call->words[3].length, &id) != 0 || id < 1) {
-        say(call, "-ERR Invalid client ID\n");
-    } else if (id > UINT32_MAX) {
-        say_empty_text(call);
     } else {
-        say_any_text(call);
+        client_list_ids(call);
     }
 }
 
@@ -329,11 +341,50 @@ static void command_docs(struct session_call *call) {
     }
 }
 
-/* The names of a session are in the order of the alphabet. */
+/* The names of a session are in the order of the alphabet, and so are each command's subcommands
+ * behind it. */
 static void command_list(struct session_call *call) {
-    static const char *const names[] = {
-        "auth", "client", "cluster",  "command",   "config", "echo",   "hello",    "info",
-        "ping", "quit",   "readonly", "readwrite", "reset",  "select", "shutdown", "time"};
+    static const char *const names[] = {"auth",
+                                        "client",
+                                        "client|getname",
+                                        "client|help",
+                                        "client|id",
+                                        "client|info",
+                                        "client|list",
+                                        "client|reads",
+                                        "client|setinfo",
+                                        "client|setname",
+                                        "cluster",
+                                        "cluster|help",
+                                        "cluster|info",
+                                        "cluster|keyslot",
+                                        "cluster|myid",
+                                        "cluster|nodes",
+                                        "cluster|shards",
+                                        "cluster|slots",
+                                        "command",
+                                        "command|count",
+                                        "command|docs",
+                                        "command|help",
+                                        "command|info",
+                                        "command|list",
+                                        "config",
+                                        "config|get",
+                                        "config|help",
+                                        "echo",
+                                        "hello",
+                                        "info",
+                                        "once",
+                                        "once.open",
+                                        "ping",
+                                        "quit",
+                                        "readonly",
+                                        "readwrite",
+                                        "reset",
+                                        "select",
+                                        "shutdown",
+                                        "time",
+                                        "wait"};
     const size_t name_count = sizeof(names) / sizeof(names[0]);
     if (call->count == 2) {
         say(call, ANY_ARRAY);
