@@ -112,6 +112,15 @@ static uint32_t hello_make(uint8_t out[PEER_HELLO_FRAME_BYTES_MAX],
     return hello_make_of(out, hello, PEER_PROTOCOL_VERSION);
 }
 
+/* What member 2 says of itself to the node, rightly. */
+static struct peer_hello hello_of_2(enum peer_connection connection) {
+    return (struct peer_hello){.connection = connection,
+                               .cluster_id = figures(0)->options->identity.cluster_id,
+                               .from = 2,
+                               .incarnation = figures(1)->options->identity.incarnation,
+                               .to = 1};
+}
+
 /* What was answered: exactly one frame. */
 static enum peer_handshake answer_read(const uint8_t *answer, size_t answer_bytes) {
     struct peer_frame_reader reader;
@@ -138,13 +147,8 @@ static void who_is_no_member_is_told_why(void **state) {
     (void)state;
     for (uint64_t seed = 11; seed <= 13; seed++) {
         begin(seed);
-        const struct identity *own = &figures(0)->options->identity;
-        const struct peer_hello right = {.connection = PEER_CONNECTION_CONTROL,
-                                         .cluster_id = own->cluster_id,
-                                         .from = 2,
-                                         .incarnation = figures(1)->options->identity.incarnation,
-                                         .to = 1,
-                                         .known = own->incarnation};
+        struct peer_hello right = hello_of_2(PEER_CONNECTION_CONTROL);
+        right.known = figures(0)->options->identity.incarnation;
         uint64_t introduced = node_figure(&figures(0)->parse.peers_introduced);
         struct peer_hello hello = right;
         hello.cluster_id++;
@@ -184,12 +188,7 @@ static void who_speaks_another_version_is_told_so(void **state) {
     };
     for (uint64_t seed = 61; seed <= 63; seed++) {
         begin(seed);
-        const struct identity *own = &figures(0)->options->identity;
-        const struct peer_hello right = {.connection = PEER_CONNECTION_CONTROL,
-                                         .cluster_id = own->cluster_id,
-                                         .from = 2,
-                                         .incarnation = figures(1)->options->identity.incarnation,
-                                         .to = 1};
+        const struct peer_hello right = hello_of_2(PEER_CONNECTION_CONTROL);
         const struct node_parse_figures *parse = &figures(0)->parse;
         uint64_t introduced = node_figure(&parse->peers_introduced);
         for (uint32_t i = 0; i < ARRAY_COUNT(versions); i++) {
@@ -213,12 +212,7 @@ static void who_speaks_another_version_is_told_so(void **state) {
 static void a_newer_connection_replaces_the_older_one(void **state) {
     (void)state;
     begin(21);
-    const struct identity *own = &figures(0)->options->identity;
-    const struct peer_hello hello = {.connection = PEER_CONNECTION_DATA,
-                                     .cluster_id = own->cluster_id,
-                                     .from = 2,
-                                     .incarnation = figures(1)->options->identity.incarnation,
-                                     .to = 1};
+    const struct peer_hello hello = hello_of_2(PEER_CONNECTION_DATA);
     uint8_t frame[PEER_HELLO_FRAME_BYTES_MAX];
     uint8_t answer[256];
     size_t answer_bytes = sizeof(answer);
@@ -237,12 +231,7 @@ static void who_finds_no_room_is_told_so(void **state) {
     (void)state;
     for (uint64_t seed = 41; seed <= 43; seed++) {
         begin(seed);
-        const struct identity *own = &figures(0)->options->identity;
-        const struct peer_hello hello = {.connection = PEER_CONNECTION_DATA,
-                                         .cluster_id = own->cluster_id,
-                                         .from = 2,
-                                         .incarnation = figures(1)->options->identity.incarnation,
-                                         .to = 1};
+        const struct peer_hello hello = hello_of_2(PEER_CONNECTION_DATA);
         uint8_t frame[PEER_HELLO_FRAME_BYTES_MAX];
         uint32_t frame_bytes = hello_make(frame, &hello);
         struct world_client *clients[AT_ONCE];
