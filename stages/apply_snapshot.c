@@ -332,9 +332,8 @@ static void tell_value_bytes_max(uint32_t agreed, uint32_t configured) {
     ASSERT(configured > 0 && configured <= ENTRY_VALUE_BYTES_MAX);
     if (agreed == 0) {
         log_warn("largest_value_not_agreed",
-                 "configured=%u what=\"the data directory was made by a version of weir before they "
-                 "were agreed on: proto-max-bulk-len must be what it always was, the same on all "
-                 "members\"",
+                 "configured=%u what=\"the data directory is of a version that agreed on none: "
+                 "proto-max-bulk-len must stay what it was, the same on all members\"",
                  configured);
     } else if (configured > agreed) {
         log_warn("largest_value",
