@@ -20,6 +20,7 @@
  *     kv_scan.c       KEYS, SCAN, DBSIZE      kv_pattern.c   their patterns
  *     kv_snapshot.c   begin, emit, end        kv_restore.c   the way back
  *     kv_digest.c     what replicas compare
+ *     kv_pick.c       a random choice that is the same on every replica
  *     kv_table.c, kv_expiry.c, kv_record.h   a partition's data;  memory.c, vector.c below them
  *
  * A partition is a space (table, deadlines, memory), its running digest, and blocks of flushed
