@@ -67,27 +67,6 @@ static uint64_t now_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* ---- Changes ---------------------------------------------------------------------------------- */
-
-static void a_record_is_asked_whether_it_changed_after_an_entry(void **state) {
-    (void)state;
-    struct kv_record record = {.change = 100};
-    assert_false(kv_changed_after(&record, 100, 100)); /* watched after that very entry */
-    assert_false(kv_changed_after(&record, 100, 5000));
-    assert_true(kv_changed_after(&record, 99, 5000));
-    /* Beyond 2^32 entries of history the low half goes round, and ages are still right. */
-    const uint64_t round = UINT64_C(1) << 32;
-    record.change = UINT32_MAX; /* of entry 2^33 - 1 */
-    assert_true(kv_changed_after(&record, 2 * round - 2, 2 * round + 7));
-    assert_false(kv_changed_after(&record, 2 * round - 1, 2 * round + 7));
-    /* A key at rest for long is not taken for one that changed ... */
-    record.change = 100;
-    assert_false(kv_changed_after(&record, round / 2 + 200, round / 2 + 300));
-    assert_false(kv_changed_after(&record, round + 90, round + 99));
-    /* ... but for a moment each 2^32 entries, when the ages are equal modulo that. */
-    assert_true(kv_changed_after(&record, round + 99, round + 101));
-}
-
 /* ---- Growth ---------------------------------------------------------------------------------- */
 
 /* A record of a four-byte key, which is its number; its hash stands apart. */
@@ -591,7 +570,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_is_set_and_got),
         cmocka_unit_test(a_key_is_absent_from_its_deadline_on),
-        cmocka_unit_test(a_record_is_asked_whether_it_changed_after_an_entry),
         cmocka_unit_test(a_table_grows_to_a_million_without_a_long_step),
         cmocka_unit_test(a_walk_meets_all_that_stays_while_the_table_changes),
         cmocka_unit_test(scan_returns_every_key_that_stays),
