@@ -374,3 +374,47 @@ uint32_t kv_table_walk(const struct kv_table *table, uint64_t *position,
     }
     return count;
 }
+
+/* ---- Cells ----------------------------------------------------------------------------------- */
+
+/* Those of one segment, behind the `count` that were found before. */
+static uint32_t kv_segment_cell(const struct kv_segment *segment, const struct kv_table_cell *cell,
+                                struct kv_record **records, uint32_t capacity, uint32_t count) {
+    const uint32_t mask = segment->depth < cell->depth ? (UINT32_C(1) << cell->depth) - 1 : 0;
+    for (uint32_t home = cell->home; home < cell->home_end; home++) {
+        for (uint32_t index = home;; index = kv_bucket_next(index)) {
+            const struct kv_bucket *bucket = &segment->bucket[index];
+            for (uint32_t i = 0; i < KV_BUCKET_SLOTS && bucket->slot[i] != 0; i++) {
+                if (kv_slot_home(bucket->slot[i]) != home)
+                    continue;
+                struct kv_record *record = kv_slot_record(bucket->slot[i]);
+                if (mask != 0 && ((uint32_t)record->hash & mask) != cell->pattern)
+                    continue;
+                if (count < capacity)
+                    records[count] = record;
+                count++;
+            }
+            if (!kv_bucket_is_full(bucket))
+                break;
+        }
+    }
+    return count;
+}
+
+uint32_t kv_table_gather(const struct kv_table *table, const struct kv_table_cell *cell,
+                         struct kv_record **records, uint32_t capacity, uint32_t *segments) {
+    ASSERT_HOT(cell->depth <= KV_DEPTH_MAX && cell->home_end <= KV_SEGMENT_BUCKETS);
+    ASSERT_HOT((uint64_t)cell->pattern >> cell->depth == 0);
+    if (table->root == NULL)
+        return 0;
+    uint32_t count = 0;
+    uint64_t order = kv_reverse(cell->pattern);
+    const uint64_t end = order + (UINT64_C(1) << (32 - cell->depth));
+    while (order < end) {
+        const struct kv_segment *segment = kv_table_segment(table, kv_reverse((uint32_t)order));
+        count = kv_segment_cell(segment, cell, records, capacity, count);
+        order += UINT64_C(1) << (32 - segment->depth);
+        (*segments)++;
+    }
+    return count;
+}

@@ -142,4 +142,18 @@ void kv_table_remove(struct kv_table *table, struct memory *memory, uint64_t *sl
 uint32_t kv_table_walk(const struct kv_table *table, uint64_t *position,
                        struct kv_record **records);
 
+/* The records whose hashes have these low `depth` bits and a home from `home` up to `home_end`. */
+struct kv_table_cell {
+    uint32_t depth;
+    uint32_t pattern;
+    uint32_t home;
+    uint32_t home_end;
+};
+
+/* Writes the first `capacity` records of a cell to `records` (may be NULL if that is 0), in no
+ * order, adds to *segments how many segments were looked into, and returns how many records the
+ * cell has. Looks at records only if the cell is less than a segment has of these homes. */
+uint32_t kv_table_gather(const struct kv_table *table, const struct kv_table_cell *cell,
+                         struct kv_record **records, uint32_t capacity, uint32_t *segments);
+
 #endif
