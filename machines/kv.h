@@ -6,7 +6,8 @@
  *
  *     kv.c            create, destroy, maintain: the life of a machine
  *     kv_execute.c    a run of operations: prefetch, dispatch, replies that do not fit
- *     kv_commands.c   the command table
+ *     kv_commands.c   the command table      kv_rows*.h     its rows, a file for each type
+ *     kv_keys.c       where the keys of commands like ZUNION are
  *     kv_options.c    the options of SET, EXPIRE and SCAN, read once for validate and execute
  *     kv_store.c      finding and changing one record, with its deadline, digest and snapshot
  *     kv_string.c     GET SET APPEND ...      kv_generic.c   DEL EXPIRE FLUSHALL ...
@@ -19,6 +20,7 @@
  *     kv_scan.c       KEYS, SCAN, DBSIZE      kv_pattern.c   their patterns
  *     kv_snapshot.c   begin, emit, end        kv_restore.c   the way back
  *     kv_digest.c     what replicas compare
+ *     kv_pick.c       a random choice that is the same on every replica
  *     kv_table.c, kv_expiry.c, kv_record.h   a partition's data;  memory.c, vector.c below them
  *
  * A partition is a space (table, deadlines, memory), its running digest, and blocks of flushed
@@ -39,6 +41,7 @@
 
 #include "machines/kv_expiry.h"
 #include "machines/kv_pattern.h"
+#include "machines/kv_rows.h"
 #include "machines/kv_table.h"
 
 enum {
@@ -100,62 +103,10 @@ struct kv_call {
     uint64_t now_ms; /* log time: decides what is there */
 };
 
-/* Rows of the command table, in its order. */
-enum kv_row {
-    KV_ROW_GET,
-    KV_ROW_SET,
-    KV_ROW_DEL,
-    KV_ROW_EXISTS,
-    KV_ROW_INCR,
-    KV_ROW_DECR,
-    KV_ROW_INCRBY,
-    KV_ROW_APPEND,
-    KV_ROW_STRLEN,
-    KV_ROW_MGET,
-    KV_ROW_MSET,
-    KV_ROW_TTL,
-    KV_ROW_PTTL,
-    KV_ROW_EXPIRE,
-    KV_ROW_PEXPIRE,
-    KV_ROW_PERSIST,
-    KV_ROW_TYPE,
-    KV_ROW_DBSIZE,
-    KV_ROW_FLUSHALL,
-    KV_ROW_FLUSHDB,
-    KV_ROW_KEYS,
-    KV_ROW_SCAN,
-    KV_ROW_GETSET,
-    KV_ROW_GETDEL,
-    KV_ROW_GETEX,
-    KV_ROW_SETNX,
-    KV_ROW_SETEX,
-    KV_ROW_PSETEX,
-    KV_ROW_MSETNX,
-    KV_ROW_GETRANGE,
-    KV_ROW_SUBSTR,
-    KV_ROW_SETRANGE,
-    KV_ROW_INCRBYFLOAT,
-    KV_ROW_DECRBY,
-    KV_ROW_LCS,
-    KV_ROW_SETBIT,
-    KV_ROW_GETBIT,
-    KV_ROW_BITCOUNT,
-    KV_ROW_BITPOS,
-    KV_ROW_BITOP,
-    KV_ROW_CAS,
-    KV_ROW_UNLINK,
-    KV_ROW_TOUCH,
-    KV_ROW_RENAME,
-    KV_ROW_RENAMENX,
-    KV_ROW_COPY,
-    KV_ROW_RANDOMKEY,
-    KV_ROW_EXPIREAT,
-    KV_ROW_PEXPIREAT,
-    KV_ROW_EXPIRETIME,
-    KV_ROW_PEXPIRETIME,
-    KV_ROW_OBJECT,
-    KV_ROWS,
-};
+#define KV_ROW_NUMBER(row, ...) KV_ROW_##row,
+/* Rows of the command table (kv_rows.h), in its order. */
+enum kv_row { KV_ROWS_ALL(KV_ROW_NUMBER) KV_ROWS };
+#undef KV_ROW_NUMBER
 
 /* The command table, by enum kv_row. */
 extern const struct machine_command kv_commands[KV_ROWS];
@@ -204,6 +155,10 @@ enum machine_progress kv_execute(struct machine *machine, struct machine_run *ru
 enum machine_verdict kv_validate(uint32_t row, const struct machine_argument *arguments,
                                  uint32_t argument_count, const struct machine_options *options,
                                  struct reply_writer *error);
+
+/* machine_operations.key_positions (kv_keys.c). */
+void kv_key_positions(uint32_t row, const struct machine_argument *arguments,
+                      uint32_t argument_count, struct machine_keys *keys);
 
 /* machine_operations.growth_bytes (kv_validate.c). */
 uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
@@ -407,9 +362,11 @@ void kv_store_deadline(struct kv_call *call, struct kv_found *found, uint64_t de
 /* Removes a present key. kv_protect must have agreed. */
 void kv_store_remove(struct kv_call *call, struct kv_found *found);
 
-/* A record without its key and value: no deadline, and room for an inline value or a kv_apart. */
+/* A record without its key and value: no deadline, and room for an inline value or a kv_apart.
+ * change: the low half of the index of its last change. */
 struct kv_record *kv_record_make(struct kv *kv, struct memory *memory, uint64_t hash,
-                                 bool deadlined, uint32_t key_bytes, uint32_t value_bytes);
+                                 uint32_t change, bool deadlined, uint32_t key_bytes,
+                                 uint32_t value_bytes);
 
 /* Takes a record out of a space and frees it. Digest and snapshot are the caller's business. */
 void kv_space_remove(struct kv_space *space, uint64_t *slot);
@@ -493,50 +450,21 @@ int kv_restore_end(struct machine *machine);
 /* Gives back the memory of an LCS, if there is one (kv_lcs.c). */
 void kv_scratch_give(struct kv *kv);
 
-/* ---- Commands: one function a row ------------------------------------------------------------ */
+/* ---- Commands: the functions of the rows ----------------------------------------------------- */
 
-/* The command of that name, executed on call->operation, its reply written. */
-enum kv_step kv_get(struct kv_call *call);
-enum kv_step kv_set(struct kv_call *call);
-enum kv_step kv_incr(struct kv_call *call);
-enum kv_step kv_decr(struct kv_call *call);
-enum kv_step kv_incrby(struct kv_call *call);
-enum kv_step kv_append(struct kv_call *call);
-enum kv_step kv_strlen(struct kv_call *call);
-enum kv_step kv_mget(struct kv_call *call);
-enum kv_step kv_mset(struct kv_call *call);
-enum kv_step kv_del(struct kv_call *call);
-enum kv_step kv_exists(struct kv_call *call);
-enum kv_step kv_ttl(struct kv_call *call);
-enum kv_step kv_pttl(struct kv_call *call);
-enum kv_step kv_expire(struct kv_call *call);
-enum kv_step kv_persist(struct kv_call *call);
-enum kv_step kv_type(struct kv_call *call);
-enum kv_step kv_flush(struct kv_call *call);
-enum kv_step kv_dbsize(struct kv_call *call);
-enum kv_step kv_keys(struct kv_call *call);
-enum kv_step kv_scan(struct kv_call *call);
-enum kv_step kv_getset(struct kv_call *call);
-enum kv_step kv_getdel(struct kv_call *call);
-enum kv_step kv_getex(struct kv_call *call);
-enum kv_step kv_setnx(struct kv_call *call);
-enum kv_step kv_setex(struct kv_call *call);
-enum kv_step kv_msetnx(struct kv_call *call);
-enum kv_step kv_getrange(struct kv_call *call);
-enum kv_step kv_setrange(struct kv_call *call);
-enum kv_step kv_incrbyfloat(struct kv_call *call);
-enum kv_step kv_decrby(struct kv_call *call);
-enum kv_step kv_lcs(struct kv_call *call);
-enum kv_step kv_setbit(struct kv_call *call);
-enum kv_step kv_getbit(struct kv_call *call);
-enum kv_step kv_bitcount(struct kv_call *call);
-enum kv_step kv_bitpos(struct kv_call *call);
-enum kv_step kv_bitop(struct kv_call *call);
-enum kv_step kv_cas(struct kv_call *call);
-enum kv_step kv_rename(struct kv_call *call);
-enum kv_step kv_copy(struct kv_call *call);
-enum kv_step kv_randomkey(struct kv_call *call);
-enum kv_step kv_expiretime(struct kv_call *call);
-enum kv_step kv_object(struct kv_call *call);
+#define KV_ROW_EXECUTE(row, execute, ...) enum kv_step execute(struct kv_call *call);
+/* Executes call->operation, its reply written. A row may share its function with others. */
+KV_ROWS_ALL(KV_ROW_EXECUTE)
+#undef KV_ROW_EXECUTE
+
+/* Judge the form of a command of a group, for kv_validate; false after the error. */
+bool kv_validate_string(uint32_t row, const struct machine_argument *arguments, uint32_t count,
+                        const struct machine_options *options, struct reply_writer *error);
+/* Parts of strings, bits, floating point. */
+bool kv_validate_parts(uint32_t row, const struct machine_argument *arguments, uint32_t count,
+                       const struct machine_options *options, struct reply_writer *error);
+/* Keys, whatever their type. */
+bool kv_validate_generic(uint32_t row, const struct machine_argument *arguments, uint32_t count,
+                         const struct machine_options *options, struct reply_writer *error);
 
 #endif

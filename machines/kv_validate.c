@@ -18,9 +18,9 @@ static bool kv_validate_pairs(const char *name, uint32_t argument_count,
     return false;
 }
 
-/* Commands about keys. */
-static bool kv_validate_generic(uint32_t row, const struct machine_argument *arguments,
-                                uint32_t count, struct reply_writer *error) {
+bool kv_validate_generic(uint32_t row, const struct machine_argument *arguments, uint32_t count,
+                         const struct machine_options *options, struct reply_writer *error) {
+    (void)options;
     struct kv_expire_options expire;
     struct kv_scan_options scan;
     bool flag;
@@ -34,14 +34,14 @@ static bool kv_validate_generic(uint32_t row, const struct machine_argument *arg
     case KV_ROW_FLUSHDB: return kv_options_flush(arguments, count, error);
     case KV_ROW_COPY: return kv_options_copy(arguments, count, &flag, error);
     case KV_ROW_OBJECT: return kv_options_object(arguments, count, &flag, error);
-    default: return true;
+    default: UNREACHABLE("a row of another group");
     }
 }
 
 /* Commands about parts of values, bits, and floating point. */
-static bool kv_validate_parts(uint32_t row, const struct machine_argument *arguments,
-                              uint32_t count, uint64_t value_bytes_max,
-                              struct reply_writer *error) {
+bool kv_validate_parts(uint32_t row, const struct machine_argument *arguments, uint32_t count,
+                       const struct machine_options *options, struct reply_writer *error) {
+    const uint64_t value_bytes_max = options->value_bytes_max;
     int64_t start;
     int64_t end;
     uint64_t offset;
@@ -59,38 +59,45 @@ static bool kv_validate_parts(uint32_t row, const struct machine_argument *argum
     case KV_ROW_BITPOS: return kv_options_bitpos_bit(&arguments[1], &bit, error);
     case KV_ROW_BITOP: return kv_options_bitop(arguments, count, &operation, error);
     case KV_ROW_LCS: return kv_options_lcs(arguments, count, &lcs, error);
-    default: return kv_validate_generic(row, arguments, count, error);
+    default: UNREACHABLE("a row of another group");
     }
 }
+
+/* Commands about whole values. */
+bool kv_validate_string(uint32_t row, const struct machine_argument *arguments, uint32_t count,
+                        const struct machine_options *options, struct reply_writer *error) {
+    int64_t number;
+    struct kv_set_options set;
+    struct kv_getex_options getex;
+    struct kv_cas_options cas;
+    (void)options;
+    switch ((enum kv_row)row) {
+    case KV_ROW_SET: return kv_options_set(arguments, count, &set, error);
+    case KV_ROW_INCRBY:
+    case KV_ROW_DECRBY: return kv_integer(&arguments[1], &number, error);
+    case KV_ROW_SETEX:
+    case KV_ROW_PSETEX: return kv_options_setex(row, arguments, &set, error);
+    case KV_ROW_GETEX: return kv_options_getex(arguments, count, &getex, error);
+    case KV_ROW_CAS: return kv_options_cas(arguments, count, &cas, error);
+    case KV_ROW_MSET:
+    case KV_ROW_MSETNX: return kv_validate_pairs(kv_commands[row].name, count, error);
+    default: UNREACHABLE("a row of another group");
+    }
+}
+
+#define KV_VALIDATE(row, execute, validate, ...) [KV_ROW_##row] = validate,
+static bool (*const kv_validators[KV_ROWS])(uint32_t, const struct machine_argument *, uint32_t,
+                                            const struct machine_options *,
+                                            struct reply_writer *) = {KV_ROWS_ALL(KV_VALIDATE)};
 
 enum machine_verdict kv_validate(uint32_t row, const struct machine_argument *arguments,
                                  uint32_t argument_count, const struct machine_options *options,
                                  struct reply_writer *error) {
     ASSERT_HOT(row < KV_ROWS);
-    int64_t number;
-    struct kv_set_options set;
-    struct kv_getex_options getex;
-    struct kv_cas_options cas;
-    bool accepted = true;
-    switch ((enum kv_row)row) {
-    case KV_ROW_GET: break; /* the most frequent ones first */
-    case KV_ROW_SET: accepted = kv_options_set(arguments, argument_count, &set, error); break;
-    case KV_ROW_INCRBY:
-    case KV_ROW_DECRBY: accepted = kv_integer(&arguments[1], &number, error); break;
-    case KV_ROW_SETEX:
-    case KV_ROW_PSETEX: accepted = kv_options_setex(row, arguments, &set, error); break;
-    case KV_ROW_GETEX: accepted = kv_options_getex(arguments, argument_count, &getex, error); break;
-    case KV_ROW_CAS: accepted = kv_options_cas(arguments, argument_count, &cas, error); break;
-    case KV_ROW_MSET:
-    case KV_ROW_MSETNX:
-        accepted = kv_validate_pairs(kv_commands[row].name, argument_count, error);
-        break;
-    default:
-        accepted =
-            kv_validate_parts(row, arguments, argument_count, options->value_bytes_max, error);
-        break;
-    }
-    return accepted ? MACHINE_ACCEPT : MACHINE_REFUSE;
+    if (kv_validators[row] == NULL)
+        return MACHINE_ACCEPT;
+    return kv_validators[row](row, arguments, argument_count, options, error) ? MACHINE_ACCEPT
+                                                                              : MACHINE_REFUSE;
 }
 
 /* A value that is written to at an offset becomes at most so long, and if it is moved for that, has

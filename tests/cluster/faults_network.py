@@ -140,13 +140,14 @@ def ring(world, rng):
 
 
 def flapping(world, rng):
+    one, other = way_of_the_leader(world, rng)  # the first of them: two others may be silent
     with dropping(world):
         for _ in range(8):
-            one, other = rng.sample(list(world.network.numbers), 2)
             world.network.cut_only({(one, other), (other, one)})
             world.lasting(rng.uniform(0.05, 0.3))
             world.network.cut_only(set())
             world.lasting(rng.uniform(0.0, 0.1))
+            one, other = rng.sample(list(world.network.numbers), 2)
 
 
 def lossy(world, rng, percent):
