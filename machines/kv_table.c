@@ -388,7 +388,7 @@ static uint32_t kv_segment_cell(const struct kv_segment *segment, const struct k
                 if (kv_slot_home(bucket->slot[i]) != home)
                     continue;
                 struct kv_record *record = kv_slot_record(bucket->slot[i]);
-                if (mask != 0 && ((uint32_t)record->hash & mask) != cell->pattern)
+                if (mask != 0 && (record->hash_low & mask) != cell->pattern)
                     continue;
                 if (count < capacity)
                     records[count] = record;
