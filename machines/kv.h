@@ -362,9 +362,11 @@ void kv_store_deadline(struct kv_call *call, struct kv_found *found, uint64_t de
 /* Removes a present key. kv_protect must have agreed. */
 void kv_store_remove(struct kv_call *call, struct kv_found *found);
 
-/* A record without its key and value: no deadline, and room for an inline value or a kv_apart. */
+/* A record without its key and value: no deadline, and room for an inline value or a kv_apart.
+ * change: the low half of the index of its last change. */
 struct kv_record *kv_record_make(struct kv *kv, struct memory *memory, uint64_t hash,
-                                 bool deadlined, uint32_t key_bytes, uint32_t value_bytes);
+                                 uint32_t change, bool deadlined, uint32_t key_bytes,
+                                 uint32_t value_bytes);
 
 /* Takes a record out of a space and frees it. Digest and snapshot are the caller's business. */
 void kv_space_remove(struct kv_space *space, uint64_t *slot);

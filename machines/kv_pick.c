@@ -87,8 +87,8 @@ static struct kv_table_cell kv_pick_place(const struct kv_pick *pick, uint64_t c
 
 /* Whether a comes before b. */
 static bool kv_pick_before(const struct kv_record *a, const struct kv_record *b) {
-    const uint32_t a_hash = (uint32_t)a->hash;
-    const uint32_t b_hash = (uint32_t)b->hash;
+    const uint32_t a_hash = a->hash_low;
+    const uint32_t b_hash = b->hash_low;
     if (a_hash != b_hash)
         return a_hash < b_hash;
     const uint32_t a_bytes = kv_key_bytes(a);

@@ -52,11 +52,13 @@ static void add(struct world *world, uint32_t number) {
     char key[KEY_BYTES_MAX];
     const uint32_t key_bytes = key_of(number, key);
     struct kv_record *record = memory_take(&world->memory, kv_record_bytes_of(false, key_bytes, 0));
-    record->hash = machine_key_hash((const uint8_t *)key, key_bytes, HASH_SEED);
+    const uint64_t hash = machine_key_hash((const uint8_t *)key, key_bytes, HASH_SEED);
+    record->hash_low = (uint32_t)hash;
+    record->change = 0;
     record->key_word = key_bytes;
     record->value_word = 0;
     memcpy(record->bytes, key, key_bytes);
-    kv_table_insert(&world->table, &world->memory, record);
+    kv_table_insert(&world->table, &world->memory, hash, record);
 }
 
 static void drop(struct world *world, uint32_t number) {
