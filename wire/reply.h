@@ -40,8 +40,9 @@
  *            behind its payload, so its CRLF fits there and its header fits in front: a large
  *            payload is sent from where it was written.
  *
- *   reply    One complete answer: a record, or an aggregate's record followed by its elements (a
- *            map's count, and that of pairs, is in pairs). The writer does not check nesting; the test decoder does.
+ *   reply    One complete answer: a record, or an aggregate's record followed by its elements (the
+ *            count of a map, and of pairs, is in pairs). The writer does not check nesting; the
+ *            test decoder does.
  *
  *   overflow A record is written whole or not at all. The first one that does not fit closes the
  *            writer: from then on records are only counted, in overflow_bytes. used +
