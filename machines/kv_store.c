@@ -83,11 +83,14 @@ static struct kv_record *kv_record_new(const struct kv_call *call, const struct 
         kv_record_make(call->kv, &found->partition->space.memory, found->hash,
                        (uint32_t)call->run->moment.index, deadlined, found->key_bytes, value_bytes);
     memcpy(record->bytes + kv_key_offset(record), found->key, found->key_bytes);
+    found->partition->changed = call->run->moment.index;
     return record;
 }
 
 /* Notes that the command in execution changed a record where it lies. No snapshot needs it. */
-static void kv_record_changed(const struct kv_call *call, struct kv_record *record) {
+static void kv_record_changed(const struct kv_call *call, const struct kv_found *found,
+                              struct kv_record *record) {
+    found->partition->changed = call->run->moment.index;
     record->change = (uint32_t)call->run->moment.index;
     record->value_word = (record->value_word & ~KV_EMITTED) | call->kv->parity;
 }
@@ -163,6 +166,8 @@ static void kv_store_inline(struct kv_call *call, struct kv_found *found,
     struct kv_space *space = &found->partition->space;
     const uint32_t value_bytes = (uint32_t)kv_value_bytes_of(value);
     const bool deadlined = deadline_ms != KV_DEADLINE_NONE;
+    if (deadlined)
+        kv_gone_note(call, found);
     struct kv_record *old = found->slot != NULL ? kv_slot_record(*found->slot) : NULL;
 
     found->partition->digest = kv_digest_bytes(kv_fold_value(call, found, value, deadline_ms),
@@ -172,7 +177,7 @@ static void kv_store_inline(struct kv_call *call, struct kv_found *found,
     if (old != NULL && kv_record_fits(old, value_bytes, deadlined)) {
         kv_value_write(value, kv_value_place(old));
         old->value_word = value_bytes;
-        kv_record_changed(call, old);
+        kv_record_changed(call, found, old);
         kv_record_expire(space, old, deadline_ms);
         found->present = old;
         return;
@@ -251,6 +256,8 @@ static void kv_apart_install(struct kv_call *call, struct kv_found *found,
                              uint64_t deadline_ms) {
     struct kv_space *space = &found->partition->space;
     ASSERT(value_bytes > KV_INLINE_BYTES_MAX && apart->capacity_bytes >= value_bytes);
+    if (deadline_ms != KV_DEADLINE_NONE)
+        kv_gone_note(call, found);
     struct kv_record *record =
         kv_record_new(call, found, deadline_ms != KV_DEADLINE_NONE, value_bytes);
     memcpy(kv_value_place(record), apart, sizeof(*apart));
@@ -274,7 +281,7 @@ static enum kv_step kv_store_apart(struct kv_call *call, struct kv_found *found,
         /* APPEND in place: the deadline stays as it is. */
         ASSERT(deadline_ms == kv_deadline_ms(old));
         old->value_word = value_bytes | KV_APART;
-        kv_record_changed(call, old);
+        kv_record_changed(call, found, old);
         kv_note_length(call->kv, value_bytes);
         return KV_DONE;
     }
@@ -320,7 +327,7 @@ static enum kv_step kv_store_inside(struct kv_call *call, struct kv_found *found
     }
     found->partition->digest = word[4];
     word[3] = word[4] = 0;
-    kv_record_changed(call, record);
+    kv_record_changed(call, found, record);
     return KV_DONE;
 }
 
@@ -392,6 +399,7 @@ void kv_store_moved(struct kv_call *call, struct kv_found *from, struct kv_found
 
     if (from->partition != to->partition)
         memory_move(&space->memory, &to->partition->space.memory, apart.data, apart.capacity_bytes);
+    kv_gone_note(call, from);
     kv_apart_install(call, to, &apart, value_bytes, deadline_ms);
     /* The table may have been split: the old record's slot is looked for again. */
     kv_record_expire(space, old, KV_DEADLINE_NONE);
@@ -422,16 +430,19 @@ void kv_store_deadline(struct kv_call *call, struct kv_found *found, uint64_t de
     ASSERT_HOT(found->present != NULL);
     found->partition->digest = kv_digest_change(found->partition->digest, call->run->moment.index,
                                                 found->hash, KV_CHANGE_DEADLINE, deadline_ms, 0);
+    if (deadline_ms != KV_DEADLINE_NONE)
+        kv_gone_note(call, found);
     if (kv_deadline_of(found->present) == NULL && deadline_ms != KV_DEADLINE_NONE)
         found->present = kv_record_widen(call, found);
     kv_record_expire(&found->partition->space, found->present, deadline_ms);
-    kv_record_changed(call, found->present);
+    kv_record_changed(call, found, found->present);
 }
 
 void kv_store_remove(struct kv_call *call, struct kv_found *found) {
     ASSERT_HOT(found->present != NULL);
     found->partition->digest = kv_digest_change(found->partition->digest, call->run->moment.index,
                                                 found->hash, KV_CHANGE_REMOVE, KV_DEADLINE_NONE, 0);
+    kv_gone_note(call, found);
     kv_space_remove(&found->partition->space, found->slot);
     found->slot = NULL;
     found->present = NULL;
