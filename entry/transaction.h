@@ -28,6 +28,7 @@
 
 #include "entry/entry.h"
 
+/* Counts and sizes of the format above. */
 enum {
     ENTRY_TRANSACTION_ARGUMENTS = 4,
     ENTRY_TRANSACTION_HEAD_BYTES = 8,
