@@ -7,6 +7,7 @@
  *     kv.c            create, destroy, maintain: the life of a machine
  *     kv_execute.c    a run of operations: prefetch, dispatch, replies that do not fit
  *     kv_commands.c   the command table      kv_rows*.h     its rows, a file for each type
+ *     kv_keys.c       where the keys of commands like ZUNION are
  *     kv_options.c    the options of SET, EXPIRE and SCAN, read once for validate and execute
  *     kv_store.c      finding and changing one record, with its deadline, digest and snapshot
  *     kv_string.c     GET SET APPEND ...      kv_generic.c   DEL EXPIRE FLUSHALL ...
@@ -19,6 +20,7 @@
  *     kv_scan.c       KEYS, SCAN, DBSIZE      kv_pattern.c   their patterns
  *     kv_snapshot.c   begin, emit, end        kv_restore.c   the way back
  *     kv_digest.c     what replicas compare
+ *     kv_pick.c       a random choice that is the same on every replica
  *     kv_table.c, kv_expiry.c, kv_record.h   a partition's data;  memory.c, vector.c below them
  *
  * A partition is a space (table, deadlines, memory), its running digest, and blocks of flushed
@@ -153,6 +155,10 @@ enum machine_progress kv_execute(struct machine *machine, struct machine_run *ru
 enum machine_verdict kv_validate(uint32_t row, const struct machine_argument *arguments,
                                  uint32_t argument_count, const struct machine_options *options,
                                  struct reply_writer *error);
+
+/* machine_operations.key_positions (kv_keys.c). */
+void kv_key_positions(uint32_t row, const struct machine_argument *arguments,
+                      uint32_t argument_count, struct machine_keys *keys);
 
 /* machine_operations.growth_bytes (kv_validate.c). */
 uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
@@ -356,9 +362,11 @@ void kv_store_deadline(struct kv_call *call, struct kv_found *found, uint64_t de
 /* Removes a present key. kv_protect must have agreed. */
 void kv_store_remove(struct kv_call *call, struct kv_found *found);
 
-/* A record without its key and value: no deadline, and room for an inline value or a kv_apart. */
+/* A record without its key and value: no deadline, and room for an inline value or a kv_apart.
+ * change: the low half of the index of its last change. */
 struct kv_record *kv_record_make(struct kv *kv, struct memory *memory, uint64_t hash,
-                                 bool deadlined, uint32_t key_bytes, uint32_t value_bytes);
+                                 uint32_t change, bool deadlined, uint32_t key_bytes,
+                                 uint32_t value_bytes);
 
 /* Takes a record out of a space and frees it. Digest and snapshot are the caller's business. */
 void kv_space_remove(struct kv_space *space, uint64_t *slot);

@@ -4,7 +4,8 @@
 /*
  * A record: one key, its value, and its deadline if it has one, in one object of the memory.
  *
- *     0  u64  hash                 the key's
+ *     0  u32  hash                 the low half of the key's
+ *     4  u32  change               the low half of the index of the entry that changed it last
  *     8  u32  key bytes, and flags in the top bits
  *    12  u32  value bytes, and flags in the top bits
  *    16  [u64 deadline, u32 its place in the heap, u32 unused]   if KV_DEADLINED
@@ -14,6 +15,13 @@
  * Values up to KV_INLINE_BYTES_MAX lie in the record, so that a lookup touches the table's cache
  * line and the record's, and nothing else. A longer one lies apart: to change the record's head
  * then costs no copy of the value.
+ *
+ * The table's directory needs no more of the hash than its low half; what else is needed stands in
+ * the slot (kv_table.h). Who has a record alone, and needs all of it, computes it from the key.
+ *
+ * The change is what WATCH is about. Half an index is enough: asked is only whether the last change
+ * is less old than the watch, and both ages are differences to the index of the entry that asks
+ * (kv_changed_after).
  *
  * KV_EMITTED says that the running snapshot needs this record no more (kv_snapshot.h). It is
  * relative to the machine's parity: a new snapshot flips the meaning, not five million bits.
@@ -41,11 +49,14 @@ _Static_assert(KV_VALUE_BYTES_MAX <= KV_LENGTH_MASK && KV_KEY_BYTES_MAX <= KV_LE
 
 /* The head, as drawn above. */
 struct kv_record {
-    uint64_t hash;
+    uint32_t hash_low;
+    uint32_t change;
     uint32_t key_word;
     uint32_t value_word;
     uint8_t bytes[];
 };
+
+_Static_assert(sizeof(struct kv_record) == 16, "what a key costs beside its bytes");
 
 struct kv_deadline {
     uint64_t deadline_ms; /* KV_DEADLINE_NONE: it had one; not in the heap */
@@ -129,10 +140,22 @@ static inline size_t kv_record_bytes(const struct kv_record *record) {
            (kv_is_apart(record) ? sizeof(struct kv_apart) : kv_value_bytes(record));
 }
 
+/*
+ * Whether the record was changed after the entry `watched`, asked in the entry `index`, which is
+ * not before it and less than 2^32 entries later. A record that was not changed for 2^32 entries or
+ * more may be said to have been, if its age modulo 2^32 happens to be less than that of the watch;
+ * one that was changed is never missed.
+ */
+static inline bool kv_changed_after(const struct kv_record *record, uint64_t watched,
+                                    uint64_t index) {
+    ASSERT_HOT(watched <= index && index - watched <= UINT32_MAX);
+    return (uint32_t)index - record->change < (uint32_t)(index - watched);
+}
+
 /* Whether this is the record of that key, whose hash is `hash`. */
 static inline bool kv_key_equals(const struct kv_record *record, uint64_t hash, const uint8_t *key,
                                  uint32_t key_bytes) {
-    return record->hash == hash && kv_key_bytes(record) == key_bytes &&
+    return record->hash_low == (uint32_t)hash && kv_key_bytes(record) == key_bytes &&
            memcmp(kv_key(record), key, key_bytes) == 0;
 }
 

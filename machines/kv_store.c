@@ -59,10 +59,12 @@ static void kv_note_length(struct kv *kv, uint32_t value_bytes) {
 }
 
 struct kv_record *kv_record_make(struct kv *kv, struct memory *memory, uint64_t hash,
-                                 bool deadlined, uint32_t key_bytes, uint32_t value_bytes) {
+                                 uint32_t change, bool deadlined, uint32_t key_bytes,
+                                 uint32_t value_bytes) {
     struct kv_record *record =
         memory_take(memory, kv_record_bytes_of(deadlined, key_bytes, value_bytes));
-    record->hash = hash;
+    record->hash_low = (uint32_t)hash;
+    record->change = change;
     record->key_word = key_bytes | (deadlined ? KV_DEADLINED : 0);
     record->value_word = value_bytes | kv->parity;
     if (value_bytes > KV_INLINE_BYTES_MAX) {
@@ -74,14 +76,20 @@ struct kv_record *kv_record_make(struct kv *kv, struct memory *memory, uint64_t 
     return record;
 }
 
-/* The same with its key. */
-static struct kv_record *kv_record_new(struct kv *kv, struct memory *memory,
-                                       const struct kv_found *found, bool deadlined,
-                                       uint32_t value_bytes) {
+/* The same with its key, changed by the command in execution. */
+static struct kv_record *kv_record_new(const struct kv_call *call, const struct kv_found *found,
+                                       bool deadlined, uint32_t value_bytes) {
     struct kv_record *record =
-        kv_record_make(kv, memory, found->hash, deadlined, found->key_bytes, value_bytes);
+        kv_record_make(call->kv, &found->partition->space.memory, found->hash,
+                       (uint32_t)call->run->moment.index, deadlined, found->key_bytes, value_bytes);
     memcpy(record->bytes + kv_key_offset(record), found->key, found->key_bytes);
     return record;
+}
+
+/* Notes that the command in execution changed a record where it lies. No snapshot needs it. */
+static void kv_record_changed(const struct kv_call *call, struct kv_record *record) {
+    record->change = (uint32_t)call->run->moment.index;
+    record->value_word = (record->value_word & ~KV_EMITTED) | call->kv->parity;
 }
 
 /* Puts a new record in the table, in place of an old one if the key had one, and frees that. */
@@ -89,7 +97,7 @@ static void kv_record_install(struct kv_call *call, struct kv_found *found,
                               struct kv_record *record) {
     struct kv_space *space = &found->partition->space;
     if (found->slot == NULL) {
-        kv_spend(call, kv_table_insert(&space->table, &space->memory, record));
+        kv_spend(call, kv_table_insert(&space->table, &space->memory, found->hash, record));
         return;
     }
     struct kv_record *old = kv_slot_record(*found->slot);
@@ -163,13 +171,13 @@ static void kv_store_inline(struct kv_call *call, struct kv_found *found,
 
     if (old != NULL && kv_record_fits(old, value_bytes, deadlined)) {
         kv_value_write(value, kv_value_place(old));
-        old->value_word = value_bytes | call->kv->parity;
+        old->value_word = value_bytes;
+        kv_record_changed(call, old);
         kv_record_expire(space, old, deadline_ms);
         found->present = old;
         return;
     }
-    struct kv_record *record =
-        kv_record_new(call->kv, &space->memory, found, deadlined, value_bytes);
+    struct kv_record *record = kv_record_new(call, found, deadlined, value_bytes);
     uint8_t *place = kv_value_place(record);
     if (value->old_bytes > 0)
         memcpy(place, kv_value(old), value->old_bytes);
@@ -243,8 +251,8 @@ static void kv_apart_install(struct kv_call *call, struct kv_found *found,
                              uint64_t deadline_ms) {
     struct kv_space *space = &found->partition->space;
     ASSERT(value_bytes > KV_INLINE_BYTES_MAX && apart->capacity_bytes >= value_bytes);
-    struct kv_record *record = kv_record_new(call->kv, &space->memory, found,
-                                             deadline_ms != KV_DEADLINE_NONE, value_bytes);
+    struct kv_record *record =
+        kv_record_new(call, found, deadline_ms != KV_DEADLINE_NONE, value_bytes);
     memcpy(kv_value_place(record), apart, sizeof(*apart));
     kv_record_install(call, found, record);
     kv_record_expire(space, record, deadline_ms);
@@ -265,7 +273,8 @@ static enum kv_step kv_store_apart(struct kv_call *call, struct kv_found *found,
     if (value->old_bytes > 0 && kv_is_apart(old) && kv_apart_get(old).data == apart.data) {
         /* APPEND in place: the deadline stays as it is. */
         ASSERT(deadline_ms == kv_deadline_ms(old));
-        old->value_word = value_bytes | KV_APART | call->kv->parity;
+        old->value_word = value_bytes | KV_APART;
+        kv_record_changed(call, old);
         kv_note_length(call->kv, value_bytes);
         return KV_DONE;
     }
@@ -311,7 +320,7 @@ static enum kv_step kv_store_inside(struct kv_call *call, struct kv_found *found
     }
     found->partition->digest = word[4];
     word[3] = word[4] = 0;
-    record->value_word = (record->value_word & ~KV_EMITTED) | call->kv->parity;
+    kv_record_changed(call, record);
     return KV_DONE;
 }
 
@@ -386,7 +395,8 @@ void kv_store_moved(struct kv_call *call, struct kv_found *from, struct kv_found
     kv_apart_install(call, to, &apart, value_bytes, deadline_ms);
     /* The table may have been split: the old record's slot is looked for again. */
     kv_record_expire(space, old, KV_DEADLINE_NONE);
-    kv_table_remove(&space->table, &space->memory, kv_table_slot_of(&space->table, old));
+    kv_table_remove(&space->table, &space->memory,
+                    kv_table_slot_of(&space->table, from->hash, old));
     memory_give(&space->memory, old, kv_record_bytes(old));
     from->slot = NULL;
     from->present = NULL;
@@ -398,7 +408,7 @@ void kv_store_moved(struct kv_call *call, struct kv_found *from, struct kv_found
 static struct kv_record *kv_record_widen(struct kv_call *call, struct kv_found *found) {
     struct memory *memory = &found->partition->space.memory;
     struct kv_record *old = found->present;
-    struct kv_record *record = kv_record_new(call->kv, memory, found, true, kv_value_bytes(old));
+    struct kv_record *record = kv_record_new(call, found, true, kv_value_bytes(old));
     record->value_word = (old->value_word & ~KV_EMITTED) | call->kv->parity;
     const size_t rest = kv_is_apart(old) ? sizeof(struct kv_apart) : kv_value_bytes(old);
     memcpy(kv_value_place(record), kv_value_place(old), rest);
@@ -415,7 +425,7 @@ void kv_store_deadline(struct kv_call *call, struct kv_found *found, uint64_t de
     if (kv_deadline_of(found->present) == NULL && deadline_ms != KV_DEADLINE_NONE)
         found->present = kv_record_widen(call, found);
     kv_record_expire(&found->partition->space, found->present, deadline_ms);
-    found->present->value_word = (found->present->value_word & ~KV_EMITTED) | call->kv->parity;
+    kv_record_changed(call, found->present);
 }
 
 void kv_store_remove(struct kv_call *call, struct kv_found *found) {

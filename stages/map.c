@@ -256,6 +256,26 @@ static void map_fill_named(struct map *map, const struct map_named *named,
     }
 }
 
+void map_cpus_cap(struct map_cpus *cpus, uint32_t wanted, uint64_t place) {
+    ASSERT(wanted > 0 && cpus->count > 0 && cpus->count <= MAP_CPUS_MAX);
+    if (wanted >= cpus->count) {
+        return;
+    }
+    const struct map_cpus all = *cpus;
+    const uint32_t first = (uint32_t)(place % all.count * wanted % all.count);
+    bool kept[MAP_CPUS_MAX] = {false};
+    for (uint32_t i = 0; i < wanted; i++) {
+        kept[(first + i) % all.count] = true;
+    }
+    cpus->count = 0;
+    for (uint32_t i = 0; i < all.count; i++) {
+        if (kept[i]) {
+            cpus->cpu[cpus->count++] = all.cpu[i];
+        }
+    }
+    ASSERT(cpus->count == wanted);
+}
+
 /* CPUs' worth of time: the affinity's count, cut by the quota. */
 static double map_cpus_worth(const struct map_cpus *cpus) {
     double count = (double)cpus->count;

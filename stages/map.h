@@ -50,6 +50,16 @@ struct map_cpus {
 /* Reads affinity and cgroup.  Start-up; blocks. */
 void map_cpus_available(struct map_cpus *cpus);
 
+/* Keeps `wanted` of the CPUs, those from number `wanted` * place on in their order, around the end:
+ * so that the members of a cluster on one host, each with a place of its own, share its CPUs out.
+ * wanted >= 1; more than there are keep all. The quota stays. Pure. */
+void map_cpus_cap(struct map_cpus *cpus, uint32_t wanted, uint64_t place);
+
+/* Makes them all that this thread, and those that it starts from now on, may run on (without it the
+ * threads of no map, the main one and the kernel's workers for files, go anywhere). Start-up.
+ * Errors: WEIR_EIO, errno tells. */
+int map_cpus_confine(const struct map_cpus *cpus);
+
 /* Parses a map, or chooses the default for text == NULL.  Pure but for its arguments.
  * Errors: WEIR_EINVAL with what is wrong, where in the text, and what is expected; WEIR_ELIMIT
  * for a CPU that this process may not use. */

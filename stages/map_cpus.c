@@ -1,5 +1,5 @@
 /*
- * Affinity and quota, read once at start.
+ * Affinity and quota, read once at start, and the affinity set where the operator bounds it.
  *
  * What cannot be read does not limit: a host without cgroups has no quota, and a mask larger than
  * MAP_CPUS_MAX CPUs is cut there.  If even the affinity cannot be read, CPU 0 is assumed, which
@@ -182,4 +182,20 @@ void map_cpus_available(struct map_cpus *cpus) {
     }
     cpus->quota = map_quota_read("");
     ASSERT(cpus->count <= MAP_CPUS_MAX && cpus->quota >= 0);
+}
+
+int map_cpus_confine(const struct map_cpus *cpus) {
+    ASSERT(cpus->count > 0 && cpus->count <= MAP_CPUS_MAX);
+    cpu_set_t *mask = CPU_ALLOC(MAP_CPUS_MAX);
+    size_t mask_bytes = CPU_ALLOC_SIZE(MAP_CPUS_MAX);
+    if (mask == NULL) {
+        return WEIR_EIO;
+    }
+    CPU_ZERO_S(mask_bytes, mask);
+    for (uint32_t i = 0; i < cpus->count; i++) {
+        CPU_SET_S(cpus->cpu[i], mask_bytes, mask);
+    }
+    int status = sched_setaffinity(0, mask_bytes, mask) == 0 ? WEIR_OK : WEIR_EIO;
+    CPU_FREE(mask);
+    return status;
 }

@@ -240,6 +240,19 @@ static void show_maxclients(const struct config *config, char *out, size_t capac
     config_show_number(config->connections_max, out, capacity);
 }
 
+static const char *take_cores(struct config *config, const char *value) {
+    uint64_t count = 0;
+    if (!config_take_number(&count, value, 0, MAP_CPUS_MAX)) {
+        return "a number of processors, 0 (all that the process may use) to 1024";
+    }
+    config->cores_max = (uint32_t)count;
+    return TAKEN;
+}
+
+static void show_cores(const struct config *config, char *out, size_t capacity) {
+    config_show_number(config->cores_max, out, capacity);
+}
+
 static const char *take_maxmemory(struct config *config, const char *value) {
     return config_take_bytes(&config->memory_bytes_max, value)
                ? TAKEN
@@ -371,6 +384,7 @@ static void show_io_features(const struct config *config, char *out, size_t capa
 
 static const struct config_row rows[] = {
     {"bind", take_bind, show_bind},
+    {"cores", take_cores, show_cores},
     {"dir", take_dir, show_dir},
     {"durability", take_durability, show_durability},
     {"io-features", take_io_features, show_io_features},

@@ -65,6 +65,7 @@ struct config {
     char secret_file[CONFIG_PATH_BYTES_MAX + 1];    /* secret-file; empty: none */
     bool peers_unauthenticated;                     /* peer-authentication none */
     char map[MAP_TEXT_BYTES_MAX];                   /* map; empty: chosen for this machine */
+    uint32_t cores_max;                             /* cores; 0: all that the process may use */
     char machine[CONFIG_NAME_BYTES_MAX + 1];        /* machine */
     enum durability durability;                     /* durability */
     char password[NODE_PASSWORD_BYTES_MAX + 1];     /* requirepass; empty: none */

@@ -102,6 +102,8 @@ static const char usage[] =
     "                       (peer-authentication); instead of a secret\n"
     "  --map SPEC           fused, pair, split, or CPU:stage+stage,... (map);\n"
     "                       by default chosen for the CPUs that the process may use\n"
+    "  --cores N            take no more than N of them (cores); member K those from the\n"
+    "                       (K-1)*N-th on, so that members on one host share them out\n"
     "  --machine NAME       kv or log (machine)\n"
     "  --durability MODE    fsync, write or none (durability): when a write is acknowledged,\n"
     "                       it is on stable storage, handed to the system, or (of a node\n"
@@ -129,6 +131,7 @@ static const struct {
     const char *key;
 } option_keys[] = {
     {"--advertise", "advertise"},
+    {"--cores", "cores"},
     {"--data", "dir"},
     {"--listen", "listen"},
     {"--id", "id"},
@@ -198,10 +201,19 @@ static int configure(struct config *config, int argc, char **argv, struct error_
     return 0;
 }
 
-/* The map configured, or the one for this machine's CPUs. */
+/* The map configured, or the one for this machine's CPUs, or for as many of them as the node is
+ * given. The caller starts threads afterwards: they inherit where it may run. */
 static int choose_map(struct serve *serve, struct error_text *error) {
     struct map_cpus cpus;
     map_cpus_available(&cpus);
+    if (serve->config.cores_max > 0) {
+        const uint64_t id = serve->config.node_id;
+        map_cpus_cap(&cpus, serve->config.cores_max, id == 0 ? 0 : id - 1);
+        if (map_cpus_confine(&cpus) != 0) {
+            error_text_set(error, "cannot keep to %u processors: %s", cpus.count, strerror(errno));
+            return WEIR_EIO;
+        }
+    }
     return map_parse(&serve->map, serve->config.map[0] == '\0' ? NULL : serve->config.map, &cpus,
                      error);
 }

@@ -124,6 +124,61 @@ static void the_default_is_fused_on_small_machines(void **state) {
     }
 }
 
+static void a_cap_keeps_those_of_a_place(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t count;
+        uint32_t wanted;
+        uint64_t place;
+        const char *kept;
+    } cases[] = {
+        {4, 4, 1, "0123"}, {4, 9, 0, "0123"}, {4, 1, 0, "0"},           {4, 1, 3, "3"},
+        {4, 1, 4, "0"},    {4, 2, 1, "23"},   {4, 3, 1, "013"},         {5, 2, 2, "04"},
+        {1, 1, 7, "0"},    {4, 2, 3, "23"},   {4, 2, UINT64_MAX, "23"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct map_cpus cpus = cpus_of(cases[i].count, 1.5);
+        map_cpus_cap(&cpus, cases[i].wanted, cases[i].place);
+        assert_int_equal(cpus.count, strlen(cases[i].kept));
+        for (uint32_t at = 0; at < cpus.count; at++) {
+            assert_int_equal(cpus.cpu[at], cases[i].kept[at] - '0');
+        }
+        assert_true(cpus.quota == 1.5);
+    }
+}
+
+static void a_map_knows_only_the_cpus_that_are_kept(void **state) {
+    (void)state;
+    struct map_cpus cpus = cpus_of(4, 0);
+    struct map map;
+    struct error_text error;
+    map_cpus_cap(&cpus, 1, 2);
+    assert_int_equal(map_parse(&map, "split", &cpus, &error), 0);
+    assert_true(map.oversubscribed);
+    assert_int_equal(map.threads[0].cpu, 2);
+    assert_int_equal(
+        map_parse(&map, "0:read+parse+validate+replicate+apply+serialize+write", &cpus, &error),
+        WEIR_ELIMIT);
+}
+
+static void a_thread_keeps_to_the_cpus_that_it_is_confined_to(void **state) {
+    (void)state;
+    cpu_set_t before;
+    struct map_cpus cpus;
+    struct map_cpus now;
+    assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+    map_cpus_available(&cpus);
+    map_cpus_cap(&cpus, 1, cpus.count - 1);
+    const uint16_t last = cpus.cpu[0];
+    assert_int_equal(map_cpus_confine(&cpus), 0);
+    map_cpus_available(&now);
+    assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+    assert_int_equal(now.count, 1);
+    assert_int_equal(now.cpu[0], last);
+    cpus.cpu[0] = MAP_CPUS_MAX - 1; /* there is none */
+    assert_int_equal(map_cpus_confine(&cpus), WEIR_EIO);
+}
+
 static void the_cpus_of_this_process_are_found(void **state) {
     (void)state;
     cpu_set_t mask;
@@ -237,6 +292,9 @@ int main(void) {
         cmocka_unit_test(the_names_stand_for_specifications),
         cmocka_unit_test(what_is_written_out_parses_to_the_same),
         cmocka_unit_test(the_default_is_fused_on_small_machines),
+        cmocka_unit_test(a_cap_keeps_those_of_a_place),
+        cmocka_unit_test(a_map_knows_only_the_cpus_that_are_kept),
+        cmocka_unit_test(a_thread_keeps_to_the_cpus_that_it_is_confined_to),
         cmocka_unit_test(the_cpus_of_this_process_are_found),
         cmocka_unit_test(the_smallest_quota_on_the_way_up_counts),
         cmocka_unit_test(a_container_sees_its_group_at_the_mount),

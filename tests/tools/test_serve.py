@@ -166,15 +166,14 @@ class Usage(Scratch):
     def test_help_lists_every_key_that_there_is(self):
         text = run("serve", "--help").stdout
         for key in ("advertise", "append-bytes", "append-messages", "bind", "cluster-announce-ip",
-                    "cluster-announce-port", "dir", "durability", "election-timeout", "id",
+                    "cluster-announce-port", "cores", "dir", "durability", "election-timeout", "id",
                     "io-features", "listen", "loglevel", "machine", "map", "maxclients",
                     "maxmemory", "port", "proto-max-bulk-len", "requirepass",
                     "snapshot-log-bytes", "snapshot-rate"):
             self.assertRegex(text, rf"\b{key}\b")
 
     def test_options_of_work_to_come_are_not_accepted(self):
-        for option in ("--join", "--bootstrap", "--cores",
-                       "--nonsense", "data"):
+        for option in ("--join", "--bootstrap", "--nonsense", "data"):
             self.refused(2, f'do not know "{option}"', option, "1")
 
     def test_an_option_needs_its_value(self):
@@ -188,6 +187,8 @@ class Usage(Scratch):
         self.refused(2, "--machine: machine", "--machine", "x.so")
 
     def test_a_wrong_map_is_refused_at_its_column(self):
+        self.refused(2, '--cores: cores "many" is not possible; expected a number of processors',
+                     "--cores", "many")
         self.refused(2, 'column 3, "reed": expected a stage', "--map", "0:reed")
         self.refused(2, "CPU 99999 is not among those that this process may use", "--map",
                      "99999:read")
@@ -373,13 +374,18 @@ class Host(Scratch):
                      "LimitMEMLOCK= of systemd)", lower)
 
     def test_too_few_descriptors_for_the_clients_configured(self):
-        def lower():
-            resource.setrlimit(resource.RLIMIT_NOFILE, (500, 500))
         self.refused(1, "maxclients 400 needs 528 open files, the limit is 500: raise it",
-                     "--config", self.file("maxclients 400\n"), preexec_fn=lower)
+                     "--config", self.file("maxclients 400\n"), preexec_fn=lambda:
+                     resource.setrlimit(resource.RLIMIT_NOFILE, (500, 500)))
 
 
 class Life(Scratch):
+    def test_a_node_keeps_to_as_many_processors_as_it_is_given(self):
+        second = sorted(os.sched_getaffinity(0))[1:2] or list(os.sched_getaffinity(0))
+        node = self.start("--cores", "1", "--map", "split", "--id", "2")
+        for thread in os.listdir(f"/proc/{node.process.pid}/task"):
+            self.assertEqual(list(os.sched_getaffinity(int(thread))), second)
+
     def test_what_was_acknowledged_is_there_after_a_stop(self):
         for machine_map in ("fused", "pair", "split"):
             with self.subTest(map=machine_map):
