@@ -72,11 +72,12 @@ static bool machine_accepts(struct validate_shard *shard, struct batch_command *
     if (shard->machine->validate == NULL) {
         return true;
     }
+    struct machine_options options = shard->node->options->machine_options;
+    options.value_bytes_max = node_value_bytes_max(shard->node); /* whatever apply goes by */
     struct reply_writer error;
     reply_begin(&error, shard->error_room, sizeof(shard->error_room));
-    enum machine_verdict verdict =
-        shard->machine->validate(command->row, arguments, command->argument_count - 1,
-                                 &shard->node->options->machine_options, &error);
+    enum machine_verdict verdict = shard->machine->validate(
+        command->row, arguments, command->argument_count - 1, &options, &error);
     if (verdict == MACHINE_ACCEPT) {
         return true;
     }

@@ -12,7 +12,10 @@
 static struct rig rig;
 
 static const struct node_config_item items[] = {
-    {"maxclients", "64"}, {"maxmemory", "0"}, {"save", ""}, {"appendonly", "yes"}};
+    {.name = "maxclients", .value = "64"},
+    {.name = "maxmemory", .value = "0"},
+    {.name = "save", .value = ""},
+    {.name = "appendonly", .value = "yes"}};
 
 static int start(void **state) {
     (void)state;
