@@ -166,14 +166,21 @@ struct reply_mark reply_array_begin(struct reply_writer *writer) {
     return mark;
 }
 
+struct reply_mark reply_set_begin(struct reply_writer *writer) {
+    const struct reply_mark mark = reply_mark(writer);
+    reply_aggregate(writer, REPLY_SET, 0);
+    return mark;
+}
+
 void reply_array_end(struct reply_writer *writer, struct reply_mark mark, size_t element_count) {
     ASSERT(element_count <= REPLY_LENGTH_MAX);
     ASSERT(mark.position >= writer->begin && mark.position <= writer->position);
-    if (mark.position == writer->position) { /* the array itself did not fit */
+    if (mark.position == writer->position) { /* it did not fit itself */
         ASSERT(writer->overflow_bytes > mark.overflow_bytes);
         return;
     }
-    ASSERT(bytes_get_u32(mark.position + REPLY_AT_KIND) == REPLY_ARRAY);
+    const uint32_t kind = bytes_get_u32(mark.position + REPLY_AT_KIND);
+    ASSERT(kind == REPLY_ARRAY || kind == REPLY_SET);
     bytes_put_u64(mark.position + REPLY_AT_VALUE, element_count);
 }
 

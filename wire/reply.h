@@ -187,9 +187,11 @@ void reply_map(struct reply_writer *writer, size_t pair_count);
 void reply_set(struct reply_writer *writer, size_t element_count);
 void reply_push(struct reply_writer *writer, size_t element_count);
 
-/* An array whose count is known only after its elements (KEYS, SCAN): begin it, write the elements,
- * then end it with the mark that begin gave and their count. Harmless after an overflow. */
+/* An array, or a set, whose count is known only after its elements (KEYS, SINTER): begin it, write
+ * the elements, then end it with the mark that begin gave and their count. Harmless after an
+ * overflow. */
 struct reply_mark reply_array_begin(struct reply_writer *writer);
+struct reply_mark reply_set_begin(struct reply_writer *writer);
 void reply_array_end(struct reply_writer *writer, struct reply_mark mark, size_t element_count);
 
 /* Whether the bytes are whole records, one behind the other, and at least one: for a stream that

@@ -152,6 +152,10 @@ static void write_everything(struct reply_writer *w) {
         reply_bulk_commit(w, 33);
     }
     reply_array_end(w, mark, 1);
+    const struct reply_mark set = reply_set_begin(w);
+    reply_integer(w, 1);
+    reply_integer(w, 2);
+    reply_array_end(w, set, 2);
 }
 
 /* In a region of every size from nothing to enough: used + overflow is always the whole size, what

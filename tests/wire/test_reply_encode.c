@@ -52,7 +52,7 @@ static void write_random_reply(struct twice *twice, unsigned depth);
 static void write_random_aggregate(struct twice *twice, unsigned depth) {
     const size_t count = (size_t)random_below(twice->random, 12);
     const bool resp3 = twice->version == RESP_VERSION_3;
-    const uint64_t kind = random_below(twice->random, 4);
+    const uint64_t kind = random_below(twice->random, 5);
     const char *open = "[";
     size_t elements = count;
     struct reply_mark mark = {0};
@@ -60,7 +60,11 @@ static void write_random_aggregate(struct twice *twice, unsigned depth) {
     case 0: reply_array(twice->writer, count); break;
     case 1: mark = reply_array_begin(twice->writer); break;
     case 2:
-        reply_set(twice->writer, count);
+    case 3:
+        if (kind == 2)
+            reply_set(twice->writer, count);
+        else
+            mark = reply_set_begin(twice->writer);
         open = resp3 ? "~[" : "[";
         break;
     default:
@@ -77,7 +81,7 @@ static void write_random_aggregate(struct twice *twice, unsigned depth) {
         write_random_reply(twice, depth + 1);
     }
     fputs(is_map ? "}" : "]", twice->text);
-    if (kind == 1)
+    if (kind == 1 || kind == 3)
         reply_array_end(twice->writer, mark, count);
 }
 
