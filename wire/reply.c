@@ -50,6 +50,8 @@ static const struct reply_shape reply_shapes[REPLY_KINDS] = {
     [REPLY_BULK] = {REPLY_BULK_SLACK_BYTES, true, true},
     [REPLY_VERBATIM] = {REPLY_BULK_SLACK_BYTES, true, true},
     [REPLY_BIG_NUMBER] = {REPLY_BULK_SLACK_BYTES, true, true},
+    [REPLY_PAIRS] = {0, false, true},
+    [REPLY_PAIR] = {0, false, true},
 };
 
 void reply_begin(struct reply_writer *writer, uint8_t *region, size_t length) {
@@ -158,6 +160,14 @@ void reply_set(struct reply_writer *writer, size_t element_count) {
 
 void reply_push(struct reply_writer *writer, size_t element_count) {
     reply_aggregate(writer, REPLY_PUSH, element_count);
+}
+
+void reply_pairs(struct reply_writer *writer, size_t pair_count) {
+    reply_aggregate(writer, REPLY_PAIRS, pair_count);
+}
+
+void reply_pair(struct reply_writer *writer) {
+    reply_take(writer, REPLY_PAIR, 0, 0);
 }
 
 struct reply_mark reply_array_begin(struct reply_writer *writer) {
