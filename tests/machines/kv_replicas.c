@@ -1,4 +1,4 @@
-/* Both machines play the same stream, each with budgets of its own; then their digests are asked. */
+/* Both machines play the same stream, with budgets of their own; then their digests are asked. */
 
 #include "tests/machines/kv_replicas.h"
 
