@@ -75,11 +75,16 @@ GENERIC = (
 CONNECTION = (
     Row("auth", "[user] password", 2),
     Row("client|getname", "", 2),
+    Row("client|getredir", "", 1),
     Row("client|help", "", 1),
     Row("client|id", "", 1),
     Row("client|info", "", 1),
     Row("client|list", "[TYPE <NORMAL|MASTER|REPLICA|SLAVE|PUBSUB>] [ID client-id+]", 3),
+    Row("client|no-evict", "<ON|OFF|type>", 1),
+    Row("client|no-touch", "<ON|OFF|type>", 1),
     Row("client|reads", "<QUORUM|LEASE|STALE>", 1),
+    # Only what is answered; tests of their own take replies away.
+    Row("client|reply", "<ON|type>", 1, whole=False),
     Row("client|setinfo", "<LIB-NAME|LIB-VER> message", 1),
     Row("client|setname", "connection-name", 3),
     Row("echo", "message", 2),

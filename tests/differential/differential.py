@@ -18,6 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
 import servers  # noqa: E402
 from commands import ROWS  # noqa: E402
+from connections import Connections  # noqa: E402
 from differences import DIFFERENCES  # noqa: E402
 from kinds import Draw  # noqa: E402
 from runner import Failure, Runner, minimize, script  # noqa: E402
@@ -234,6 +235,7 @@ def main():
         missing = servers.redis_is_missing(scratch)
     if missing:
         skip(missing)
+    assert issubclass(Connections, unittest.TestCase)  # its tests run with those above
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
 
 
