@@ -196,10 +196,12 @@ static void seal_prepare(uint8_t *entry, const struct entry_header *header,
     ASSERT(header->term > 0 && header->term >= tail->term);
     ASSERT(header->log_time_ms >= tail->log_time_ms);
     ASSERT(header->kind == ENTRY_COMMANDS || header->command_count == 0);
+    const uint8_t version = header->version != 0 ? header->version : ENTRY_VERSION;
+    ASSERT(entry_version_is_known(header->kind, version));
 
     bytes_put_u32(entry + OFFSET_LENGTH, length_bytes);
     entry[OFFSET_KIND] = header->kind;
-    entry[OFFSET_VERSION] = ENTRY_VERSION;
+    entry[OFFSET_VERSION] = version;
     bytes_put_u16(entry + OFFSET_COMMAND_COUNT, header->command_count);
     bytes_put_u64(entry + OFFSET_TERM, header->term);
     bytes_put_u64(entry + OFFSET_INDEX, tail->index + 1);
@@ -321,12 +323,14 @@ static bool commands_are_valid(const uint8_t *body, size_t body_bytes, uint32_t 
     return command_count > 0 && position == body_bytes && opens <= 1;
 }
 
-static bool genesis_is_valid(const uint8_t *body, size_t body_bytes) {
+static bool genesis_is_valid(uint8_t version, const uint8_t *body, size_t body_bytes) {
     if (body_bytes != ENTRY_GENESIS_BODY_BYTES)
         return false;
     const uint32_t partition_count = bytes_get_u32(body + 8);
+    const uint32_t value_bytes_max = bytes_get_u32(body + 12);
     return IS_POWER_OF_TWO(partition_count) && partition_count <= ENTRY_PARTITIONS_MAX &&
-           bytes_get_u32(body + 12) == 0;
+           value_bytes_max <= ENTRY_VALUE_BYTES_MAX &&
+           (value_bytes_max > 0) == (version == ENTRY_GENESIS_VERSION);
 }
 
 static bool digest_is_valid(const struct entry_header *header, const uint8_t *body,
@@ -350,7 +354,7 @@ static bool body_is_valid(const struct entry_header *header, const uint8_t *body
     struct entry_address address;
     switch ((enum entry_kind)header->kind) {
     case ENTRY_CONFIGURATION: return configuration_read(body, body_bytes, &configuration) == 0;
-    case ENTRY_GENESIS: return genesis_is_valid(body, body_bytes);
+    case ENTRY_GENESIS: return genesis_is_valid(header->version, body, body_bytes);
     case ENTRY_NOOP:
     case ENTRY_TIME: return body_bytes == 0;
     case ENTRY_DIGEST: return digest_is_valid(header, body, body_bytes);
@@ -359,6 +363,10 @@ static bool body_is_valid(const struct entry_header *header, const uint8_t *body
     case ENTRY_SESSION: break;
     }
     UNREACHABLE("entry_check lets no other kind through");
+}
+
+bool entry_version_is_known(uint8_t kind, uint8_t version) {
+    return version == ENTRY_VERSION || (kind == ENTRY_GENESIS && version == ENTRY_GENESIS_VERSION);
 }
 
 /* The kinds that this version writes and understands; the reserved one is not among them. */
@@ -376,7 +384,7 @@ enum entry_fault entry_check(const uint8_t *entry, size_t available_bytes,
         return ENTRY_FAULT_LENGTH;
     if (header.length_bytes > available_bytes)
         return ENTRY_FAULT_SHORT;
-    if (header.version != ENTRY_VERSION)
+    if (!entry_version_is_known(header.kind, header.version))
         return ENTRY_FAULT_VERSION;
     if (!kind_is_known(header.kind))
         return ENTRY_FAULT_KIND;
@@ -461,18 +469,25 @@ bool entry_cursor_at_session(const struct entry_cursor *cursor) {
            (cursor->position[COMMAND_FLAGS] & ENTRY_COMMAND_SESSION) != 0;
 }
 
+uint8_t entry_genesis_version(const struct entry_genesis *genesis) {
+    return genesis->value_bytes_max > 0 ? ENTRY_GENESIS_VERSION : ENTRY_VERSION;
+}
+
 void entry_genesis_write(uint8_t *body, const struct entry_genesis *genesis) {
     ASSERT(IS_POWER_OF_TWO(genesis->partition_count));
     ASSERT(genesis->partition_count <= ENTRY_PARTITIONS_MAX);
     bytes_put_u64(body, genesis->hash_seed);
+    ASSERT(genesis->value_bytes_max <= ENTRY_VALUE_BYTES_MAX);
     bytes_put_u32(body + 8, genesis->partition_count);
-    bytes_put_u32(body + 12, 0);
+    bytes_put_u32(body + 12, genesis->value_bytes_max);
 }
 
 struct entry_genesis entry_genesis_read(const uint8_t *body) {
-    ASSERT(genesis_is_valid(body, ENTRY_GENESIS_BODY_BYTES));
-    return (struct entry_genesis){.hash_seed = bytes_get_u64(body),
-                                  .partition_count = bytes_get_u32(body + 8)};
+    const struct entry_genesis genesis = {.hash_seed = bytes_get_u64(body),
+                                          .partition_count = bytes_get_u32(body + 8),
+                                          .value_bytes_max = bytes_get_u32(body + 12)};
+    ASSERT(genesis_is_valid(entry_genesis_version(&genesis), body, ENTRY_GENESIS_BODY_BYTES));
+    return genesis;
 }
 
 void entry_digest_write(uint8_t *body, uint64_t index, const uint64_t *digests, uint32_t count) {

@@ -16,7 +16,7 @@
  *   offset  size  field
  *        0     4  length        bytes of header and body, without the padding behind them
  *        4     1  kind          enum entry_kind
- *        5     1  version       ENTRY_VERSION
+ *        5     1  version       ENTRY_VERSION, or ENTRY_GENESIS_VERSION
  *        6     2  command count commands in the body (ENTRY_COMMANDS), otherwise 0
  *        8     8  term          of the leader that created it
  *       16     8  index         1 for the first entry of a log; every next one is one more
@@ -56,7 +56,9 @@
  * most one in an entry.  It has ENTRY_COMMAND_SESSION with session 0, and as sequence the
  * milliseconds without use after which the session expires; no arguments and no keys.
  *
- * Body of ENTRY_GENESIS: u64 hash seed, u32 partition count, u32 reserved (0).
+ * Body of ENTRY_GENESIS: u64 hash seed, u32 partition count, u32 the length of the largest value
+ * (up to ENTRY_VALUE_BYTES_MAX).  That is not 0 if and only if the entry's version is
+ * ENTRY_GENESIS_VERSION: one of ENTRY_VERSION is of a program that agreed on no largest value.
  *
  * Body of ENTRY_DIGEST, by which replicas see that they are still alike: u64 index of an entry that
  * the leader had applied when it wrote this one (so below this one's index, and not 0), u32 number
@@ -78,6 +80,7 @@
 
 enum {
     ENTRY_VERSION = 1,
+    ENTRY_GENESIS_VERSION = 2, /* of a genesis record that says the largest value */
     ENTRY_ALIGN_BYTES = 8,
     ENTRY_HEADER_BYTES = 40,
     ENTRY_CHAINED_HEADER_BYTES = 32, /* the part of the header that the chain covers */
@@ -117,7 +120,7 @@ enum {
 struct entry_header {
     uint32_t length_bytes; /* [ENTRY_HEADER_BYTES, UINT32_MAX - ENTRY_ALIGN_BYTES] */
     uint8_t kind;          /* enum entry_kind */
-    uint8_t version;
+    uint8_t version;       /* to be sealed: 0 is ENTRY_VERSION */
     uint16_t command_count;
     uint64_t term;
     uint64_t index;
@@ -275,16 +278,28 @@ bool entry_cursor_next(struct entry_cursor *cursor, struct entry_command *comman
 /* Whether the next command is one of a session; false after the last. */
 bool entry_cursor_at_session(const struct entry_cursor *cursor);
 
-/* Genesis record: the hash seed of keys and the number of partitions, the same on every node. */
+/* Genesis record: what decides how commands are executed, agreed once and for ever, the same on
+ * every node whatever each is configured to be. */
 struct entry_genesis {
-    uint64_t hash_seed;
+    uint64_t hash_seed;       /* of keys */
     uint32_t partition_count; /* power of two, [1, ENTRY_PARTITIONS_MAX] */
+    uint32_t value_bytes_max; /* the largest value that a command may build, up to
+                                 ENTRY_VALUE_BYTES_MAX; 0: never agreed, by an older program */
 };
 
-/* A machine is cut into so many partitions at most. */
-enum { ENTRY_PARTITIONS_MAX = 256 };
+enum {
+    ENTRY_PARTITIONS_MAX = 256, /* a machine is cut into so many partitions at most */
+    ENTRY_VALUE_BYTES_MAX = 512 << 20,
+};
 
-/* Writes the body of an ENTRY_GENESIS (ENTRY_GENESIS_BODY_BYTES). */
+/* The version of the header of an ENTRY_GENESIS with this body. */
+uint8_t entry_genesis_version(const struct entry_genesis *genesis);
+
+/* Whether this program knows the version of an entry of that kind. */
+bool entry_version_is_known(uint8_t kind, uint8_t version);
+
+/* Writes the body of an ENTRY_GENESIS (ENTRY_GENESIS_BODY_BYTES), whose header has the version
+ * above. */
 void entry_genesis_write(uint8_t *body, const struct entry_genesis *genesis);
 
 /* Reads the body of a valid ENTRY_GENESIS entry. */

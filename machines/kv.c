@@ -5,7 +5,7 @@
  * inside a partition's memory (memory.h) is another matter, and goes back block by block.
  */
 
-#include "machines/kv.h"
+#include "machines/kv_collection.h"
 
 #include "base/error.h"
 
@@ -57,9 +57,11 @@ static enum kv_step kv_remove_due(struct kv *kv, struct kv_partition *partition,
         if (*budget == 0)
             return KV_MORE;
         struct kv_record *record = kv_expiry_first(&space->expiry);
+        const uint64_t hash =
+            machine_key_hash(kv_key(record), kv_key_bytes(record), kv->options.hash_seed);
         if (!kv_snapshot_protect(kv, partition, record))
             return KV_MORE;
-        kv_space_remove(space, kv_table_slot_of(&space->table, record));
+        kv_space_remove(space, kv_table_slot_of(&space->table, hash, record));
         /* Heap, table and free list: about four places that are not in the cache. */
         *budget -= *budget < 4 ? *budget : 4;
     }
@@ -72,8 +74,10 @@ static enum machine_progress kv_maintain(struct machine *machine, uint64_t log_t
     if (kv->log_time_ms < log_time_ms)
         kv->log_time_ms = log_time_ms;
     bool more = false;
-    for (uint32_t i = 0; i < kv->partition_count; i++)
+    for (uint32_t i = 0; i < kv->partition_count; i++) {
         more |= kv_remove_due(kv, &kv->partition[i], &budget) == KV_MORE;
+        more |= kv_graveyard_give(&kv->partition[i].space, &budget);
+    }
     if (kv->flushing != 0) {
         bool left = false;
         for (uint32_t i = 0; i < kv->partition_count; i++)
@@ -115,7 +119,8 @@ static uint64_t kv_longest_bytes(const struct machine *machine) {
     return ((const struct kv *)machine)->longest_bytes;
 }
 
-enum { KV_VERSION = 1 };
+/* 2: a snapshot says when a key was changed last, and of what kind it is. */
+enum { KV_VERSION = 2 };
 
 static int kv_upgrade(struct machine *machine, uint32_t from_version, uint32_t to_version) {
     (void)machine;
@@ -133,7 +138,7 @@ const struct machine_operations machine_kv = {
     .create = kv_create,
     .destroy = kv_destroy,
     .validate = kv_validate,
-    .key_positions = NULL,
+    .key_positions = kv_key_positions,
     .growth_bytes = kv_growth_bytes,
     .execute = kv_execute,
     .maintain = kv_maintain,

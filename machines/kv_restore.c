@@ -9,17 +9,17 @@
  * a part of them, and may only be destroyed.
  */
 
+#include "machines/kv_collection.h"
 #include "machines/kv_snapshot.h"
 
 #include "base/error.h"
 
 enum kv_restoring {
     KV_RESTORING_HEAD,
-    KV_RESTORING_ITEM, /* the head of a record or the tail's first part */
+    KV_RESTORING_ITEM, /* the head of a record, or the tail */
     KV_RESTORING_KEY,
     KV_RESTORING_VALUE,
     KV_RESTORING_DIGEST, /* and insertion */
-    KV_RESTORING_TAIL,
     KV_RESTORING_COMPLETE,
 };
 
@@ -29,6 +29,9 @@ struct kv_restore {
     uint8_t scratch[KV_HEAD_BYTES_MAX + KV_KEY_BYTES_MAX];
     uint32_t key_bytes;
     uint32_t value_bytes;
+    uint32_t change;
+    enum kv_type type;
+    uint64_t hash;
     uint64_t deadline_ms;
     struct kv_record *record;
     uint8_t *value; /* where it goes */
@@ -36,7 +39,6 @@ struct kv_restore {
     uint64_t digest;
     uint64_t digest_sum;
     uint64_t record_count;
-    uint64_t tail_count;
 };
 
 #define KV_RESTORE_BYTES ALIGN_UP(sizeof(struct kv_restore), (size_t)MEMORY_PAGE_BYTES)
@@ -49,7 +51,6 @@ static uint32_t kv_restore_target(const struct kv *kv, struct kv_restore *restor
     case KV_RESTORING_ITEM: return KV_ITEM_BYTES;
     case KV_RESTORING_KEY: return restore->key_bytes;
     case KV_RESTORING_VALUE: *to = restore->value; return restore->value_bytes;
-    case KV_RESTORING_TAIL: return KV_TAIL_BYTES - KV_ITEM_BYTES;
     case KV_RESTORING_DIGEST:
     case KV_RESTORING_COMPLETE: return 0;
     }
@@ -74,12 +75,21 @@ static int kv_restore_item(struct kv_restore *restore) {
     restore->deadline_ms = bytes_get_u64(from);
     restore->key_bytes = bytes_get_u32(from + 8);
     restore->value_bytes = bytes_get_u32(from + 12);
+    restore->change = bytes_get_u32(from + 16);
+    const uint32_t kind = bytes_get_u32(from + 20);
     if (restore->key_bytes == KV_TAIL_MARK) {
-        restore->tail_count = restore->deadline_ms;
-        restore->state = KV_RESTORING_TAIL;
-        return restore->value_bytes == 0 ? 0 : WEIR_ECORRUPT;
+        const bool whole = restore->value_bytes == 0 &&
+                           restore->deadline_ms == restore->record_count &&
+                           bytes_get_u64(from + 16) == restore->digest_sum;
+        restore->state = KV_RESTORING_COMPLETE;
+        return whole ? 0 : WEIR_ECORRUPT;
     }
-    if (restore->key_bytes > KV_KEY_BYTES_MAX || restore->value_bytes > KV_VALUE_BYTES_MAX)
+    if (restore->key_bytes > KV_KEY_BYTES_MAX || restore->value_bytes > KV_VALUE_BYTES_MAX ||
+        kind >= KV_TYPES)
+        return WEIR_ECORRUPT;
+    restore->type = (enum kv_type)kind;
+    if (restore->type != KV_TYPE_STRING &&
+        (restore->value_bytes == 0 || restore->value_bytes > KV_INLINE_BYTES_MAX))
         return WEIR_ECORRUPT;
     restore->state = KV_RESTORING_KEY;
     return 0;
@@ -96,9 +106,10 @@ static int kv_restore_key(struct kv *kv, struct kv_restore *restore) {
     struct kv_space *space = &kv_restore_partition(kv, hash)->space;
     if (kv_table_find(&space->table, hash, key, restore->key_bytes) != NULL)
         return WEIR_ECORRUPT;
-    struct kv_record *record =
-        kv_record_make(kv, &space->memory, hash, restore->deadline_ms != KV_DEADLINE_NONE,
-                       restore->key_bytes, restore->value_bytes);
+    struct kv_record *record = kv_record_make(kv, &space->memory, hash, restore->change,
+                                              restore->deadline_ms != KV_DEADLINE_NONE,
+                                              restore->key_bytes, restore->value_bytes);
+    record->key_word |= (uint32_t)restore->type << KV_TYPE_SHIFT;
     memcpy(record->bytes + kv_key_offset(record), key, restore->key_bytes);
     restore->value = kv_value_place(record);
     if (kv_is_apart(record)) {
@@ -108,32 +119,39 @@ static int kv_restore_key(struct kv *kv, struct kv_restore *restore) {
         restore->value = apart.data;
     }
     restore->record = record;
+    restore->hash = hash;
     restore->state = KV_RESTORING_VALUE;
     return 0;
+}
+
+/* The value is there: that of a collection is judged. */
+static int kv_restore_value(struct kv_restore *restore) {
+    uint64_t count;
+    const uint32_t stride = kv_stride(restore->type);
+    restore->state = KV_RESTORING_DIGEST;
+    if (restore->type == KV_TYPE_STRING)
+        return 0;
+    return kv_packed_check(restore->value, restore->value_bytes, &count) && count % stride == 0 &&
+                   kv_compact_takes(count / stride, restore->value_bytes)
+               ? 0
+               : WEIR_ECORRUPT;
 }
 
 /* The record is whole: it counts from here on. */
 static void kv_restore_insert(struct kv *kv, struct kv_restore *restore, uint32_t *budget) {
     struct kv_record *record = restore->record;
-    struct kv_space *space = &kv_restore_partition(kv, record->hash)->space;
+    struct kv_space *space = &kv_restore_partition(kv, restore->hash)->space;
     if (kv_deadline_of(record) != NULL && kv_deadline_of(record)->deadline_ms == KV_DEADLINE_NONE)
         kv_expiry_set(&space->expiry, &space->memory, record, restore->deadline_ms);
     if (!kv_digest_record(record, &restore->digest_offset, &restore->digest, budget))
         return;
-    const uint32_t units = 1 + kv_table_insert(&space->table, &space->memory, record);
+    const uint32_t units =
+        1 + kv_table_insert(&space->table, &space->memory, restore->hash, record);
     *budget -= units < *budget ? units : *budget;
     restore->digest_sum += restore->digest;
     restore->record_count++;
     restore->record = NULL;
     restore->state = KV_RESTORING_ITEM;
-}
-
-static int kv_restore_tail(struct kv_restore *restore) {
-    const uint64_t digest_sum = bytes_get_u64(restore->scratch);
-    if (restore->tail_count != restore->record_count || digest_sum != restore->digest_sum)
-        return WEIR_ECORRUPT;
-    restore->state = KV_RESTORING_COMPLETE;
-    return 0;
 }
 
 /* What the state gathered is complete: goes on to the next. */
@@ -143,8 +161,7 @@ static int kv_restore_advance(struct kv *kv, struct kv_restore *restore) {
     case KV_RESTORING_HEAD: return kv_restore_head(kv, restore);
     case KV_RESTORING_ITEM: return kv_restore_item(restore);
     case KV_RESTORING_KEY: return kv_restore_key(kv, restore);
-    case KV_RESTORING_VALUE: restore->state = KV_RESTORING_DIGEST; return 0;
-    case KV_RESTORING_TAIL: return kv_restore_tail(restore);
+    case KV_RESTORING_VALUE: return kv_restore_value(restore);
     case KV_RESTORING_DIGEST:
     case KV_RESTORING_COMPLETE: break;
     }

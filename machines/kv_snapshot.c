@@ -18,11 +18,12 @@
  *
  * Records that were due at begin are not part of the state and not written.
  *
- * Format, version 1 (all little-endian):
+ * Format, version 2 (all little-endian):
  *
  *     head     u64 magic, u32 partition bits, u32 zero, u64 hash seed, u64 index, u64 log time,
  *              u64 running digest of each partition
- *     record   u64 deadline in ms (all ones: none), u32 key bytes, u32 value bytes, key, value
+ *     record   u64 deadline in ms (all ones: none), u32 key bytes, u32 value bytes, u32 low half of
+ *              the index of its last change, u32 kind, key, value
  *     ...      in any order, each key once
  *     tail     u64 number of records, u32 all ones, u32 zero, u64 sum of the records' digests
  *
@@ -46,7 +47,7 @@ enum {
     KV_STAGE_SHORT_BYTES = KV_STAGE_BYTES / 4, /* longer records are written in pieces */
 };
 
-_Static_assert(KV_HEAD_BYTES_MAX + KV_TAIL_BYTES <= KV_STAGE_BYTES, "the head fits the stage");
+_Static_assert(KV_HEAD_BYTES_MAX + KV_ITEM_BYTES <= KV_STAGE_BYTES, "the head fits the stage");
 _Static_assert(KV_ITEM_BYTES + KV_SLICE_BYTES <= KV_STAGE_SHORT_BYTES, "most records are short");
 
 struct kv_snapshot {
@@ -216,6 +217,8 @@ static uint32_t kv_item_copy(const struct kv_record *record, uint64_t offset, ui
     bytes_put_u64(head, kv_deadline_ms(record));
     bytes_put_u32(head + 8, kv_key_bytes(record));
     bytes_put_u32(head + 12, kv_value_bytes(record));
+    bytes_put_u32(head + 16, record->change);
+    bytes_put_u32(head + 20, (uint32_t)kv_type_of(record));
     uint32_t copied = kv_item_piece(&offset, head, KV_ITEM_BYTES, to, room);
     copied +=
         kv_item_piece(&offset, kv_key(record), kv_key_bytes(record), to + copied, room - copied);
@@ -285,6 +288,7 @@ void kv_snapshot_flush(struct kv *kv, struct kv_partition *partition) {
     }
     space->table = (struct kv_table){0};
     space->expiry = (struct kv_expiry){0};
+    space->graveyard = NULL;
 }
 
 /* ---- Emitting -------------------------------------------------------------------------------- */
@@ -371,14 +375,14 @@ static enum kv_written kv_write_home(struct kv *kv, uint32_t *budget) {
 }
 
 static enum kv_written kv_write_tail(struct kv_snapshot *snapshot) {
-    if (KV_STAGE_BYTES - snapshot->staged_bytes < KV_TAIL_BYTES)
+    if (KV_STAGE_BYTES - snapshot->staged_bytes < KV_ITEM_BYTES)
         return KV_NO_ROOM;
     uint8_t *to = snapshot->stage + snapshot->staged_bytes;
     bytes_put_u64(to, snapshot->record_count);
     bytes_put_u32(to + 8, KV_TAIL_MARK);
     bytes_put_u32(to + 12, 0);
     bytes_put_u64(to + 16, snapshot->digest_sum);
-    snapshot->staged_bytes += KV_TAIL_BYTES;
+    snapshot->staged_bytes += KV_ITEM_BYTES;
     snapshot->phase = KV_PHASE_WRITTEN;
     return KV_WRITTEN;
 }

@@ -10,8 +10,7 @@
 
 /* Lengths of the format's parts. */
 enum {
-    KV_ITEM_BYTES = 16,
-    KV_TAIL_BYTES = 24,
+    KV_ITEM_BYTES = 24, /* of a record without key and value, and of the tail */
     KV_HEAD_BYTES_MAX = 40 + 8 * (1 << KV_PARTITION_BITS_MAX),
 };
 

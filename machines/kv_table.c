@@ -86,8 +86,9 @@ uint64_t *kv_table_find(const struct kv_table *table, uint64_t hash, const uint8
     }
 }
 
-uint64_t *kv_table_slot_of(const struct kv_table *table, const struct kv_record *record) {
-    const uint64_t hash = record->hash;
+uint64_t *kv_table_slot_of(const struct kv_table *table, uint64_t hash,
+                           const struct kv_record *record) {
+    ASSERT(record->hash_low == (uint32_t)hash);
     struct kv_segment *segment = kv_table_segment(table, hash);
     const uint64_t wanted = kv_tag(hash) << KV_ADDRESS_BITS | (uintptr_t)record;
     for (uint32_t index = kv_home(hash);; index = kv_bucket_next(index)) {
@@ -154,6 +155,8 @@ static void kv_segment_fill(struct kv_segment *segment, uint32_t hole) {
         index = kv_bucket_next(index);
     }
 }
+
+_Static_assert(KV_DEPTH_MAX < 32, "a record has the low half of its hash, which is enough");
 
 /* ---- The directory --------------------------------------------------------------------------- */
 
@@ -248,7 +251,7 @@ static __attribute__((noinline)) void kv_segment_split(struct kv_table *table,
     segment->count = 0;
     segment->depth = bit + 1;
     for (uint32_t i = 0; i < count; i++) {
-        const bool moves = (kv_slot_record(slots[i])->hash >> bit & 1) != 0;
+        const bool moves = (kv_slot_record(slots[i])->hash_low >> bit & 1) != 0;
         kv_segment_put(moves ? sibling : segment, slots[i]);
     }
     ASSERT(segment->count + sibling->count == count);
@@ -277,19 +280,19 @@ static void kv_segment_merge(struct kv_table *table, struct memory *memory,
     table->segment_count--;
 }
 
-uint32_t kv_table_insert(struct kv_table *table, struct memory *memory, struct kv_record *record) {
+uint32_t kv_table_insert(struct kv_table *table, struct memory *memory, uint64_t hash,
+                         struct kv_record *record) {
+    ASSERT_HOT(record->hash_low == (uint32_t)hash && (uintptr_t)record >> KV_ADDRESS_BITS == 0);
     if (table->root == NULL)
         kv_table_open(table, memory);
     uint32_t units = 0;
-    struct kv_segment *segment = kv_table_segment(table, record->hash);
+    struct kv_segment *segment = kv_table_segment(table, hash);
     while (segment->count >= KV_SEGMENT_RECORDS_MAX) {
         kv_segment_split(table, memory, segment);
         units += KV_SEGMENT_RECORDS_MAX;
-        segment = kv_table_segment(table, record->hash);
+        segment = kv_table_segment(table, hash);
     }
-    uint64_t slot;
-    kv_slot_set(&slot, record);
-    kv_segment_put(segment, slot);
+    kv_segment_put(segment, kv_tag(hash) << KV_ADDRESS_BITS | (uintptr_t)record);
     table->count++;
     return units;
 }
@@ -370,4 +373,110 @@ uint32_t kv_table_walk(const struct kv_table *table, uint64_t *position,
         *position = next >> 32 != 0 ? KV_POSITION_END : next << 11;
     }
     return count;
+}
+
+/* ---- Cells ----------------------------------------------------------------------------------- */
+
+/* Those of one segment, behind the `count` that were found before. */
+static uint32_t kv_segment_cell(const struct kv_segment *segment, const struct kv_table_cell *cell,
+                                struct kv_record **records, uint32_t capacity, uint32_t count) {
+    const uint32_t mask = segment->depth < cell->depth ? (UINT32_C(1) << cell->depth) - 1 : 0;
+    for (uint32_t home = cell->home; home < cell->home_end; home++) {
+        for (uint32_t index = home;; index = kv_bucket_next(index)) {
+            const struct kv_bucket *bucket = &segment->bucket[index];
+            for (uint32_t i = 0; i < KV_BUCKET_SLOTS && bucket->slot[i] != 0; i++) {
+                if (kv_slot_home(bucket->slot[i]) != home)
+                    continue;
+                struct kv_record *record = kv_slot_record(bucket->slot[i]);
+                if (mask != 0 && (record->hash_low & mask) != cell->pattern)
+                    continue;
+                if (count < capacity)
+                    records[count] = record;
+                count++;
+            }
+            if (!kv_bucket_is_full(bucket))
+                break;
+        }
+    }
+    return count;
+}
+
+uint32_t kv_table_gather(const struct kv_table *table, const struct kv_table_cell *cell,
+                         struct kv_record **records, uint32_t capacity, uint32_t *segments) {
+    ASSERT_HOT(cell->depth <= KV_DEPTH_MAX && cell->home_end <= KV_SEGMENT_BUCKETS);
+    ASSERT_HOT((uint64_t)cell->pattern >> cell->depth == 0);
+    if (table->root == NULL)
+        return 0;
+    uint32_t count = 0;
+    uint64_t order = kv_reverse(cell->pattern);
+    const uint64_t end = order + (UINT64_C(1) << (32 - cell->depth));
+    while (order < end) {
+        const struct kv_segment *segment = kv_table_segment(table, kv_reverse((uint32_t)order));
+        count = kv_segment_cell(segment, cell, records, capacity, count);
+        order += UINT64_C(1) << (32 - segment->depth);
+        (*segments)++;
+    }
+    return count;
+}
+
+/* ---- Giving back ----------------------------------------------------------------------------- */
+
+static void kv_table_spend(uint32_t *budget, uint32_t units) {
+    *budget -= units < *budget ? units : *budget;
+}
+
+/* Whether the directory page of an index is not shared with one of a smaller index. */
+static bool kv_directory_is_first(const struct kv_table *table, uint64_t index) {
+    return index == 0 ||
+           table->root[index] !=
+               table->root[index ^ UINT64_C(1) << (63 - (uint32_t)__builtin_clzll(index))];
+}
+
+/* One bucket: its records, and, of the last one, the segment. Places advance in the walk's order,
+ * so the directory leads to segments that are there, though it leads to others that are not. */
+static uint32_t kv_segment_give(struct kv_table *table, struct memory *memory, uint64_t *place,
+                                void (*give)(struct memory *, struct kv_record *)) {
+    const uint32_t order = (uint32_t)(*place >> 11);
+    const uint32_t home = (uint32_t)(*place >> 5 & 63);
+    struct kv_segment *segment = kv_table_segment(table, kv_reverse(order));
+    const struct kv_bucket *bucket = &segment->bucket[home];
+    ASSERT(segment->pattern == kv_reverse(order));
+    kv_segment_prefetch(segment, home + 1);
+    uint32_t count = 0;
+    for (; count < KV_BUCKET_SLOTS && bucket->slot[count] != 0; count++)
+        give(memory, kv_slot_record(bucket->slot[count]));
+    table->count -= count;
+    if (home + 1 < KV_SEGMENT_BUCKETS) {
+        *place += 1u << 5;
+    } else {
+        const uint64_t next = order + (UINT64_C(1) << (32 - segment->depth));
+        memory_give_page(memory, segment);
+        *place = next >> 32 != 0 ? KV_POSITION_END : next << 11;
+    }
+    return count;
+}
+
+bool kv_table_give_step(struct kv_table *table, struct memory *memory, uint64_t *place,
+                        void (*give)(struct memory *memory, struct kv_record *record),
+                        uint32_t *budget) {
+    if (table->root == NULL)
+        return false;
+    while (*place < KV_POSITION_END) {
+        if (*budget == 0)
+            return true;
+        kv_table_spend(budget, 1 + 2 * kv_segment_give(table, memory, place, give));
+    }
+    ASSERT(table->count == 0);
+    const uint64_t count = kv_root_count(table->depth);
+    for (; *place - KV_POSITION_END < count; ++*place) {
+        if (*budget == 0)
+            return true;
+        const uint64_t index = *place - KV_POSITION_END;
+        if (kv_directory_is_first(table, index))
+            memory_give(memory, table->root[index], KV_DIRECTORY_BYTES);
+        kv_table_spend(budget, 1);
+    }
+    memory_give(memory, table->root, count * sizeof(*table->root));
+    *table = (struct kv_table){0};
+    return false;
 }

@@ -112,21 +112,31 @@ void kv_table_prefetch_record(const struct kv_table *table, uint64_t hash);
 uint64_t *kv_table_find(const struct kv_table *table, uint64_t hash, const uint8_t *key,
                         uint32_t key_bytes);
 
-/* The slot of a record that is in the table. */
-uint64_t *kv_table_slot_of(const struct kv_table *table, const struct kv_record *record);
+/* The slot of a record that is in the table; `hash` is its key's, whole. */
+uint64_t *kv_table_slot_of(const struct kv_table *table, uint64_t hash,
+                           const struct kv_record *record);
 
-/* Puts another record of the same key in a slot. */
+/* Puts another record of the same key in a slot, which is not empty. */
 static inline void kv_slot_set(uint64_t *slot, struct kv_record *record) {
     ASSERT_HOT((uintptr_t)record >> KV_ADDRESS_BITS == 0);
-    *slot = kv_tag(record->hash) << KV_ADDRESS_BITS | (uintptr_t)record;
+    ASSERT_HOT(kv_slot_record(*slot)->hash_low == record->hash_low);
+    *slot = *slot >> KV_ADDRESS_BITS << KV_ADDRESS_BITS | (uintptr_t)record;
 }
 
-/* Inserts a record whose key is not in the table. Returns what it cost in units: 0, or the
- * KV_SEGMENT_RECORDS_MAX of a split. */
-uint32_t kv_table_insert(struct kv_table *table, struct memory *memory, struct kv_record *record);
+/* Inserts a record whose key is not in the table; `hash` is its key's, whole. Returns what it cost
+ * in units: 0, or the KV_SEGMENT_RECORDS_MAX of a split. */
+uint32_t kv_table_insert(struct kv_table *table, struct memory *memory, uint64_t hash,
+                         struct kv_record *record);
 
 /* Empties a slot. The record itself stays the caller's. */
 void kv_table_remove(struct kv_table *table, struct memory *memory, uint64_t *slot);
+
+/* Gives a table back in pieces: `give` frees each record, then segments and directory follow.
+ * *place: 0 at first, how far it is. Returns whether there is more to do; until then the table can
+ * only be given back further, at the end it is as if zeroed. */
+bool kv_table_give_step(struct kv_table *table, struct memory *memory, uint64_t *place,
+                        void (*give)(struct memory *memory, struct kv_record *record),
+                        uint32_t *budget);
 
 /* A place in the order: bits 42..11 segment, 10..5 home, 4..0 depth of the segment where the walk
  * stood. 0 is the beginning. */
@@ -138,5 +148,19 @@ void kv_table_remove(struct kv_table *table, struct memory *memory, uint64_t *sl
  * returns how many. */
 uint32_t kv_table_walk(const struct kv_table *table, uint64_t *position,
                        struct kv_record **records);
+
+/* The records whose hashes have these low `depth` bits and a home from `home` up to `home_end`. */
+struct kv_table_cell {
+    uint32_t depth;
+    uint32_t pattern;
+    uint32_t home;
+    uint32_t home_end;
+};
+
+/* Writes the first `capacity` records of a cell to `records` (may be NULL if that is 0), in no
+ * order, adds to *segments how many segments were looked into, and returns how many records the
+ * cell has. Looks at records only if the cell is less than a segment has of these homes. */
+uint32_t kv_table_gather(const struct kv_table *table, const struct kv_table_cell *cell,
+                         struct kv_record **records, uint32_t capacity, uint32_t *segments);
 
 #endif

@@ -56,7 +56,7 @@
 
 /* Raised when this header changes incompatibly.  The built-in machines are compiled with it; it is
  * there for machines from a file, which this version of weir does not load. */
-#define MACHINE_ABI_VERSION 1u
+#define MACHINE_ABI_VERSION 2u
 
 /* The partition of a key: the top bits of its hash.  partition_bits is in [0, 8]. */
 static inline uint32_t machine_partition(uint64_t key_hash, uint32_t partition_bits) {
@@ -79,8 +79,8 @@ enum machine_command_flags {
     MACHINE_ALL_KEYS = 1 << 4,  /* touches every partition (FLUSHALL, KEYS, DBSIZE, SCAN) */
     MACHINE_UNORDERED = 1 << 5, /* the order of its reply depends on the hash seed */
     MACHINE_CLOCK = 1 << 6,     /* its reply depends on the clock (TTL) */
-    MACHINE_ODD_KEYS = 1 << 7,  /* key positions do not fit first/last/step: ask key_positions;
-                                   this version of weir does not, and refuses such a machine */
+    MACHINE_ODD_KEYS = 1 << 7,  /* its keys are not, or not all, where first/last/step say, which
+                                   are what COMMAND shows: key_positions says where they are */
     MACHINE_AMPLIFIES = 1 << 8, /* with MACHINE_GROWS: may need more than its own bytes account for,
                                    see growth_bytes */
 };
@@ -91,6 +91,21 @@ enum {
     /* The reply of a write that answers a number, a status, or an error of one sentence: the room
        without which such a write is not begun. */
     MACHINE_WRITE_REPLY_BYTES = 256,
+    /* Where the keys of an odd command are shows in its first so many arguments.  The longest is
+       SORT with 20 GETs before its STORE. */
+    MACHINE_KEY_ARGUMENTS_MAX = 64,
+    /* ZUNIONSTORE destination numkeys key [key ...]: the destination, and the keys. */
+    MACHINE_KEY_RUNS_MAX = 2,
+};
+
+/* Where the keys of one command are: `count` arguments from `first` (0 is the first after the
+ * name), every `step`th; the first run's come before the second's.  All lie among the arguments. */
+struct machine_keys {
+    struct machine_key_run {
+        uint32_t first;
+        uint32_t step;
+        uint32_t count; /* 0: there is no such run */
+    } run[MACHINE_KEY_RUNS_MAX];
 };
 
 /* One row of a machine's command table. */
@@ -117,7 +132,7 @@ struct machine_argument {
 /* One command to execute. */
 struct machine_operation {
     const struct machine_argument *arguments;
-    const uint64_t *key_hashes; /* in the order of the keys among the arguments */
+    const uint64_t *key_hashes; /* in the order of machine_keys_find */
     uint32_t argument_count;
     uint32_t key_count;
     uint16_t command_id;
@@ -228,12 +243,14 @@ struct machine_operations {
                                      struct reply_writer *error);
 
     /*
-     * Pure: for MACHINE_ODD_KEYS, writes the positions (0 = first argument after the name) of at
-     * most `capacity` keys and returns their number.  NULL if no command is odd.  Not called by
-     * this version of weir: a machine with such a command is refused at start.
+     * Pure: where the keys of a MACHINE_ODD_KEYS command are, whose arity suits; called by parse
+     * before validate.  It may look at the first min(argument_count, MACHINE_KEY_ARGUMENTS_MAX)
+     * arguments.  Where these make no sense, which validate then refuses, it says as many keys as
+     * it likes, or none.  `keys` comes zeroed.  NULL if no command is odd: a machine that has such
+     * a command, and no key_positions, is refused at start.
      */
-    uint32_t (*key_positions)(uint32_t row, const struct machine_argument *arguments,
-                              uint32_t argument_count, uint32_t *positions, uint32_t capacity);
+    void (*key_positions)(uint32_t row, const struct machine_argument *arguments,
+                          uint32_t argument_count, struct machine_keys *keys);
 
     /*
      * Pure: what a MACHINE_AMPLIFIES command, which validate accepts, may need beside its own
@@ -336,11 +353,22 @@ int32_t machine_name_find(const struct machine_name_index *index,
                           uint32_t length_bytes);
 
 /*
- * Where the keys of a command with that many arguments are, by the table: argument *first, and
- * every *step after it; returns how many, 0 if none.  (Not for MACHINE_ODD_KEYS.)
+ * Where the keys of a command are whose arity suits: by the table, or by key_positions.  Only a
+ * MACHINE_ODD_KEYS command looks at `arguments`, and at no more than MACHINE_KEY_ARGUMENTS_MAX of
+ * them; for others it may be NULL.  Pure.
  */
-uint32_t machine_key_indexes(const struct machine_command *command, uint32_t argument_count,
-                             uint32_t *first, uint32_t *step);
+void machine_keys_find(const struct machine_operations *operations, uint32_t row,
+                       const struct machine_argument *arguments, uint32_t argument_count,
+                       struct machine_keys *keys);
+
+/* How many keys these are, and which argument the key'th is. */
+static inline uint32_t machine_keys_count(const struct machine_keys *keys) {
+    return keys->run[0].count + keys->run[1].count;
+}
+static inline uint32_t machine_keys_at(const struct machine_keys *keys, uint32_t key) {
+    const struct machine_key_run *run = &keys->run[key >= keys->run[0].count];
+    return run->first + run->step * (key - (run == keys->run ? 0 : keys->run[0].count));
+}
 
 /*
  * For machines: notes where the reply of operations[next], which is about to be executed or to go

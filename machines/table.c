@@ -30,20 +30,40 @@ uint64_t machine_key_hash(const uint8_t *key, uint32_t length_bytes, uint64_t se
     return (tag_hash & tag_mask) | (hash & ~tag_mask);
 }
 
-uint32_t machine_key_indexes(const struct machine_command *command, uint32_t argument_count,
-                             uint32_t *first, uint32_t *step) {
+/* By the table: one run. */
+static struct machine_key_run machine_keys_of_row(const struct machine_command *command,
+                                                  uint32_t argument_count) {
+    const struct machine_key_run none = {0, 0, 0};
     if (command->first_key == 0)
-        return 0;
+        return none;
     /* Positions count from the name; arguments from after it. */
     const int64_t count = argument_count;
     const int64_t begin = command->first_key - 1;
     const int64_t last = command->last_key < 0 ? count + command->last_key : command->last_key - 1;
     ASSERT_HOT(command->key_step > 0);
     if (last < begin || begin >= count)
-        return 0;
-    *first = (uint32_t)begin;
-    *step = (uint32_t)command->key_step;
-    return (uint32_t)((last - begin) / command->key_step) + 1;
+        return none;
+    return (struct machine_key_run){.first = (uint32_t)begin,
+                                    .step = (uint32_t)command->key_step,
+                                    .count = (uint32_t)((last - begin) / command->key_step) + 1};
+}
+
+void machine_keys_find(const struct machine_operations *operations, uint32_t row,
+                       const struct machine_argument *arguments, uint32_t argument_count,
+                       struct machine_keys *keys) {
+    ASSERT_HOT(row < operations->command_count);
+    const struct machine_command *command = &operations->commands[row];
+    *keys = (struct machine_keys){.run = {{0, 0, 0}}};
+    if ((command->flags & MACHINE_ODD_KEYS) == 0) {
+        keys->run[0] = machine_keys_of_row(command, argument_count);
+        return;
+    }
+    operations->key_positions(row, arguments, argument_count, keys);
+    for (uint32_t i = 0; i < MACHINE_KEY_RUNS_MAX; i++) {
+        const struct machine_key_run *run = &keys->run[i];
+        ASSERT(run->count == 0 ||
+               run->first + (uint64_t)run->step * (run->count - 1) < argument_count);
+    }
 }
 
 /* ---- Names ----------------------------------------------------------------------------------- */

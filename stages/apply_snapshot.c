@@ -326,9 +326,36 @@ bool apply_snapshot_rest(struct apply_shard *shard, uint64_t now_ns) {
 
 /* ---- restoring ----------------------------------------------------------------------------- */
 
+/* Says so if the largest value is not the one configured. */
+static void tell_value_bytes_max(uint32_t agreed, uint32_t configured) {
+    ASSERT(agreed <= ENTRY_VALUE_BYTES_MAX);
+    ASSERT(configured > 0 && configured <= ENTRY_VALUE_BYTES_MAX);
+    if (agreed == 0) {
+        log_warn("largest_value_not_agreed",
+                 "configured=%u what=\"the data directory is of a version that agreed on none: "
+                 "proto-max-bulk-len must stay what it was, the same on all members\"",
+                 configured);
+    } else if (configured > agreed) {
+        log_warn("largest_value",
+                 "configured=%u in_force=%u what=\"the log has agreed on this for ever, at the "
+                 "first start: no value becomes larger\"",
+                 configured, agreed);
+    } else if (configured < agreed) {
+        log_warn("largest_value",
+                 "configured=%u agreed=%u what=\"no argument here may be larger than what is "
+                 "configured, but values become as large as is agreed; a member that is sent a "
+                 "larger argument by the leader cannot follow it\"",
+                 configured, agreed);
+    }
+}
+
 int apply_machine_make(struct apply_shard *shard, const struct entry_genesis *genesis) {
     struct machine_options options = shard->node->options->machine_options;
+    tell_value_bytes_max(genesis->value_bytes_max, options.value_bytes_max);
     options.hash_seed = genesis->hash_seed;
+    if (genesis->value_bytes_max != 0) {
+        options.value_bytes_max = genesis->value_bytes_max;
+    }
     options.partition_bits = (uint32_t)__builtin_ctz(genesis->partition_count);
     if (options.partition_bits > shard->operations->partition_bits_max) {
         options.partition_bits = shard->operations->partition_bits_max;

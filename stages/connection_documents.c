@@ -132,7 +132,9 @@ static void info_flags_write(const struct document *document, struct reply_write
              (document->connection_flags & CONNECTION_FAST) != 0,
          "fast"},
         {(document->connection_flags & CONNECTION_UNAUTHENTICATED) != 0, "no_auth"},
-        {(document->connection_flags & CONNECTION_KEYS_INSIDE) != 0, "movablekeys"},
+        {(document->machine_flags & MACHINE_ODD_KEYS) != 0 ||
+             (document->connection_flags & CONNECTION_KEYS_INSIDE) != 0,
+         "movablekeys"},
     };
     size_t count = 0;
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
@@ -146,18 +148,41 @@ static void info_flags_write(const struct document *document, struct reply_write
     }
 }
 
-/* The key specification that first, last and step say. */
-static void info_keys_write(const struct document *document, struct reply_writer *writer) {
-    if (document->first_key == 0) {
-        reply_set(writer, 0);
-        return;
-    }
-    reply_set(writer, 1);
+/* The beginning of a key specification: its flags. */
+static void info_keys_begin(const struct document *document, struct reply_writer *writer) {
     reply_map(writer, 3);
     text_bulk(writer, "flags");
     reply_set(writer, 1);
     text_status(writer, (document->machine_flags & MACHINE_WRITE) != 0 ? "RW" : "RO");
     text_bulk(writer, "begin_search");
+}
+
+/* The specification of keys that only COMMAND GETKEYS finds. */
+static void info_odd_keys_write(const struct document *document, struct reply_writer *writer) {
+    info_keys_begin(document, writer);
+    for (int part = 0; part < 2; part++) {
+        if (part == 1) {
+            text_bulk(writer, "find_keys");
+        }
+        reply_map(writer, 2);
+        text_bulk(writer, "type");
+        text_bulk(writer, "unknown");
+        text_bulk(writer, "spec");
+        reply_map(writer, 0);
+    }
+}
+
+/* The key specifications: what first, last and step say, and the odd keys. */
+static void info_keys_write(const struct document *document, struct reply_writer *writer) {
+    const bool is_odd = (document->machine_flags & MACHINE_ODD_KEYS) != 0;
+    reply_set(writer, (document->first_key == 0 ? 0u : 1u) + (is_odd ? 1u : 0u));
+    if (is_odd) {
+        info_odd_keys_write(document, writer);
+    }
+    if (document->first_key == 0) {
+        return;
+    }
+    info_keys_begin(document, writer);
     reply_map(writer, 2);
     text_bulk(writer, "type");
     text_bulk(writer, "index");

@@ -37,6 +37,18 @@ static void config_name_write(const struct connection_run *run, uint32_t argumen
     }
 }
 
+/* What is in force. */
+static void config_value_write(const struct node *node, const struct node_config_item *item,
+                               struct reply_writer *writer) {
+    ASSERT(item->value != NULL);
+    if (item->limits_values) {
+        char text[DECIMAL_BYTES_MAX];
+        reply_bulk(writer, text, decimal_format_u64(text, node_bulk_bytes_max(node)));
+    } else {
+        reply_bulk(writer, item->value, strlen(item->value));
+    }
+}
+
 void connection_config_get_write(const struct connection_run *run, struct reply_writer *writer) {
     const struct node_options *options = run->node->options;
     uint32_t wanted[NODE_CONFIG_ITEMS_MAX] = {0};
@@ -51,7 +63,7 @@ void connection_config_get_write(const struct connection_run *run, struct reply_
         if (wanted[i] != 0) {
             const struct node_config_item *item = &options->config_items[i];
             config_name_write(run, wanted[i], item->name, writer);
-            reply_bulk(writer, item->value, strlen(item->value));
+            config_value_write(run->node, item, writer);
         }
     }
 }

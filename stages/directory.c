@@ -133,6 +133,23 @@ int16_t directory_arity(const struct directory *directory, uint8_t table, uint16
     return connection_commands[row].arity;
 }
 
+void directory_keys(const struct directory *directory, uint16_t row, const struct batch *batch,
+                    const struct batch_command *command, uint32_t name, struct machine_keys *keys) {
+    const struct machine_operations *machine = directory->machine;
+    ASSERT_HOT(row < machine->command_count && name < command->argument_count);
+    const uint32_t count = command->argument_count - name - 1;
+    if ((machine->commands[row].flags & MACHINE_ODD_KEYS) == 0) {
+        machine_keys_find(machine, row, NULL, count, keys);
+        return;
+    }
+    struct machine_argument arguments[MACHINE_KEY_ARGUMENTS_MAX];
+    for (uint32_t i = 0; i < count && i < MACHINE_KEY_ARGUMENTS_MAX; i++) {
+        arguments[i].data =
+            batch_argument(batch, command, name + 1 + i, &arguments[i].length_bytes);
+    }
+    machine_keys_find(machine, row, arguments, count, keys);
+}
+
 const struct machine_operations *directory_machine(const struct directory *directory) {
     return directory->machine;
 }
@@ -152,12 +169,12 @@ static int directory_judge(const struct machine_operations *machine, uint16_t ro
                        machine->name, row, command->name, DIRECTORY_NAME_BYTES_MAX);
         return WEIR_EINVAL;
     }
-    if ((command->flags & MACHINE_ODD_KEYS) != 0) {
+    if ((command->flags & MACHINE_ODD_KEYS) != 0 && machine->key_positions == NULL) {
         error_text_set(error,
-                       "machine \"%s\": command \"%s\": odd key positions are not supported by "
-                       "this version; describe its keys by first, last and step",
+                       "machine \"%s\": command \"%s\" has odd keys and the machine no "
+                       "key_positions; expected the function that says where these keys are",
                        machine->name, command->name);
-        return WEIR_EUNSUPPORTED;
+        return WEIR_EINVAL;
     }
     if (command->id >= ENTRY_COMMAND_ID_HOST) {
         error_text_set(error, "machine \"%s\": command \"%s\": id %u; expected 1 to %d",

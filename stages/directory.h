@@ -21,8 +21,8 @@ struct directory;
  *   WEIR_EEXISTS       the machine has a command whose name is one of ours, or one name twice
  *   WEIR_EINVAL        a name is empty, too long or not lower case, an id is one of the host's
  *                      (ENTRY_COMMAND_ID_HOST), or a row has no keys where its key_step says that
- *                      there are some
- *   WEIR_EUNSUPPORTED  a command has MACHINE_ODD_KEYS: key positions that no table says
+ *                      there are some, or it has MACHINE_ODD_KEYS and the machine does not say
+ *                      where these are
  */
 int directory_create(struct directory **out, const struct machine_operations *machine,
                      struct error_text *error);
@@ -45,6 +45,11 @@ int16_t directory_arity(const struct directory *directory, uint8_t table, uint16
 static inline bool directory_arity_suits(int16_t arity, uint32_t argument_count) {
     return arity >= 0 ? argument_count == (uint32_t)arity : argument_count >= (uint32_t)-arity;
 }
+
+/* Where the keys are of the machine's command in that row, whose arity suits and whose name stands
+ * at argument `name` of a batch's command: 0, or, where a command is about another one, more. */
+void directory_keys(const struct directory *directory, uint16_t row, const struct batch *batch,
+                    const struct batch_command *command, uint32_t name, struct machine_keys *keys);
 
 /* The machine whose commands these are. */
 const struct machine_operations *directory_machine(const struct directory *directory);

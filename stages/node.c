@@ -41,6 +41,19 @@ bool node_endpoint_find(const struct node *node, uint64_t node_id, struct entry_
     return configured;
 }
 
+uint32_t node_value_bytes_max(const struct node *node) {
+    const uint32_t agreed = node->signals.value_bytes_max;
+    ASSERT_HOT(agreed <= ENTRY_VALUE_BYTES_MAX);
+    return agreed != 0 ? agreed : node->options->machine_options.value_bytes_max;
+}
+
+uint32_t node_bulk_bytes_max(const struct node *node) {
+    const uint32_t configured = node->options->resp_limits.bulk_length_max;
+    const uint32_t largest = node_value_bytes_max(node);
+    ASSERT_HOT(configured > 0 && largest > 0);
+    return configured < largest ? configured : largest;
+}
+
 void node_fail(struct node *node, const char *sentence) {
     ASSERT(sentence[0] != '\0');
     /* Of several failures at once the first is told: it caused the others. */

@@ -50,6 +50,7 @@ enum {
 struct node_config_item {
     const char *name; /* Redis's key where one exists */
     const char *value;
+    bool limits_values; /* it is the largest value, which the log may have agreed to be smaller */
 };
 
 /* Where clients reach a member. */
@@ -97,7 +98,9 @@ struct node_peer {
 /* Constant after the start. */
 struct node_options {
     const struct machine_operations *machine;
-    struct machine_options machine_options; /* hash_seed is set by the genesis entry */
+    /* What a log that has no genesis record yet shall agree on; hash_seed is not read.  Then the
+       record decides: apply_machine_make, node_value_bytes_max. */
+    struct machine_options machine_options;
     struct identity identity;
     enum durability durability;
     uint32_t batch_count;            /* power of two: batches = receive buffers of a read shard */
@@ -299,10 +302,12 @@ struct node_signals {
     /* Writer: validate (SHUTDOWN).  Reader: the main thread, which it also wakes. */
     CACHE_ALIGNED uint32_t shutdown_requested;
     /* Writer: replicate, once the genesis entry is applied.  Reader: read, which accepts nobody
-       before.  Published with release after hash_seed; read acquires it. */
+       before.  Published with release after what of the genesis record stands behind it; read
+       acquires it, and so has whoever is given what a client sent. */
     CACHE_ALIGNED uint32_t serving;
     uint64_t hash_seed;
     uint32_t partition_bits;
+    uint32_t value_bytes_max; /* as in the genesis record: 0 where it has none */
     /* Writer: apply (release, after it has left the entries' memory).  Reader: replicate (acquire),
        which then gives that memory back: node_applied_publish, node_applied_learn. */
     CACHE_ALIGNED uint64_t applied_index;
@@ -350,7 +355,9 @@ struct node_record {
     uint32_t resp_version;
     uint32_t accepts_replica; /* READONLY */
     uint32_t reads;           /* enum read_mode in force */
-    uint32_t last_command;    /* enum batch_table << 16 | row; 0: none yet */
+    uint32_t no_evict;        /* also glanced at by write, which then spares it */
+    uint32_t no_touch;
+    uint32_t last_command; /* enum batch_table << 16 | row; 0: none yet */
     uint64_t last_command_ms;
     uint64_t commands;
     /* validate: under names_sequence */
@@ -392,6 +399,13 @@ struct node {
     const uint8_t *gauges; /* the gauge file's memory (queues/gauge.h) */
     size_t gauges_bytes;
 };
+
+/* The largest value that a command may build: what the log has agreed on, or what is configured
+ * where it never did.  Not before signals.serving; threads: as signals.hash_seed. */
+uint32_t node_value_bytes_max(const struct node *node);
+
+/* The largest argument that a client may send: as configured, and no larger than the above. */
+uint32_t node_bulk_bytes_max(const struct node *node);
 
 /* A final failure, from any stage: keeps the first sentence and wakes the main thread. */
 void node_fail(struct node *node, const char *sentence);

@@ -260,7 +260,8 @@ static bool parse_region_commands(struct parse_shard *shard, struct parse_connec
                                   struct batch *batch) {
     struct parse_region *region = &shard->work.region;
     bool authenticated = is_authenticated(shard, batch->connection.slot);
-    const struct resp_limits *limits = &shard->node->options->resp_limits;
+    struct resp_limits limits = shard->node->options->resp_limits;
+    limits.bulk_length_max = node_bulk_bytes_max(shard->node);
     for (;;) {
         if (shard->work.keys_left > 0 && !parse_keys_hash(shard, batch)) {
             return false;
@@ -272,7 +273,7 @@ static bool parse_region_commands(struct parse_shard *shard, struct parse_connec
             return true;
         }
         enum resp_result result = resp_parse(
-            &connection->parser, limits, authenticated, region->bytes, region->length_bytes,
+            &connection->parser, &limits, authenticated, region->bytes, region->length_bytes,
             batch->arguments + batch->argument_count, room, &parsed);
         switch (result) {
         case RESP_COMMAND: {

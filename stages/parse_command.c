@@ -23,8 +23,8 @@ static void keys_begin(struct parse_shard *shard, const struct batch *batch,
     if (!directory_arity_suits(row->arity, command->argument_count)) {
         return; /* validate will refuse it; its keys mean nothing */
     }
-    work->keys_left =
-        machine_key_indexes(row, command->argument_count - 1, &work->key_argument, &work->key_step);
+    directory_keys(shard->directory, command->row, batch, command, 0, &work->keys);
+    work->keys_left = machine_keys_count(&work->keys);
 }
 
 bool parse_keys_hash(struct parse_shard *shard, struct batch *batch) {
@@ -36,7 +36,8 @@ bool parse_keys_hash(struct parse_shard *shard, struct batch *batch) {
             return false;
         }
         uint32_t length_bytes;
-        const uint8_t *key = batch_argument(batch, command, work->key_argument + 1, &length_bytes);
+        const uint32_t argument = machine_keys_at(&work->keys, command->key_count);
+        const uint8_t *key = batch_argument(batch, command, argument + 1, &length_bytes);
         if (length_bytes > key_bytes_max) {
             command->fate = FATE_REFUSED;
             command->refusal = REFUSAL_KEY_SIZE;
@@ -48,7 +49,6 @@ bool parse_keys_hash(struct parse_shard *shard, struct batch *batch) {
         batch->key_hashes[batch->key_count++] =
             machine_key_hash(key, length_bytes, shard->node->signals.hash_seed);
         command->key_count++;
-        work->key_argument += work->key_step;
         work->keys_left--;
         parse_spend(shard, 1 + stage_bytes_units(length_bytes));
     }

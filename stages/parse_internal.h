@@ -63,9 +63,8 @@ struct parse_work {
     uint32_t grown_bytes; /* ... of which so many bytes, and then arguments, are there */
     uint32_t grown_arguments;
     struct parse_region region;
-    uint32_t keys_left;    /* keys of the last command that are not hashed yet: */
-    uint32_t key_argument; /* the next one */
-    uint32_t key_step;
+    uint32_t keys_left; /* keys of the last command that are not hashed yet, of */
+    struct machine_keys keys;
 };
 
 /* The shard. */

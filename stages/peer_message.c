@@ -282,7 +282,7 @@ static enum peer_message_fault entry_decode(const uint8_t *bytes, uint32_t left_
         return PEER_MESSAGE_FAULT_ENTRY_LENGTH;
     if (entry_stride_bytes(header.length_bytes) > left_bytes)
         return PEER_MESSAGE_FAULT_ENTRY_CUT;
-    if (header.version != ENTRY_VERSION)
+    if (!entry_version_is_known(header.kind, header.version))
         return PEER_MESSAGE_FAULT_ENTRY_VERSION;
     if (header.index != index)
         return PEER_MESSAGE_FAULT_ENTRY_INDEX;

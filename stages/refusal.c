@@ -105,12 +105,10 @@ static bool command_writes(const struct batch_command *command, const struct dir
 static const uint8_t *command_key(const struct batch *batch, const struct batch_command *command,
                                   const struct directory *directory, uint32_t *length_bytes) {
     ASSERT(command->table == TABLE_MACHINE && command->key_count > 0);
-    uint32_t first = 0;
-    uint32_t step = 0;
-    uint32_t keys = machine_key_indexes(&directory_machine(directory)->commands[command->row],
-                                        command->argument_count - 1, &first, &step);
-    ASSERT(keys > 0);
-    return batch_argument(batch, command, first + 1, length_bytes);
+    struct machine_keys keys;
+    directory_keys(directory, command->row, batch, command, 0, &keys);
+    ASSERT(machine_keys_count(&keys) > 0);
+    return batch_argument(batch, command, machine_keys_at(&keys, 0) + 1, length_bytes);
 }
 
 uint32_t refusal_units(const struct batch *batch, const struct batch_command *command,

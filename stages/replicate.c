@@ -112,6 +112,7 @@ void replicate_serve_if_due(struct replicate_shard *shard) {
         atomic_load_acquire_u32(&shard->node->signals.failed) == 0) {
         shard->serving = true;
         shard->node->signals.hash_seed = shard->genesis.hash_seed;
+        shard->node->signals.value_bytes_max = shard->genesis.value_bytes_max;
         shard->node->signals.partition_bits = shard->node->options->machine_options.partition_bits;
         /* Partner: read's acquire before it accepts. */
         atomic_store_release_u32(&shard->node->signals.serving, 1);

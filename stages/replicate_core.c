@@ -99,16 +99,17 @@ static bool append_noop(struct replicate_shard *shard) {
         io_entropy(shard->io, &shard->genesis.hash_seed, sizeof(shard->genesis.hash_seed));
         shard->genesis.partition_count = UINT32_C(1)
                                          << shard->node->options->machine_options.partition_bits;
+        shard->genesis.value_bytes_max = shard->node->options->machine_options.value_bytes_max;
         shard->has_genesis = true;
         shard->genesis_index = log_last_index(shard->log) + 1;
         entry_genesis_write(entry + ENTRY_HEADER_BYTES, &shard->genesis);
     }
-    struct entry_header header = {.length_bytes = ENTRY_HEADER_BYTES + body_bytes,
-                                  .kind = body_bytes > 0 ? ENTRY_GENESIS : ENTRY_NOOP,
-                                  .version = ENTRY_VERSION,
-                                  .term = term,
-                                  .log_time_ms =
-                                      replicate_log_time(shard, io_monotonic_ns(shard->io))};
+    struct entry_header header = {
+        .length_bytes = ENTRY_HEADER_BYTES + body_bytes,
+        .kind = body_bytes > 0 ? ENTRY_GENESIS : ENTRY_NOOP,
+        .version = body_bytes > 0 ? entry_genesis_version(&shard->genesis) : ENTRY_VERSION,
+        .term = term,
+        .log_time_ms = replicate_log_time(shard, io_monotonic_ns(shard->io))};
     shard->led_from = log_last_index(shard->log) + 1; /* the step may lead to more */
     replicate_append(shard, &header);
     return true;

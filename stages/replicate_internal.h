@@ -382,6 +382,9 @@ void replicate_snapshot_send(struct replicate_shard *shard, const struct raft_me
 /* SNAPSHOT_CHUNK: of the message under way. */
 void replicate_snapshot_chunk(struct replicate_shard *shard, const struct raft_message *message);
 
+/* This node follows, and has no room, or no file descriptor, for the snapshot that it is sent. */
+bool replicate_snapshot_out_of_room(const struct replicate_shard *shard);
+
 /* SNAPSHOT_INSTALL. */
 void replicate_snapshot_install(struct replicate_shard *shard, const struct raft_snapshot *snapshot,
                                 uint64_t epoch);

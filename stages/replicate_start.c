@@ -31,6 +31,7 @@ struct recovered {
     struct replicate_shard *shard;
     uint32_t run_count;
     uint32_t configuration_count;
+    uint32_t entry_bytes_largest;
     struct raft_term_run runs[RAFT_TERM_RUNS_MAX];
     struct raft_configuration_entry configurations[RAFT_CONFIGURATIONS_MAX];
 };
@@ -50,6 +51,9 @@ static void configuration_found(struct recovered *recovered, uint64_t index,
 static void on_entry(void *context, const uint8_t *entry) {
     struct recovered *recovered = context;
     struct entry_header header = entry_header_read(entry);
+    if (header.length_bytes > recovered->entry_bytes_largest) {
+        recovered->entry_bytes_largest = header.length_bytes;
+    }
     if (recovered->run_count == 0 ||
         recovered->runs[recovered->run_count - 1].term != header.term) {
         if (recovered->run_count == RAFT_TERM_RUNS_MAX) {
@@ -186,6 +190,21 @@ static int core_create(struct replicate_shard *shard, const struct vote_record *
     return result;
 }
 
+/* Written when a larger value was configured than now: there is no memory for such an entry. */
+static int entries_fit(const struct replicate_shard *shard, const struct recovered *recovered,
+                       struct error_text *error) {
+    const struct node_options *options = shard->node->options;
+    ASSERT(options->log.entry_bytes_max > ENTRY_HEADER_BYTES);
+    if (recovered->entry_bytes_largest <= options->log.entry_bytes_max) {
+        return WEIR_OK;
+    }
+    error_text_set(error,
+                   "the log in %s holds an entry of %u bytes, and proto-max-bulk-len is too small "
+                   "for it: set it to what it was when that was written",
+                   options->data_directory, recovered->entry_bytes_largest);
+    return WEIR_EINVAL;
+}
+
 int replicate_start(void *state, struct error_text *error) {
     struct replicate_shard *shard = state;
     const struct node_options *options = shard->node->options;
@@ -222,6 +241,9 @@ int replicate_start(void *state, struct error_text *error) {
     struct log_start start = {.tail = recovery->tail};
     result = log_open(&shard->log, shard->io, shard->port, shard->directory, &options->identity,
                       &start, &options->log, on_progress, on_entry, recovered, error);
+    if (result == WEIR_OK) {
+        result = entries_fit(shard, recovered, error);
+    }
     if (result == WEIR_OK) {
         result = replicate_members_start(shard, record.term, error);
     }

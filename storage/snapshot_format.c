@@ -32,6 +32,7 @@ enum {
     HEADER_DIGESTS = 648,          /* u64 each */
     HEADER_SESSION_BYTES = 2696,   /* u64 */
     HEADER_SESSION_VERSION = 2704, /* u32 */
+    HEADER_VALUE_BYTES_MAX = 2708, /* u32 */
     HEADER_CHECKSUM = SNAPSHOT_HEADER_BYTES - 8,
 };
 _Static_assert(HEADER_CONFIGURATION + (int)CONFIGURATION_BYTES_MAX == HEADER_DIGESTS,
@@ -72,6 +73,7 @@ uint64_t snapshot_header_write(uint8_t out[SNAPSHOT_HEADER_BYTES], const struct 
         bytes_put_u64(out + HEADER_DIGESTS + (size_t)8 * i, meta->digests[i]);
     bytes_put_u64(out + HEADER_SESSION_BYTES, meta->session_bytes);
     bytes_put_u32(out + HEADER_SESSION_VERSION, meta->session_version);
+    bytes_put_u32(out + HEADER_VALUE_BYTES_MAX, meta->genesis.value_bytes_max);
     const uint64_t seed = checksum_64(out, HEADER_CHECKSUM, 0);
     owner_put(out + HEADER_OWNER, owner);
     bytes_put_u64(out + HEADER_CHECKSUM, checksum_64(out, HEADER_CHECKSUM, 0));
@@ -102,6 +104,14 @@ int snapshot_header_adopt(uint8_t image[SNAPSHOT_HEADER_BYTES], const struct own
     return 0;
 }
 
+/* The largest value that was agreed; older versions agreed on none. */
+static uint32_t header_value_bytes_max(const uint8_t *image) {
+    const uint32_t version = bytes_get_u32(image + HEADER_VERSION);
+    ASSERT(version >= SNAPSHOT_FORMAT_VERSION_MIN && version <= SNAPSHOT_FORMAT_VERSION);
+    return version < SNAPSHOT_FORMAT_VERSION_VALUE ? 0
+                                                   : bytes_get_u32(image + HEADER_VALUE_BYTES_MAX);
+}
+
 /* The fields of a header whose checksum is right; NULL, or what is wrong. */
 static const char *header_fields_read(const uint8_t *image, uint64_t index,
                                       struct snapshot_meta *meta) {
@@ -111,7 +121,8 @@ static const char *header_fields_read(const uint8_t *image, uint64_t index,
                  .log_time_ms = bytes_get_u64(image + HEADER_TAIL + 16),
                  .chain = bytes_get_u64(image + HEADER_TAIL + 24)},
         .genesis = {.hash_seed = bytes_get_u64(image + HEADER_HASH_SEED),
-                    .partition_count = bytes_get_u32(image + HEADER_PARTITION_COUNT)},
+                    .partition_count = bytes_get_u32(image + HEADER_PARTITION_COUNT),
+                    .value_bytes_max = header_value_bytes_max(image)},
         .machine_version = bytes_get_u32(image + HEADER_MACHINE_VERSION),
         .digest_count = bytes_get_u32(image + HEADER_DIGEST_COUNT),
         .session_bytes = bytes_get_u64(image + HEADER_SESSION_BYTES),
@@ -123,7 +134,8 @@ static const char *header_fields_read(const uint8_t *image, uint64_t index,
         return "the index is not the one in the file's name: it was renamed";
     if (meta->digest_count > ENTRY_PARTITIONS_MAX ||
         configuration_length > CONFIGURATION_BYTES_MAX ||
-        meta->genesis.partition_count > ENTRY_PARTITIONS_MAX)
+        meta->genesis.partition_count > ENTRY_PARTITIONS_MAX ||
+        meta->genesis.value_bytes_max > ENTRY_VALUE_BYTES_MAX)
         return "a count is out of range";
     if ((meta->session_bytes > 0) != (meta->session_version > 0))
         return "the sessions' version and length do not fit each other";

@@ -20,7 +20,9 @@
 #include "storage/snapshot.h"
 
 enum {
-    SNAPSHOT_FORMAT_VERSION = 3,
+    SNAPSHOT_FORMAT_VERSION = 4,
+    /* From here on the header says the largest value; before it, there are zeros. */
+    SNAPSHOT_FORMAT_VERSION_VALUE = 4,
     /* From here on the first block's seed does not depend on the owner; before it was the header's
        checksum itself. */
     SNAPSHOT_FORMAT_VERSION_SEED = 3,

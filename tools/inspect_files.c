@@ -210,6 +210,7 @@ static void print_snapshot(struct report *report, const char *name,
     report_text(report, "machine", meta->machine_name);
     report_number(report, "machine_version", meta->machine_version);
     report_number(report, "partitions", meta->genesis.partition_count);
+    report_number(report, "value_bytes_max", meta->genesis.value_bytes_max);
     report_number(report, "session_bytes", meta->session_bytes);
     report_number(report, "machine_bytes", meta->machine_bytes - meta->session_bytes);
     report_number(report, "file_bytes", length_bytes);

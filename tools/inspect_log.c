@@ -69,6 +69,14 @@ static void print_digest(struct report *report, const uint8_t *entry) {
     }
 }
 
+/* What was agreed for ever; value_bytes_max 0: nothing, by an older version. */
+static void print_genesis(struct report *report, const uint8_t *entry) {
+    const struct entry_genesis genesis = entry_genesis_read(entry + ENTRY_HEADER_BYTES);
+    ASSERT(genesis.partition_count > 0);
+    report_number(report, "partitions", genesis.partition_count);
+    report_number(report, "value_bytes_max", genesis.value_bytes_max);
+}
+
 /* Where clients reach a member from this entry on. */
 static void print_address(struct report *report, const uint8_t *entry, size_t body_bytes) {
     struct entry_address address;
@@ -101,6 +109,8 @@ static void note_entry(void *context, const uint8_t *entry, uint64_t offset) {
     report_number(report, "offset", offset);
     if (header.kind == ENTRY_DIGEST)
         print_digest(report, entry);
+    if (header.kind == ENTRY_GENESIS)
+        print_genesis(report, entry);
     if (header.kind == ENTRY_ADDRESS)
         print_address(report, entry, header.length_bytes - ENTRY_HEADER_BYTES);
     report_end(report);

@@ -131,12 +131,12 @@ opened:
 static uint32_t node_items_fixed(struct node_config_item *items, const struct config *config) {
     bool logs = config->durability != DURABILITY_NONE;
     const struct node_config_item fixed[] = {
-        {"appendonly", logs ? "yes" : "no"},
-        {"appendfsync", config->durability == DURABILITY_FSYNC ? "always" : "no"},
-        {"databases", "1"},
-        {"maxmemory-policy", "noeviction"},
-        {"save", ""}, /* snapshots follow the log's growth, not the clock */
-        {"timeout", "0"},
+        {.name = "appendonly", .value = logs ? "yes" : "no"},
+        {.name = "appendfsync", .value = config->durability == DURABILITY_FSYNC ? "always" : "no"},
+        {.name = "databases", .value = "1"},
+        {.name = "maxmemory-policy", .value = "noeviction"},
+        {.name = "save", .value = ""}, /* snapshots follow the log's growth, not the clock */
+        {.name = "timeout", .value = "0"},
     };
     memcpy(items, fixed, sizeof(fixed));
     return ARRAY_COUNT(fixed);
@@ -163,7 +163,10 @@ static int node_items(struct node_options *options, const struct config *configu
         if (kept == NULL) {
             return WEIR_ENOMEM;
         }
-        items[count++] = (struct node_config_item){.name = config_key(i), .value = kept};
+        items[count++] = (struct node_config_item){
+            .name = config_key(i),
+            .value = kept,
+            .limits_values = strcmp(config_key(i), "proto-max-bulk-len") == 0};
     }
     options->config_items = items;
     options->config_item_count = count;

@@ -50,6 +50,8 @@ static const struct reply_shape reply_shapes[REPLY_KINDS] = {
     [REPLY_BULK] = {REPLY_BULK_SLACK_BYTES, true, true},
     [REPLY_VERBATIM] = {REPLY_BULK_SLACK_BYTES, true, true},
     [REPLY_BIG_NUMBER] = {REPLY_BULK_SLACK_BYTES, true, true},
+    [REPLY_PAIRS] = {0, false, true},
+    [REPLY_PAIR] = {0, false, true},
 };
 
 void reply_begin(struct reply_writer *writer, uint8_t *region, size_t length) {
@@ -160,20 +162,35 @@ void reply_push(struct reply_writer *writer, size_t element_count) {
     reply_aggregate(writer, REPLY_PUSH, element_count);
 }
 
+void reply_pairs(struct reply_writer *writer, size_t pair_count) {
+    reply_aggregate(writer, REPLY_PAIRS, pair_count);
+}
+
+void reply_pair(struct reply_writer *writer) {
+    reply_take(writer, REPLY_PAIR, 0, 0);
+}
+
 struct reply_mark reply_array_begin(struct reply_writer *writer) {
     const struct reply_mark mark = reply_mark(writer);
     reply_aggregate(writer, REPLY_ARRAY, 0);
     return mark;
 }
 
+struct reply_mark reply_set_begin(struct reply_writer *writer) {
+    const struct reply_mark mark = reply_mark(writer);
+    reply_aggregate(writer, REPLY_SET, 0);
+    return mark;
+}
+
 void reply_array_end(struct reply_writer *writer, struct reply_mark mark, size_t element_count) {
     ASSERT(element_count <= REPLY_LENGTH_MAX);
     ASSERT(mark.position >= writer->begin && mark.position <= writer->position);
-    if (mark.position == writer->position) { /* the array itself did not fit */
+    if (mark.position == writer->position) { /* it did not fit itself */
         ASSERT(writer->overflow_bytes > mark.overflow_bytes);
         return;
     }
-    ASSERT(bytes_get_u32(mark.position + REPLY_AT_KIND) == REPLY_ARRAY);
+    const uint32_t kind = bytes_get_u32(mark.position + REPLY_AT_KIND);
+    ASSERT(kind == REPLY_ARRAY || kind == REPLY_SET);
     bytes_put_u64(mark.position + REPLY_AT_VALUE, element_count);
 }
 

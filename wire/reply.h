@@ -29,6 +29,7 @@
  *                null null_array         16            "*-1\r\n"                                 5
  *                boolean                 16            ":1\r\n"                                  4
  *                array map set push      16            "*" 10 digits "\r\n"                     13
+ *                pairs pair              16            "*" 10 digits "\r\n"                     13
  *                integer                 16 + 8        ":" sign 19 digits "\r\n"                23
  *                double                  16 + 16       "$24\r\n" 24 characters "\r\n"           31
  *                status error            16 + n        "+" n "\r\n"                          3 + n
@@ -39,8 +40,9 @@
  *            behind its payload, so its CRLF fits there and its header fits in front: a large
  *            payload is sent from where it was written.
  *
- *   reply    One complete answer: a record, or an aggregate's record followed by its elements (a
- *            map's count is in pairs). The writer does not check nesting; the test decoder does.
+ *   reply    One complete answer: a record, or an aggregate's record followed by its elements (the
+ *            count of a map, and of pairs, is in pairs). The writer does not check nesting; the
+ *            test decoder does.
  *
  *   overflow A record is written whole or not at all. The first one that does not fit closes the
  *            writer: from then on records are only counted, in overflow_bytes. used +
@@ -77,6 +79,8 @@ enum reply_kind {
     REPLY_BULK,
     REPLY_VERBATIM,
     REPLY_BIG_NUMBER,
+    REPLY_PAIRS,
+    REPLY_PAIR,
     REPLY_KINDS,
 };
 
@@ -187,9 +191,17 @@ void reply_map(struct reply_writer *writer, size_t pair_count);
 void reply_set(struct reply_writer *writer, size_t element_count);
 void reply_push(struct reply_writer *writer, size_t element_count);
 
-/* An array whose count is known only after its elements (KEYS, SCAN): begin it, write the elements,
- * then end it with the mark that begin gave and their count. Harmless after an overflow. */
+/* An array of pairs that is not a map, since its order counts or its keys may come twice (ZRANGE
+ * WITHSCORES): each pair begins with reply_pair, which two elements follow. RESP 3: an array of
+ * arrays of two; RESP 2: one array of 2n elements. */
+void reply_pairs(struct reply_writer *writer, size_t pair_count);
+void reply_pair(struct reply_writer *writer);
+
+/* An array, or a set, whose count is known only after its elements (KEYS, SINTER): begin it, write
+ * the elements, then end it with the mark that begin gave and their count. Harmless after an
+ * overflow. */
 struct reply_mark reply_array_begin(struct reply_writer *writer);
+struct reply_mark reply_set_begin(struct reply_writer *writer);
 void reply_array_end(struct reply_writer *writer, struct reply_mark mark, size_t element_count);
 
 /* Whether the bytes are whole records, one behind the other, and at least one: for a stream that

@@ -144,6 +144,10 @@ static void encode_choose(struct encode_form *form, const struct reply_record *r
         encode_number(form, resp3 ? '%' : '*',
                       (int64_t)(resp3 ? record->value : 2 * record->value));
         break;
+    case REPLY_PAIRS:
+        encode_number(form, '*', (int64_t)(resp3 ? record->value : 2 * record->value));
+        break;
+    case REPLY_PAIR: resp3 ? encode_text(form, "*2\r\n", 4) : encode_text(form, "", 0); break;
     case REPLY_INTEGER: encode_number(form, ':', (int64_t)record->value); break;
     case REPLY_DOUBLE: encode_double(form, record->value, version); break;
     case REPLY_STATUS:

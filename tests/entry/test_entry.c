@@ -226,6 +226,54 @@ static void a_session_command_written_bit_by_bit_is_the_same(void **state) {
     assert_memory_equal(whole, bits, length);
 }
 
+/* A genesis record, sealed. */
+static uint32_t genesis_entry(uint32_t value_bytes_max) {
+    struct entry_tail tail = entry_tail_origin();
+    const struct entry_genesis genesis = {
+        .hash_seed = 77, .partition_count = 16, .value_bytes_max = value_bytes_max};
+    const struct entry_header header = {.length_bytes =
+                                            ENTRY_HEADER_BYTES + ENTRY_GENESIS_BODY_BYTES,
+                                        .kind = ENTRY_GENESIS,
+                                        .version = entry_genesis_version(&genesis),
+                                        .term = 1};
+    entry_genesis_write(memory + ENTRY_HEADER_BYTES, &genesis);
+    entry_seal(memory, &header, &tail);
+    return header.length_bytes;
+}
+
+static void a_genesis_record_says_the_largest_value_or_is_of_the_version_before(void **state) {
+    (void)state;
+    const struct entry_tail origin = entry_tail_origin();
+    static const struct {
+        uint32_t value_bytes_max;
+        uint8_t version;
+        enum entry_fault fault;
+    } rows[] = {
+        {0, 1, ENTRY_VALID},
+        {0, 2, ENTRY_FAULT_BODY},
+        {0, 3, ENTRY_FAULT_VERSION},
+        {1, 1, ENTRY_FAULT_BODY},
+        {1, 2, ENTRY_VALID},
+        {ENTRY_VALUE_BYTES_MAX, 2, ENTRY_VALID},
+        {ENTRY_VALUE_BYTES_MAX + 1, 2, ENTRY_FAULT_BODY},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        const uint32_t length = genesis_entry(0);
+        memory[5] = rows[i].version;
+        bytes_put_u32(memory + ENTRY_HEADER_BYTES + 12, rows[i].value_bytes_max);
+        chain_again(memory, &origin);
+        assert_int_equal(judge(memory, length, &origin), rows[i].fault);
+    }
+    for (uint32_t largest = 0; largest <= ENTRY_VALUE_BYTES_MAX; largest = 2 * largest + 1) {
+        const uint32_t length = genesis_entry(largest);
+        assert_int_equal(judge(memory, length, &origin), ENTRY_VALID);
+        assert_int_equal(memory[5], largest == 0 ? 1 : 2);
+        const struct entry_genesis back = entry_genesis_read(memory + ENTRY_HEADER_BYTES);
+        assert_true(back.hash_seed == 77 && back.partition_count == 16);
+        assert_int_equal(back.value_bytes_max, largest);
+    }
+}
+
 static void each_kind_has_its_body(void **state) {
     (void)state;
     static const struct configuration one = {
@@ -483,6 +531,7 @@ int main(void) {
         cmocka_unit_test(at_most_one_session_is_opened_in_an_entry_and_none_is_0),
         cmocka_unit_test(a_session_command_written_bit_by_bit_is_the_same),
         cmocka_unit_test(a_digest_of_what_is_not_before_it_or_of_another_size_is_refused),
+        cmocka_unit_test(a_genesis_record_says_the_largest_value_or_is_of_the_version_before),
         cmocka_unit_test(each_kind_has_its_body),
         cmocka_unit_test(a_digest_comes_back_as_it_was_written),
         cmocka_unit_test(sizes_that_cannot_be_are_0),

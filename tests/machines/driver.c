@@ -142,17 +142,16 @@ void driver_execute(struct driver *driver, const struct kv_model_word *words, si
     for (size_t i = 0; i < argument_count; i++)
         arguments[i] = (struct machine_argument){(const uint8_t *)words[i + 1].data,
                                                  (uint32_t)words[i + 1].length};
-    uint32_t first = 0;
-    uint32_t step = 0;
-    const uint32_t keys = machine_key_indexes(command, argument_count, &first, &step);
-    for (uint32_t i = 0; i < keys; i++) {
-        const struct machine_argument *key = &arguments[first + i * step];
+    struct machine_keys keys;
+    machine_keys_find(driver->operations, (uint32_t)row, arguments, argument_count, &keys);
+    for (uint32_t i = 0; i < machine_keys_count(&keys); i++) {
+        const struct machine_argument *key = &arguments[machine_keys_at(&keys, i)];
         hashes[i] = machine_key_hash(key->data, key->length_bytes, driver->options.hash_seed);
     }
     struct machine_operation operation = {.arguments = arguments,
                                           .key_hashes = hashes,
                                           .argument_count = argument_count,
-                                          .key_count = keys,
+                                          .key_count = machine_keys_count(&keys),
                                           .command_id = command->id,
                                           .row = (uint16_t)row};
     struct reply_writer error;

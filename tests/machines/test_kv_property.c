@@ -124,7 +124,7 @@ static void world_snapshot(struct world *world) {
     if (!world->snapshotting) {
         if (random_chance(&world->random, 1, 200))
             snapshot_begin(world);
-    } else if (random_chance(&world->random, 1, 400)) {
+    } else if (random_chance(&world->random, 1, 200)) {
         world->leader.operations->snapshot_end(world->leader.machine);
         world->snapshotting = false;
         world->abandoned++;

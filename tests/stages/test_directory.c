@@ -51,10 +51,83 @@ static void a_machine_that_makes_no_sense_is_refused(void **state) {
     refused((struct machine_command){.name = "ping", .arity = 1}, WEIR_EEXISTS,
             "a command about the connection");
     refused((struct machine_command){.name = "odd", .arity = -2, .flags = MACHINE_ODD_KEYS},
-            WEIR_EUNSUPPORTED, "odd key positions");
+            WEIR_EINVAL, "no key_positions");
     refused((struct machine_command){.name = "none", .arity = 0}, WEIR_EINVAL, "arity 0");
     refused((struct machine_command){.name = "stuck", .arity = 2, .first_key = 1}, WEIR_EINVAL,
             "key step 0");
+}
+
+/* STORE destination numkeys key ...: the number is one digit. */
+static void store_keys(uint32_t row, const struct machine_argument *arguments,
+                       uint32_t argument_count, struct machine_keys *keys) {
+    assert_int_equal(row, 0);
+    keys->run[0] = (struct machine_key_run){0, 1, 1};
+    keys->run[1] = (struct machine_key_run){2, 1, (uint32_t)(arguments[1].data[0] - '0')};
+    assert_true(keys->run[1].count + 2 <= argument_count);
+}
+
+/* Finds the keys of the words from the name'th on; they stand one behind the other in a batch. */
+static const char *keys_of(const struct directory *directory, const char *line, uint32_t name) {
+    static char found[64];
+    static uint8_t bytes[64];
+    struct resp_argument arguments[16];
+    struct batch batch = {.arguments = arguments};
+    struct batch_command command = {.base = bytes};
+    memcpy(bytes, line, strlen(line));
+    for (const char *at = line; *at != 0; at += strspn(at, " ")) {
+        const uint32_t length = (uint32_t)strcspn(at, " ");
+        arguments[command.argument_count++] =
+            (struct resp_argument){.offset = (uint32_t)(at - line), .length = length};
+        at += length;
+    }
+    uint8_t table = TABLE_NONE;
+    uint16_t row = 0;
+    uint32_t length = 0;
+    const uint8_t *word = batch_argument(&batch, &command, name, &length);
+    directory_find(directory, word, length, &table, &row);
+    assert_int_equal(table, TABLE_MACHINE);
+    struct machine_keys keys;
+    directory_keys(directory, row, &batch, &command, name, &keys);
+    char *end = found;
+    for (uint32_t i = 0; i < machine_keys_count(&keys); i++) {
+        word = batch_argument(&batch, &command, name + 1 + machine_keys_at(&keys, i), &length);
+        memcpy(end, word, length);
+        end += length;
+    }
+    *end = 0;
+    return found;
+}
+
+static void keys_are_found_by_the_table_or_by_the_machine(void **state) {
+    (void)state;
+    static const struct machine_command odd[] = {
+        {.name = "store",
+         .id = 6,
+         .arity = -4,
+         .flags = MACHINE_ODD_KEYS,
+         .first_key = 1,
+         .last_key = 1,
+         .key_step = 1},
+        {.name = "get", .id = 1, .arity = 2, .first_key = 1, .last_key = 1, .key_step = 1},
+        {.name = "mset", .id = 3, .arity = -3, .first_key = 1, .last_key = -1, .key_step = 2},
+        {.name = "bitop", .id = 7, .arity = -4, .first_key = 2, .last_key = -1, .key_step = 1},
+        {.name = "dbsize", .id = 4, .arity = 1},
+    };
+    const struct machine_operations operations = {.name = "odd",
+                                                  .commands = odd,
+                                                  .command_count = sizeof(odd) / sizeof(odd[0]),
+                                                  .key_positions = store_keys};
+    struct directory *directory = directory_of(&operations);
+    assert_string_equal(keys_of(directory, "dbsize", 0), "");
+    assert_string_equal(keys_of(directory, "store d 0 a b c", 0), "d");
+    assert_string_equal(keys_of(directory, "store d 3 a b c", 0), "dabc");
+    assert_string_equal(keys_of(directory, "store d 2 a b WEIGHTS 1 2", 0), "dab");
+    assert_string_equal(keys_of(directory, "get a", 0), "a");
+    assert_string_equal(keys_of(directory, "mset a 1 b 2", 0), "ab");
+    assert_string_equal(keys_of(directory, "bitop and d a b", 0), "dab");
+    assert_string_equal(keys_of(directory, "command getkeys store d 2 a b", 2), "dab");
+    assert_string_equal(keys_of(directory, "command getkeys mset a 1 b 2", 2), "ab");
+    directory_destroy(directory);
 }
 
 static void expect(const struct directory *directory, const char *name, uint8_t table,
@@ -155,6 +228,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_machine_that_makes_no_sense_is_refused),
         cmocka_unit_test(a_machine_does_not_have_the_ids_of_the_host),
+        cmocka_unit_test(keys_are_found_by_the_table_or_by_the_machine),
         cmocka_unit_test(names_are_found_in_any_case),
         cmocka_unit_test(what_is_no_command_is_not_found),
         cmocka_unit_test(the_table_of_ours_is_well_formed),

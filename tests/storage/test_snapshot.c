@@ -45,7 +45,7 @@ static struct snapshot_meta meta_at(uint64_t index) {
         .tail = {.index = index, .term = 3, .log_time_ms = 77, .chain = index * 1000003},
         .configuration = {.member_count = 1,
                           .members = {{.node_id = 1, .roles = CONFIGURATION_VOTER}}},
-        .genesis = {.hash_seed = 42, .partition_count = 4},
+        .genesis = {.hash_seed = 42, .partition_count = 4, .value_bytes_max = 12345},
         .machine_name = "test",
         .machine_version = 9,
         .digest_count = 4,
@@ -128,6 +128,7 @@ static int64_t snapshot_found(struct snapshot_test *test) {
     assert_true(meta.session_bytes == expected.session_bytes &&
                 meta.session_version == expected.session_version);
     assert_true(meta.genesis.hash_seed == 42 && meta.genesis.partition_count == 4);
+    assert_int_equal(meta.genesis.value_bytes_max, 12345);
     uint64_t place = 0;
     for (;;) {
         const uint8_t *bytes;
@@ -154,6 +155,37 @@ static void one_with_fewer_bytes_than_its_sessions_have_is_refused(void **state)
     assert_int_equal(snapshot_take(&test, 21, 500, 0, NULL), SNAPSHOT_COMPLETE);
     assert_int_equal(snapshot_found(&test), 21);
     test_end(&test);
+}
+
+/* What a header says the largest value to be, of that version; its error. */
+static int largest_value_found(uint32_t version, uint32_t written, uint32_t *found) {
+    static const struct owner owner = {.cluster_id = 1, .node_id = 1, .incarnation = 1};
+    uint8_t image[SNAPSHOT_HEADER_BYTES];
+    struct snapshot_meta meta = meta_at(3);
+    struct format_fault fault;
+    uint64_t seed;
+    meta.genesis.value_bytes_max = written;
+    (void)snapshot_header_write(image, &owner, &meta);
+    assert_int_equal(bytes_get_u32(image + 8), 4);
+    bytes_put_u32(image + 8, version);
+    const uint32_t sum_at = SNAPSHOT_HEADER_BYTES - 8;
+    bytes_put_u64(image + sum_at, checksum_64(image, sum_at, 0));
+    const int result = snapshot_header_read(image, sizeof(image), &owner, 3, &meta, &seed, &fault);
+    *found = meta.genesis.value_bytes_max;
+    return result;
+}
+
+static void versions_before_the_fourth_have_agreed_on_no_largest_value(void **state) {
+    (void)state;
+    uint32_t found;
+    assert_int_equal(largest_value_found(5, 777, &found), WEIR_EVERSION);
+    assert_int_equal(largest_value_found(4, ENTRY_VALUE_BYTES_MAX + 1, &found), WEIR_ECORRUPT);
+    assert_int_equal(largest_value_found(4, 777, &found), 0);
+    assert_int_equal(found, 777);
+    for (uint32_t version = 1; version < 4; version++) {
+        assert_int_equal(largest_value_found(version, 777, &found), 0);
+        assert_int_equal(found, 0);
+    }
 }
 
 static void without_a_snapshot_none_is_found(void **state) {
@@ -356,6 +388,7 @@ static void what_does_not_read_back_is_not_renamed(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(versions_before_the_fourth_have_agreed_on_no_largest_value),
         cmocka_unit_test(without_a_snapshot_none_is_found),
         cmocka_unit_test(one_with_fewer_bytes_than_its_sessions_have_is_refused),
         cmocka_unit_test(what_was_written_is_read_back),

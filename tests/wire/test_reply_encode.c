@@ -49,10 +49,27 @@ static void write_random_payload(struct twice *twice) {
 
 static void write_random_reply(struct twice *twice, unsigned depth);
 
+static void write_random_pairs(struct twice *twice, unsigned depth) {
+    const size_t count = (size_t)random_below(twice->random, 12);
+    const bool resp3 = twice->version == RESP_VERSION_3;
+    reply_pairs(twice->writer, count);
+    fputc('[', twice->text);
+    for (size_t i = 0; i < count; i++) {
+        fputs(i > 0 ? ", " : "", twice->text);
+        reply_pair(twice->writer);
+        fputs(resp3 ? "[" : "", twice->text);
+        write_random_reply(twice, depth + 1);
+        fputs(", ", twice->text);
+        write_random_reply(twice, depth + 1);
+        fputs(resp3 ? "]" : "", twice->text);
+    }
+    fputc(']', twice->text);
+}
+
 static void write_random_aggregate(struct twice *twice, unsigned depth) {
     const size_t count = (size_t)random_below(twice->random, 12);
     const bool resp3 = twice->version == RESP_VERSION_3;
-    const uint64_t kind = random_below(twice->random, 4);
+    const uint64_t kind = random_below(twice->random, 5);
     const char *open = "[";
     size_t elements = count;
     struct reply_mark mark = {0};
@@ -60,7 +77,11 @@ static void write_random_aggregate(struct twice *twice, unsigned depth) {
     case 0: reply_array(twice->writer, count); break;
     case 1: mark = reply_array_begin(twice->writer); break;
     case 2:
-        reply_set(twice->writer, count);
+    case 3:
+        if (kind == 2)
+            reply_set(twice->writer, count);
+        else
+            mark = reply_set_begin(twice->writer);
         open = resp3 ? "~[" : "[";
         break;
     default:
@@ -77,13 +98,13 @@ static void write_random_aggregate(struct twice *twice, unsigned depth) {
         write_random_reply(twice, depth + 1);
     }
     fputs(is_map ? "}" : "]", twice->text);
-    if (kind == 1)
+    if (kind == 1 || kind == 3)
         reply_array_end(twice->writer, mark, count);
 }
 
 static void write_random_reply(struct twice *twice, unsigned depth) {
     const bool resp3 = twice->version == RESP_VERSION_3;
-    const uint64_t kind = random_below(twice->random, depth < 3 ? 9 : 7);
+    const uint64_t kind = random_below(twice->random, depth < 3 ? 10 : 7);
     switch (kind) {
     case 0:
         reply_ok(twice->writer);
@@ -110,6 +131,7 @@ static void write_random_reply(struct twice *twice, unsigned depth) {
         break;
     case 5:
     case 6: write_random_payload(twice); break;
+    case 7: write_random_pairs(twice, depth); break;
     default: write_random_aggregate(twice, depth); break;
     }
 }
@@ -242,6 +264,8 @@ static void write_of_length(struct reply_writer *w, enum reply_kind kind, size_t
     case REPLY_MAP: reply_map(w, length); break;
     case REPLY_SET: reply_set(w, length); break;
     case REPLY_PUSH: reply_push(w, length); break;
+    case REPLY_PAIRS: reply_pairs(w, length); break;
+    case REPLY_PAIR: reply_pair(w); break;
     case REPLY_INVALID:
     case REPLY_KINDS: fail();
     }
@@ -296,10 +320,11 @@ static void the_largest_counts_fit_their_records(void **state) {
     struct reply_pieces pieces;
     reply_begin(&writer, region, sizeof(region));
     reply_map(&writer, INT32_MAX);
+    reply_pairs(&writer, INT32_MAX);
     reply_array(&writer, INT32_MAX);
     reply_pieces_begin(&pieces, table, 1);
     assert_true(reply_encode_in_place(region, reply_used_bytes(&writer), RESP_VERSION_2, &pieces));
-    static const char expected[] = "*4294967294\r\n*2147483647\r\n";
+    static const char expected[] = "*4294967294\r\n*4294967294\r\n*2147483647\r\n";
     assert_int_equal(table[0].length, sizeof(expected) - 1);
     assert_memory_equal(table[0].data, expected, sizeof(expected) - 1);
 }
