@@ -5,7 +5,7 @@
  * inside a partition's memory (memory.h) is another matter, and goes back block by block.
  */
 
-#include "machines/kv.h"
+#include "machines/kv_collection.h"
 
 #include "base/error.h"
 
@@ -76,8 +76,10 @@ static enum machine_progress kv_maintain(struct machine *machine, uint64_t log_t
     if (kv->log_time_ms < log_time_ms)
         kv->log_time_ms = log_time_ms;
     bool more = false;
-    for (uint32_t i = 0; i < kv->partition_count; i++)
+    for (uint32_t i = 0; i < kv->partition_count; i++) {
         more |= kv_remove_due(kv, &kv->partition[i], &budget) == KV_MORE;
+        more |= kv_graveyard_give(&kv->partition[i].space, &budget);
+    }
     if (kv->flushing != 0) {
         bool left = false;
         for (uint32_t i = 0; i < kv->partition_count; i++)

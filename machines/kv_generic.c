@@ -42,7 +42,8 @@ enum kv_step kv_del(struct kv_call *call) {
 
 enum kv_step kv_type(struct kv_call *call) {
     const struct kv_found found = kv_find(call, 0, 0);
-    const char *type = found.present != NULL ? "string" : "none";
+    static const char *const names[KV_TYPES] = {"string", "list", "set", "zset", "hash"};
+    const char *type = found.present != NULL ? names[kv_type_of(found.present)] : "none";
     if (call->reply != NULL)
         reply_status(call->reply, type, strlen(type));
     return KV_DONE;

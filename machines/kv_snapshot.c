@@ -226,7 +226,7 @@ static uint32_t kv_item_copy(const struct kv_record *record, uint64_t offset, ui
     bytes_put_u32(head + 8, kv_key_bytes(record));
     bytes_put_u32(head + 12, kv_value_bytes(record));
     bytes_put_u32(head + 16, record->change);
-    bytes_put_u32(head + 20, KV_KIND_STRING);
+    bytes_put_u32(head + 20, (uint32_t)kv_type_of(record));
     uint32_t copied = kv_item_piece(&offset, head, KV_ITEM_BYTES, to, room);
     copied +=
         kv_item_piece(&offset, kv_key(record), kv_key_bytes(record), to + copied, room - copied);
@@ -296,6 +296,7 @@ void kv_snapshot_flush(struct kv *kv, struct kv_partition *partition) {
     }
     space->table = (struct kv_table){0};
     space->expiry = (struct kv_expiry){0};
+    space->graveyard = NULL;
 }
 
 /* ---- Emitting -------------------------------------------------------------------------------- */

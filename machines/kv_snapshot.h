@@ -11,7 +11,6 @@
 /* Lengths of the format's parts. */
 enum {
     KV_ITEM_BYTES = 24, /* of a record without key and value, and of the tail */
-    KV_KIND_STRING = 0, /* what a record is; there is no other yet */
     KV_HEAD_PARTITION_BYTES = 24,
     KV_HEAD_BYTES_MAX =
         40 + KV_HEAD_PARTITION_BYTES * (1 << KV_PARTITION_BITS_MAX) + 8 * KV_GONE_CELLS,

@@ -25,7 +25,7 @@ static uint64_t *kv_gone_cell(struct kv *kv, const struct kv_partition *partitio
     return &kv->gone[index * cells + (hash & (cells - 1))];
 }
 
-void kv_gone_note(struct kv_call *call, const struct kv_found *found) {
+void kv_gone_note(const struct kv_call *call, const struct kv_found *found) {
     uint64_t *cell = kv_gone_cell(call->kv, found->partition, found->hash);
     if (*cell < call->run->moment.index)
         *cell = call->run->moment.index;

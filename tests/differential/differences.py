@@ -258,6 +258,12 @@ def beyond_a_limit(exchange):
         (exchange.weir.startswith(b"-ERR too many arguments: ") and len(words) > ARGUMENTS_MAX + 1)
 
 
+def amount_before_type(exchange):
+    """Redis looks at the key's type before it looks at the amount."""
+    return is_error(exchange.redis, b"WRONGTYPE ") and \
+        is_error(exchange.weir, b"ERR value is not a valid float")
+
+
 DIFFERENCES = [
     Difference(OWN, redis_lacks_it, "Redis 7.0.15 has no such command"),
     Difference("hello", same_hello, "the server says its own name and version; each counts its "
@@ -287,6 +293,8 @@ DIFFERENCES = [
     Difference("cluster|info", same_cluster_figures, "weir counts terms, and no messages"),
     Difference("cluster|nodes", same_nodes, "weir has the leader once more, for redis-benchmark; "
                "ids and terms are its own"),
+    Difference("incrbyfloat", amount_before_type, "what is no number does not reach the log, so it "
+               "is refused whatever the key holds"),
     Difference("", beyond_a_limit, "keys of at most 64 KiB; 127 arguments of a command about "
                "connections, lest a poll be long"),
 ]

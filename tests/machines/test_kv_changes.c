@@ -95,6 +95,7 @@ static void a_key_that_came_and_went_meanwhile_counts_as_changed(void **state) {
         {"SET a 1", "DEL a"},        {"SET a 1", "FLUSHALL"},         {"SET a 1", "RENAME a b"},
         {"SET a 1", "GETDEL a"},     {"SET a 1 PX 10", "TTL a"},      {"SET a 1", "PEXPIRE a 10"},
         {"SET a 1", "EXPIREAT a 1"}, {"SET b 1 PX 10", "RENAME b a"}, {"SET b 1 PX 10", "COPY b a"},
+        {"HSET a f 1", "HDEL a f"},  {"HSET a f 1", "RENAME a b"},
     };
     for (size_t i = 0; i < sizeof(went) / sizeof(went[0]); i++) {
         struct driver driver;
