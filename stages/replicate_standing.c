@@ -13,12 +13,12 @@
  * Failure mode: it is less.  What that member says is dropped, and it is said; and the member,
  * which is told by HELLO how far it was, ends: nothing that it could do is right.
  *
- * Entries acknowledged in an earlier term are not judged: a leader of a later term may have replaced
- * them.  Nor is anything if all who remember have been started again, too.
+ * Entries acknowledged in an earlier term are not judged: a leader of a later term may have
+ * replaced them.  Nor is anything if all who remember have been started again, too.
  *
  * Connections are opened anew while messages of an older one are still on their way, and the two
- * sorts of a member's connections are not in step.  So each names its life first, what is said on it
- * counts for that life, and only lives are compared that are not the same.
+ * sorts of a member's connections are not in step.  So each names its life first, what is said on
+ * it counts for that life, and only lives are compared that are not the same.
  */
 
 #include "base/assert.h"
