@@ -1,13 +1,14 @@
 """Commands about sets (commands.py).
 
 Of what is chosen at random the two servers choose differently, and would then differ for good: so
-SPOP takes all there is, or the only member of a key that no other command fills.
+SPOP takes all there is, or the only member of a key that no other command fills (so nothing is done
+to SADD and SPOP as a whole).
 """
 
 from grammar import Row
 
 SETS = (
-    Row("sadd", "<set-key member+|sole-key sole-member>", 16),
+    Row("sadd", "<set-key member+|sole-key sole-member>", 16, whole=False),
     Row("srem", "set-key member+"),
     Row("sismember", "set-key member"),
     Row("smismember", "set-key member+"),
