@@ -19,7 +19,7 @@
  *     kv_validate.c   what is refused before it enters the log
  *     kv_scan.c       KEYS, SCAN, DBSIZE      kv_pattern.c   their patterns
  *     kv_snapshot.c   begin, emit, end        kv_restore.c   the way back
- *     kv_digest.c     what replicas compare
+ *     kv_digest.c     what replicas compare     kv_watch.c    what WATCH asks
  *     kv_pick.c       a random choice that is the same on every replica
  *     kv_table.c, kv_expiry.c, kv_record.h   a partition's data;  memory.c, vector.c below them
  *
@@ -49,6 +49,10 @@ enum {
     KV_UNIT_BYTES = 100,    /* a unit of budget copies this much */
     KV_PREFETCH_COUNT = 32, /* operations fetched ahead at a time */
     KV_PARTITION_BITS_MAX = 8,
+    /* Of kv_watch.c, in all partitions together, 8 bytes each. A key that is watched and absent is
+     * taken for a changed one if any of those removed meanwhile is in its cell: one in a hundred
+     * times while 20 are. */
+    KV_GONE_CELLS = 2048,
 };
 
 /* Everything of a partition that a flush throws away. Movable. */
@@ -64,6 +68,8 @@ struct kv_partition {
     struct kv_space space;
     struct memory_retired retired;
     uint64_t digest;
+    uint64_t changed; /* index of the entry that changed anything in it last */
+    uint64_t flushed; /* that, as it was before the last flush */
 };
 
 struct kv_snapshot; /* kv_snapshot.c */
@@ -86,6 +92,7 @@ struct kv {
      * bytes; values up to KV_INLINE_BYTES_MAX count as so. */
     uint64_t longest_bytes;
     uint64_t draws;         /* RANDOMKEYs so far: no other reply, and no digest, shows it */
+    uint64_t *gone;         /* KV_GONE_CELLS, in this struct's piece of memory */
     void *scratch;          /* of the LCS in execution; NULL: none */
     uint64_t scratch_bytes; /* as taken from the host */
     struct kv_partition partition[];
@@ -390,7 +397,8 @@ struct kv_record *kv_record_new(const struct kv_call *call, const struct kv_foun
 void kv_record_install(struct kv_call *call, struct kv_found *found, struct kv_record *record);
 
 /* Notes that the command in execution changed a record where it lies. No snapshot needs it. */
-void kv_record_changed(const struct kv_call *call, struct kv_record *record);
+void kv_record_changed(const struct kv_call *call, const struct kv_found *found,
+                       struct kv_record *record);
 
 /* Whether the record can take a value of that length without moving. */
 bool kv_record_fits(const struct kv_record *record, uint32_t value_bytes, bool deadlined);
@@ -422,6 +430,17 @@ static inline bool kv_reply_overflows(const struct kv_call *call) {
 /* The deadline that the options ask for; false if it lies beyond the end of time. */
 bool kv_set_deadline(const struct kv_call *call, const struct kv_found *found,
                      const struct kv_set_options *options, uint64_t *deadline_ms);
+
+/* ---- WATCH (kv_watch.c) ---------------------------------------------------------------------- */
+
+/* Notes that the key was removed by the command in execution, or may be gone after it. */
+void kv_gone_note(const struct kv_call *call, const struct kv_found *found);
+
+/* machine_operations, by their names there. */
+bool kv_holds(const struct machine *machine, const struct machine_argument *key, uint64_t hash,
+              const struct machine_moment *moment);
+bool kv_changed(const struct machine *machine, const struct machine_watch *watch,
+                const struct machine_moment *moment);
 
 /* ---- Digests (kv_digest.c) ------------------------------------------------------------------- */
 

@@ -120,11 +120,12 @@ void kv_collection_note(struct kv *kv, const struct kv_collection *collection) {
 void kv_collection_changed(struct kv_call *call, struct kv_found *found) {
     ASSERT_HOT(found->present != NULL && kv_is_large(found->present));
     kv_collection_note(call->kv, kv_collection_of(found->present));
-    kv_record_changed(call, found->present);
+    kv_record_changed(call, found, found->present);
 }
 
 void kv_collection_remove(struct kv_call *call, struct kv_found *found) {
     ASSERT(found->present != NULL && kv_type_of(found->present) != KV_TYPE_STRING);
+    kv_gone_note(call, found);
     kv_space_remove(&found->partition->space, found->slot);
     kv_spend(call, 1);
     found->slot = NULL;
@@ -195,6 +196,7 @@ void kv_collection_move(struct kv_call *call, struct kv_found *from, struct kv_f
     kv_collection_install(call, to, collection, deadline_ms);
     /* The table may have been split: the old record's slot is looked for again. */
     kv_record_expire(space, old, KV_DEADLINE_NONE);
+    kv_gone_note(call, from);
     kv_table_remove(&space->table, &space->memory,
                     kv_table_slot_of(&space->table, from->hash, old));
     memory_give(&space->memory, old, kv_record_bytes(old));

@@ -50,7 +50,7 @@ void kv_compact_splice(struct kv_call *call, struct kv_found *found, enum kv_typ
         memmove(place + added_bytes, place + removed_bytes, behind_bytes);
         kv_pieces_write(place, pieces, piece_count);
         old->value_word = value_bytes;
-        kv_record_changed(call, old);
+        kv_record_changed(call, found, old);
         return;
     }
     const uint64_t deadline_ms = kv_compact_deadline_ms(found);

@@ -155,6 +155,7 @@ enum kv_step kv_flush(struct kv_call *call) {
         struct kv_partition *partition = &kv->partition[i];
         partition->digest = kv_digest_change(partition->digest, call->run->moment.index, 0,
                                              KV_CHANGE_FLUSH, KV_DEADLINE_NONE, 0);
+        partition->flushed = partition->changed;
         kv_snapshot_flush(kv, partition);
     }
     kv_spend(call, kv->partition_count);

@@ -64,8 +64,15 @@ static int kv_restore_head(struct kv *kv, struct kv_restore *restore) {
         bytes_get_u64(from + 16) != kv->options.hash_seed)
         return WEIR_ECORRUPT;
     kv->log_time_ms = bytes_get_u64(from + 32);
-    for (uint32_t i = 0; i < kv->partition_count; i++)
-        kv->partition[i].digest = bytes_get_u64(from + 40 + 8 * i);
+    from += 40;
+    for (uint32_t i = 0; i < kv->partition_count; i++) {
+        kv->partition[i].digest = bytes_get_u64(from);
+        kv->partition[i].changed = bytes_get_u64(from + 8);
+        kv->partition[i].flushed = bytes_get_u64(from + 16);
+        from += KV_HEAD_PARTITION_BYTES;
+    }
+    for (uint32_t i = 0; i < KV_GONE_CELLS; i++)
+        kv->gone[i] = bytes_get_u64(from + (size_t)8 * i);
     restore->state = KV_RESTORING_ITEM;
     return 0;
 }

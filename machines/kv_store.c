@@ -106,10 +106,15 @@ struct kv_record *kv_record_new(const struct kv_call *call, const struct kv_foun
                        (uint32_t)call->run->moment.index, deadlined, found->key_bytes, value_bytes);
     record->key_word |= (uint32_t)type << KV_TYPE_SHIFT;
     memcpy(record->bytes + kv_key_offset(record), found->key, found->key_bytes);
+    found->partition->changed = call->run->moment.index;
+    if (deadlined)
+        kv_gone_note(call, found);
     return record;
 }
 
-void kv_record_changed(const struct kv_call *call, struct kv_record *record) {
+void kv_record_changed(const struct kv_call *call, const struct kv_found *found,
+                       struct kv_record *record) {
+    found->partition->changed = call->run->moment.index;
     record->change = (uint32_t)call->run->moment.index;
     record->value_word = (record->value_word & ~KV_EMITTED) | call->kv->parity;
 }
@@ -183,6 +188,8 @@ static void kv_store_inline(struct kv_call *call, struct kv_found *found,
     struct kv_space *space = &found->partition->space;
     const uint32_t value_bytes = (uint32_t)kv_value_bytes_of(value);
     const bool deadlined = deadline_ms != KV_DEADLINE_NONE;
+    if (deadlined)
+        kv_gone_note(call, found);
     struct kv_record *old = found->slot != NULL ? kv_slot_record(*found->slot) : NULL;
 
     found->partition->digest = kv_digest_bytes(kv_fold_value(call, found, value, deadline_ms),
@@ -194,7 +201,7 @@ static void kv_store_inline(struct kv_call *call, struct kv_found *found,
         old->key_word = (old->key_word & ~(uint32_t)KV_TYPE_MASK) | (uint32_t)value->type
                                                                         << KV_TYPE_SHIFT;
         old->value_word = value_bytes;
-        kv_record_changed(call, old);
+        kv_record_changed(call, found, old);
         kv_record_expire(space, old, deadline_ms);
         found->present = old;
         return;
@@ -296,7 +303,7 @@ static enum kv_step kv_store_apart(struct kv_call *call, struct kv_found *found,
         /* APPEND in place: the deadline stays as it is. */
         ASSERT(deadline_ms == kv_deadline_ms(old));
         old->value_word = value_bytes | KV_APART;
-        kv_record_changed(call, old);
+        kv_record_changed(call, found, old);
         kv_note_length(call->kv, value_bytes);
         return KV_DONE;
     }
@@ -342,7 +349,7 @@ static enum kv_step kv_store_inside(struct kv_call *call, struct kv_found *found
     }
     found->partition->digest = word[4];
     word[3] = word[4] = 0;
-    kv_record_changed(call, record);
+    kv_record_changed(call, found, record);
     return KV_DONE;
 }
 
@@ -414,6 +421,7 @@ void kv_store_moved(struct kv_call *call, struct kv_found *from, struct kv_found
 
     if (from->partition != to->partition)
         memory_move(&space->memory, &to->partition->space.memory, apart.data, apart.capacity_bytes);
+    kv_gone_note(call, from);
     kv_apart_install(call, to, &apart, value_bytes, deadline_ms);
     /* The table may have been split: the old record's slot is looked for again. */
     kv_record_expire(space, old, KV_DEADLINE_NONE);
@@ -446,16 +454,19 @@ void kv_store_deadline(struct kv_call *call, struct kv_found *found, uint64_t de
     ASSERT_HOT(found->present != NULL);
     found->partition->digest = kv_digest_change(found->partition->digest, call->run->moment.index,
                                                 found->hash, KV_CHANGE_DEADLINE, deadline_ms, 0);
+    if (deadline_ms != KV_DEADLINE_NONE)
+        kv_gone_note(call, found);
     if (kv_deadline_of(found->present) == NULL && deadline_ms != KV_DEADLINE_NONE)
         found->present = kv_record_widen(call, found);
     kv_record_expire(&found->partition->space, found->present, deadline_ms);
-    kv_record_changed(call, found->present);
+    kv_record_changed(call, found, found->present);
 }
 
 void kv_store_remove(struct kv_call *call, struct kv_found *found) {
     ASSERT_HOT(found->present != NULL);
     found->partition->digest = kv_digest_change(found->partition->digest, call->run->moment.index,
                                                 found->hash, KV_CHANGE_REMOVE, KV_DEADLINE_NONE, 0);
+    kv_gone_note(call, found);
     kv_space_remove(&found->partition->space, found->slot);
     found->slot = NULL;
     found->present = NULL;
