@@ -52,7 +52,8 @@ enum { KV_POP_REPLIES, KV_POP_REMOVES };
 
 /*
  * Replies `count` elements from an end, the outermost first, each after the other, then removes
- * them. Words: 0 the element it is at, then how many are left; 1 the phase; those of kv_reply_bytes.
+ * them. Words: 0 the element it is at, then how many are left; 1 the phase; and those of
+ * kv_reply_bytes.
  */
 static enum kv_step kv_pop(struct kv_call *call, struct kv_found *found, bool from_front,
                            uint64_t count) {
