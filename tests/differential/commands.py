@@ -4,6 +4,10 @@ How a row is written stands in grammar.py, the kinds of arguments in kinds.py, h
 compared that are not equal byte for byte in comparisons.py.
 """
 
+from commands_hash import HASHES
+from commands_list import LISTS
+from commands_set import SETS
+from commands_zset import SORTED_SETS
 from grammar import Row
 
 TIMES = "EX seconds|PX milliseconds|EXAT unix-seconds|PXAT unix-milliseconds"
@@ -130,4 +134,5 @@ CLUSTER = tuple(Row(name, text, 2, servers="cluster") for name, text in (
     ("readwrite", ""),
 ))
 
-ROWS = STRINGS + BITS + GENERIC + CONNECTION + SERVER + CLUSTER
+ROWS = (STRINGS + BITS + GENERIC + HASHES + LISTS + SETS + SORTED_SETS + CONNECTION + SERVER +
+        CLUSTER)

@@ -98,7 +98,8 @@ class Run:
                       [(b"CLIENT", b"SETNAME", b"n" * 64)], [(b"PING", *(b"x",) * 200)],
                       [(b"COMMAND", b"INFO", *(b"get",) * 140)], [(b"CONFIG", b"GET", b"*")],
                       [(b"SET", b"a", b"x", b"EXAT", b"1"), (b"DBSIZE",)],
-                      [(b"APPEND", b"a", b"x"), (b"OBJECT", b"ENCODING", b"a")]),
+                      [(b"APPEND", b"a", b"x"), (b"OBJECT", b"ENCODING", b"a")],
+                      [(b"HSET", b"a", b"f", b"x"), (b"INCRBYFLOAT", b"a", b"x")]),
             "password": ([(b"OBJECT", b"HELP", b"HELP")],),
         }
         for commands in streams.get(name, ()):
