@@ -14,7 +14,7 @@ SETS = (
     Row("smismember", "set-key member+"),
     Row("smembers", "set-key", reply="any order"),
     Row("scard", "set-key"),
-    Row("spop", "<set-key all-count|sole-key [pop-count]|absent-key>", reply="any order",
+    Row("spop", "<set-key all-count|sole-key [pop-count]|absent-key>", reply="popped",
         whole=False),
     Row("srandmember", "set-key [random-count]", 8, reply="some members"),
     Row("smove", "set-key set-key member", 6),

@@ -74,6 +74,12 @@ def some_members(exchange):
     return isinstance(redis, bytes) and isinstance(weir, bytes)
 
 
+def popped(exchange):
+    """All members, or one."""
+    redis, weir = exchange.values()
+    return same_set(exchange) or len(exchange.command.words) == 2 and some_key(exchange)
+
+
 def same_scan(exchange):
     """A whole scan has the same keys; of one that goes on, both must: see the test of scans."""
     words = exchange.command.words
@@ -104,6 +110,7 @@ TOLERANCES = {
     "time": (same_time, "each has its own moment, within the stream's begin and end"),
     "any order": (same_set, "both have tables with a random seed: the order says nothing"),
     "some key": (some_key, "each takes one at random"),
+    "popped": (popped, "each takes one at random, or all in its own order"),
     "some members": (some_members, "each takes them at random: as many, and no error"),
     "scan": (same_scan, "cursors are places in a table; the keys of a whole scan are compared, "
                         "and those of a scan in steps in a test of its own"),

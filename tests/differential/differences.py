@@ -124,11 +124,10 @@ def same_row(redis, weir):
     if redis[9] and not weir[9]:  # OBJECT: a container in Redis
         return True
     # Redis has a range for each role of keys, weir one for all: then first, last and step decide.
-    # Where a number says how many keys there are, weir does not say so: "unknown".
-    unknown = all(spec[b"find_keys"][b"type"] == b"unknown" for spec in searches(weir))
+    # Keys whose number is an argument weir finds by COMMAND GETKEYS only.
     return redis[3:6] == weir[3:6] and set(weir[2]) <= set(redis[2]) and \
-        (len(redis[8]) > len(weir[8]) or searches(redis) == searches(weir) or
-         unknown and "movablekeys" in redis[2])
+        (len(redis[8]) > len(weir[8]) or "movablekeys" in weir[2] or
+         searches(redis) == searches(weir))
 
 
 def deep_table(value):
@@ -255,11 +254,6 @@ def both_ids(exchange):
                for value in values(exchange))
 
 
-def pops_another(exchange):
-    redis, weir = values(exchange)
-    return len(exchange.command.words) == 2 and isinstance(redis, bytes) and isinstance(weir, bytes)
-
-
 def repeats_too_often(exchange):
     """Both name the least count that they take; weir's is nearer to 0."""
     start = b"-ERR value is out of range, value must between -"
@@ -299,7 +293,6 @@ DIFFERENCES = [
     Difference("command|list", fewer_names, "weir has fewer commands"),
     Difference("dbsize", due_keys_are_not_counted, "Redis counts keys whose time has come until "
                "somebody looks at them, weir does not"),
-    Difference("spop", pops_another, "each chooses at random"),
     Difference("srandmember", repeats_too_often, "members are repeated at most 1048576 times"),
     Difference("object|encoding", encoding_by_history, "in weir what a value is decides, not "
                "what was done to it before"),
