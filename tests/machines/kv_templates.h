@@ -39,6 +39,7 @@ struct kv_templates {
 
 /* The lists, each in a file of its own (kv_templates_string.c ...). */
 extern const char *const kv_templates_string[]; /* strings, bits and keys */
+extern const char *const kv_templates_hash[];
 extern const char *const kv_templates_list[];
 extern const char *const kv_templates_set[];
 
