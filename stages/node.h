@@ -355,7 +355,9 @@ struct node_record {
     uint32_t resp_version;
     uint32_t accepts_replica; /* READONLY */
     uint32_t reads;           /* enum read_mode in force */
-    uint32_t last_command;    /* enum batch_table << 16 | row; 0: none yet */
+    uint32_t no_evict;        /* also glanced at by write, which then spares it */
+    uint32_t no_touch;
+    uint32_t last_command; /* enum batch_table << 16 | row; 0: none yet */
     uint64_t last_command_ms;
     uint64_t commands;
     /* validate: under names_sequence */

@@ -6,6 +6,8 @@
  * the one with the most bytes queued among those whose client has read nothing for
  * WRITE_HOG_STALL_NS, and cuts it.  If that was not enough, the next refusal asks again.
  *
+ * Who said CLIENT NO-EVICT ON is spared; what it may leave unread is bounded all the same.
+ *
  * Failure mode: all of them read, only slowly: nobody is cut, and commands whose replies find no
  * room are refused until there is some.
  */
@@ -34,7 +36,8 @@ bool write_hog_scan(struct write_shard *shard, uint64_t now_ns, uint32_t *slot) 
     uint32_t end = shard->hog_scan + (left < WRITE_SCAN_SLOTS ? left : WRITE_SCAN_SLOTS);
     for (; shard->hog_scan < end; shard->hog_scan++) {
         const struct write_connection *connection = &shard->connections[shard->hog_scan];
-        if (connection->queue_bytes > shard->hog_bytes && is_hog(connection, now_ns)) {
+        if (connection->queue_bytes > shard->hog_bytes && is_hog(connection, now_ns) &&
+            atomic_load_relaxed_u32(&shard->node->records[shard->hog_scan].no_evict) == 0) {
             shard->hog_slot = shard->hog_scan;
             shard->hog_bytes = connection->queue_bytes;
         }

@@ -54,7 +54,8 @@ class Commands(unittest.TestCase):
         cls.scratch.__exit__(None, None, None)
 
     def test_the_page_lists_the_commands_that_the_node_has(self):
-        groups = {b"string", b"bitmap", b"generic", b"server"}
+        groups = {b"string", b"bitmap", b"generic", b"server", b"hash", b"list", b"set",
+                  b"sorted-set"}
         names = [name.decode() for name in self.client.call("COMMAND", "LIST")]
         docs = self.client.call("COMMAND", "DOCS", *names)
         mine = set()

@@ -1,0 +1,3 @@
+"""The grammar of the commands about lists, for commands.py."""
+
+LISTS = ()

@@ -1,0 +1,3 @@
+"""The effects of the commands about lists, for test_commands.py."""
+
+LISTS = {}
