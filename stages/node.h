@@ -35,6 +35,7 @@
 #include "stages/snapshot_box.h"
 #include "storage/identity.h"
 #include "storage/log.h"
+#include "wire/peer_hello.h"
 #include "wire/resp_parse.h"
 
 /* Lengths of texts, without the zero behind them where it matters. */
@@ -379,6 +380,7 @@ struct node_recovery {
 struct node {
     const struct node_options *options;
     struct node_recovery recovery; /* written by apply's init, read by replicate's start */
+    struct peer_standing standing; /* this node's; written by replicate's start, then constant */
     struct node_signals signals;
     struct digest_box digests;             /* apply to replicate: stages/digest.h */
     struct digest_hashes digest_hashes;    /* likewise */
