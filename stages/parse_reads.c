@@ -20,8 +20,8 @@
  * and who reads is served in full, a few megabytes at a time.
  *
  * Failure mode: replies that were short become long at once: what is then under way finds memory,
- * or is refused (stages/apply_replies.c).  Only reads are counted: what a write replies is short but
- * for a few (GETDEL, say), and waiting would cost a sync.
+ * or is refused (stages/apply_replies.c).  Only reads are counted: what a write replies is short,
+ * but for a few (GETDEL, say), and waiting would cost a sync.
  */
 
 #include "base/assert.h"
