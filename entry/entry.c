@@ -19,6 +19,7 @@
 #include "base/mutant.h"
 #include "entry/address.h"
 #include "entry/configuration.h"
+#include "entry/transaction.h"
 
 /* Offsets of the header's fields; entry.h has the table. */
 enum {
@@ -268,18 +269,30 @@ static bool command_owner_is_valid(const uint8_t *record, uint8_t flags) {
         has_session && bytes_get_u64(record + ENTRY_COMMAND_HEADER_BYTES) == 0;
     if (bytes_get_u16(record + COMMAND_ID) < ENTRY_COMMAND_ID_HOST)
         return !of_session_0;
+    if (bytes_get_u16(record + COMMAND_ID) == ENTRY_COMMAND_ID_EXEC)
+        return !of_session_0 &&
+               bytes_get_u32(record + COMMAND_ARGUMENT_COUNT) == ENTRY_TRANSACTION_ARGUMENTS &&
+               bytes_get_u32(record + COMMAND_KEY_COUNT) == 0;
     return bytes_get_u16(record + COMMAND_ID) == ENTRY_COMMAND_ID_OPEN && of_session_0 &&
            bytes_get_u32(record + COMMAND_ARGUMENT_COUNT) == 0 &&
            bytes_get_u32(record + COMMAND_KEY_COUNT) == 0;
 }
 
-/* Bytes of the valid command record at `record`, or 0 if the bytes there are not one. */
-static uint32_t command_check(const uint8_t *record, size_t available_bytes) {
+/* Where the lengths of a record's arguments begin. */
+static uint64_t command_lengths_offset(const uint8_t *record) {
+    const bool has_session = (record[COMMAND_FLAGS] & ENTRY_COMMAND_SESSION) != 0;
+    const uint64_t session_bytes = has_session ? ENTRY_COMMAND_SESSION_BYTES : 0;
+    return ENTRY_COMMAND_HEADER_BYTES + session_bytes +
+           UINT64_C(8) * bytes_get_u32(record + COMMAND_KEY_COUNT);
+}
+
+/* Bytes of the command record at `record`, or 0 if the bytes there do not have the shape of one.
+ * What it may be is not judged. */
+static uint32_t command_shape(const uint8_t *record, size_t available_bytes) {
     if (available_bytes < ENTRY_COMMAND_HEADER_BYTES)
         return 0;
     const uint8_t flags = record[COMMAND_FLAGS];
     const uint32_t argument_count = bytes_get_u32(record + COMMAND_ARGUMENT_COUNT);
-    const uint32_t key_count = bytes_get_u32(record + COMMAND_KEY_COUNT);
     const uint32_t record_bytes = bytes_get_u32(record + COMMAND_RECORD_LENGTH);
     if (bytes_get_u16(record + COMMAND_ID) == 0 || (flags & ~ENTRY_COMMAND_SESSION) != 0 ||
         record[COMMAND_RESERVED] != 0)
@@ -287,15 +300,10 @@ static uint32_t command_check(const uint8_t *record, size_t available_bytes) {
     if (record_bytes > available_bytes || record_bytes % ENTRY_ALIGN_BYTES != 0)
         return 0;
 
-    const uint64_t session_bytes =
-        (flags & ENTRY_COMMAND_SESSION) ? ENTRY_COMMAND_SESSION_BYTES : 0;
-    const uint64_t lengths_offset =
-        ENTRY_COMMAND_HEADER_BYTES + session_bytes + UINT64_C(8) * key_count;
+    const uint64_t lengths_offset = command_lengths_offset(record);
     uint64_t end = lengths_offset + UINT64_C(4) * argument_count;
     if (end > record_bytes)
         return 0; /* before the lengths are read: they may not be there */
-    if (!command_owner_is_valid(record, flags))
-        return 0;
     const uint8_t *length = record + lengths_offset;
     for (uint32_t i = 0; i < argument_count; i++) {
         end += bytes_get_u32(length);
@@ -308,6 +316,18 @@ static uint32_t command_check(const uint8_t *record, size_t available_bytes) {
             return 0;
     }
     return record_bytes;
+}
+
+/* Bytes of the valid command record at `record`, or 0 if the bytes there are not one. */
+static uint32_t command_check(const uint8_t *record, size_t available_bytes) {
+    const uint32_t record_bytes = command_shape(record, available_bytes);
+    if (record_bytes == 0 || !command_owner_is_valid(record, record[COMMAND_FLAGS]))
+        return 0;
+    if (bytes_get_u16(record + COMMAND_ID) != ENTRY_COMMAND_ID_EXEC)
+        return record_bytes;
+    const uint8_t *lengths = record + command_lengths_offset(record);
+    const uint8_t *arguments = lengths + 4 * ENTRY_TRANSACTION_ARGUMENTS;
+    return entry_transaction_check(lengths, arguments, command_shape) ? record_bytes : 0;
 }
 
 static bool commands_are_valid(const uint8_t *body, size_t body_bytes, uint32_t command_count) {
@@ -471,6 +491,10 @@ bool entry_cursor_at_session(const struct entry_cursor *cursor) {
 
 uint8_t entry_genesis_version(const struct entry_genesis *genesis) {
     return genesis->value_bytes_max > 0 ? ENTRY_GENESIS_VERSION : ENTRY_VERSION;
+}
+
+uint16_t entry_cursor_id(const struct entry_cursor *cursor) {
+    return cursor->commands_left > 0 ? bytes_get_u16(cursor->position + COMMAND_ID) : 0;
 }
 
 void entry_genesis_write(uint8_t *body, const struct entry_genesis *genesis) {

@@ -56,6 +56,8 @@
  * most one in an entry.  It has ENTRY_COMMAND_SESSION with session 0, and as sequence the
  * milliseconds without use after which the session expires; no arguments and no keys.
  *
+ * ENTRY_COMMAND_ID_EXEC is a transaction: see entry/transaction.h.
+ *
  * Body of ENTRY_GENESIS: u64 hash seed, u32 partition count, u32 the length of the largest value
  * (up to ENTRY_VALUE_BYTES_MAX).  That is not 0 if and only if the entry's version is
  * ENTRY_GENESIS_VERSION: one of ENTRY_VERSION is of a program that agreed on no largest value.
@@ -114,6 +116,8 @@ enum entry_command_flags {
 enum {
     ENTRY_COMMAND_ID_HOST = 0xff00, /* the first of them */
     ENTRY_COMMAND_ID_OPEN = 0xff00,
+    ENTRY_COMMAND_ID_EXEC = 0xff01,
+    ENTRY_COMMAND_ID_REPLY = 0xff02, /* only inside of an EXEC */
 };
 
 /* The header of an entry, decoded. */
@@ -277,6 +281,9 @@ bool entry_cursor_next(struct entry_cursor *cursor, struct entry_command *comman
 
 /* Whether the next command is one of a session; false after the last. */
 bool entry_cursor_at_session(const struct entry_cursor *cursor);
+
+/* The id of the next command; 0 after the last. */
+uint16_t entry_cursor_id(const struct entry_cursor *cursor);
 
 /* Genesis record: what decides how commands are executed, agreed once and for ever, the same on
  * every node whatever each is configured to be. */

@@ -5,7 +5,7 @@
  * inside a partition's memory (memory.h) is another matter, and goes back block by block.
  */
 
-#include "machines/kv.h"
+#include "machines/kv_collection.h"
 
 #include "base/error.h"
 
@@ -14,8 +14,9 @@ static int kv_create(struct machine **out, const struct machine_host *host,
     ASSERT(options->partition_bits <= KV_PARTITION_BITS_MAX);
     ASSERT(options->value_bytes_max <= KV_VALUE_BYTES_MAX);
     const uint32_t count = 1u << options->partition_bits;
-    const size_t length_bytes = ALIGN_UP(sizeof(struct kv) + count * sizeof(struct kv_partition),
-                                         (size_t)MEMORY_PAGE_BYTES);
+    const size_t gone_offset = sizeof(struct kv) + count * sizeof(struct kv_partition);
+    const size_t length_bytes =
+        ALIGN_UP(gone_offset + KV_GONE_CELLS * sizeof(uint64_t), (size_t)MEMORY_PAGE_BYTES);
     struct kv *kv = host->pages_take(host->context, length_bytes);
     if (kv == NULL)
         return WEIR_ENOMEM;
@@ -23,6 +24,7 @@ static int kv_create(struct machine **out, const struct machine_host *host,
     kv->options = *options;
     kv->partition_count = count;
     kv->length_bytes = length_bytes;
+    kv->gone = (uint64_t *)(void *)((uint8_t *)kv + gone_offset);
     kv->longest_bytes = KV_INLINE_BYTES_MAX;
     for (uint32_t i = 0; i < count; i++)
         memory_begin(&kv->partition[i].space.memory, &kv->host, &kv->fresh_pages);
@@ -74,8 +76,10 @@ static enum machine_progress kv_maintain(struct machine *machine, uint64_t log_t
     if (kv->log_time_ms < log_time_ms)
         kv->log_time_ms = log_time_ms;
     bool more = false;
-    for (uint32_t i = 0; i < kv->partition_count; i++)
+    for (uint32_t i = 0; i < kv->partition_count; i++) {
         more |= kv_remove_due(kv, &kv->partition[i], &budget) == KV_MORE;
+        more |= kv_graveyard_give(&kv->partition[i].space, &budget);
+    }
     if (kv->flushing != 0) {
         bool left = false;
         for (uint32_t i = 0; i < kv->partition_count; i++)
@@ -117,7 +121,7 @@ static uint64_t kv_longest_bytes(const struct machine *machine) {
     return ((const struct kv *)machine)->longest_bytes;
 }
 
-/* 2: a snapshot says when a key was changed last, and of what kind it is. */
+/* 2: a snapshot says when a key was changed last, and of what kind it is; and what is gone. */
 enum { KV_VERSION = 2 };
 
 static int kv_upgrade(struct machine *machine, uint32_t from_version, uint32_t to_version) {
@@ -146,6 +150,8 @@ const struct machine_operations machine_kv = {
     .snapshot_end = kv_snapshot_end,
     .restore = kv_restore,
     .restore_end = kv_restore_end,
+    .holds = kv_holds,
+    .changed = kv_changed,
     .digest = kv_digest,
     .digest_full = kv_digest_full,
     .memory_bytes = kv_memory_bytes,

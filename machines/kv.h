@@ -19,7 +19,7 @@
  *     kv_validate.c   what is refused before it enters the log
  *     kv_scan.c       KEYS, SCAN, DBSIZE      kv_pattern.c   their patterns
  *     kv_snapshot.c   begin, emit, end        kv_restore.c   the way back
- *     kv_digest.c     what replicas compare
+ *     kv_digest.c     what replicas compare     kv_watch.c    what WATCH asks
  *     kv_pick.c       a random choice that is the same on every replica
  *     kv_table.c, kv_expiry.c, kv_record.h   a partition's data;  memory.c, vector.c below them
  *
@@ -49,6 +49,10 @@ enum {
     KV_UNIT_BYTES = 100,    /* a unit of budget copies this much */
     KV_PREFETCH_COUNT = 32, /* operations fetched ahead at a time */
     KV_PARTITION_BITS_MAX = 8,
+    /* Of kv_watch.c, in all partitions together, 8 bytes each. A key that is watched and absent is
+     * taken for a changed one if any of those removed meanwhile is in its cell: one in a hundred
+     * times while 20 are. */
+    KV_GONE_CELLS = 2048,
 };
 
 /* Everything of a partition that a flush throws away. Movable. */
@@ -56,6 +60,7 @@ struct kv_space {
     struct memory memory;
     struct kv_table table;
     struct kv_expiry expiry;
+    struct kv_collection *graveyard; /* large collections to be given back (kv_collection.h) */
 };
 
 /* One key range, which shares nothing with the others. */
@@ -63,6 +68,8 @@ struct kv_partition {
     struct kv_space space;
     struct memory_retired retired;
     uint64_t digest;
+    uint64_t changed; /* index of the entry that changed anything in it last */
+    uint64_t flushed; /* that, as it was before the last flush */
 };
 
 struct kv_snapshot; /* kv_snapshot.c */
@@ -81,10 +88,12 @@ struct kv {
     struct kv_snapshot *snapshot; /* NULL: none, and none being swept */
     struct kv_restore *restore;   /* NULL: not restoring */
     uint32_t destroy_partition;
-    uint32_t
-        longest_bytes; /* of a value, since create; those up to KV_INLINE_BYTES_MAX count as so */
-    uint64_t draws;    /* RANDOMKEYs so far: no other reply, and no digest, shows it */
-    void *scratch;     /* of the LCS in execution; NULL: none */
+    /* Of a value, since create, with what the elements of a large collection cost beside their own
+     * bytes; values up to KV_INLINE_BYTES_MAX count as so. */
+    uint64_t longest_bytes;
+    uint64_t draws;         /* RANDOMKEYs so far: no other reply, and no digest, shows it */
+    uint64_t *gone;         /* KV_GONE_CELLS, in this struct's piece of memory */
+    void *scratch;          /* of the LCS in execution; NULL: none */
     uint64_t scratch_bytes; /* as taken from the host */
     struct kv_partition partition[];
 };
@@ -149,6 +158,7 @@ extern const char kv_error_not_integer[];
 extern const char kv_error_syntax[];
 extern const char kv_error_too_long[];
 extern const char kv_error_not_float[];
+extern const char kv_error_wrong_type[];
 
 /* machine_operations.execute (kv_execute.c) and .validate (kv_validate.c). */
 enum machine_progress kv_execute(struct machine *machine, struct machine_run *run);
@@ -222,12 +232,15 @@ struct kv_expire_options {
 bool kv_options_expire(uint32_t row, const struct machine_argument *arguments, uint32_t count,
                        struct kv_expire_options *options, struct reply_writer *error);
 
+/* No type was named. */
+enum { KV_SCAN_ANY = -1 };
+
 /* What SCAN was asked for. */
 struct kv_scan_options {
     uint64_t cursor;
     int64_t count;
     struct machine_argument pattern; /* data NULL: every key */
-    bool no_type;                    /* a type was named that no key has */
+    int32_t type;                    /* enum kv_type, KV_SCAN_ANY, or KV_TYPES: none there is */
 };
 bool kv_options_scan(const struct machine_argument *arguments, uint32_t count,
                      struct kv_scan_options *options, struct reply_writer *error);
@@ -313,12 +326,20 @@ struct kv_found {
 /* Looks up the key'th key (counted among keys), which is that argument. */
 struct kv_found kv_find(const struct kv_call *call, uint32_t key, uint32_t argument);
 
+/* Whether a key is absent or of that type; else writes the error. */
+bool kv_typed(struct kv_call *call, const struct kv_found *found, enum kv_type type);
+
+/* Whether two that were looked for are one key. */
+bool kv_is_same_key(const struct kv_found *a, const struct kv_found *b);
+
 /* Before a record is changed or removed: KV_MORE if a snapshot still needs it and cannot have it
  * now. Call again later; snapshot_emit makes the room. */
 enum kv_step kv_protect(struct kv_call *call, const struct kv_found *found);
 
-/* How a value comes to be: `old_bytes` bytes of the present value, then zeros, then `more`. */
+/* How a value comes to be: `old_bytes` bytes of the present value, then zeros, then `more`. The
+ * value of a compact collection is all there, and short. */
 struct kv_value {
+    enum kv_type type; /* zeroed: a string */
     uint32_t old_bytes;
     uint32_t zero_bytes;
     struct machine_argument more;
@@ -368,6 +389,26 @@ struct kv_record *kv_record_make(struct kv *kv, struct memory *memory, uint64_t 
                                  uint32_t change, bool deadlined, uint32_t key_bytes,
                                  uint32_t value_bytes);
 
+/* The same for a key that was looked for, with its key, changed by the command in execution. */
+struct kv_record *kv_record_new(const struct kv_call *call, const struct kv_found *found,
+                                enum kv_type type, bool deadlined, uint32_t value_bytes);
+
+/* Puts a new record in the table, in place of an old one if the key had one, and frees that. */
+void kv_record_install(struct kv_call *call, struct kv_found *found, struct kv_record *record);
+
+/* Notes that the command in execution changed a record where it lies. No snapshot needs it. */
+void kv_record_changed(const struct kv_call *call, const struct kv_found *found,
+                       struct kv_record *record);
+
+/* Whether the record can take a value of that length without moving. */
+bool kv_record_fits(const struct kv_record *record, uint32_t value_bytes, bool deadlined);
+
+/* Sets a deadline on a record that may have no room for one: then it must not be asked for one. */
+void kv_record_expire(struct kv_space *space, struct kv_record *record, uint64_t deadline_ms);
+
+/* Frees a record that is in no table, and has no large collection. */
+void kv_record_free(struct memory *memory, struct kv_record *record);
+
 /* Takes a record out of a space and frees it. Digest and snapshot are the caller's business. */
 void kv_space_remove(struct kv_space *space, uint64_t *slot);
 
@@ -390,6 +431,17 @@ static inline bool kv_reply_overflows(const struct kv_call *call) {
 bool kv_set_deadline(const struct kv_call *call, const struct kv_found *found,
                      const struct kv_set_options *options, uint64_t *deadline_ms);
 
+/* ---- WATCH (kv_watch.c) ---------------------------------------------------------------------- */
+
+/* Notes that the key was removed by the command in execution, or may be gone after it. */
+void kv_gone_note(const struct kv_call *call, const struct kv_found *found);
+
+/* machine_operations, by their names there. */
+bool kv_holds(const struct machine *machine, const struct machine_argument *key, uint64_t hash,
+              const struct machine_moment *moment);
+bool kv_changed(const struct machine *machine, const struct machine_watch *watch,
+                const struct machine_moment *moment);
+
 /* ---- Digests (kv_digest.c) ------------------------------------------------------------------- */
 
 /* What a change of a key is, in the digest: numbers for ever. */
@@ -401,6 +453,19 @@ enum kv_change {
     KV_CHANGE_FLUSH,
     KV_CHANGE_RANGE, /* the offset stands in place of the deadline */
     KV_CHANGE_MOVE,  /* the hash of the key that had the value follows, not the value */
+    /* Of an element (kv_digest_element): a rank, or 0, stands in place of the deadline, the lengths
+     * and the bytes of the element follow. */
+    KV_CHANGE_FIELD_PUT,
+    KV_CHANGE_FIELD_REMOVE,
+    KV_CHANGE_MEMBER_ADD,
+    KV_CHANGE_MEMBER_REMOVE,
+    KV_CHANGE_SCORE_PUT,
+    KV_CHANGE_SCORE_REMOVE,
+    KV_CHANGE_LIST_INSERT,
+    KV_CHANGE_LIST_SET,
+    KV_CHANGE_LIST_REMOVE,
+    KV_CHANGE_LIST_MOVE, /* an insertion: the hash of the key that had the element */
+    KV_CHANGE_COPY, /* of a collection: its packed form follows, or the hash of a large one's key */
 };
 
 /* The running digest after a change: of the entry's index, the key's hash, and what changed. Bytes
@@ -463,6 +528,9 @@ bool kv_validate_string(uint32_t row, const struct machine_argument *arguments, 
 /* Parts of strings, bits, floating point. */
 bool kv_validate_parts(uint32_t row, const struct machine_argument *arguments, uint32_t count,
                        const struct machine_options *options, struct reply_writer *error);
+/* Lists (kv_options_list.c). */
+bool kv_validate_list(uint32_t row, const struct machine_argument *arguments, uint32_t count,
+                      const struct machine_options *options, struct reply_writer *error);
 /* Keys, whatever their type. */
 bool kv_validate_generic(uint32_t row, const struct machine_argument *arguments, uint32_t count,
                          const struct machine_options *options, struct reply_writer *error);

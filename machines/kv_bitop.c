@@ -12,7 +12,7 @@
 
 #include "machines/kv.h"
 
-enum { KV_BITOP_MEASURE, KV_BITOP_COMBINE, KV_BITOP_STORE };
+enum { KV_BITOP_MEASURE, KV_BITOP_COMBINE, KV_BITOP_STORE, KV_BITOP_REFUSED };
 
 /* The sources are the keys from the second on; the arguments begin with the operation's name. */
 static struct kv_found kv_bitop_source(const struct kv_call *call, uint64_t source) {
@@ -25,6 +25,10 @@ static enum kv_step kv_bitop_measure(struct kv_call *call, const struct kv_found
         if (call->run->budget == 0)
             return KV_MORE;
         const struct kv_found source = kv_bitop_source(call, word[0]);
+        if (!kv_typed(call, &source, KV_TYPE_STRING)) {
+            word[7] = KV_BITOP_REFUSED;
+            return KV_DONE;
+        }
         if (source.present != NULL && kv_value_bytes(source.present) > word[1])
             word[1] = kv_value_bytes(source.present);
         kv_spend(call, 1);
@@ -129,6 +133,8 @@ enum kv_step kv_bitop(struct kv_call *call) {
     struct kv_found target = kv_find(call, 0, 1);
     if (word[7] == KV_BITOP_MEASURE && kv_bitop_measure(call, &target) == KV_MORE)
         return KV_MORE;
+    if (word[7] == KV_BITOP_REFUSED)
+        return KV_DONE;
     if (word[7] == KV_BITOP_COMBINE && kv_bitop_combine(call, operation) == KV_MORE)
         return KV_MORE;
     if (kv_bitop_store(call, &target) == KV_MORE)

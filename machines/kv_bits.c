@@ -20,6 +20,8 @@ enum kv_step kv_getbit(struct kv_call *call) {
                                &offset, call->reply))
         return KV_DONE;
     const struct kv_found found = kv_find(call, 0, 0);
+    if (!kv_typed(call, &found, KV_TYPE_STRING))
+        return KV_DONE;
     kv_reply_integer(call, kv_byte_at(&found, offset / 8) >> (7 - offset % 8) & 1);
     return KV_DONE;
 }
@@ -33,6 +35,8 @@ enum kv_step kv_setbit(struct kv_call *call) {
                            &bit, call->reply))
         return KV_DONE;
     struct kv_found found = kv_find(call, 0, 0);
+    if (!kv_typed(call, &found, KV_TYPE_STRING))
+        return KV_DONE;
     const uint64_t at = offset / 8;
     const uint32_t shift = 7 - (uint32_t)(offset % 8);
     const uint8_t old = kv_byte_at(&found, at);
@@ -78,6 +82,8 @@ enum kv_step kv_bitcount(struct kv_call *call) {
     const struct machine_operation *operation = call->operation;
     const struct kv_found found = kv_find(call, 0, 0);
     struct kv_bit_range range;
+    if (!kv_typed(call, &found, KV_TYPE_STRING))
+        return KV_DONE;
     if (found.present == NULL) {
         kv_reply_integer(call, 0);
         return KV_DONE;
@@ -158,6 +164,8 @@ enum kv_step kv_bitpos(struct kv_call *call) {
     if (!kv_options_bitpos_bit(&operation->arguments[1], &bit, call->reply))
         return KV_DONE;
     const struct kv_found found = kv_find(call, 0, 0);
+    if (!kv_typed(call, &found, KV_TYPE_STRING))
+        return KV_DONE;
     if (found.present == NULL) {
         kv_reply_integer(call, bit == 1 ? -1 : 0);
         return KV_DONE;

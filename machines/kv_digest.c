@@ -10,7 +10,7 @@
  * removed already and what only is due, or how values are stored.
  */
 
-#include "machines/kv.h"
+#include "machines/kv_collection.h"
 
 #include "base/checksum.h"
 
@@ -29,12 +29,44 @@ uint64_t kv_digest_bytes(uint64_t digest, const uint8_t *bytes, uint32_t length_
     return checksum_64(bytes, length_bytes, digest);
 }
 
+uint64_t kv_digest_element_begin(const struct kv_call *call, const struct kv_found *found,
+                                 enum kv_change change, uint64_t place, uint32_t first_bytes,
+                                 uint32_t second_bytes) {
+    uint8_t lengths[8];
+    ASSERT_HOT(change >= KV_CHANGE_FIELD_PUT && change < KV_CHANGE_COPY);
+    bytes_put_u32(lengths, first_bytes);
+    bytes_put_u32(lengths + 4, second_bytes);
+    const uint64_t digest = kv_digest_change(found->partition->digest, call->run->moment.index,
+                                             found->hash, change, place, 0);
+    return kv_digest_bytes(digest, lengths, sizeof(lengths));
+}
+
+/* Bytes of any length, in pieces that are always the same. */
+uint64_t kv_digest_fold(uint64_t digest, struct kv_bytes bytes) {
+    for (uint32_t done = 0; done < bytes.length_bytes; done += KV_SLICE_BYTES) {
+        const uint32_t left = bytes.length_bytes - done;
+        digest = kv_digest_bytes(digest, bytes.data + done,
+                                 left < KV_SLICE_BYTES ? left : (uint32_t)KV_SLICE_BYTES);
+    }
+    return digest;
+}
+
+void kv_digest_element(const struct kv_call *call, const struct kv_found *found,
+                       enum kv_change change, uint64_t place, struct kv_bytes first,
+                       struct kv_bytes second) {
+    ASSERT_HOT(first.length_bytes <= KV_KEY_BYTES_MAX && second.length_bytes <= KV_KEY_BYTES_MAX);
+    const uint64_t digest = kv_digest_element_begin(call, found, change, place, first.length_bytes,
+                                                    second.length_bytes);
+    found->partition->digest = kv_digest_fold(kv_digest_fold(digest, first), second);
+}
+
 bool kv_digest_record(const struct kv_record *record, uint64_t *offset, uint64_t *digest,
                       uint32_t *budget) {
     if (*offset == 0) {
         uint8_t head[16];
         bytes_put_u64(head, kv_deadline_ms(record));
-        bytes_put_u32(head + 8, kv_key_bytes(record));
+        bytes_put_u32(head + 8, kv_key_bytes(record) | (uint32_t)kv_type_of(record)
+                                                           << KV_TYPE_SHIFT);
         bytes_put_u32(head + 12, kv_value_bytes(record));
         const uint64_t seed = checksum_64(head, sizeof(head), 0);
         *digest = checksum_64(kv_key(record), kv_key_bytes(record), seed);

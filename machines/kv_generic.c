@@ -42,7 +42,8 @@ enum kv_step kv_del(struct kv_call *call) {
 
 enum kv_step kv_type(struct kv_call *call) {
     const struct kv_found found = kv_find(call, 0, 0);
-    const char *type = found.present != NULL ? "string" : "none";
+    static const char *const names[KV_TYPES] = {"string", "list", "set", "zset", "hash"};
+    const char *type = found.present != NULL ? names[kv_type_of(found.present)] : "none";
     if (call->reply != NULL)
         reply_status(call->reply, type, strlen(type));
     return KV_DONE;
@@ -154,6 +155,7 @@ enum kv_step kv_flush(struct kv_call *call) {
         struct kv_partition *partition = &kv->partition[i];
         partition->digest = kv_digest_change(partition->digest, call->run->moment.index, 0,
                                              KV_CHANGE_FLUSH, KV_DEADLINE_NONE, 0);
+        partition->flushed = partition->changed;
         kv_snapshot_flush(kv, partition);
     }
     kv_spend(call, kv->partition_count);

@@ -9,6 +9,8 @@
 
 enum kv_step kv_getdel(struct kv_call *call) {
     struct kv_found found = kv_find(call, 0, 0);
+    if (!kv_typed(call, &found, KV_TYPE_STRING))
+        return KV_DONE;
     if (kv_protect(call, &found) == KV_MORE || kv_reply_old(call, &found) == KV_MORE)
         return KV_MORE;
     if (!kv_reply_overflows(call) && found.present != NULL)
@@ -43,6 +45,8 @@ enum kv_step kv_getex(struct kv_call *call) {
     if (!kv_options_getex(operation->arguments, operation->argument_count, &options, call->reply))
         return KV_DONE;
     struct kv_found found = kv_find(call, 0, 0);
+    if (!kv_typed(call, &found, KV_TYPE_STRING))
+        return KV_DONE;
     bool changes = false;
     uint64_t deadline_ms = KV_DEADLINE_NONE;
     if (found.present != NULL && !kv_getex_deadline(call, &found, &options, &changes, &deadline_ms))
@@ -97,6 +101,8 @@ enum kv_step kv_cas(struct kv_call *call) {
     if (!kv_options_cas(operation->arguments, operation->argument_count, &options, call->reply))
         return KV_DONE;
     struct kv_found found = kv_find(call, 0, 0);
+    if (!options.absent && !kv_typed(call, &found, KV_TYPE_STRING))
+        return KV_DONE;
     uint64_t deadline_ms;
     if (!kv_set_deadline(call, &found, &options.set, &deadline_ms)) {
         kv_error_expire_time(KV_ROW_CAS, call->reply);

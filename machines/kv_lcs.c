@@ -239,11 +239,23 @@ static enum kv_step kv_lcs_go(struct kv_call *call, const struct kv_lcs_values *
     return KV_DONE;
 }
 
+/* Whether both keys are strings, or absent; else writes the error, which is LCS's own. */
+static bool kv_lcs_typed(struct kv_call *call) {
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct kv_record *present = kv_find(call, i, i).present;
+        if (present != NULL && kv_type_of(present) != KV_TYPE_STRING) {
+            kv_error(call->reply, "ERR The specified keys must contain string values");
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Word 0: whether it has begun. */
 enum kv_step kv_lcs(struct kv_call *call) {
     const struct machine_operation *operation = call->operation;
     struct kv_lcs_options options;
-    if (call->reply == NULL ||
+    if (call->reply == NULL || !kv_lcs_typed(call) ||
         !kv_options_lcs(operation->arguments, operation->argument_count, &options, call->reply))
         return KV_DONE;
     uint64_t *word = call->cursor->word;

@@ -13,6 +13,8 @@
 
 static enum kv_step kv_add(struct kv_call *call, int64_t amount) {
     struct kv_found found = kv_find(call, 0, 0);
+    if (!kv_typed(call, &found, KV_TYPE_STRING))
+        return KV_DONE;
     int64_t number = 0;
     if (found.present != NULL && decimal_parse_i64((const char *)kv_value(found.present),
                                                    kv_value_bytes(found.present), &number) != 0) {
@@ -142,6 +144,9 @@ static enum kv_step kv_float_store(struct kv_call *call, struct kv_found *found)
 enum kv_step kv_incrbyfloat(struct kv_call *call) {
     const struct machine_argument *amount = &call->operation->arguments[1];
     uint64_t *word = call->cursor->word;
+    struct kv_found found = kv_find(call, 0, 0);
+    if (!kv_typed(call, &found, KV_TYPE_STRING))
+        return KV_DONE;
     if (word[1] == KV_ADDING_AMOUNT) {
         struct kv_float added;
         if (!kv_float_read(call, amount->data, amount->length_bytes, &added))
@@ -151,7 +156,6 @@ enum kv_step kv_incrbyfloat(struct kv_call *call) {
         if (call->run->budget == 0)
             return KV_MORE;
     }
-    struct kv_found found = kv_find(call, 0, 0);
     if (word[1] == KV_ADDING_VALUE) {
         if (!kv_float_sum(call, &found))
             return KV_DONE;

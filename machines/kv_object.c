@@ -2,15 +2,49 @@
  * What a key is like (OBJECT), and any key (RANDOMKEY).
  */
 
-#include "machines/kv.h"
+#include "machines/kv_collection.h"
 
 #include "base/decimal.h"
 
-enum { KV_EMBEDDED_BYTES_MAX = 44 };
+/* Redis's limits, as it has them unless configured otherwise. */
+enum {
+    KV_EMBEDDED_BYTES_MAX = 44,
+    KV_INTSET_COUNT_MAX = 512,
+    KV_LISTPACK_COUNT_MAX = 128,
+    KV_LISTPACK_BYTES_MAX = 64,
+};
 
-/* What Redis would make of the value if it were set now. What a history of APPENDs would have made
- * of it is not kept: it is no part of the state. */
+/* Whether Redis would keep a set, a sorted set or a hash in its compact way. A walk over at most
+ * KV_INTSET_COUNT_MAX elements. */
+static bool kv_encoding_is_small(const struct kv_record *record) {
+    const bool is_set = kv_type_of(record) == KV_TYPE_SET;
+    struct kv_element element;
+    uint64_t place = 0;
+    int64_t number;
+    if (kv_collection_count(record) > (is_set ? KV_INTSET_COUNT_MAX : KV_LISTPACK_COUNT_MAX))
+        return false;
+    while (kv_collection_next(record, &place, &element)) {
+        if (is_set && decimal_parse_i64((const char *)element.first.data,
+                                        element.first.length_bytes, &number) != 0)
+            return false;
+        if (!is_set && (element.first.length_bytes > KV_LISTPACK_BYTES_MAX ||
+                        element.second.length_bytes > KV_LISTPACK_BYTES_MAX))
+            return false;
+    }
+    return true;
+}
+
+/* What Redis would make of the value if it were built now. What its history would have made of it,
+ * a string's APPENDs or the elements that are gone, is not kept: it is no part of the state. */
 static const char *kv_encoding(const struct kv_record *record) {
+    switch (kv_type_of(record)) {
+    case KV_TYPE_LIST: return "quicklist";
+    case KV_TYPE_SET: return kv_encoding_is_small(record) ? "intset" : "hashtable";
+    case KV_TYPE_ZSET: return kv_encoding_is_small(record) ? "listpack" : "skiplist";
+    case KV_TYPE_HASH: return kv_encoding_is_small(record) ? "listpack" : "hashtable";
+    case KV_TYPE_STRING:
+    case KV_TYPES: break;
+    }
     const uint32_t value_bytes = kv_value_bytes(record);
     int64_t number;
     if (decimal_parse_i64((const char *)kv_value(record), value_bytes, &number) == 0)

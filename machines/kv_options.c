@@ -11,6 +11,8 @@ const char kv_error_not_integer[] = "ERR value is not an integer or out of range
 const char kv_error_syntax[] = "ERR syntax error";
 const char kv_error_too_long[] = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
 const char kv_error_not_float[] = "ERR value is not a valid float";
+const char kv_error_wrong_type[] =
+    "WRONGTYPE Operation against a key holding the wrong kind of value";
 
 void kv_error(struct reply_writer *error, const char *text) {
     if (error != NULL)
@@ -295,9 +297,18 @@ static bool kv_scan_cursor(const struct machine_argument *argument, uint64_t *cu
     return true;
 }
 
+/* The type of that name; KV_TYPES if no value can have it. */
+static int32_t kv_scan_type(const struct machine_argument *argument) {
+    static const char *const names[KV_TYPES] = {"STRING", "LIST", "SET", "ZSET", "HASH"};
+    int32_t type = 0;
+    while (type < KV_TYPES && !kv_is_word(argument, names[type]))
+        type++;
+    return type;
+}
+
 bool kv_options_scan(const struct machine_argument *arguments, uint32_t count,
                      struct kv_scan_options *options, struct reply_writer *error) {
-    *options = (struct kv_scan_options){.count = 10};
+    *options = (struct kv_scan_options){.count = 10, .type = KV_SCAN_ANY};
     if (!kv_scan_cursor(&arguments[0], &options->cursor)) {
         kv_error(error, "ERR invalid cursor");
         return false;
@@ -314,7 +325,7 @@ bool kv_options_scan(const struct machine_argument *arguments, uint32_t count,
         } else if (has_value && kv_is_word(&arguments[i], "MATCH")) {
             options->pattern = arguments[i + 1];
         } else if (has_value && kv_is_word(&arguments[i], "TYPE")) {
-            options->no_type = !kv_is_word(&arguments[i + 1], "STRING");
+            options->type = kv_scan_type(&arguments[i + 1]);
         } else {
             kv_error(error, kv_error_syntax);
             return false;

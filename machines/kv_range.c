@@ -11,6 +11,8 @@ enum kv_step kv_getrange(struct kv_call *call) {
     if (!kv_options_getrange(call->operation->arguments, &start, &end, call->reply))
         return KV_DONE;
     const struct kv_found found = kv_find(call, 0, 0);
+    if (!kv_typed(call, &found, KV_TYPE_STRING))
+        return KV_DONE;
     const int64_t value_bytes = found.present != NULL ? kv_value_bytes(found.present) : 0;
     /* Both from the end, and in the wrong order: nothing, before they are cut to the value. */
     const bool nothing = start < 0 && end < 0 && start > end;
@@ -31,6 +33,8 @@ enum kv_step kv_setrange(struct kv_call *call) {
                              call->reply))
         return KV_DONE;
     struct kv_found found = kv_find(call, 0, 0);
+    if (!kv_typed(call, &found, KV_TYPE_STRING))
+        return KV_DONE;
     const int64_t old_bytes = found.present != NULL ? kv_value_bytes(found.present) : 0;
     if (bytes.length_bytes == 0) {
         kv_reply_integer(call, old_bytes);

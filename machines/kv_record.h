@@ -6,15 +6,20 @@
  *
  *     0  u32  hash                 the low half of the key's
  *     4  u32  change               the low half of the index of the entry that changed it last
- *     8  u32  key bytes, and flags in the top bits
+ *     8  u32  key bytes, and above them type and flags
  *    12  u32  value bytes, and flags in the top bits
  *    16  [u64 deadline, u32 its place in the heap, u32 unused]   if KV_DEADLINED
  *        key
- *        value, or {u8 *data, u32 capacity} of an object apart   if KV_APART
+ *        value, or {u8 *data, u64 capacity} of an object apart   if KV_APART
+ *               or {struct kv_collection *} of a large collection   if KV_LARGE
  *
  * Values up to KV_INLINE_BYTES_MAX lie in the record, so that a lookup touches the table's cache
  * line and the record's, and nothing else. A longer one lies apart: to change the record's head
  * then costs no copy of the value.
+ *
+ * A list, a set, a sorted set or a hash is a collection (kv_collection.h). A small one is a value
+ * in packed form (kv_packed.h), which lies in the record; a large one is an object of its own,
+ * whose elements are records as well, with a field or a member in place of the key.
  *
  * The table's directory needs no more of the hash than its low half; what else is needed stands in
  * the slot (kv_table.h). Who has a record alone, and needs all of it, computes it from the key.
@@ -34,18 +39,32 @@
 #include <string.h>
 
 enum {
-    KV_KEY_BYTES_MAX = 65536,     /* a key is copied and compared in one piece: 10 us at most */
-    KV_VALUE_BYTES_MAX = 1 << 29, /* 512 MiB, as Redis has it */
-    KV_INLINE_BYTES_MAX = 4096,   /* 40 units */
-    KV_LENGTH_MASK = (1 << 30) - 1,
-    KV_DEADLINED = 1 << 30, /* of key_word */
-    KV_APART = 1 << 30,     /* of value_word */
+    KV_KEY_BYTES_MAX = 65536,       /* a key is copied and compared in one piece: 10 us at most */
+    KV_VALUE_BYTES_MAX = 1 << 29,   /* 512 MiB, as Redis has it */
+    KV_INLINE_BYTES_MAX = 4096,     /* 40 units */
+    KV_LENGTH_MASK = (1 << 30) - 1, /* of value_word */
+    KV_APART = 1 << 30,             /* of value_word */
+    KV_KEY_LENGTH_MASK = (1 << 17) - 1, /* of key_word */
+    KV_TYPE_SHIFT = 17,                 /* of key_word: three bits of enum kv_type */
+    KV_TYPE_MASK = 7 << KV_TYPE_SHIFT,  /* of key_word */
+    KV_LARGE = 1 << 20,                 /* of key_word */
+    KV_DEADLINED = 1 << 30,             /* of key_word */
 };
 #define KV_EMITTED       (UINT32_C(1) << 31) /* of value_word */
 #define KV_DEADLINE_NONE UINT64_MAX
 
-_Static_assert(KV_VALUE_BYTES_MAX <= KV_LENGTH_MASK && KV_KEY_BYTES_MAX <= KV_LENGTH_MASK,
+_Static_assert(KV_VALUE_BYTES_MAX <= KV_LENGTH_MASK && KV_KEY_BYTES_MAX <= KV_KEY_LENGTH_MASK,
                "lengths share their word with flags");
+
+/* What a value is. Numbers for ever: snapshots hold them. */
+enum kv_type {
+    KV_TYPE_STRING = 0,
+    KV_TYPE_LIST = 1,
+    KV_TYPE_SET = 2,
+    KV_TYPE_ZSET = 3,
+    KV_TYPE_HASH = 4,
+    KV_TYPES,
+};
 
 /* The head, as drawn above. */
 struct kv_record {
@@ -72,10 +91,21 @@ struct kv_apart {
 
 /* The key's length. */
 static inline uint32_t kv_key_bytes(const struct kv_record *record) {
-    return record->key_word & KV_LENGTH_MASK;
+    return record->key_word & KV_KEY_LENGTH_MASK;
 }
 
-/* The value's length, wherever it lies. */
+/* What the value is. */
+static inline enum kv_type kv_type_of(const struct kv_record *record) {
+    return (enum kv_type)((record->key_word & KV_TYPE_MASK) >> KV_TYPE_SHIFT);
+}
+
+/* Whether the value is a large collection: kv_collection_of has it (kv_collection.h). */
+static inline bool kv_is_large(const struct kv_record *record) {
+    return (record->key_word & KV_LARGE) != 0;
+}
+
+/* The value's length, wherever it lies: of a string, or of a collection in packed form; of a large
+ * one that of the pointer. */
 static inline uint32_t kv_value_bytes(const struct kv_record *record) {
     return record->value_word & KV_LENGTH_MASK;
 }

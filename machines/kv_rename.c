@@ -1,21 +1,20 @@
 /*
  * RENAME, RENAMENX and COPY: a value under another key, with its deadline.
  *
- * RENAME gives a long value to the other key without copying it, also into another partition. A
- * short one is copied, as COPY always does; in slices, the source untouched until the end.
+ * RENAME gives a long value to the other key without copying it, also into another partition, and a
+ * large collection within its partition. All else is copied, as COPY always does; in slices, the
+ * source untouched until the end.
  */
 
-#include "machines/kv.h"
-
-static bool kv_is_same_key(const struct kv_found *a, const struct kv_found *b) {
-    return a->hash == b->hash && a->key_bytes == b->key_bytes &&
-           memcmp(a->key, b->key, a->key_bytes) == 0;
-}
+#include "machines/kv_collection.h"
 
 /* Stores the source's value and deadline under the other key. */
 static enum kv_step kv_store_copy(struct kv_call *call, const struct kv_found *source,
                                   struct kv_found *target) {
+    if (kv_is_large(source->present))
+        return kv_collection_copy(call, source, target);
     const struct kv_value value = {
+        .type = kv_type_of(source->present),
         .more = {kv_value(source->present), kv_value_bytes(source->present)}};
     return kv_store_value(call, target, &value, kv_deadline_ms(source->present));
 }
@@ -39,6 +38,8 @@ enum kv_step kv_rename(struct kv_call *call) {
             return KV_MORE;
         if (kv_value_is_movable(source.present)) {
             kv_store_moved(call, &source, &target);
+        } else if (kv_is_large(source.present) && source.partition == target.partition) {
+            kv_collection_move(call, &source, &target);
         } else {
             if (kv_store_copy(call, &source, &target) == KV_MORE)
                 return KV_MORE;

@@ -9,6 +9,7 @@
  * a part of them, and may only be destroyed.
  */
 
+#include "machines/kv_collection.h"
 #include "machines/kv_snapshot.h"
 
 #include "base/error.h"
@@ -29,6 +30,7 @@ struct kv_restore {
     uint32_t key_bytes;
     uint32_t value_bytes;
     uint32_t change;
+    enum kv_type type;
     uint64_t hash;
     uint64_t deadline_ms;
     struct kv_record *record;
@@ -62,8 +64,15 @@ static int kv_restore_head(struct kv *kv, struct kv_restore *restore) {
         bytes_get_u64(from + 16) != kv->options.hash_seed)
         return WEIR_ECORRUPT;
     kv->log_time_ms = bytes_get_u64(from + 32);
-    for (uint32_t i = 0; i < kv->partition_count; i++)
-        kv->partition[i].digest = bytes_get_u64(from + 40 + 8 * i);
+    from += 40;
+    for (uint32_t i = 0; i < kv->partition_count; i++) {
+        kv->partition[i].digest = bytes_get_u64(from);
+        kv->partition[i].changed = bytes_get_u64(from + 8);
+        kv->partition[i].flushed = bytes_get_u64(from + 16);
+        from += KV_HEAD_PARTITION_BYTES;
+    }
+    for (uint32_t i = 0; i < KV_GONE_CELLS; i++)
+        kv->gone[i] = bytes_get_u64(from + (size_t)8 * i);
     restore->state = KV_RESTORING_ITEM;
     return 0;
 }
@@ -83,7 +92,11 @@ static int kv_restore_item(struct kv_restore *restore) {
         return whole ? 0 : WEIR_ECORRUPT;
     }
     if (restore->key_bytes > KV_KEY_BYTES_MAX || restore->value_bytes > KV_VALUE_BYTES_MAX ||
-        kind != KV_KIND_STRING)
+        kind >= KV_TYPES)
+        return WEIR_ECORRUPT;
+    restore->type = (enum kv_type)kind;
+    if (restore->type != KV_TYPE_STRING &&
+        (restore->value_bytes == 0 || restore->value_bytes > KV_INLINE_BYTES_MAX))
         return WEIR_ECORRUPT;
     restore->state = KV_RESTORING_KEY;
     return 0;
@@ -103,6 +116,7 @@ static int kv_restore_key(struct kv *kv, struct kv_restore *restore) {
     struct kv_record *record = kv_record_make(kv, &space->memory, hash, restore->change,
                                               restore->deadline_ms != KV_DEADLINE_NONE,
                                               restore->key_bytes, restore->value_bytes);
+    record->key_word |= (uint32_t)restore->type << KV_TYPE_SHIFT;
     memcpy(record->bytes + kv_key_offset(record), key, restore->key_bytes);
     restore->value = kv_value_place(record);
     if (kv_is_apart(record)) {
@@ -115,6 +129,19 @@ static int kv_restore_key(struct kv *kv, struct kv_restore *restore) {
     restore->hash = hash;
     restore->state = KV_RESTORING_VALUE;
     return 0;
+}
+
+/* The value is there: that of a collection is judged. */
+static int kv_restore_value(struct kv_restore *restore) {
+    uint64_t count;
+    const uint32_t stride = kv_stride(restore->type);
+    restore->state = KV_RESTORING_DIGEST;
+    if (restore->type == KV_TYPE_STRING)
+        return 0;
+    return kv_packed_check(restore->value, restore->value_bytes, &count) && count % stride == 0 &&
+                   kv_compact_takes(count / stride, restore->value_bytes)
+               ? 0
+               : WEIR_ECORRUPT;
 }
 
 /* The record is whole: it counts from here on. */
@@ -141,7 +168,7 @@ static int kv_restore_advance(struct kv *kv, struct kv_restore *restore) {
     case KV_RESTORING_HEAD: return kv_restore_head(kv, restore);
     case KV_RESTORING_ITEM: return kv_restore_item(restore);
     case KV_RESTORING_KEY: return kv_restore_key(kv, restore);
-    case KV_RESTORING_VALUE: restore->state = KV_RESTORING_DIGEST; return 0;
+    case KV_RESTORING_VALUE: return kv_restore_value(restore);
     case KV_RESTORING_DIGEST:
     case KV_RESTORING_COMPLETE: break;
     }

@@ -53,7 +53,7 @@
       "key increment")                                                                             \
     X(DECRBY, kv_decrby, kv_validate_string, "decrby", 34, 3, KV_GROW_FAST, 1, 1, 1, "string",     \
       "1.0.0", "Decrement the integer value of a key by the given number", "key decrement")        \
-    X(LCS, kv_lcs, kv_validate_parts, "lcs", 35, -3, KV_READ, 1, 2, 1, "string", "7.0.0",          \
+    X(LCS, kv_lcs, NULL, "lcs", 35, -3, KV_READ, 1, 2, 1, "string", "7.0.0",                       \
       "Find longest common substring",                                                             \
       "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]")                          \
     X(SETBIT, kv_setbit, kv_validate_parts, "setbit", 36, 4, KV_AMPLIFY, 1, 1, 1, "bitmap",        \

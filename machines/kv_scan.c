@@ -25,7 +25,7 @@ enum { KV_SCAN_EMPTY_FACTOR = 10 };
  * Words: 0 cursor, 1 record of that home, 2 keys written, 3 and 4 the array's mark, 5 and 6 the
  * state of the pattern match. */
 static enum kv_step kv_walk_keys(struct kv_call *call, const struct machine_argument *pattern,
-                                 uint64_t end);
+                                 int32_t type, uint64_t end);
 
 /* One step of the walk at `cursor`: the records of one home, and the cursor behind it. */
 static uint32_t kv_walk(const struct kv *kv, uint64_t *cursor, struct kv_record **records) {
@@ -54,10 +54,11 @@ static void kv_mark_end(struct kv_call *call) {
 
 /* Whether one record is to be listed; KV_MORE in the middle of a match. */
 static enum kv_step kv_wanted(struct kv_call *call, const struct kv_record *record,
-                              const struct machine_argument *pattern, bool *wanted) {
+                              const struct machine_argument *pattern, int32_t type, bool *wanted) {
     *wanted = false;
     kv_spend(call, 1);
-    if (kv_deadline_ms(record) <= call->now_ms)
+    if (kv_deadline_ms(record) <= call->now_ms ||
+        (type != KV_SCAN_ANY && (int32_t)kv_type_of(record) != type))
         return KV_DONE;
     if (pattern->data == NULL) {
         *wanted = true;
@@ -76,7 +77,7 @@ static enum kv_step kv_wanted(struct kv_call *call, const struct kv_record *reco
 }
 
 static enum kv_step kv_walk_keys(struct kv_call *call, const struct machine_argument *pattern,
-                                 uint64_t end) {
+                                 int32_t type, uint64_t end) {
     uint64_t *word = call->cursor->word;
     struct kv_record *records[KV_SEGMENT_RECORDS_MAX];
     while (word[0] != end) {
@@ -85,7 +86,8 @@ static enum kv_step kv_walk_keys(struct kv_call *call, const struct machine_argu
         for (; word[1] < count; word[1]++) {
             const struct kv_record *record = records[word[1]];
             bool wanted;
-            if (call->run->budget == 0 || kv_wanted(call, record, pattern, &wanted) == KV_MORE)
+            if (call->run->budget == 0 ||
+                kv_wanted(call, record, pattern, type, &wanted) == KV_MORE)
                 return KV_MORE;
             if (!wanted)
                 continue;
@@ -119,7 +121,7 @@ enum kv_step kv_keys(struct kv_call *call) {
         kv_mark_save(call);
     word[7] = 1;
     const struct machine_argument pattern = kv_pattern_or_all(call->operation->arguments[0]);
-    return kv_walk_keys(call, &pattern, KV_CURSOR_END);
+    return kv_walk_keys(call, &pattern, KV_SCAN_ANY, KV_CURSOR_END);
 }
 
 /* ---- SCAN ------------------------------------------------------------------------------------ */
@@ -173,10 +175,10 @@ enum kv_step kv_scan(struct kv_call *call) {
         kv_scan_head(call, end);
     }
     const uint64_t end = word[7] == 1 ? KV_CURSOR_END : word[7];
-    if (options.no_type)
-        word[0] = end; /* all values are strings */
+    if (options.type == KV_TYPES)
+        word[0] = end; /* no value is of that type */
     const struct machine_argument pattern = kv_pattern_or_all(options.pattern);
-    return kv_walk_keys(call, &pattern, end);
+    return kv_walk_keys(call, &pattern, options.type, end);
 }
 
 /* ---- DBSIZE ---------------------------------------------------------------------------------- */

@@ -21,7 +21,8 @@
  * Format, version 2 (all little-endian):
  *
  *     head     u64 magic, u32 partition bits, u32 zero, u64 hash seed, u64 index, u64 log time,
- *              u64 running digest of each partition
+ *              of each partition: u64 running digest, u64 index of its last change, u64 that as
+ *              it was before its last flush; then the cells of what is gone (kv_watch.c), u64 each
  *     record   u64 deadline in ms (all ones: none), u32 key bytes, u32 value bytes, u32 low half of
  *              the index of its last change, u32 kind, key, value
  *     ...      in any order, each key once
@@ -95,8 +96,15 @@ static void kv_stage_head(struct kv *kv, struct kv_snapshot *snapshot, uint64_t 
     bytes_put_u64(to + 16, kv->options.hash_seed);
     bytes_put_u64(to + 24, index);
     bytes_put_u64(to + 32, snapshot->log_time_ms);
-    for (uint32_t i = 0; i < kv->partition_count; i++)
-        bytes_put_u64(to + 40 + 8 * i, kv->partition[i].digest);
+    to += 40;
+    for (uint32_t i = 0; i < kv->partition_count; i++) {
+        bytes_put_u64(to, kv->partition[i].digest);
+        bytes_put_u64(to + 8, kv->partition[i].changed);
+        bytes_put_u64(to + 16, kv->partition[i].flushed);
+        to += KV_HEAD_PARTITION_BYTES;
+    }
+    for (uint32_t i = 0; i < KV_GONE_CELLS; i++)
+        bytes_put_u64(to + (size_t)8 * i, kv->gone[i]);
     snapshot->staged_bytes = kv_head_bytes(kv->partition_count);
 }
 
@@ -218,7 +226,7 @@ static uint32_t kv_item_copy(const struct kv_record *record, uint64_t offset, ui
     bytes_put_u32(head + 8, kv_key_bytes(record));
     bytes_put_u32(head + 12, kv_value_bytes(record));
     bytes_put_u32(head + 16, record->change);
-    bytes_put_u32(head + 20, KV_KIND_STRING);
+    bytes_put_u32(head + 20, (uint32_t)kv_type_of(record));
     uint32_t copied = kv_item_piece(&offset, head, KV_ITEM_BYTES, to, room);
     copied +=
         kv_item_piece(&offset, kv_key(record), kv_key_bytes(record), to + copied, room - copied);
@@ -288,6 +296,7 @@ void kv_snapshot_flush(struct kv *kv, struct kv_partition *partition) {
     }
     space->table = (struct kv_table){0};
     space->expiry = (struct kv_expiry){0};
+    space->graveyard = NULL;
 }
 
 /* ---- Emitting -------------------------------------------------------------------------------- */

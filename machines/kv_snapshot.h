@@ -11,13 +11,14 @@
 /* Lengths of the format's parts. */
 enum {
     KV_ITEM_BYTES = 24, /* of a record without key and value, and of the tail */
-    KV_KIND_STRING = 0, /* what a record is; there is no other yet */
-    KV_HEAD_BYTES_MAX = 40 + 8 * (1 << KV_PARTITION_BITS_MAX),
+    KV_HEAD_PARTITION_BYTES = 24,
+    KV_HEAD_BYTES_MAX =
+        40 + KV_HEAD_PARTITION_BYTES * (1 << KV_PARTITION_BITS_MAX) + 8 * KV_GONE_CELLS,
 };
 
-/* The head's length: it holds a digest for each partition. */
+/* The head's length: it holds what each partition has, and the cells of what is gone. */
 static inline uint32_t kv_head_bytes(uint32_t partition_count) {
-    return 40 + 8 * partition_count;
+    return 40 + KV_HEAD_PARTITION_BYTES * partition_count + 8 * (uint32_t)KV_GONE_CELLS;
 }
 
 #endif

@@ -12,7 +12,7 @@
  * written over.
  */
 
-#include "machines/kv.h"
+#include "machines/kv_collection.h"
 
 struct kv_found kv_find(const struct kv_call *call, uint32_t key, uint32_t argument) {
     const struct machine_operation *operation = call->operation;
@@ -34,6 +34,18 @@ struct kv_found kv_find(const struct kv_call *call, uint32_t key, uint32_t argum
     return found;
 }
 
+bool kv_typed(struct kv_call *call, const struct kv_found *found, enum kv_type type) {
+    if (found->present == NULL || kv_type_of(found->present) == type)
+        return true;
+    kv_error(call->reply, kv_error_wrong_type);
+    return false;
+}
+
+bool kv_is_same_key(const struct kv_found *a, const struct kv_found *b) {
+    return a->hash == b->hash && a->key_bytes == b->key_bytes &&
+           memcmp(a->key, b->key, a->key_bytes) == 0;
+}
+
 enum kv_step kv_protect(struct kv_call *call, const struct kv_found *found) {
     if (found->slot == NULL)
         return KV_DONE;
@@ -43,12 +55,23 @@ enum kv_step kv_protect(struct kv_call *call, const struct kv_found *found) {
 
 /* ---- Making records -------------------------------------------------------------------------- */
 
-static void kv_record_free(struct memory *memory, struct kv_record *record) {
+void kv_record_free(struct memory *memory, struct kv_record *record) {
+    ASSERT_HOT(!kv_is_large(record));
     if (kv_is_apart(record)) {
         const struct kv_apart apart = kv_apart_get(record);
         memory_give(memory, apart.data, apart.capacity_bytes);
     }
     memory_give(memory, record, kv_record_bytes(record));
+}
+
+/* A record that is in no table any more; a large collection goes to the graveyard. */
+static void kv_record_drop(struct kv_space *space, struct kv_record *record) {
+    if (!kv_is_large(record)) {
+        kv_record_free(&space->memory, record);
+        return;
+    }
+    kv_collection_bury(space, kv_collection_of(record));
+    memory_give(&space->memory, record, kv_record_bytes(record));
 }
 
 _Static_assert((int)KV_INLINE_BYTES_MAX < (int)MEMORY_CLASSED_BYTES_MAX,
@@ -76,25 +99,27 @@ struct kv_record *kv_record_make(struct kv *kv, struct memory *memory, uint64_t 
     return record;
 }
 
-/* The same with its key, changed by the command in execution. */
-static struct kv_record *kv_record_new(const struct kv_call *call, const struct kv_found *found,
-                                       bool deadlined, uint32_t value_bytes) {
+struct kv_record *kv_record_new(const struct kv_call *call, const struct kv_found *found,
+                                enum kv_type type, bool deadlined, uint32_t value_bytes) {
     struct kv_record *record =
         kv_record_make(call->kv, &found->partition->space.memory, found->hash,
                        (uint32_t)call->run->moment.index, deadlined, found->key_bytes, value_bytes);
+    record->key_word |= (uint32_t)type << KV_TYPE_SHIFT;
     memcpy(record->bytes + kv_key_offset(record), found->key, found->key_bytes);
+    found->partition->changed = call->run->moment.index;
+    if (deadlined)
+        kv_gone_note(call, found);
     return record;
 }
 
-/* Notes that the command in execution changed a record where it lies. No snapshot needs it. */
-static void kv_record_changed(const struct kv_call *call, struct kv_record *record) {
+void kv_record_changed(const struct kv_call *call, const struct kv_found *found,
+                       struct kv_record *record) {
+    found->partition->changed = call->run->moment.index;
     record->change = (uint32_t)call->run->moment.index;
     record->value_word = (record->value_word & ~KV_EMITTED) | call->kv->parity;
 }
 
-/* Puts a new record in the table, in place of an old one if the key had one, and frees that. */
-static void kv_record_install(struct kv_call *call, struct kv_found *found,
-                              struct kv_record *record) {
+void kv_record_install(struct kv_call *call, struct kv_found *found, struct kv_record *record) {
     struct kv_space *space = &found->partition->space;
     if (found->slot == NULL) {
         kv_spend(call, kv_table_insert(&space->table, &space->memory, found->hash, record));
@@ -104,12 +129,10 @@ static void kv_record_install(struct kv_call *call, struct kv_found *found,
     if (kv_deadline_of(old) != NULL)
         kv_expiry_set(&space->expiry, &space->memory, old, KV_DEADLINE_NONE);
     kv_slot_set(found->slot, record);
-    kv_record_free(&space->memory, old);
+    kv_record_drop(space, old);
 }
 
-/* Sets a deadline on a record that may have no room for one: then it must not be asked for one. */
-static void kv_record_expire(struct kv_space *space, struct kv_record *record,
-                             uint64_t deadline_ms) {
+void kv_record_expire(struct kv_space *space, struct kv_record *record, uint64_t deadline_ms) {
     if (kv_deadline_of(record) != NULL)
         kv_expiry_set(&space->expiry, &space->memory, record, deadline_ms);
     else
@@ -120,7 +143,7 @@ void kv_space_remove(struct kv_space *space, uint64_t *slot) {
     struct kv_record *record = kv_slot_record(*slot);
     kv_record_expire(space, record, KV_DEADLINE_NONE);
     kv_table_remove(&space->table, &space->memory, slot);
-    kv_record_free(&space->memory, record);
+    kv_record_drop(space, record);
 }
 
 /* ---- Changing a value ------------------------------------------------------------------------ */
@@ -132,6 +155,8 @@ static uint64_t kv_fold_value(const struct kv_call *call, const struct kv_found 
         change = KV_CHANGE_RANGE;
         deadline_ms = (uint64_t)value->old_bytes + value->zero_bytes;
     }
+    if (value->type != KV_TYPE_STRING)
+        change = KV_CHANGE_COPY;
     return kv_digest_change(found->partition->digest, call->run->moment.index, found->hash, change,
                             deadline_ms, value->more.length_bytes);
 }
@@ -148,9 +173,9 @@ static void kv_value_write(const struct kv_value *value, uint8_t *place) {
            value->more.length_bytes);
 }
 
-/* Whether the record can take the value without moving. */
-static bool kv_record_fits(const struct kv_record *record, uint32_t value_bytes, bool deadlined) {
-    if (kv_is_apart(record) || (deadlined && (record->key_word & KV_DEADLINED) == 0))
+bool kv_record_fits(const struct kv_record *record, uint32_t value_bytes, bool deadlined) {
+    if (kv_is_apart(record) || kv_is_large(record) ||
+        (deadlined && (record->key_word & KV_DEADLINED) == 0))
         return false;
     const size_t wanted = kv_record_bytes_of((record->key_word & KV_DEADLINED) != 0,
                                              kv_key_bytes(record), value_bytes);
@@ -163,6 +188,8 @@ static void kv_store_inline(struct kv_call *call, struct kv_found *found,
     struct kv_space *space = &found->partition->space;
     const uint32_t value_bytes = (uint32_t)kv_value_bytes_of(value);
     const bool deadlined = deadline_ms != KV_DEADLINE_NONE;
+    if (deadlined)
+        kv_gone_note(call, found);
     struct kv_record *old = found->slot != NULL ? kv_slot_record(*found->slot) : NULL;
 
     found->partition->digest = kv_digest_bytes(kv_fold_value(call, found, value, deadline_ms),
@@ -171,13 +198,15 @@ static void kv_store_inline(struct kv_call *call, struct kv_found *found,
 
     if (old != NULL && kv_record_fits(old, value_bytes, deadlined)) {
         kv_value_write(value, kv_value_place(old));
+        old->key_word = (old->key_word & ~(uint32_t)KV_TYPE_MASK) | (uint32_t)value->type
+                                                                        << KV_TYPE_SHIFT;
         old->value_word = value_bytes;
-        kv_record_changed(call, old);
+        kv_record_changed(call, found, old);
         kv_record_expire(space, old, deadline_ms);
         found->present = old;
         return;
     }
-    struct kv_record *record = kv_record_new(call, found, deadlined, value_bytes);
+    struct kv_record *record = kv_record_new(call, found, value->type, deadlined, value_bytes);
     uint8_t *place = kv_value_place(record);
     if (value->old_bytes > 0)
         memcpy(place, kv_value(old), value->old_bytes);
@@ -252,7 +281,7 @@ static void kv_apart_install(struct kv_call *call, struct kv_found *found,
     struct kv_space *space = &found->partition->space;
     ASSERT(value_bytes > KV_INLINE_BYTES_MAX && apart->capacity_bytes >= value_bytes);
     struct kv_record *record =
-        kv_record_new(call, found, deadline_ms != KV_DEADLINE_NONE, value_bytes);
+        kv_record_new(call, found, KV_TYPE_STRING, deadline_ms != KV_DEADLINE_NONE, value_bytes);
     memcpy(kv_value_place(record), apart, sizeof(*apart));
     kv_record_install(call, found, record);
     kv_record_expire(space, record, deadline_ms);
@@ -274,7 +303,7 @@ static enum kv_step kv_store_apart(struct kv_call *call, struct kv_found *found,
         /* APPEND in place: the deadline stays as it is. */
         ASSERT(deadline_ms == kv_deadline_ms(old));
         old->value_word = value_bytes | KV_APART;
-        kv_record_changed(call, old);
+        kv_record_changed(call, found, old);
         kv_note_length(call->kv, value_bytes);
         return KV_DONE;
     }
@@ -320,7 +349,7 @@ static enum kv_step kv_store_inside(struct kv_call *call, struct kv_found *found
     }
     found->partition->digest = word[4];
     word[3] = word[4] = 0;
-    kv_record_changed(call, record);
+    kv_record_changed(call, found, record);
     return KV_DONE;
 }
 
@@ -392,6 +421,7 @@ void kv_store_moved(struct kv_call *call, struct kv_found *from, struct kv_found
 
     if (from->partition != to->partition)
         memory_move(&space->memory, &to->partition->space.memory, apart.data, apart.capacity_bytes);
+    kv_gone_note(call, from);
     kv_apart_install(call, to, &apart, value_bytes, deadline_ms);
     /* The table may have been split: the old record's slot is looked for again. */
     kv_record_expire(space, old, KV_DEADLINE_NONE);
@@ -408,7 +438,9 @@ void kv_store_moved(struct kv_call *call, struct kv_found *from, struct kv_found
 static struct kv_record *kv_record_widen(struct kv_call *call, struct kv_found *found) {
     struct memory *memory = &found->partition->space.memory;
     struct kv_record *old = found->present;
-    struct kv_record *record = kv_record_new(call, found, true, kv_value_bytes(old));
+    struct kv_record *record =
+        kv_record_new(call, found, kv_type_of(old), true, kv_value_bytes(old));
+    record->key_word |= old->key_word & KV_LARGE;
     record->value_word = (old->value_word & ~KV_EMITTED) | call->kv->parity;
     const size_t rest = kv_is_apart(old) ? sizeof(struct kv_apart) : kv_value_bytes(old);
     memcpy(kv_value_place(record), kv_value_place(old), rest);
@@ -422,16 +454,19 @@ void kv_store_deadline(struct kv_call *call, struct kv_found *found, uint64_t de
     ASSERT_HOT(found->present != NULL);
     found->partition->digest = kv_digest_change(found->partition->digest, call->run->moment.index,
                                                 found->hash, KV_CHANGE_DEADLINE, deadline_ms, 0);
+    if (deadline_ms != KV_DEADLINE_NONE)
+        kv_gone_note(call, found);
     if (kv_deadline_of(found->present) == NULL && deadline_ms != KV_DEADLINE_NONE)
         found->present = kv_record_widen(call, found);
     kv_record_expire(&found->partition->space, found->present, deadline_ms);
-    kv_record_changed(call, found->present);
+    kv_record_changed(call, found, found->present);
 }
 
 void kv_store_remove(struct kv_call *call, struct kv_found *found) {
     ASSERT_HOT(found->present != NULL);
     found->partition->digest = kv_digest_change(found->partition->digest, call->run->moment.index,
                                                 found->hash, KV_CHANGE_REMOVE, KV_DEADLINE_NONE, 0);
+    kv_gone_note(call, found);
     kv_space_remove(&found->partition->space, found->slot);
     found->slot = NULL;
     found->present = NULL;

@@ -7,6 +7,8 @@
 
 enum kv_step kv_get(struct kv_call *call) {
     const struct kv_found found = kv_find(call, 0, 0);
+    if (!kv_typed(call, &found, KV_TYPE_STRING))
+        return KV_DONE;
     if (found.present != NULL)
         return kv_reply_value(call, found.present);
     kv_reply_null(call);
@@ -15,6 +17,8 @@ enum kv_step kv_get(struct kv_call *call) {
 
 enum kv_step kv_strlen(struct kv_call *call) {
     const struct kv_found found = kv_find(call, 0, 0);
+    if (!kv_typed(call, &found, KV_TYPE_STRING))
+        return KV_DONE;
     kv_reply_integer(call, found.present == NULL ? 0 : kv_value_bytes(found.present));
     return KV_DONE;
 }
@@ -49,7 +53,7 @@ enum kv_step kv_mget(struct kv_call *call) {
             return KV_MORE;
         kv_prefetch_keys(call, word[0]);
         const struct kv_found found = kv_find(call, (uint32_t)word[0], (uint32_t)word[0]);
-        if (found.present == NULL)
+        if (found.present == NULL || kv_type_of(found.present) != KV_TYPE_STRING)
             kv_reply_null(call);
         else if (kv_reply_value(call, found.present) == KV_MORE)
             return KV_MORE;
@@ -137,6 +141,8 @@ static inline __attribute__((always_inline)) enum kv_step kv_set_by(
         kv_error_expire_time(call->operation->row, call->reply);
         return KV_DONE;
     }
+    if (options->get && !kv_typed(call, &found, KV_TYPE_STRING))
+        return KV_DONE;
     const bool refused = (options->only_absent && found.present != NULL) ||
                          (options->only_present && found.present == NULL);
     if (!refused && kv_protect(call, &found) == KV_MORE)
@@ -200,6 +206,8 @@ enum kv_step kv_setex(struct kv_call *call) {
 
 enum kv_step kv_append(struct kv_call *call) {
     struct kv_found found = kv_find(call, 0, 0);
+    if (!kv_typed(call, &found, KV_TYPE_STRING))
+        return KV_DONE;
     const uint32_t old_bytes = found.present != NULL ? kv_value_bytes(found.present) : 0;
     const struct kv_value value = {.old_bytes = old_bytes, .more = call->operation->arguments[1]};
     const uint64_t value_bytes = old_bytes + (uint64_t)value.more.length_bytes;

@@ -418,3 +418,65 @@ uint32_t kv_table_gather(const struct kv_table *table, const struct kv_table_cel
     }
     return count;
 }
+
+/* ---- Giving back ----------------------------------------------------------------------------- */
+
+static void kv_table_spend(uint32_t *budget, uint32_t units) {
+    *budget -= units < *budget ? units : *budget;
+}
+
+/* Whether the directory page of an index is not shared with one of a smaller index. */
+static bool kv_directory_is_first(const struct kv_table *table, uint64_t index) {
+    return index == 0 ||
+           table->root[index] !=
+               table->root[index ^ UINT64_C(1) << (63 - (uint32_t)__builtin_clzll(index))];
+}
+
+/* One bucket: its records, and, of the last one, the segment. Places advance in the walk's order,
+ * so the directory leads to segments that are there, though it leads to others that are not. */
+static uint32_t kv_segment_give(struct kv_table *table, struct memory *memory, uint64_t *place,
+                                void (*give)(struct memory *, struct kv_record *)) {
+    const uint32_t order = (uint32_t)(*place >> 11);
+    const uint32_t home = (uint32_t)(*place >> 5 & 63);
+    struct kv_segment *segment = kv_table_segment(table, kv_reverse(order));
+    const struct kv_bucket *bucket = &segment->bucket[home];
+    ASSERT(segment->pattern == kv_reverse(order));
+    kv_segment_prefetch(segment, home + 1);
+    uint32_t count = 0;
+    for (; count < KV_BUCKET_SLOTS && bucket->slot[count] != 0; count++)
+        give(memory, kv_slot_record(bucket->slot[count]));
+    table->count -= count;
+    if (home + 1 < KV_SEGMENT_BUCKETS) {
+        *place += 1u << 5;
+    } else {
+        const uint64_t next = order + (UINT64_C(1) << (32 - segment->depth));
+        memory_give_page(memory, segment);
+        *place = next >> 32 != 0 ? KV_POSITION_END : next << 11;
+    }
+    return count;
+}
+
+bool kv_table_give_step(struct kv_table *table, struct memory *memory, uint64_t *place,
+                        void (*give)(struct memory *memory, struct kv_record *record),
+                        uint32_t *budget) {
+    if (table->root == NULL)
+        return false;
+    while (*place < KV_POSITION_END) {
+        if (*budget == 0)
+            return true;
+        kv_table_spend(budget, 1 + 2 * kv_segment_give(table, memory, place, give));
+    }
+    ASSERT(table->count == 0);
+    const uint64_t count = kv_root_count(table->depth);
+    for (; *place - KV_POSITION_END < count; ++*place) {
+        if (*budget == 0)
+            return true;
+        const uint64_t index = *place - KV_POSITION_END;
+        if (kv_directory_is_first(table, index))
+            memory_give(memory, table->root[index], KV_DIRECTORY_BYTES);
+        kv_table_spend(budget, 1);
+    }
+    memory_give(memory, table->root, count * sizeof(*table->root));
+    *table = (struct kv_table){0};
+    return false;
+}

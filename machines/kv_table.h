@@ -131,6 +131,13 @@ uint32_t kv_table_insert(struct kv_table *table, struct memory *memory, uint64_t
 /* Empties a slot. The record itself stays the caller's. */
 void kv_table_remove(struct kv_table *table, struct memory *memory, uint64_t *slot);
 
+/* Gives a table back in pieces: `give` frees each record, then segments and directory follow.
+ * *place: 0 at first, how far it is. Returns whether there is more to do; until then the table can
+ * only be given back further, at the end it is as if zeroed. */
+bool kv_table_give_step(struct kv_table *table, struct memory *memory, uint64_t *place,
+                        void (*give)(struct memory *memory, struct kv_record *record),
+                        uint32_t *budget);
+
 /* A place in the order: bits 42..11 segment, 10..5 home, 4..0 depth of the segment where the walk
  * stood. 0 is the beginning. */
 #define KV_POSITION_BITS 43

@@ -3,11 +3,12 @@
  * execute, so that nothing is accepted here that is refused there for its form.
  *
  * Some forms are judged in execute alone, because Redis looks at the key first: the amount of
- * GETEX, the range of BITCOUNT and BITPOS.
+ * GETEX, the range of BITCOUNT and BITPOS, the options of LCS.
  */
 
 #include "machines/kv.h"
 #include "machines/kv_float.h"
+#include "machines/kv_hash.h"
 
 static bool kv_validate_pairs(const char *name, uint32_t argument_count,
                               struct reply_writer *error) {
@@ -47,7 +48,6 @@ bool kv_validate_parts(uint32_t row, const struct machine_argument *arguments, u
     uint64_t offset;
     uint32_t bit;
     enum kv_bitop operation;
-    struct kv_lcs_options lcs;
     switch ((enum kv_row)row) {
     case KV_ROW_INCRBYFLOAT: return kv_options_incrbyfloat(arguments, error);
     case KV_ROW_GETRANGE:
@@ -58,7 +58,6 @@ bool kv_validate_parts(uint32_t row, const struct machine_argument *arguments, u
     case KV_ROW_SETBIT: return kv_options_setbit(arguments, value_bytes_max, &offset, &bit, error);
     case KV_ROW_BITPOS: return kv_options_bitpos_bit(&arguments[1], &bit, error);
     case KV_ROW_BITOP: return kv_options_bitop(arguments, count, &operation, error);
-    case KV_ROW_LCS: return kv_options_lcs(arguments, count, &lcs, error);
     default: UNREACHABLE("a row of another group");
     }
 }

@@ -150,6 +150,14 @@ struct machine_moment {
     uint64_t random;      /* seed of this entry's random choices; 0 for reads */
 };
 
+/* A key that was watched: as it was after an entry. */
+struct machine_watch {
+    struct machine_argument key;
+    uint64_t hash;
+    uint64_t index; /* of that entry */
+    bool present;   /* the key was there */
+};
+
 /* Where a resumable call left off.  Zeroed by the host before the first call of an operation. */
 struct machine_cursor {
     uint64_t word[8];
@@ -307,6 +315,17 @@ struct machine_operations {
                    size_t length_bytes, size_t *consumed, uint32_t budget);
     /* After the last byte.  Errors: WEIR_ECORRUPT if the snapshot was not complete. */
     int (*restore_end)(struct machine *machine);
+
+    /*
+     * For WATCH; NULL, both, if keys cannot be watched. holds: whether the key is there at a
+     * moment. changed: whether the key was changed, removed or expired since it was watched, seen
+     * from a moment that is not earlier; true in vain now and then, never false if it was. The
+     * answer is the same on every replica that has applied the same entries.
+     */
+    bool (*holds)(const struct machine *machine, const struct machine_argument *key, uint64_t hash,
+                  const struct machine_moment *moment);
+    bool (*changed)(const struct machine *machine, const struct machine_watch *watch,
+                    const struct machine_moment *moment);
 
     /*
      * The running digest of a partition: folded from (index, key hash, bytes changed) of every

@@ -132,7 +132,8 @@ enum raft_event_kind {
     RAFT_EVENT_TRANSFER,     /* node_id: who shall lead */
     RAFT_EVENT_SNAPSHOT_CHUNK,     /* snapshot, offset, complete */
     RAFT_EVENT_SNAPSHOT_INSTALLED, /* snapshot */
-    RAFT_EVENT_ROOM, /* full: clients' entries find no room in the log; at first they do */
+    RAFT_EVENT_ROOM, /* full: clients' entries find no room in the log, or the snapshot that it
+                        needs none; at first they do */
 };
 
 /* One event; the comment at its kind says which fields it uses, beside now_ns. */
@@ -373,7 +374,7 @@ struct raft_peer_status {
     uint64_t answered_ns; /* when it last answered; 0: not in this term */
     uint32_t inflight_messages;
     const char *state; /* "probe", "replicate", "snapshot" */
-    bool full;         /* it has said that clients' entries find no room in its log */
+    bool full;         /* it has said that it has no room: RAFT_EVENT_ROOM */
 };
 
 /* Writes at most `capacity` peers and returns their number; 0 unless leader.  Pure look. */

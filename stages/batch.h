@@ -170,6 +170,7 @@ struct batch_command {
     uint8_t once;           /* enum batch_once */
     uint8_t reads;          /* enum read_mode, stamped by validate; for a read */
     uint8_t reads_anywhere; /* it may be answered as READ_STALE where nobody leads; likewise */
+    uint8_t silent;         /* its reply is not sent: CLIENT REPLY; likewise */
 };
 _Static_assert(sizeof(struct batch_command) == 48, "three to two cache lines");
 

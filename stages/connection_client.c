@@ -115,6 +115,53 @@ enum connection_step connection_client_reads(struct connection_run *run) {
     return connection_canned(run, CONNECTION_REPLY_READS);
 }
 
+/* ---- REPLY, NO-EVICT, NO-TOUCH, GETREDIR --------------------------------------------------- */
+
+/* Only ON is answered; the others' replies are among those that are left out. */
+enum connection_step connection_client_reply(struct connection_run *run) {
+    struct connection *connection = run->connection;
+    if (connection_argument_is(run, 2, "on")) {
+        connection->reply_off = false;
+        connection->reply_skip = CONNECTION_SKIPS_NOTHING;
+    } else if (connection_argument_is(run, 2, "off")) {
+        connection->reply_off = true;
+    } else if (connection_argument_is(run, 2, "skip")) {
+        if (!connection->reply_off) { /* else ON ends both */
+            connection->reply_skip = CONNECTION_SKIPS_NEXT;
+        }
+    } else {
+        return connection_canned(run, CONNECTION_REPLY_SYNTAX);
+    }
+    return connection_canned(run, CONNECTION_REPLY_OK);
+}
+
+/* Takes argument 2, ON or OFF. */
+static enum connection_step client_switch(struct connection_run *run, bool *on) {
+    if (connection_argument_is(run, 2, "on")) {
+        *on = true;
+    } else if (connection_argument_is(run, 2, "off")) {
+        *on = false;
+    } else {
+        return connection_canned(run, CONNECTION_REPLY_SYNTAX);
+    }
+    return connection_canned(run, CONNECTION_REPLY_OK);
+}
+
+enum connection_step connection_client_no_evict(struct connection_run *run) {
+    return client_switch(run, &run->connection->no_evict);
+}
+
+enum connection_step connection_client_no_touch(struct connection_run *run) {
+    return client_switch(run, &run->connection->no_touch);
+}
+
+/* Nothing is tracked for clients, so nobody gets it for another one. */
+void connection_client_getredir_write(const struct connection_run *run,
+                                      struct reply_writer *writer) {
+    (void)run;
+    reply_integer(writer, -1);
+}
+
 /* ---- INFO and LIST ------------------------------------------------------------------------- */
 
 /* "get", "client|list", or "NULL" before the first command, as Redis has it. */
@@ -129,8 +176,35 @@ static uint64_t client_seconds_since(const struct connection_run *run, uint64_t 
     return now_ms > then_ms ? (now_ms - then_ms) / 1000 : 0;
 }
 
+enum { CLIENT_FLAGS_BYTES = 8 }; /* a letter each, and the zero */
+
+/* As Redis has them, in its order. */
+static void client_flags(const struct node_record *record, char out[CLIENT_FLAGS_BYTES]) {
+    const struct {
+        bool set;
+        char letter;
+    } flags[] = {
+        {record->accepts_replica != 0, 'r'},
+        {record->no_evict != 0, 'e'},
+        {record->no_touch != 0, 'T'},
+    };
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        if (flags[i].set) {
+            out[count++] = flags[i].letter;
+        }
+    }
+    if (count == 0) {
+        out[count++] = 'N';
+    }
+    ASSERT(count < CLIENT_FLAGS_BYTES);
+    out[count] = '\0';
+}
+
 /* One line, from a copy of the record. */
 static void client_line_add(struct connection_run *run, const struct node_record *record) {
+    char flags[CLIENT_FLAGS_BYTES];
+    client_flags(record, flags);
     /* Of itself it shows what it is doing; of the others what they did last. */
     bool is_self = record->client_id == node_figure(&connection_record(run)->client_id);
     uint32_t command =
@@ -145,10 +219,10 @@ static void client_line_add(struct connection_run *run, const struct node_record
         "lib-name=%s lib-ver=%s tot-cmds=%llu\n",
         (unsigned long long)record->client_id, record->address, record->socket, record->name,
         (unsigned long long)client_seconds_since(run, record->opened_ms),
-        (unsigned long long)client_seconds_since(run, last_ms),
-        record->accepts_replica != 0 ? "r" : "N", client_command_name(run, command),
-        record->resp_version == 0 ? 2u : record->resp_version, read_mode_name(record->reads),
-        record->library_name, record->library_version, (unsigned long long)record->commands);
+        (unsigned long long)client_seconds_since(run, last_ms), flags,
+        client_command_name(run, command), record->resp_version == 0 ? 2u : record->resp_version,
+        read_mode_name(record->reads), record->library_name, record->library_version,
+        (unsigned long long)record->commands);
 }
 
 size_t connection_client_info_bytes(struct connection_run *run) {
@@ -264,6 +338,8 @@ void connection_client_help_write(const struct connection_run *run, struct reply
     (void)run;
     static const char *const lines[] = {
         "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "GETREDIR",
+        "    Return -1: no connection gets what another one tracks.",
         "GETNAME",
         "    Return the name of the current connection.",
         "ID",
@@ -272,8 +348,14 @@ void connection_client_help_write(const struct connection_run *run, struct reply
         "    Return information about the current client connection.",
         "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB) | ID <id> [<id> ...]]",
         "    Return information about client connections.",
+        "NO-EVICT (ON|OFF)",
+        "    Spare this connection when one that does not read is closed for others.",
+        "NO-TOUCH (ON|OFF)",
+        "    Let reads not count as a use of the key: none does here.",
         "READS (QUORUM|LEASE|STALE)",
         "    Choose how current the reads of the current connection are.",
+        "REPLY (ON|OFF|SKIP)",
+        "    Control the replies sent to the current connection.",
         "SETINFO (LIB-NAME|LIB-VER) <value>",
         "    Tell the name or the version of the client library.",
         "SETNAME <name>",

@@ -53,9 +53,15 @@ void connection_transit(struct connection *connection, enum connection_event eve
         connection->resp_version = RESP_VERSION_2;
         connection->accepts_replica = false;
         connection->reads_chosen = false;
+        connection->reply_off = false;
         memset(connection->name, 0, sizeof(connection->name));
         memset(connection->library_name, 0, sizeof(connection->library_name));
         memset(connection->library_version, 0, sizeof(connection->library_version));
+    }
+    if (event == CONNECTION_OPENED || event == CONNECTION_ENDED) {
+        connection->reply_skip = CONNECTION_SKIPS_NOTHING; /* RESET's own reply may be skipped */
+        connection->no_evict = false;
+        connection->no_touch = false;
     }
 }
 

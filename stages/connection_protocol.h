@@ -45,6 +45,9 @@ enum connection_event {
     CONNECTION_EVENTS,
 };
 
+/* Whether the command being judged, or the next one, is to get no reply: CLIENT REPLY SKIP. */
+enum connection_skip { CONNECTION_SKIPS_NOTHING = 0, CONNECTION_SKIPS_THIS, CONNECTION_SKIPS_NEXT };
+
 /* What validate knows of a connection. */
 struct connection {
     uint32_t generation;
@@ -53,6 +56,11 @@ struct connection {
     bool accepts_replica; /* READONLY: it takes what a replica may answer */
     bool reads_chosen;    /* CLIENT READS: `reads` counts; otherwise the node's mode does */
     uint8_t reads;        /* enum read_mode */
+    bool reply_off;       /* CLIENT REPLY OFF */
+    uint8_t reply_skip;   /* enum connection_skip */
+    bool wait_silent;     /* the WAIT that is not answered yet is to get no reply */
+    bool no_evict;        /* CLIENT NO-EVICT */
+    bool no_touch;        /* CLIENT NO-TOUCH */
     /* The names as they are published in the slot's record; always terminated. */
     char name[NODE_CLIENT_NAME_BYTES_MAX];
     char library_name[NODE_CLIENT_NAME_BYTES_MAX];
@@ -61,11 +69,23 @@ struct connection {
 
 /*
  * Takes the transition of `event`; `password_required` decides where OPENED and RESETTED lead.
- * OPENED, RESETTED and ENDED also forget the names, READONLY and the mode of reads, and go back to
- * protocol version 2.
+ * OPENED, RESETTED and ENDED also forget the names, READONLY, the modes of reads and replies, and
+ * go back to protocol version 2; OPENED and ENDED forget NO-EVICT and NO-TOUCH, too.
  */
 void connection_transit(struct connection *connection, enum connection_event event,
                         bool password_required);
+
+/* A command is about to be judged: what was said of the next one is said of this one now. */
+static inline void connection_reply_next(struct connection *connection) {
+    connection->reply_skip = connection->reply_skip == CONNECTION_SKIPS_NEXT
+                                 ? CONNECTION_SKIPS_THIS
+                                 : CONNECTION_SKIPS_NOTHING;
+}
+
+/* Whether the command that has just been judged gets no reply. */
+static inline bool connection_is_silent(const struct connection *connection) {
+    return connection->reply_off || connection->reply_skip != CONNECTION_SKIPS_NOTHING;
+}
 
 /* The enum read_mode in force on it; `node_reads` is the node's. */
 static inline uint8_t connection_reads(const struct connection *connection, uint8_t node_reads) {

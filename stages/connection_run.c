@@ -36,6 +36,7 @@ static const struct connection_functions functions[CONNECTION_ROW_COUNT] = {
     [CONNECTION_TIME] = {.write = connection_time_write},
 
     [CONNECTION_CLIENT_GETNAME] = {.write = connection_client_getname_write},
+    [CONNECTION_CLIENT_GETREDIR] = {.write = connection_client_getredir_write},
     [CONNECTION_CLIENT_HELP] = {.write = connection_client_help_write},
     [CONNECTION_CLIENT_ID] = {.write = connection_client_id_write},
     [CONNECTION_CLIENT_INFO] = {.text_bytes = connection_client_info_bytes,
@@ -44,7 +45,10 @@ static const struct connection_functions functions[CONNECTION_ROW_COUNT] = {
                                 .text_bytes = connection_client_list_bytes,
                                 .compose = connection_client_list_compose,
                                 .write = connection_client_list_write},
+    [CONNECTION_CLIENT_NO_EVICT] = {.effect = connection_client_no_evict},
+    [CONNECTION_CLIENT_NO_TOUCH] = {.effect = connection_client_no_touch},
     [CONNECTION_CLIENT_READS] = {.effect = connection_client_reads},
+    [CONNECTION_CLIENT_REPLY] = {.effect = connection_client_reply},
     [CONNECTION_CLIENT_SETINFO] = {.effect = connection_client_setinfo,
                                    .write = connection_client_setinfo_write},
     [CONNECTION_CLIENT_SETNAME] = {.effect = connection_client_setname},

@@ -114,6 +114,8 @@ enum connection_reply connection_name_set(struct connection_run *run, uint32_t i
 
 /* connection_client.c */
 void connection_client_getname_write(const struct connection_run *run, struct reply_writer *writer);
+void connection_client_getredir_write(const struct connection_run *run,
+                                      struct reply_writer *writer);
 void connection_client_help_write(const struct connection_run *run, struct reply_writer *writer);
 void connection_client_id_write(const struct connection_run *run, struct reply_writer *writer);
 size_t connection_client_info_bytes(struct connection_run *run);
@@ -122,7 +124,10 @@ enum connection_step connection_client_list(struct connection_run *run);
 size_t connection_client_list_bytes(struct connection_run *run);
 bool connection_client_list_compose(struct connection_run *run);
 void connection_client_list_write(const struct connection_run *run, struct reply_writer *writer);
+enum connection_step connection_client_no_evict(struct connection_run *run);
+enum connection_step connection_client_no_touch(struct connection_run *run);
 enum connection_step connection_client_reads(struct connection_run *run);
+enum connection_step connection_client_reply(struct connection_run *run);
 enum connection_step connection_client_setinfo(struct connection_run *run);
 void connection_client_setinfo_write(const struct connection_run *run, struct reply_writer *writer);
 enum connection_step connection_client_setname(struct connection_run *run);

@@ -35,6 +35,7 @@
 #include "stages/snapshot_box.h"
 #include "storage/identity.h"
 #include "storage/log.h"
+#include "wire/peer_hello.h"
 #include "wire/resp_parse.h"
 
 /* Lengths of texts, without the zero behind them where it matters. */
@@ -355,7 +356,9 @@ struct node_record {
     uint32_t resp_version;
     uint32_t accepts_replica; /* READONLY */
     uint32_t reads;           /* enum read_mode in force */
-    uint32_t last_command;    /* enum batch_table << 16 | row; 0: none yet */
+    uint32_t no_evict;        /* also glanced at by write, which then spares it */
+    uint32_t no_touch;
+    uint32_t last_command; /* enum batch_table << 16 | row; 0: none yet */
     uint64_t last_command_ms;
     uint64_t commands;
     /* validate: under names_sequence */
@@ -381,6 +384,7 @@ struct node_recovery {
 struct node {
     const struct node_options *options;
     struct node_recovery recovery; /* written by apply's init, read by replicate's start */
+    struct peer_standing standing; /* this node's; written by replicate's start, then constant */
     struct node_signals signals;
     struct digest_box digests;             /* apply to replicate: stages/digest.h */
     struct digest_hashes digest_hashes;    /* likewise */

@@ -81,6 +81,8 @@ bool node_record_copy(const struct node_record *record, struct node_record *copy
     copy->resp_version = atomic_load_relaxed_u32(&record->resp_version);
     copy->accepts_replica = atomic_load_relaxed_u32(&record->accepts_replica);
     copy->reads = atomic_load_relaxed_u32(&record->reads);
+    copy->no_evict = atomic_load_relaxed_u32(&record->no_evict);
+    copy->no_touch = atomic_load_relaxed_u32(&record->no_touch);
     copy->last_command = atomic_load_relaxed_u32(&record->last_command);
     copy->last_command_ms = atomic_load_relaxed_u64(&record->last_command_ms);
     copy->commands = atomic_load_relaxed_u64(&record->commands);

@@ -24,8 +24,9 @@
  *
  * Failure modes: a piece that cannot be read, or for which there is no room in the ring: lost, the
  * core asks again.  No space for what is received, a failing disk, wrong bytes: told as 0 bytes,
- * and the transfer begins again.  While placing or restoring: final.  No space for the log's new
- * segment: waits until there is.
+ * and the transfer begins again; of no space, or no file descriptor, the core is told, as where the
+ * log has none, until there is some or nothing comes any more.  While placing or restoring: final.
+ * No space for the log's new segment: waits until there is.
  */
 
 #include <stdlib.h>
@@ -45,6 +46,9 @@ enum {
     SNAPSHOT_FILES_KEPT = 2,
     SNAPSHOT_LOOK_NS = 50 * 1000 * 1000, /* between two looks at what the core wants */
     SNAPSHOT_REMOVE_TAG = 0x57524d53,    /* "WRMS" */
+    /* A leader sends a piece that is not answered, or is answered with 0, again after T.  Whoever
+       hears none for so many T is sent none any more. */
+    SNAPSHOT_OFFER_TIMEOUTS = 5,
 };
 
 enum install_step { INSTALL_NONE, INSTALL_WAITING, INSTALL_PLACING, INSTALL_RESTORING };
@@ -64,7 +68,7 @@ struct replicate_snapshots {
     struct raft_message reading; /* while the source is not idle */
 
     struct snapshot_receiver *receiver;
-    struct raft_message offered; /* the piece of the step under way; to 0: none */
+    uint64_t offered_ns; /* when a piece last came */
 
     enum install_step step;
     struct raft_snapshot installing;
@@ -216,7 +220,16 @@ void replicate_snapshot_chunk(struct replicate_shard *shard, const struct raft_m
                                    .size_bytes = message->snapshot.size_bytes,
                                    .offset = message->offset,
                                    .length_bytes = message->length_bytes};
+    shard->snapshots->offered_ns = shard->now_ns;
     snapshot_receive(shard->snapshots->receiver, &piece, decoded->payload);
+}
+
+bool replicate_snapshot_out_of_room(const struct replicate_shard *shard) {
+    const struct replicate_snapshots *snapshots = shard->snapshots;
+    return raft_role(shard->raft) != RAFT_LEADER && snapshots->receiver != NULL &&
+           snapshot_receiver_out_of_room(snapshots->receiver) &&
+           shard->now_ns - snapshots->offered_ns <
+               SNAPSHOT_OFFER_TIMEOUTS * shard->election_timeout_ns;
 }
 
 /* What is whole may still be something that this node cannot be; NULL: it can. */
@@ -250,7 +263,8 @@ static uint32_t report(struct replicate_shard *shard) {
     node_figure_set(&figures->snapshot_chunks_received, counters.pieces);
     node_figure_set(&figures->snapshot_bytes_resumed, counters.resumed);
     if (counters.refused > node_figure(&figures->snapshots_refused) ||
-        (piece.offset == 0 && snapshot_receiver_index(snapshots->receiver) == 0)) {
+        (piece.offset == 0 && snapshot_receiver_index(snapshots->receiver) == 0) ||
+        snapshot_receiver_out_of_room(snapshots->receiver)) {
         log_warn_limited("snapshot_not_received", "what=\"%s\"",
                          snapshot_receiver_error(snapshots->receiver));
     }

@@ -65,9 +65,10 @@ static uint64_t stalled_ns(const struct replicate_shard *shard) {
 
 /* ---- no room -------------------------------------------------------------------------------- */
 
-/* Tells the core, and with it the others, when it changes whether the log has room. */
+/* Tells the core, and with it the others, when it changes whether there is room: for the log, or
+ * for the snapshot without which a member that is far behind can take no entry. */
 static void room_tell(struct replicate_shard *shard) {
-    bool full = log_out_of_room(shard->log);
+    bool full = log_out_of_room(shard->log) || replicate_snapshot_out_of_room(shard);
     if (full != shard->full) {
         shard->full = full;
         shard->full_waits = 1;

@@ -9,6 +9,8 @@
  * A long reply (KEYS, MGET of many) is encoded in slices: its batch stays the shard's present work,
  * and those behind it wait.
  *
+ * A command that is to get no reply (CLIENT REPLY) has one all the same, which is left out here.
+ *
  * Nothing can fail here.
  */
 
@@ -89,7 +91,7 @@ static bool serialize_batch(struct serialize_shard *shard, struct batch *batch, 
             complete = false;
             break;
         }
-        if (command->reply != NULL) {
+        if (command->reply != NULL && command->silent == 0) {
             batch->pieces.capacity = BATCH_PIECES_MAX - (batch->command_count - shard->command - 1);
             enum resp_version version =
                 command->resp_version == 3 ? RESP_VERSION_3 : RESP_VERSION_2;

@@ -29,106 +29,6 @@
 #include "stages/node_record.h"
 #include "stages/validate_internal.h"
 
-/* ---- commands about the connection --------------------------------------------------------- */
-
-/* Drops the commands from `command_count` on: they take no effect and get no reply. */
-static void batch_cut(struct batch *batch, uint32_t command_count) {
-    ASSERT(command_count <= batch->command_count);
-    batch->command_count = command_count;
-    batch->flags |= BATCH_CLOSE_AFTER;
-}
-
-/* What others may see of the protocol state. */
-static void connection_publish(struct validate_shard *shard, uint32_t slot,
-                               const struct connection *connection) {
-    struct node_record *record = &shard->node->records[slot];
-    uint8_t reads = connection_reads(connection, shard->node->options->reads);
-    atomic_store_relaxed_u32(&record->reads, reads);
-    atomic_store_relaxed_u32(&record->authenticated, connection->state == CONNECTION_READY);
-    atomic_store_relaxed_u32(&record->resp_version, connection->resp_version);
-    atomic_store_relaxed_u32(&record->accepts_replica, connection->accepts_replica);
-}
-
-/* Begins the text, composed where it will be sent from: nothing of it is copied.  False, and the
- * command is refused, if there is no memory. */
-static bool compose_begin(struct validate_shard *shard) {
-    struct validate_work *work = &shard->work;
-    struct connection_run *run = &work->run;
-    struct reply_writer *writer = &work->reply;
-    size_t text_bytes = connection_text_bytes(run);
-    if (run->batch->local_block == BATCH_NO_BLOCK ||
-        (size_t)(writer->end - writer->position) < text_bytes + REPLY_VERBATIM_EXTRA_BYTES) {
-        if (!validate_local_grow(shard, run->batch, text_bytes + REPLY_VERBATIM_EXTRA_BYTES)) {
-            validate_refuse(shard, run->command, REFUSAL_OVERLOAD);
-            return false;
-        }
-    }
-    work->mark = reply_mark(writer);
-    run->text = (struct connection_text){.begin = reply_verbatim_reserve(writer, text_bytes),
-                                         .capacity = text_bytes};
-    ASSERT(run->text.begin != NULL);
-    shard->composing_count++;
-    return true;
-}
-
-/* Composes a slice, if the command has or gets a place; true when the reply is there. */
-static bool compose_on(struct validate_shard *shard, const struct stage_moment *moment) {
-    struct validate_work *work = &shard->work;
-    struct connection_run *run = &work->run;
-    run->moment = moment;
-    if (work->slices == SLICES_PLACE) {
-        if (shard->composing_count == VALIDATE_COMPOSING_MAX) {
-            return false;
-        }
-        work->slices = compose_begin(shard) ? SLICES_COMPOSE : SLICES_NONE;
-        if (work->slices == SLICES_NONE) {
-            return true;
-        }
-    }
-    shard->composed = true;
-    validate_spend(shard, CONNECTION_SLICE_UNITS);
-    if (!connection_compose(run)) {
-        return false;
-    }
-    ASSERT(shard->composing_count > 0);
-    shard->composing_count--;
-    reply_verbatim_commit(&work->reply, "txt", run->text.used);
-    validate_local_answer(shard, run->command, work->mark);
-    validate_local_shrink(shard, run->batch);
-    work->slices = SLICES_NONE;
-    return true;
-}
-
-/* Runs commands[work.command], which is allowed now. */
-static void run_local(struct validate_shard *shard, struct connection *connection,
-                      struct batch_command *command, const struct stage_moment *moment) {
-    struct connection_run run = {.node = shard->node,
-                                 .directory = shard->directory,
-                                 .moment = moment,
-                                 .connection = connection,
-                                 .batch = shard->work.batch,
-                                 .command = command};
-    enum connection_step step = connection_effect(&run);
-    command->fate = FATE_LOCAL;
-    validate_spend(shard, run.units);
-    switch (step) {
-    case CONNECTION_CANNED: break;
-    case CONNECTION_WRITES: validate_local_write(shard, &run); break;
-    case CONNECTION_COMPOSES:
-        shard->work.run = run;
-        shard->work.slices = SLICES_PLACE;
-        break;
-    case CONNECTION_SILENT:
-        ASSERT(connection->state == CONNECTION_CLOSING);
-        batch_cut(run.batch, shard->work.command);
-        break;
-    }
-    connection_publish(shard, run.batch->connection.slot, connection);
-    if (connection->state == CONNECTION_CLOSING && step != CONNECTION_SILENT) {
-        batch_cut(run.batch, shard->work.command + 1);
-    }
-}
-
 /* ---- commands of the machine --------------------------------------------------------------- */
 
 /* Notes the arguments [from, to) of a command, without its name; returns their bytes. */
@@ -305,16 +205,20 @@ static void judge_connection(struct validate_shard *shard, struct connection *co
         command->fate = FATE_LOCAL;
         command->detail = CONNECTION_REPLY_ARGUMENTS;
     } else {
-        run_local(shard, connection, command, moment);
+        validate_run(shard, connection, command, moment);
     }
 }
 
 static void judge(struct validate_shard *shard, struct connection *connection,
                   struct batch_command *command, const struct stage_moment *moment) {
     ASSERT_HOT(command->reply == NULL);
+    bool is_answer = command->fate == FATE_LOCAL; /* of a WAIT that was judged before */
+    if (!is_answer) {
+        connection_reply_next(connection);
+    }
     if (command->fate == FATE_REFUSED) {
         node_figure_add(&shard->node->validate.refused, 1); /* by parse */
-    } else if (command->fate == FATE_LOCAL) {
+    } else if (is_answer) {
         ASSERT(connection_waits(command)); /* what it waited for: by parse */
     } else if (command->table == TABLE_NONE) {
         validate_refuse(shard, command, REFUSAL_UNKNOWN_COMMAND);
@@ -332,6 +236,8 @@ static void judge(struct validate_shard *shard, struct connection *connection,
     }
     /* After the effect: HELLO's own reply is in the version that it asked for. */
     command->resp_version = connection->resp_version;
+    command->silent = is_answer ? connection->wait_silent : connection_is_silent(connection);
+    connection->wait_silent = command->silent;
     command->reads = connection_reads(connection, shard->node->options->reads);
     command->reads_anywhere = connection->accepts_replica || command->reads == READ_STALE;
     if (command->reads < shard->work.batch->reads) {
@@ -351,7 +257,7 @@ static enum judge_step slices_on(struct validate_shard *shard, const struct stag
     switch (shard->work.slices) {
     case SLICES_NONE: return JUDGE_DONE;
     case SLICES_PLACE:
-    case SLICES_COMPOSE: return compose_on(shard, moment) ? JUDGE_DONE : JUDGE_ASIDE;
+    case SLICES_COMPOSE: return validate_compose(shard, moment) ? JUDGE_DONE : JUDGE_ASIDE;
     case SLICES_ARGUMENTS: return arguments_on(shard) ? JUDGE_DONE : JUDGE_LATER;
     }
     UNREACHABLE("a kind of slices");
@@ -395,7 +301,7 @@ static void batch_begin(struct validate_shard *shard, struct batch *batch) {
     if ((batch->flags & BATCH_OPEN) != 0) {
         connection->generation = batch->connection.generation;
         connection_transit(connection, CONNECTION_OPENED, shard->password_required);
-        connection_publish(shard, batch->connection.slot, connection);
+        validate_publish(shard, batch->connection.slot, connection);
     }
     ASSERT(connection->generation == batch->connection.generation);
     if (connection->state == CONNECTION_CLOSING) {
@@ -410,7 +316,7 @@ static void connection_forget(struct validate_shard *shard, struct batch *batch,
                               struct connection *connection) {
     struct node_record *record = &shard->node->records[batch->connection.slot];
     connection_transit(connection, CONNECTION_ENDED, shard->password_required);
-    connection_publish(shard, batch->connection.slot, connection);
+    validate_publish(shard, batch->connection.slot, connection);
     atomic_store_relaxed_u32(&record->last_command, 0);
     node_figure_set(&record->last_command_ms, 0);
     node_figure_set(&record->commands, 0);
@@ -437,7 +343,7 @@ static void batch_finish(struct validate_shard *shard, struct connection *connec
     if ((batch->flags & (BATCH_CLOSE_AFTER | BATCH_ABORT)) != 0 &&
         connection->state != CONNECTION_CLOSING) {
         connection_transit(connection, CONNECTION_CLOSED, shard->password_required);
-        connection_publish(shard, batch->connection.slot, connection);
+        validate_publish(shard, batch->connection.slot, connection);
     }
     if ((batch->flags & BATCH_END) != 0) {
         connection_forget(shard, batch, connection);

@@ -172,6 +172,20 @@ bool validate_open_suits(struct validate_shard *shard, struct batch_command *com
 bool validate_once_suits(struct validate_shard *shard, const struct connection *connection,
                          struct batch_command *command);
 
+/* ---- validate_run.c: commands about connections and the server ------------------------------ */
+
+/* Publishes what others may see of a connection's protocol state. */
+void validate_publish(struct validate_shard *shard, uint32_t slot,
+                      const struct connection *connection);
+
+/* Runs commands[work.command], which is allowed now; a long reply of it is then to be composed
+ * (work.slices). */
+void validate_run(struct validate_shard *shard, struct connection *connection,
+                  struct batch_command *command, const struct stage_moment *moment);
+
+/* Composes a slice, if the command has or gets a place; true when the reply is there. */
+bool validate_compose(struct validate_shard *shard, const struct stage_moment *moment);
+
 /* ---- validate_local.c: replies made here ---------------------------------------------------- */
 
 /* Begins a local block with room for `need_bytes`; what was written stays in those before it.

@@ -9,6 +9,8 @@
  * Who has read nothing for WRITE_STALL_NS is cut though nobody asks: one timer is set to when the
  * first of them may be due, and then all are looked at.
  *
+ * Who said CLIENT NO-EVICT ON is spared; what it may leave unread is bounded all the same.
+ *
  * Failure mode: all of them read, only slowly: nobody is cut, and commands whose replies find no
  * room are refused until there is some.
  */
@@ -37,7 +39,8 @@ bool write_hog_scan(struct write_shard *shard, uint64_t now_ns, uint32_t *slot) 
     uint32_t end = shard->hog_scan + (left < WRITE_SCAN_SLOTS ? left : WRITE_SCAN_SLOTS);
     for (; shard->hog_scan < end; shard->hog_scan++) {
         const struct write_connection *connection = &shard->connections[shard->hog_scan];
-        if (connection->queue_bytes > shard->hog_bytes && is_hog(connection, now_ns)) {
+        if (connection->queue_bytes > shard->hog_bytes && is_hog(connection, now_ns) &&
+            atomic_load_relaxed_u32(&shard->node->records[shard->hog_scan].no_evict) == 0) {
             shard->hog_slot = shard->hog_scan;
             shard->hog_bytes = connection->queue_bytes;
         }

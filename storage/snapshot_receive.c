@@ -8,9 +8,12 @@
  *     PLACED <── ENTERING <── RENAMING <── ADOPTING <── FETCHING <── WHOLE <── JUDGING <── SYNCING
  *
  *     anything before WHOLE, and drop ──> REMOVING ──> EMPTY
+ *     JUDGING, without a file descriptor ──> OPEN
  *     FETCHING to ENTERING, on a failure ──> FAILED
  *
- * Happy path: along the arrows.  Failure modes: as drawn; each says why in a sentence.
+ * Happy path: along the arrows.  Failure modes: as drawn; each says why in a sentence.  What is
+ * there to be judged, and cannot be opened for want of a descriptor, stays; the next piece, which
+ * can only be one that is there already, has it tried again.
  */
 
 #include "storage/snapshot_receive.h"
@@ -59,6 +62,7 @@ struct snapshot_receiver {
     bool leftover;    /* of an earlier process: not looked at yet */
     bool owed;
     bool stopping;
+    bool out_of_room;           /* the last attempt found none, and none has since */
     int32_t file;               /* -1: none */
     struct snapshot_piece what; /* index, term, size; offset: bytes that are there */
     uint64_t pending_offset;    /* of the piece in the buffer */
@@ -82,7 +86,7 @@ static const uint32_t step_transitions[] = {
     [STEP_OPEN] = 1 << STEP_WRITING | 1 << STEP_SYNCING | 1 << STEP_CLEARING | 1 << STEP_REMOVING,
     [STEP_WRITING] = 1 << STEP_OPEN | 1 << STEP_REMOVING,
     [STEP_SYNCING] = 1 << STEP_JUDGING | 1 << STEP_REMOVING,
-    [STEP_JUDGING] = 1 << STEP_WHOLE | 1 << STEP_REMOVING,
+    [STEP_JUDGING] = 1 << STEP_WHOLE | 1 << STEP_OPEN | 1 << STEP_REMOVING,
     [STEP_WHOLE] = 1 << STEP_FETCHING | 1 << STEP_CLEARING | 1 << STEP_REMOVING,
     [STEP_FETCHING] = 1 << STEP_ADOPTING | 1 << STEP_FAILED,
     [STEP_ADOPTING] = 1 << STEP_RENAMING | 1 << STEP_FAILED,
@@ -175,6 +179,10 @@ uint64_t snapshot_receiver_index(const struct snapshot_receiver *receiver) {
     return receiver->step == STEP_EMPTY ? 0 : receiver->what.index;
 }
 
+bool snapshot_receiver_out_of_room(const struct snapshot_receiver *receiver) {
+    return receiver->out_of_room;
+}
+
 const char *snapshot_receiver_error(const struct snapshot_receiver *receiver) {
     return receiver->error.text;
 }
@@ -207,9 +215,13 @@ static void file_remove(struct snapshot_receiver *receiver) {
                    step_user(receiver));
 }
 
-static void receive_fail(struct snapshot_receiver *receiver, const char *reason) {
+static void error_say(struct snapshot_receiver *receiver, const char *reason) {
     error_text_set(&receiver->error, "the snapshot up to entry %llu was not received: %s",
                    (unsigned long long)receiver->what.index, reason);
+}
+
+static void receive_fail(struct snapshot_receiver *receiver, const char *reason) {
+    error_say(receiver, reason);
     file_remove(receiver);
 }
 
@@ -354,14 +366,19 @@ static void judged(struct snapshot_receiver *receiver) {
         return;
     const char *reason = "its header has another term than its sender said";
     bool is_right = false;
+    bool is_no_descriptor = false;
     if (state == SNAPSHOT_STREAM_END) {
         receiver->meta = *snapshot_stream_meta(stream);
         is_right = receiver->meta.tail.term == receiver->what.term;
     } else {
-        (void)snapshot_stream_error(stream, &reason);
+        is_no_descriptor = snapshot_stream_error(stream, &reason) == WEIR_ELIMIT;
     }
+    receiver->out_of_room = is_no_descriptor;
     if (is_right) {
         step_move(receiver, STEP_WHOLE);
+    } else if (is_no_descriptor) {
+        error_say(receiver, reason);
+        step_move(receiver, STEP_OPEN);
     } else {
         receiver->counters.refused++;
         receive_fail(receiver, reason);
@@ -393,6 +410,7 @@ static void received(struct snapshot_receiver *receiver, int32_t result) {
         open_go_on(receiver);
         break;
     case STEP_WRITING:
+        receiver->out_of_room = false;
         receiver->counters.pieces++;
         receiver->what.offset += receiver->pending_bytes;
         receiver->pending_bytes = 0;
@@ -438,6 +456,10 @@ static void placed_on(struct snapshot_receiver *receiver) {
     }
 }
 
+static bool is_for_want_of_room(int32_t result) {
+    return result == -ENOSPC || result == -EDQUOT || result == -EMFILE || result == -ENFILE;
+}
+
 static bool is_harmless(const struct snapshot_receiver *receiver, int32_t result) {
     return (receiver->step == STEP_CLEARING && result == -ENOENT) ||
            (receiver->step == STEP_ALLOCATING && result == -EOPNOTSUPP);
@@ -463,15 +485,17 @@ bool snapshot_receiver_completion(struct snapshot_receiver *receiver,
             receiver->file = result; /* destroy closes it */
         return true;
     }
-    if (receiver->step == STEP_REMOVING)
+    if (receiver->step == STEP_REMOVING) {
         step_move(receiver, STEP_EMPTY); /* what cannot be removed is cleared by the next one */
-    else if (result < 0 && receiver->step > STEP_WHOLE)
+    } else if (result < 0 && receiver->step > STEP_WHOLE) {
         place_fail(receiver, strerror(-result));
-    else if (result < 0 && !is_harmless(receiver, result))
+    } else if (result < 0 && !is_harmless(receiver, result)) {
+        receiver->out_of_room = is_for_want_of_room(result);
         receive_fail(receiver, strerror(-result));
-    else if (receiver->step > STEP_WHOLE)
+    } else if (receiver->step > STEP_WHOLE) {
         placed_on(receiver);
-    else
+    } else {
         received(receiver, result);
+    }
     return true;
 }

@@ -20,7 +20,9 @@
  * is not what either had shows when it is judged.
  *
  * Errors.  Before it is placed nothing here is final: the file is removed, and the sender begins
- * again.  A failure while it is being placed is: whether the name is durable is not known then.
+ * again; but what is all there and cannot be judged for want of a file descriptor stays, OPEN, and
+ * is judged when a piece comes again.  A failure while it is being placed is: whether the name is
+ * durable is not known then.
  *
  * Owner: the replicate thread, on its own port.  Only create allocates.
  */
@@ -98,6 +100,10 @@ void snapshot_receiver_stop(struct snapshot_receiver *receiver);
 
 /* The last entry of what is there, or on its way; 0: nothing. */
 uint64_t snapshot_receiver_index(const struct snapshot_receiver *receiver);
+
+/* The last one for which that was tried could not be stored or judged for want of space or of a
+ * file descriptor, and nothing could be since. */
+bool snapshot_receiver_out_of_room(const struct snapshot_receiver *receiver);
 
 /* Why the last one was dropped, or FAILED. */
 const char *snapshot_receiver_error(const struct snapshot_receiver *receiver);

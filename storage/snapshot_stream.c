@@ -14,6 +14,7 @@
 #include "storage/files.h"
 #include "storage/snapshot_format.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -203,13 +204,19 @@ static void block_judge(struct snapshot_stream *stream, uint64_t available_bytes
         stream_fail(stream, WEIR_ECORRUPT, stream->offset, "the file ends before its last block");
 }
 
+/* That there is no descriptor passes, and says nothing of the file. */
+static int error_of(int32_t negative_errno) {
+    bool is_no_descriptor = negative_errno == -EMFILE || negative_errno == -ENFILE;
+    return is_no_descriptor ? WEIR_ELIMIT : files_error(negative_errno);
+}
+
 bool snapshot_stream_completion(struct snapshot_stream *stream,
                                 const struct io_completion *completion) {
     if (completion->user != STREAM_USER)
         return false;
     ASSERT(stream->state == SNAPSHOT_STREAM_BUSY);
     if (completion->result < 0)
-        stream_fail(stream, files_error(completion->result), stream->offset,
+        stream_fail(stream, error_of(completion->result), stream->offset,
                     strerror(-completion->result));
     else if (completion->kind == IO_FILE_OPEN)
         opened(stream, completion->result);

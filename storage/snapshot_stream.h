@@ -55,7 +55,7 @@ const uint8_t *snapshot_stream_bytes(const struct snapshot_stream *stream, size_
 void snapshot_stream_next(struct snapshot_stream *stream);
 
 /* FAILED: WEIR_ECORRUPT, WEIR_EIDENTITY, WEIR_EVERSION (the bytes), WEIR_EIO, WEIR_ENOENT (the
- * disk), and a sentence. */
+ * disk), WEIR_ELIMIT (no file descriptor was left), and a sentence. */
 int snapshot_stream_error(const struct snapshot_stream *stream, const char **text);
 
 /* Not IDLE: how much of the file was judged, and is right; and its length, 0 if it is not open. */

@@ -194,9 +194,9 @@ class Strangers(threading.Thread):
 
 def strangers(world, rng):
     """Garbage, other protocols, and a thousand who say nothing, at the leader's port."""
-    leader, begin = world.leader(), world.now()
-    term, before = leader.role()[0], peers(world, leader)
-    with nothing_left_behind(world):
+    with nothing_left_behind(world):  # which awaits that all are connected again
+        leader, begin = world.leader(), world.now()
+        term, before = leader.role()[0], peers(world, leader)
         noise = Strangers((leader.address, PEER_PORT), rng.random())
         noise.start()
         idle = [socket.create_connection((leader.address, PEER_PORT), 5) for _ in range(IDLE)]

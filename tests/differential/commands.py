@@ -4,6 +4,10 @@ How a row is written stands in grammar.py, the kinds of arguments in kinds.py, h
 compared that are not equal byte for byte in comparisons.py.
 """
 
+from commands_hash import HASHES
+from commands_list import LISTS
+from commands_set import SETS
+from commands_zset import SORTED_SETS
 from grammar import Row
 
 TIMES = "EX seconds|PX milliseconds|EXAT unix-seconds|PXAT unix-milliseconds"
@@ -75,11 +79,16 @@ GENERIC = (
 CONNECTION = (
     Row("auth", "[user] password", 2),
     Row("client|getname", "", 2),
+    Row("client|getredir", "", 1),
     Row("client|help", "", 1),
     Row("client|id", "", 1),
     Row("client|info", "", 1),
     Row("client|list", "[TYPE <NORMAL|MASTER|REPLICA|SLAVE|PUBSUB>] [ID client-id+]", 3),
+    Row("client|no-evict", "<ON|OFF|type>", 1),
+    Row("client|no-touch", "<ON|OFF|type>", 1),
     Row("client|reads", "<QUORUM|LEASE|STALE>", 1),
+    # Only what is answered; tests of their own take replies away.
+    Row("client|reply", "<ON|type>", 1, whole=False),
     Row("client|setinfo", "<LIB-NAME|LIB-VER> message", 1),
     Row("client|setname", "connection-name", 3),
     Row("echo", "message", 2),
@@ -120,4 +129,5 @@ CLUSTER = tuple(Row(name, text, 2, servers="cluster") for name, text in (
     ("readwrite", ""),
 ))
 
-ROWS = STRINGS + BITS + GENERIC + CONNECTION + SERVER + CLUSTER
+ROWS = (STRINGS + BITS + GENERIC + HASHES + LISTS + SETS + SORTED_SETS + CONNECTION + SERVER +
+        CLUSTER)

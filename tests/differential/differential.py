@@ -18,6 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
 import servers  # noqa: E402
 from commands import ROWS  # noqa: E402
+from connections import Connections  # noqa: E402
 from differences import DIFFERENCES  # noqa: E402
 from kinds import Draw  # noqa: E402
 from runner import Failure, Runner, minimize, script  # noqa: E402
@@ -97,7 +98,8 @@ class Run:
                       [(b"CLIENT", b"SETNAME", b"n" * 64)], [(b"PING", *(b"x",) * 200)],
                       [(b"COMMAND", b"INFO", *(b"get",) * 140)], [(b"CONFIG", b"GET", b"*")],
                       [(b"SET", b"a", b"x", b"EXAT", b"1"), (b"DBSIZE",)],
-                      [(b"APPEND", b"a", b"x"), (b"OBJECT", b"ENCODING", b"a")]),
+                      [(b"APPEND", b"a", b"x"), (b"OBJECT", b"ENCODING", b"a")],
+                      [(b"HSET", b"a", b"f", b"x"), (b"INCRBYFLOAT", b"a", b"x")]),
             "password": ([(b"OBJECT", b"HELP", b"HELP")],),
         }
         for commands in streams.get(name, ()):
@@ -234,6 +236,7 @@ def main():
         missing = servers.redis_is_missing(scratch)
     if missing:
         skip(missing)
+    assert issubclass(Connections, unittest.TestCase)  # its tests run with those above
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
 
 

@@ -9,6 +9,14 @@ import random
 
 KEYS = (b"a", b"b", b"c", b"key:1", b"key:2", b"{tag}x", b"{tag}y", b"counter", b"",
         b"\x00\xff\r\n\"", b"with space", b"long:" + b"k" * 300)
+# Keys that have mostly values of one type, so that commands about that type find some.
+TYPED_KEYS = {
+    "hash-key": (b"h1", b"h2", b"{tag}h"),
+    "list-key": (b"l1", b"l2", b"{tag}l"),
+    "set-key": (b"s1", b"s2", b"{tag}s"),
+    "zset-key": (b"z1", b"z2", b"{tag}z"),
+}
+OTHER_TYPE_ONE_IN = 12
 PATTERNS = (b"*", b"key:*", b"k?y:[12]", b"[ab]", b"[^a]", b"*{tag}*", b"c*r", b"", b"key:[1",
             b"\\a", b"a\\", b"**", b"?", b"[a-c]", b"[c-a]", b"nothing", b"*\xff*")
 INTEGERS_EXTREME = (b"9223372036854775807", b"-9223372036854775808", b"4294967296", b"-1", b"0")
@@ -60,6 +68,34 @@ class Kind:
         self.wrong = wrong
 
 
+def key(draw):
+    if draw.one_in(OTHER_TYPE_ONE_IN):
+        return draw.choice(TYPED_KEYS[draw.choice(list(TYPED_KEYS))])
+    return draw.choice(KEYS)
+
+
+def typed_key(name):
+    """A key that is likely to have a value of that type."""
+    def right(draw):
+        return key(draw) if draw.one_in(OTHER_TYPE_ONE_IN) else draw.choice(TYPED_KEYS[name])
+    return right
+
+
+def field(draw):
+    """A field of a hash, or a member: few, so that they meet."""
+    how = draw.between(0, 19)
+    if how == 0:
+        return draw.random.randbytes(draw.choice((0, 1, 65, 300)))
+    if how < 4:
+        return b"%d" % draw.between(-3, 12)
+    return b"field-%d" % draw.between(0, 15)
+
+
+def element(draw):
+    """An element of a list: mostly one of few, so that they meet."""
+    return value(draw) if draw.one_in(5) else draw.choice((b"a", b"b", b"c", b"", b"17", b"-3"))
+
+
 def value(draw):
     how = draw.between(0, 19)
     if how < 7:
@@ -106,8 +142,21 @@ WORDS = (b"default", b"default", b"a-password", b"x", b"a-name", b"", b"with spa
          b"pass\xffword", b"n" * 100)
 
 KINDS = {
-    "key": Kind(lambda draw: draw.choice(KEYS)),
+    "key": Kind(key),
+    **{name: Kind(typed_key(name)) for name in TYPED_KEYS},
+    "field": Kind(field),
     "value": Kind(value),
+    "element": Kind(element),
+    "pop-count": Kind(lambda draw: draw.choice((b"0", b"1", b"2", b"3", b"100",
+                                                b"9223372036854775807")),
+                      NOT_INTEGERS + (b"-1", b"-9223372036854775808")),
+    "positive-count": Kind(lambda draw: draw.choice((b"1", b"2", b"3", b"100")),
+                           NOT_INTEGERS + (b"0", b"-1", b"-9223372036854775808")),
+    "one-key": Kind(lambda draw: b"1", NOT_INTEGERS + (b"0", b"-1", b"2", b"1000",
+                                                       b"9223372036854775807")),
+    "rank": Kind(lambda draw: draw.choice((b"1", b"2", b"3", b"-1", b"-2", b"-3", b"100",
+                                           b"-9223372036854775807", b"-9223372036854775808")),
+                 NOT_INTEGERS + (b"0",)),
     "integer": Kind(integer, NOT_INTEGERS),
     "float": Kind(lambda draw: draw.choice((b"1.5", b"-2", b"0.1", b"3e2", b"-1e-3", b"100",
                                             b"1e17", b"-0.3", b".5", b"5.", b"1e-17", b"+1",
@@ -132,7 +181,8 @@ KINDS = {
                                        b"18446744073709551616", b"99999999999999999999999")),
     "count": Kind(lambda draw: draw.choice((b"1000", b"100000", b"1000", b"1", b"3")),
                   NOT_INTEGERS + (b"0", b"-1", b"-9223372036854775808")),
-    "type": Kind(lambda draw: draw.choice((b"string", b"STRING", b"list", b"hash", b"x", b""))),
+    "type": Kind(lambda draw: draw.choice((b"string", b"STRING", b"list", b"hash", b"Hash",
+                                           b"set", b"zset", b"x", b""))),
     "message": Kind(lambda draw: draw.choice((b"hello", b"", b"\x00\r\n", b"m" * 20000))),
     "database": Kind(lambda draw: b"0", (b"1", b"16", b"-1", b"x", b"", b"99999999999999999999",
                                          b"4294967296", b"0x0", b"00")),

@@ -13,117 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const templates[] = {
-    "SET @k @v",
-    "SET @k @v",
-    "SET @k @f",
-    "SET @k @v PX @m",
-    "GET @k",
-    "GET @k",
-    "STRLEN @k",
-    "APPEND @k @v",
-    "DEL @k",
-    "PERSIST @k",
-    "INCRBY @k @i",
-    "GETSET @k @v",
-    "GETDEL @k",
-    "GETEX @k",
-    "GETEX @k EX @s",
-    "GETEX @k PX @m",
-    "GETEX @k EXAT @S",
-    "GETEX @k PXAT @M",
-    "GETEX @k PERSIST",
-    "GETEX @k PERSIST PERSIST",
-    "GETEX @k PERSIST EX @s",
-    "GETEX @k EX @s PX @m",
-    "GETEX @k EX @s EX @s",
-    "GETEX @k EX",
-    "GETEX @k NX",
-    "SETNX @k @v",
-    "SETEX @k @s @v",
-    "PSETEX @k @m @v",
-    "MSETNX @k @v",
-    "MSETNX @k @v @k @v @k @v",
-    "MSETNX @k @v @k",
-    "GETRANGE @k @i @i",
-    "GETRANGE @k @o @o",
-    "SUBSTR @k @i @i",
-    "SETRANGE @k @i @v",
-    "SETRANGE @k @o @v",
-    "INCRBYFLOAT @k @f",
-    "INCRBYFLOAT @k @f",
-    "DECRBY @k @i",
-    "LCS @k @k",
-    "LCS @k @k LEN",
-    "LCS @k @k IDX",
-    "LCS @k @k IDX WITHMATCHLEN",
-    "LCS @k @k IDX MINMATCHLEN @i WITHMATCHLEN",
-    "LCS @k @k MINMATCHLEN @i",
-    "LCS @k @k LEN IDX",
-    "LCS @k @k MINMATCHLEN",
-    "SETBIT @k @b @u",
-    "GETBIT @k @b",
-    "BITCOUNT @k",
-    "BITCOUNT @k @i",
-    "BITCOUNT @k @i @i",
-    "BITCOUNT @k @i @i BYTE",
-    "BITCOUNT @k @b @b BIT",
-    "BITCOUNT @k @i @i FOO",
-    "BITCOUNT @k @i @i BIT @i",
-    "BITPOS @k @u",
-    "BITPOS @k @u @i",
-    "BITPOS @k @u @i @i",
-    "BITPOS @k @u @i @i BYTE",
-    "BITPOS @k @u @b @b BIT",
-    "BITPOS @k @u @i @i FOO",
-    "BITPOS @k @u @i @i BIT @i",
-    "BITOP AND @k @k",
-    "BITOP AND @k @k @k @k",
-    "BITOP OR @k @k @k",
-    "BITOP XOR @k @k @k @k",
-    "BITOP NOT @k @k",
-    "BITOP NOT @k @k @k",
-    "BITOP NAND @k @k",
-    "UNLINK @k",
-    "UNLINK @k @k @k",
-    "TOUCH @k",
-    "TOUCH @k @k @k",
-    "RENAME @k @k",
-    "RENAMENX @k @k",
-    "COPY @k @k",
-    "COPY @k @k REPLACE",
-    "COPY @k @k DB 0 REPLACE",
-    "COPY @k @k DB @i",
-    "COPY @k @k DB",
-    "COPY @k @k REPLACE FOO",
-    "EXPIREAT @k @S",
-    "EXPIREAT @k @S NX",
-    "EXPIREAT @k @S XX",
-    "EXPIREAT @k @S GT",
-    "EXPIREAT @k @S LT",
-    "EXPIREAT @k @S XX LT",
-    "EXPIREAT @k @S NX GT",
-    "EXPIREAT @k @S FOO",
-    "PEXPIREAT @k @M",
-    "PEXPIREAT @k @M NX",
-    "PEXPIREAT @k @M XX",
-    "PEXPIREAT @k @M GT",
-    "PEXPIREAT @k @M LT",
-    "PEXPIREAT @k @M GT LT",
-    "EXPIRETIME @k",
-    "PEXPIRETIME @k",
-    "OBJECT ENCODING",
-    "OBJECT ENCODING @k @k",
-    "OBJECT HELP @k",
-    "OBJECT FOO @k",
-};
-
-_Static_assert(ARRAY_COUNT(templates) <= KV_TEMPLATES_MAX, "each is counted");
-
-const char *kv_template(size_t index) {
-    return index < ARRAY_COUNT(templates) ? templates[index] : NULL;
-}
-
 static uint64_t below(struct kv_templates *stream, uint64_t limit) {
     return random_below(&stream->random, limit);
 }
@@ -268,6 +157,24 @@ static void word_time(struct kv_templates *stream, int64_t unit_ms, int64_t from
         word(stream, "%" PRId64, from + day * (10 + (int64_t)below(stream, 4)));
 }
 
+static void word_element(struct kv_templates *stream) {
+    static const char *const few[] = {"a",
+                                      "b",
+                                      "c",
+                                      "",
+                                      "17",
+                                      "-3",
+                                      "ab",
+                                      "abc",
+                                      "9.5",
+                                      "sixteen bytes...",
+                                      "one that is longer than fifteen bytes"};
+    if (below(stream, 6) == 0)
+        word_value(stream);
+    else
+        word(stream, "%s", few[below(stream, ARRAY_COUNT(few))]);
+}
+
 static void word_of(struct kv_templates *stream, char kind) {
     switch (kind) {
     case 'k': {
@@ -276,6 +183,7 @@ static void word_of(struct kv_templates *stream, char kind) {
         break;
     }
     case 'v': word_value(stream); break;
+    case 'e': word_element(stream); break;
     case 'i': word_integer(stream, -12, 24); break;
     case 'o': word_integer(stream, 0, (int64_t)stream->value_bytes_max * 2); break;
     case 'b': word_integer(stream, -8, (int64_t)(below(stream, 4) == 0 ? 80000 : 300)); break;
@@ -289,9 +197,13 @@ static void word_of(struct kv_templates *stream, char kind) {
     }
 }
 
-void kv_templates_begin(struct kv_templates *stream, uint64_t seed, uint32_t key_count,
-                        uint32_t value_bytes_max) {
-    *stream = (struct kv_templates){.key_count = key_count, .value_bytes_max = value_bytes_max};
+void kv_templates_begin(struct kv_templates *stream, const char *const *templates, uint64_t seed,
+                        uint32_t key_count, uint32_t value_bytes_max) {
+    *stream = (struct kv_templates){
+        .templates = templates, .key_count = key_count, .value_bytes_max = value_bytes_max};
+    while (templates[stream->template_count] != NULL)
+        stream->template_count++;
+    ASSERT(stream->template_count <= KV_TEMPLATES_MAX);
     random_seed(&stream->random, seed);
     /* Three kinds, each as long as two of the longest values may be; the last is read beyond. */
     const size_t kind_bytes = (size_t)value_bytes_max * 2;
@@ -312,10 +224,12 @@ void kv_templates_end(struct kv_templates *stream) {
 }
 
 size_t kv_templates_next(struct kv_templates *stream) {
-    const size_t index = below(stream, ARRAY_COUNT(templates));
-    const char *at = templates[index];
+    const size_t index = below(stream, stream->template_count);
+    const char *at = stream->templates[index];
     stream->made[index]++;
     stream->count = 0;
+    stream->is_unordered = *at == '~';
+    at += stream->is_unordered;
     while (*at != 0) {
         const size_t length = strcspn(at, " ");
         if (*at == '@')

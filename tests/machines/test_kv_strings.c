@@ -7,7 +7,7 @@
 #include "machines/kv.h"
 #include "tests/cmocka_wrapper.h"
 #include "tests/machines/driver.h"
-#include "tests/machines/kv_templates.h"
+#include "tests/machines/kv_replicas.h"
 
 #include "base/decimal.h"
 
@@ -17,7 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { PARTITION_BITS = 3 };
+enum { PARTITION_BITS = KV_REPLICAS_PARTITION_BITS };
 
 static const struct machine_moment at_1000 = {.index = 1, .log_time_ms = 1000, .clock_ms = 1000};
 
@@ -296,61 +296,14 @@ static void the_only_key_that_is_there_is_found_among_many_that_are_due(void **s
 
 /* ---- Replicas -------------------------------------------------------------------------------- */
 
-/* Executes commands first to last of the stream on both, with budgets of their own. */
-static void play(struct driver *a, struct driver *b, struct kv_templates *stream, uint64_t first,
-                 uint64_t last) {
-    static const uint32_t budgets[] = {1, 40, 3000, UINT32_MAX};
-    for (uint64_t index = first; index <= last; index++) {
-        stream->now_ms = 1000000 + index * 3;
-        const struct machine_moment moment = driver_moment(index, stream->now_ms);
-        kv_templates_next(stream);
-        a->budget = budgets[random_u64(&stream->random) % 4];
-        driver_execute(a, stream->words, stream->count, &moment, NULL);
-        if (b == NULL)
-            continue;
-        b->budget = budgets[random_u64(&stream->random) % 4];
-        driver_execute(b, stream->words, stream->count, &moment, NULL);
-    }
-}
-
-static void assert_equal(struct driver *a, struct driver *b, uint64_t log_time_ms) {
-    driver_maintain(a, log_time_ms);
-    driver_maintain(b, log_time_ms);
-    for (uint32_t i = 0; i < 1u << PARTITION_BITS; i++)
-        assert_int_equal(machine_kv.digest(a->machine, i), machine_kv.digest(b->machine, i));
-    assert_int_equal(driver_digest_full(a), driver_digest_full(b));
-}
-
-/* One machine applies everything, with a client that listens. Another begins with a snapshot of
- * the first part, restored in pieces, and applies the rest as a follower. */
 static void a_snapshot_and_the_rest_of_the_log_give_the_same_as_the_log(void **state) {
     (void)state;
-    enum { PREFIXES = 12, COMMANDS = 3000 };
-    for (uint64_t prefix = 0; prefix < PREFIXES; prefix++) {
-        const uint64_t cut = prefix * COMMANDS / PREFIXES + 1;
-        const struct machine_moment moment = driver_moment(cut, 1000000 + cut * 3);
-        struct driver whole;
-        struct driver copy;
-        struct kv_templates stream;
-        struct kv_model_text bytes = {0};
-        struct random random;
-        random_seed(&random, prefix);
-        kv_templates_begin(&stream, 100 + prefix, 40, 20000);
-        driver_begin(&whole, &machine_kv, PARTITION_BITS);
-        driver_begin(&copy, &machine_kv, PARTITION_BITS);
-        copy.follower = true;
-        play(&whole, NULL, &stream, 1, cut);
-        whole.budget = copy.budget = 5000;
-        driver_snapshot(&whole, &moment, &bytes);
-        assert_int_equal(driver_restore(&copy, &bytes, &random), 0);
-        assert_equal(&whole, &copy, moment.log_time_ms);
-        play(&whole, &copy, &stream, cut + 1, COMMANDS);
-        assert_equal(&whole, &copy, 1000000 + COMMANDS * 3);
-        kv_model_text_free(&bytes);
-        kv_templates_end(&stream);
-        driver_end(&whole);
-        driver_end(&copy);
-    }
+    kv_replicas_snapshot_and_rest(kv_templates_string, 20000);
+}
+
+static void a_snapshot_is_of_its_beginning_whatever_is_changed_meanwhile(void **state) {
+    (void)state;
+    kv_replicas_snapshot_is_of_its_beginning(kv_templates_string, 40000);
 }
 
 /* What was appended to has more room than its length; restored, it has just enough. */
@@ -372,69 +325,15 @@ static void a_rename_folds_the_same_whatever_room_the_value_has(void **state) {
         driver_execute(&whole, append, ARRAY_COUNT(append), &at_1000, NULL);
         driver_snapshot(&whole, &at_1000, &bytes);
         assert_int_equal(driver_restore(&copy, &bytes, &random), 0);
-        assert_equal(&whole, &copy, 1000);
+        kv_replicas_assert_equal(&whole, &copy, 1000);
         for (uint32_t k = 0; k < 2; k++)
             driver_expect(k == 0 ? &whole : &copy, "RENAME k l", &at_1000, "+OK\r\n");
-        assert_equal(&whole, &copy, 1000);
+        kv_replicas_assert_equal(&whole, &copy, 1000);
         free(half);
         kv_model_text_free(&bytes);
         driver_end(&whole);
         driver_end(&copy);
     }
-}
-
-/* A snapshot that is written while the commands go on describes the moment of its beginning. */
-struct emitting {
-    struct driver *driver;
-    struct driver_sink sink;
-    bool done;
-};
-
-static void emit(void *context) {
-    struct emitting *emitting = context;
-    const struct machine_sink sink = driver_sink_make(&emitting->sink);
-    if (emitting->done)
-        return;
-    emitting->done = machine_kv.snapshot_emit(emitting->driver->machine, &sink, 60) != MACHINE_MORE;
-    if (emitting->done)
-        machine_kv.snapshot_end(emitting->driver->machine);
-}
-
-static void a_snapshot_is_of_its_beginning_whatever_is_changed_meanwhile(void **state) {
-    (void)state;
-    struct driver driver;
-    struct kv_templates stream;
-    uint64_t index = 0;
-    kv_templates_begin(&stream, 5, 60, 40000);
-    driver_begin(&driver, &machine_kv, PARTITION_BITS);
-    for (uint32_t round = 0; round < 40; round++) {
-        struct driver copy;
-        struct random random;
-        struct kv_model_text bytes = {0};
-        struct emitting emitting = {.driver = &driver, .sink = {.bytes = &bytes}};
-        random_seed(&random, round);
-        play(&driver, NULL, &stream, index + 1, index + 300);
-        index += 300;
-        const struct machine_moment moment = driver_moment(index, 1000000 + index * 3);
-        driver_maintain(&driver, moment.log_time_ms);
-        const uint64_t digest = driver_digest_full(&driver);
-        assert_int_equal(machine_kv.snapshot_begin(driver.machine, &moment), 0);
-        driver.between = emit;
-        driver.context = &emitting;
-        while (!emitting.done) {
-            index++;
-            play(&driver, NULL, &stream, index, index);
-            emit(&emitting);
-        }
-        driver.between = NULL;
-        driver_begin(&copy, &machine_kv, PARTITION_BITS);
-        assert_int_equal(driver_restore(&copy, &bytes, &random), 0);
-        assert_int_equal(driver_digest_full(&copy), digest);
-        kv_model_text_free(&bytes);
-        driver_end(&copy);
-    }
-    kv_templates_end(&stream);
-    driver_end(&driver);
 }
 
 int main(void) {

@@ -23,6 +23,7 @@ enum {
     LARGE_BYTES = 40 * 1024,
     /* Of which two segments of 1 MiB are full, and then some. */
     LARGE_MAX = 80,
+    SNAPSHOT_LOG_BYTES = 256 * 1024,
 };
 
 static struct group group[1];
@@ -43,13 +44,20 @@ static bool is_full(uint32_t node) {
     return node_figure(&figures(node)->log_full) == 1;
 }
 
-static uint32_t begin(uint64_t seed) {
+static uint32_t begin_with(uint64_t seed, uint64_t snapshot_log_bytes) {
     group_init(group, seed, MEMBERS, maps[seed % 3]);
     group->load_on = false;
-    for (uint32_t i = 0; i < MEMBERS; i++)
+    for (uint32_t i = 0; i < MEMBERS; i++) {
+        if (snapshot_log_bytes != 0)
+            group->nodes[i].options.snapshot_log_bytes = snapshot_log_bytes;
         group_start(group, i);
+    }
     group_expect(group, group_settle(group, 5 * SECOND_NS), "somebody leads");
     return group_leader(group);
+}
+
+static uint32_t begin(uint64_t seed) {
+    return begin_with(seed, 0);
 }
 
 /* No segment more is opened there, for want of a descriptor, or again. */
@@ -74,18 +82,23 @@ static void end(void) {
     group_free(group);
 }
 
-/* Writes large values until one is refused, or not answered within a second; what was said. */
-static const char *write_until_refused(uint32_t node) {
+/* Writes a large value; what was said within a second. */
+static const char *write_large(void) {
     static char value[LARGE_BYTES];
     char head[64];
     memset(value, 'v', sizeof(value));
     (void)snprintf(head, sizeof(head), "*3\r\n$3\r\nSET\r\n$5\r\nlarge\r\n$%d\r\n", LARGE_BYTES);
+    talk_say(writer, head);
+    talk_send(writer, value, sizeof(value));
+    talk_say(writer, "\r\n");
+    return talk_hear(writer, 1, SECOND_NS);
+}
+
+/* Writes large values until one is refused, or not answered within a second; what was said. */
+static const char *write_until_refused(uint32_t node) {
     talk_open(writer, group, node);
     for (uint32_t i = 0; i < LARGE_MAX; i++) {
-        talk_say(writer, head);
-        talk_send(writer, value, sizeof(value));
-        talk_say(writer, "\r\n");
-        const char *reply = talk_hear(writer, 1, SECOND_NS);
+        const char *reply = write_large();
         if (strncmp(reply, "+OK", 3) != 0)
             return reply;
     }
@@ -232,6 +245,69 @@ static void a_leader_with_room_whose_majority_is_full_serves_reads(void **state)
     }
 }
 
+static void cut_off(uint32_t node, bool is_cut) {
+    for (uint32_t i = 0; i < MEMBERS; i++) {
+        group->cut[i][node] = is_cut;
+        group->cut[node][i] = is_cut;
+    }
+}
+
+/* So many snapshots are taken that the log does not go back to what `behind` has. */
+static void leave_behind(uint32_t leader, uint32_t behind) {
+    uint64_t last = node_figure(&figures(behind)->last_index);
+    cut_off(behind, true);
+    talk_open(writer, group, leader);
+    for (uint32_t i = 0; i < LARGE_MAX && node_figure(&figures(leader)->compacted_index) <= last;
+         i++) {
+        group_expect(group, strncmp(write_large(), "+OK", 3) == 0, "two of three have room");
+        group_run(group, SECOND_NS / 20);
+    }
+    group_expect(group, node_figure(&figures(leader)->compacted_index) > last,
+                 "it needs a snapshot");
+    talk_close(writer);
+}
+
+/* One has no room for what it is sent, the other none for the snapshot that it needs. */
+static void of_a_snapshot(uint64_t seed, void (*take_room)(uint32_t node, bool full)) {
+    uint32_t leader = begin_with(seed, SNAPSHOT_LOG_BYTES);
+    uint64_t term = term_of(leader);
+    uint32_t behind = (leader + 1) % MEMBERS;
+    uint32_t other = (leader + 2) % MEMBERS;
+    leave_behind(leader, behind);
+    take_room(behind, true);
+    cut_off(behind, false);
+    disk_full(other, true);
+    (void)write_until_refused(leader);
+    group_expect(group, is_full(other) && !is_full(behind) && !is_full(leader),
+                 "the log of one has no room");
+    talk_open(reader, group, leader);
+    for (uint32_t i = 0; i < 10; i++) {
+        talk_expect(reader, "STRLEN large", ":40960");
+        talk_expect(reader, "SET a 1", "-MISCONF ");
+        group_run(group, SECOND_NS);
+    }
+    group_expect(group, group_leader(group) == leader && term_of(leader) == term,
+                 "it has not stepped down");
+    take_room(behind, false);
+    group_run(group, 2 * SECOND_NS);
+    talk_expect(reader, "SET a 2", "+OK");
+    group_expect(group, group_leader(group) == leader && term_of(leader) == term,
+                 "nor when there was room again");
+    group_expect(
+        group,
+        node_figure(&sim_node_figures(group->nodes[behind].node)->apply.snapshots_installed) >= 1,
+        "for the snapshot");
+    end();
+}
+
+static void a_member_without_room_for_the_snapshot_it_needs_says_so(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        of_a_snapshot(700 + seed, disk_full);
+        of_a_snapshot(800 + seed, descriptors_used_up);
+    }
+}
+
 /* The full one has the whole log, and could win as well. */
 static void a_member_whose_disk_is_full_lets_another_one_lead(void **state) {
     (void)state;
@@ -262,6 +338,7 @@ int main(void) {
         cmocka_unit_test(while_a_majority_is_full_writes_are_refused_and_reads_go_on),
         cmocka_unit_test(a_leader_with_room_whose_majority_is_full_serves_reads),
         cmocka_unit_test(a_member_whose_disk_is_full_lets_another_one_lead),
+        cmocka_unit_test(a_member_without_room_for_the_snapshot_it_needs_says_so),
     };
     return cmocka_run_group_tests_name("sim_node_no_room", tests, NULL, NULL);
 }

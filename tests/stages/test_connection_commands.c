@@ -111,6 +111,53 @@ static void client_info_tells_what_is_so(void **state) {
     has(answer, " idle=0 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 cmd=client|list ");
 }
 
+static void reply_takes_replies_away_and_gives_them_back(void **state) {
+    (void)state;
+    rig_expect(&rig, 0, "client reply x", "-ERR syntax error\r\n");
+    rig_expect(&rig, 0, "client reply on", "+OK\r\n");
+    /* One command is skipped, whatever its reply is; the one behind it is answered. */
+    rig_expect(&rig, 0, "client reply skip\r\nget a\r\nget b", "<READ>");
+    rig_expect(&rig, 0, "client reply skip\r\nnosuch\r\nping", "+PONG\r\n");
+    rig_expect(&rig, 0, "client reply skip\r\nget\r\nping", "+PONG\r\n");
+    rig_expect(&rig, 0, "client reply skip\r\nclient reply x\r\nping", "+PONG\r\n");
+    rig_expect(&rig, 0, "client reply skip\r\nclient reply skip\r\nping\r\necho a", "$1\r\na\r\n");
+    rig_expect(&rig, 0, "client reply skip\r\nclient reply on\r\nping", "+OK\r\n+PONG\r\n");
+    rig_expect(&rig, 0, "client reply skip\r\nclient list\r\nping", "+PONG\r\n");
+    rig_expect(&rig, 0, "client reply skip\r\nreset\r\nping", "+PONG\r\n");
+    rig_expect(&rig, 0, "client reply off\r\nclient reply skip\r\nreset", "+RESET\r\n");
+    /* The next command is the next, in whatever batch it comes. */
+    rig_expect(&rig, 0, "client reply skip", "");
+    rig_expect(&rig, 1, "ping", "+PONG\r\n");
+    rig_expect(&rig, 0, "ping\r\nping", "+PONG\r\n");
+    rig_expect(&rig, 0, "client reply off\r\nping\r\nset a b", "");
+    assert_int_equal(rig.write_count, 1); /* it is done all the same */
+    rig_expect(&rig, 0, "client reply skip\r\nping\r\nhello 3", "");
+    rig_expect(&rig, 0, "client reply on\r\nping", "+OK\r\n+PONG\r\n");
+    rig_expect(&rig, 0, "client reply off\r\nping\r\nreset\r\nping", "+RESET\r\n+PONG\r\n");
+    rig_expect(&rig, 0, "client reply off\r\nquit", "");
+    rig_end(&rig, 0);
+    rig_expect(&rig, 0, "ping", "+PONG\r\n"); /* who gets the slot next knows nothing of it */
+}
+
+static void a_client_is_spared_and_says_so(void **state) {
+    (void)state;
+    rig_expect(&rig, 0, "client no-evict x", "-ERR syntax error\r\n");
+    rig_expect(&rig, 0, "client no-touch x", "-ERR syntax error\r\n");
+    rig_expect(&rig, 0, "client getredir", ":-1\r\n");
+    rig_expect(&rig, 0, "client no-evict on", "+OK\r\n");
+    assert_int_equal(rig.node.records[0].no_evict, 1);
+    has(rig_say(&rig, 0, "client info"), " flags=e ");
+    rig_expect(&rig, 0, "client no-touch ON\r\nreadonly", "+OK\r\n+OK\r\n");
+    has(rig_say(&rig, 0, "client info"), " flags=reT ");
+    rig_expect(&rig, 0, "reset", "+RESET\r\n"); /* as in Redis, RESET leaves them */
+    has(rig_say(&rig, 0, "client info"), " flags=eT ");
+    rig_expect(&rig, 0, "client no-evict OFF\r\nclient no-touch off", "+OK\r\n+OK\r\n");
+    has(rig_say(&rig, 0, "client info"), " flags=N ");
+    rig_expect(&rig, 0, "client no-evict on", "+OK\r\n");
+    rig_end(&rig, 0);
+    assert_int_equal(rig.node.records[0].no_evict, 0);
+}
+
 static void client_list_selects(void **state) {
     (void)state;
     for (uint32_t slot = 0; slot < 5; slot++) {
@@ -309,6 +356,8 @@ int main(void) {
         RIGGED(hello_refuses_what_it_does_not_know),
         RIGGED(a_client_names_itself),
         RIGGED(client_info_tells_what_is_so),
+        RIGGED(reply_takes_replies_away_and_gives_them_back),
+        RIGGED(a_client_is_spared_and_says_so),
         RIGGED(client_list_selects),
         RIGGED(a_long_list_takes_several_polls),
         RIGGED(config_get_takes_patterns),

@@ -248,6 +248,9 @@ static void rig_show_command(struct rig *rig, const struct batch *batch,
                              const struct batch_command *command) {
     uint8_t room[RIG_INPUT_BYTES / 256];
     struct reply_writer writer;
+    if (command->silent != 0) {
+        return; /* serialize leaves it out */
+    }
     reply_begin(&writer, room, sizeof(room));
     switch ((enum batch_fate)command->fate) {
     case FATE_READ: rig_show(rig, "<READ>", 6); return;

@@ -13,6 +13,7 @@
 #include "storage/snapshot_receive.h"
 #include "storage/snapshot_source.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -444,11 +445,11 @@ static void no_space_and_a_failing_disk_end_the_transfer_only(void **state) {
         enum world_disk_operation operation;
         uint32_t nth; /* the first open looks for what an earlier process had received */
         int error;
-    } faults[] = {{WORLD_DISK_ALLOCATE, 1, -28},
-                  {WORLD_DISK_OPEN, 2, -28},
-                  {WORLD_DISK_WRITE, 1, -5},
-                  {WORLD_DISK_SYNC, 1, -5},
-                  {WORLD_DISK_READ, 1, -5}};
+        bool of_room;
+    } faults[] = {{WORLD_DISK_ALLOCATE, 1, -ENOSPC, true}, {WORLD_DISK_OPEN, 2, -ENOSPC, true},
+                  {WORLD_DISK_OPEN, 2, -EMFILE, true},     {WORLD_DISK_OPENED, 1, -ENFILE, true},
+                  {WORLD_DISK_WRITE, 1, -ENOSPC, true},    {WORLD_DISK_WRITE, 1, -EIO, false},
+                  {WORLD_DISK_SYNC, 1, -EIO, false},       {WORLD_DISK_READ, 1, -EIO, false}};
     for (size_t i = 0; i < ARRAY_COUNT(faults); i++) {
         transfer_begin(10 + i);
         while (log_deadline_ns(run.fixture.log) != UINT64_MAX || io_outstanding(run.fixture.port))
@@ -468,15 +469,54 @@ static void no_space_and_a_failing_disk_end_the_transfer_only(void **state) {
             fail_msg("fault %zu did not show", i);
         assert_non_null(
             strstr(snapshot_receiver_error(run.receiver), "the snapshot up to entry 12"));
+        assert_int_equal(snapshot_receiver_out_of_room(run.receiver), faults[i].of_room);
         uint64_t sent_bytes = 0;
         transfer(&sent_bytes);
+        assert_false(snapshot_receiver_out_of_room(run.receiver));
         assert_true(!run.dead && log_state(run.fixture.log) == LOG_READY);
         transfer_end();
     }
 }
 
+/* Nothing is sent anew but the last piece, which asks. */
+static void what_cannot_be_judged_for_want_of_a_descriptor_waits_for_one(void **state) {
+    (void)state;
+    transfer_begin(30);
+    while (log_deadline_ns(run.fixture.log) != UINT64_MAX || io_outstanding(run.fixture.port))
+        pump();
+    /* The first two look for what an earlier process had received, and create. */
+    world_disk_fail(run.world, 0, WORLD_DISK_OPEN, 3, 2, -EMFILE);
+    struct snapshot_piece piece = {.index = SNAPSHOT_INDEX, .term = SNAPSHOT_TERM};
+    uint32_t sent = 0;
+    uint32_t asked = 0;
+    bool whole = false;
+    do {
+        if (piece.offset == file_bytes) {
+            assert_true(snapshot_receiver_out_of_room(run.receiver));
+            assert_non_null(strstr(snapshot_receiver_error(run.receiver), "Too many open files"));
+            piece.offset = 0; /* any that is there already */
+            asked++;
+        }
+        const uint64_t left = file_bytes - piece.offset;
+        piece.size_bytes = file_bytes;
+        piece.length_bytes = left < PIECE_BYTES ? (uint32_t)left : (uint32_t)PIECE_BYTES;
+        sent++;
+        snapshot_receive(run.receiver, &piece, file + piece.offset);
+        while (!snapshot_receiver_report(run.receiver, &piece, &whole))
+            pump();
+    } while (!whole);
+    assert_int_equal(asked, 2);
+    assert_int_equal(sent, (file_bytes + PIECE_BYTES - 1) / PIECE_BYTES + asked);
+    assert_false(snapshot_receiver_out_of_room(run.receiver));
+    struct snapshot_receiver_counters counters;
+    snapshot_receiver_counters(run.receiver, &counters);
+    assert_int_equal(counters.refused, 0);
+    transfer_end();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_cannot_be_judged_for_want_of_a_descriptor_waits_for_one),
         cmocka_unit_test(every_altered_byte_is_found_and_the_transfer_begins_again),
         cmocka_unit_test(a_piece_of_no_bytes_is_sent_without_a_read_of_none),
         cmocka_unit_test(no_space_and_a_failing_disk_end_the_transfer_only),

@@ -11,28 +11,13 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from weir_test import ErrorReply, Node, Scratch  # noqa: E402
+from weir_test import Node, Scratch  # noqa: E402
 
-
-def does(*steps):
-    """Commands, each with the reply that it must get; a function judges the reply itself."""
-    return steps
-
-
-def within(low, high):
-    return lambda reply: low <= reply <= high
-
-
-def error(start):
-    return lambda reply: isinstance(reply, ErrorReply) and str(reply).startswith(start)
-
-
-def beginning(wanted):
-    return lambda reply: reply.startswith(wanted)
-
-
-def names(*wanted):
-    return lambda reply: all(name in reply for name in wanted)
+from effects import beginning, does, error, names, within  # noqa: E402
+from effects_hash import HASHES  # noqa: E402
+from effects_list import LISTS  # noqa: E402
+from effects_set import SETS  # noqa: E402
+from effects_zset import SORTED_SETS  # noqa: E402
 
 
 def calls(name, words):
@@ -63,6 +48,15 @@ SERVER = {
     "client|list": does((("CLIENT", "SETNAME", "me"), "OK"),
                         (("CLIENT", "LIST"), names(b" name=me ")),
                         (("CLIENT", "LIST", "ID", "99"), b"")),
+    "client|getredir": does((("CLIENT", "GETREDIR"), -1)),
+    "client|no-evict": does((("CLIENT", "INFO"), names(b" flags=N ")),
+                            (("CLIENT", "NO-EVICT", "ON"), "OK"),
+                            (("CLIENT", "INFO"), names(b" flags=e "))),
+    "client|no-touch": does((("CLIENT", "NO-TOUCH", "ON"), "OK"),
+                            (("CLIENT", "INFO"), names(b" flags=T "))),
+    # tests/differential and tests/stages take replies away.
+    "client|reply": does((("CLIENT", "REPLY", "ON"), "OK"),
+                         (("CLIENT", "REPLY", "NO"), error("ERR syntax error"))),
     "client|reads": does((("CLIENT", "INFO"), names(b" reads=quorum ")),
                          (("CLIENT", "READS", "STALE"), "OK"),
                          (("CLIENT", "INFO"), names(b" reads=stale "))),
@@ -258,7 +252,7 @@ class Commands(unittest.TestCase):
                     self.assertTrue(right, (words, reply))
 
     def test_each_command_of_kv_has_its_effect(self):
-        self.check("kv", KV)
+        self.check("kv", {**KV, **HASHES, **LISTS, **SETS, **SORTED_SETS})
 
     def test_each_command_of_log_has_its_effect(self):
         self.check("log", LOG)

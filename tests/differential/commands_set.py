@@ -1,0 +1,3 @@
+"""The grammar of the commands about sets, for commands.py."""
+
+SETS = ()

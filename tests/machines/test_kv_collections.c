@@ -1,0 +1,144 @@
+/*
+ * Collections as such, by the commands of hashes: types and encodings, the step from compact to
+ * large, what takes long, snapshots in the middle of it.
+ */
+
+#include "machines/kv_collection.h"
+#include "tests/cmocka_wrapper.h"
+#include "tests/machines/driver.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct machine_moment at_1000 = {.index = 1, .log_time_ms = 1000, .clock_ms = 1000};
+
+static const char wrong_type[] =
+    "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
+
+/* ---- Types ----------------------------------------------------------------------------------- */
+
+static void a_command_about_strings_refuses_a_hash(void **state) {
+    (void)state;
+    static const char *const lines[] = {
+        "GET h",         "STRLEN h",       "SET h a GET",     "SET h a NX GET", "GETSET h a",
+        "GETDEL h",      "GETEX h",        "GETEX h EX 0",    "APPEND h a",     "GETRANGE h 0 1",
+        "SUBSTR h 0 1",  "SETRANGE h 0 a", "SETRANGE h 0 ",   "INCR h",         "DECR h",
+        "INCRBY h 1",    "DECRBY h 1",     "INCRBYFLOAT h 1", "SETBIT h 1 1",   "GETBIT h 1",
+        "BITCOUNT h",    "BITCOUNT h 1 a", "BITPOS h 1",      "BITPOS h 1 a",   "BITOP AND d s h",
+        "BITOP NOT d h", "CAS h a b",      "CAS h a  DELETE",
+    };
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 2);
+    driver_expect(&driver, "HSET h f a", &at_1000, ":1\r\n");
+    driver_expect(&driver, "SET s a", &at_1000, "+OK\r\n");
+    for (size_t i = 0; i < ARRAY_COUNT(lines); i++)
+        driver_expect(&driver, lines[i], &at_1000, wrong_type);
+    static const char lcs[] = "-ERR The specified keys must contain string values\r\n";
+    driver_expect(&driver, "LCS h s", &at_1000, lcs);
+    driver_expect(&driver, "LCS s h FOO", &at_1000, lcs);
+    driver_expect(&driver, "HGET h f", &at_1000, "$1\r\na\r\n");
+    driver_end(&driver);
+}
+
+static void a_command_about_hashes_refuses_a_string(void **state) {
+    (void)state;
+    static const char *const lines[] = {"HGET s f", "HSET s f a", "HDEL s f", "HLEN s"};
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 2);
+    driver_expect(&driver, "SET s a", &at_1000, "+OK\r\n");
+    for (size_t i = 0; i < ARRAY_COUNT(lines); i++)
+        driver_expect(&driver, lines[i], &at_1000, wrong_type);
+    driver_expect(&driver, "GET s", &at_1000, "$1\r\na\r\n");
+    driver_end(&driver);
+}
+
+static void what_sets_a_key_does_not_ask_what_it_was(void **state) {
+    (void)state;
+    static const char *const lines[] = {"SET h a",         "SETEX h 10 a",     "PSETEX h 10 a",
+                                        "MSET h a s b",    "COPY s h REPLACE", "RENAME s h",
+                                        "BITOP AND h s s", "SET h a XX"};
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 2);
+    for (size_t i = 0; i < ARRAY_COUNT(lines); i++) {
+        driver_command(&driver, "FLUSHALL", &at_1000, NULL);
+        driver_command(&driver, "SET s a", &at_1000, NULL);
+        driver_expect(&driver, "HSET h f a", &at_1000, ":1\r\n");
+        driver_expect(&driver, "MGET s h", &at_1000, "*2\r\n$1\r\na\r\n$-1\r\n");
+        driver_expect(&driver, "SETNX h a", &at_1000, ":0\r\n");
+        driver_expect(&driver, "MSETNX h a", &at_1000, ":0\r\n");
+        driver_expect(&driver, "CAS h  a ABSENT", &at_1000, ":0\r\n");
+        driver_expect(&driver, "TYPE h", &at_1000, "+hash\r\n");
+        driver_command(&driver, lines[i], &at_1000, NULL);
+        driver_expect(&driver, "TYPE h", &at_1000, "+string\r\n");
+        driver_expect(&driver, "GET h", &at_1000, "$1\r\na\r\n");
+    }
+    driver_end(&driver);
+}
+
+static void scan_finds_the_keys_of_a_type(void **state) {
+    (void)state;
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, 2);
+    driver_command(&driver, "HSET h f a", &at_1000, NULL);
+    driver_command(&driver, "SET s a", &at_1000, NULL);
+    driver_expect(&driver, "SCAN 0 COUNT 1000000 TYPE hash", &at_1000,
+                  "*2\r\n$1\r\n0\r\n*1\r\n$1\r\nh\r\n");
+    driver_expect(&driver, "SCAN 0 COUNT 1000000 TYPE String", &at_1000,
+                  "*2\r\n$1\r\n0\r\n*1\r\n$1\r\ns\r\n");
+    driver_expect(&driver, "SCAN 0 COUNT 1000000 TYPE zset", &at_1000, "*2\r\n$1\r\n0\r\n*0\r\n");
+    driver_expect(&driver, "SCAN 0 COUNT 1000000 TYPE stream", &at_1000, "*2\r\n$1\r\n0\r\n*0\r\n");
+    driver_end(&driver);
+}
+
+/* ---- Encodings ------------------------------------------------------------------------------- */
+
+/* HSET of one field, f<number>, whose value is `value_bytes` long. */
+static void hset(struct driver *driver, const char *key, uint64_t number, size_t value_bytes) {
+    char field[32];
+    char *value = malloc(value_bytes + 1);
+    memset(value, 'v', value_bytes + 1);
+    const int length = snprintf(field, sizeof(field), "f%llu", (unsigned long long)number);
+    const struct kv_model_word words[] = {
+        {"HSET", 4}, {key, strlen(key)}, {field, (size_t)length}, {value, value_bytes}};
+    driver_execute(driver, words, ARRAY_COUNT(words), &at_1000, NULL);
+    free(value);
+}
+
+static void a_hash_grows_beyond_what_is_compact_and_back_to_nothing(void **state) {
+    (void)state;
+    static const size_t value_bytes[] = {0, 1, 40, 300, 5000};
+    for (size_t i = 0; i < ARRAY_COUNT(value_bytes); i++) {
+        struct driver driver;
+        char line[64];
+        char reply[64];
+        driver_begin(&driver, &machine_kv, 2);
+        for (uint64_t n = 0; n < 300; n++) {
+            hset(&driver, "h", n, value_bytes[i]);
+            snprintf(reply, sizeof(reply), ":%llu\r\n", (unsigned long long)n + 1);
+            driver_expect(&driver, "HLEN h", &at_1000, reply);
+        }
+        driver_expect(&driver, "EXPIRE h 1000", &at_1000, ":1\r\n");
+        for (uint64_t n = 0; n < 300; n++) {
+            driver_expect(&driver, "EXPIRETIME h", &at_1000, ":1001\r\n");
+            snprintf(line, sizeof(line), "HDEL h f%llu nothing", (unsigned long long)n);
+            driver_expect(&driver, line, &at_1000, ":1\r\n");
+            driver_expect(&driver, line, &at_1000, ":0\r\n");
+        }
+        driver_expect(&driver, "EXISTS h", &at_1000, ":0\r\n");
+        driver_expect(&driver, "TYPE h", &at_1000, "+none\r\n");
+        driver_maintain(&driver, 1000);
+        driver_end(&driver);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_command_about_strings_refuses_a_hash),
+        cmocka_unit_test(a_command_about_hashes_refuses_a_string),
+        cmocka_unit_test(what_sets_a_key_does_not_ask_what_it_was),
+        cmocka_unit_test(scan_finds_the_keys_of_a_type),
+        cmocka_unit_test(a_hash_grows_beyond_what_is_compact_and_back_to_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

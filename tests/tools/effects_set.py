@@ -1,0 +1,3 @@
+"""The effects of the commands about sets, for test_commands.py."""
+
+SETS = {}
