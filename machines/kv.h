@@ -474,10 +474,18 @@ uint64_t kv_digest_change(uint64_t digest, uint64_t index, uint64_t hash, enum k
                           uint64_t deadline_ms, uint32_t value_bytes);
 uint64_t kv_digest_bytes(uint64_t digest, const uint8_t *bytes, uint32_t length_bytes);
 
+/* How far the digest of a record is. Zeroed: not begun. */
+struct kv_digest_state {
+    uint64_t place;  /* of the element, as kv_collection_next has it */
+    uint64_t offset; /* in the element, or in a string */
+    uint64_t digest; /* of that much of it */
+    uint64_t sum;    /* of the elements before */
+};
+
 /* The digest of one record, all of it, for digest_full: the sum over all records is the content's.
- * Sliced: *offset is how much of the value is in *digest (0 first); true when complete. */
-bool kv_digest_record(const struct kv_record *record, uint64_t *offset, uint64_t *digest,
-                      uint32_t *budget);
+ * Sliced: true when *digest is complete, and the state is zeroed again. */
+bool kv_digest_record(const struct kv_record *record, struct kv_digest_state *state,
+                      uint64_t *digest, uint32_t *budget);
 
 /* machine_operations.digest and .digest_full. */
 uint64_t kv_digest(const struct machine *machine, uint32_t partition);

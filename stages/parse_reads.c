@@ -92,7 +92,7 @@ bool parse_reads_count(const struct parse_shard *shard, struct parse_connection 
 }
 
 bool parse_reads_wait(struct parse_connection *connection, const struct batch *batch) {
-    if ((batch->flags & BATCH_WAITS) != 0) {
+    if ((batch->flags & (BATCH_WAITS | BATCH_PAUSED)) != 0) {
         connection->reads = 0; /* nothing is parsed behind it anyway */
     }
     return connection->waiting == 0 && connection->reads > 0 && batch->command_count > 0;

@@ -90,6 +90,7 @@ struct replicate_incoming {
     const uint8_t *entries; /* then: append these, back to back */
     const uint8_t *entries_end;
     uint32_t count; /* left */
+    bool starved;   /* there was no room on disk for the next one */
 };
 
 /* Messages of a core's step, or a later one, that wait for its vote to be durable.  Nobody puts out
@@ -314,6 +315,9 @@ uint32_t replicate_receive(struct replicate_shard *shard, uint32_t budget);
 /* TRUNCATE and APPEND of the message under way. */
 void replicate_incoming_truncate(struct replicate_shard *shard, uint64_t index, uint64_t epoch);
 void replicate_incoming_append(struct replicate_shard *shard, uint32_t first, uint32_t count);
+
+/* The disk has no room for what waits: has the core forget what is behind it, and drops it. */
+void replicate_incoming_forget(struct replicate_shard *shard);
 
 /* The log that it was for is given up: forgets what waits. */
 void replicate_incoming_drop(struct replicate_shard *shard);

@@ -72,6 +72,7 @@ struct validate_shard {
     const struct machine_operations *machine;
     struct ring *from_parse;
     struct ring *to_replicate;
+    struct ring *to_read;
     struct ring *from_write; /* local blocks that came home */
     struct arena *arena;
     struct connection *connections;
