@@ -11,10 +11,11 @@
  */
 
 #include "base/assert.h"
+#include "stages/node_settings.h"
 #include "stages/validate_internal.h"
 
 bool validate_memory_is_full(const struct validate_shard *shard) {
-    uint64_t limit = shard->node->options->memory_bytes_max;
+    uint64_t limit = node_memory_bytes_max(shard->node);
     return limit != 0 && node_figure(&shard->node->apply.memory_bytes) >= limit;
 }
 
@@ -61,7 +62,7 @@ static uint64_t longest_value(const struct validate_shard *shard) {
 bool validate_growth_fits(struct validate_shard *shard, const struct batch_command *command,
                           const struct machine_argument *arguments) {
     struct node *node = shard->node;
-    uint64_t limit = node->options->memory_bytes_max;
+    uint64_t limit = node_memory_bytes_max(node);
     if (limit == 0 || shard->machine->growth_bytes == NULL) {
         return true;
     }

@@ -106,6 +106,11 @@ SERVER = {
                    (("CONFIG", "SET", "databases", "2"), error("ERR unknown subcommand"))),
     "config|get": does((("CONFIG", "GET", "databases"), [b"databases", b"1"]),
                        (("CONFIG", "GET", "none"), [])),
+    "config|resetstat": does((("CONFIG", "RESETSTAT"), "OK")),
+    # tests/stages/settings.py observes what each parameter does.
+    "config|set": does((("CONFIG", "SET", "maxmemory", "1gb"), "OK"),
+                       (("CONFIG", "GET", "maxmemory"), [b"maxmemory", b"1073741824"]),
+                       (("CONFIG", "SET", "nosuch", "1"), error("ERR Unknown option or number"))),
     "config|help": does((("CONFIG", "HELP"), names("GET <pattern>"))),
     "info": does((("INFO", "server"), names(b"\r\nserver_name:weir\r\n"))),
     "once.open": does((("ONCE.OPEN",), within(1, 100)),
