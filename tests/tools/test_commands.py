@@ -103,7 +103,7 @@ SERVER = {
     "command|list": does((("COMMAND", "LIST"), names(b"ping", b"command|list")),
                          (("COMMAND", "LIST", "FILTERBY", "PATTERN", "pi*"), [b"ping"])),
     "config": does((("CONFIG",), error("ERR wrong number of arguments for 'config'")),
-                   (("CONFIG", "SET", "databases", "2"), error("ERR unknown subcommand"))),
+                   (("CONFIG", "REWRITE"), error("ERR unknown subcommand"))),
     "config|get": does((("CONFIG", "GET", "databases"), [b"databases", b"1"]),
                        (("CONFIG", "GET", "none"), [])),
     "config|resetstat": does((("CONFIG", "RESETSTAT"), "OK")),
