@@ -1,7 +1,7 @@
 /*
  * The apply stage: the work on one item, and the turn of a poll.  Reply room is in apply_replies.c,
  * snapshots are in apply_snapshot.c, digests in apply_digest.c, commands of client sessions in
- * apply_once.c, and the shard is made in apply_start.c.
+ * apply_once.c, transactions in apply_exec.c, and the shard is made in apply_start.c.
  *
  * Happy path: an item is cut into runs, a run being consecutive machine commands of one batch, or
  * of one entry; the machine executes a run in one call.  When an item is finished its batch goes to
@@ -104,6 +104,10 @@ static void run_begin(struct apply_shard *shard) {
     shard->argument_count = 0;
 }
 
+void apply_run_begin(struct apply_shard *shard) {
+    run_begin(shard);
+}
+
 void apply_run_once(struct apply_shard *shard) {
     struct apply_work *work = &shard->work;
     run_begin(shard);
@@ -113,26 +117,37 @@ void apply_run_once(struct apply_shard *shard) {
 
 /* A batch with an entry has its moment as a whole: a run without writes in it, cut off by a command
  * that the machine never sees, is no earlier than the runs before it. */
+struct machine_moment apply_moment(const struct apply_shard *shard) {
+    const struct apply_work *work = &shard->work;
+    struct machine_moment moment = {.index = shard->tail.index,
+                                    .log_time_ms = shard->tail.log_time_ms};
+    if (work->entry_open) {
+        moment.index = work->header.index;
+        moment.log_time_ms = work->header.log_time_ms;
+        moment.random = work->header.chain; /* the same on every replica, unknown before */
+    }
+    moment.log_time_ms = MUTANT(EXPIRES_BY_CLOCK, io_wall_ms(shard->io), moment.log_time_ms);
+    moment.clock_ms = moment.log_time_ms > shard->clock_ms ? moment.log_time_ms : shard->clock_ms;
+    return moment;
+}
+
 static void run_start(struct apply_shard *shard) {
     struct apply_work *work = &shard->work;
-    struct machine_moment *moment = &work->run.moment;
-    if (work->entry_open) {
-        moment->index = work->header.index;
-        moment->log_time_ms =
-            MUTANT(EXPIRES_BY_CLOCK, io_wall_ms(shard->io), work->header.log_time_ms);
-        moment->random = work->header.chain; /* the same on every replica, unknown before */
-    } else {
-        moment->index = shard->tail.index;
-        moment->log_time_ms =
-            MUTANT(EXPIRES_BY_CLOCK, io_wall_ms(shard->io), shard->tail.log_time_ms);
-    }
-    moment->clock_ms =
-        moment->log_time_ms > shard->clock_ms ? moment->log_time_ms : shard->clock_ms;
-    work->run.reply = shard->once.step != APPLY_ONCE_NONE ? &shard->once.writer
-                      : work->batch == NULL               ? NULL
-                                                          : &work->batch->reply;
+    work->run.moment = apply_moment(shard);
+    work->run.reply = shard->exec.step != APPLY_EXEC_NONE   ? shard->exec.writer
+                      : shard->once.step != APPLY_ONCE_NONE ? &shard->once.writer
+                      : work->batch == NULL                 ? NULL
+                                                            : &work->batch->reply;
     work->collecting = false;
     work->running = true;
+}
+
+/* The next command of the open entry is an EXEC. */
+static void exec_begin_write(struct apply_shard *shard, struct batch_command *waiting) {
+    struct entry_command command;
+    bool there = entry_cursor_next(&shard->work.cursor, &command);
+    ASSERT(there);
+    apply_exec_begin(shard, &command, waiting, false);
 }
 
 /* What a batch's next commands are: a run of machine commands, or one that the machine never sees.
@@ -155,7 +170,18 @@ static bool batch_next(struct apply_shard *shard, uint32_t *units) {
         apply_once_begin(shard);
         return true;
     }
-    run_begin(shard);
+    if (command->table == TABLE_MACHINE) {
+        run_begin(shard);
+        return true;
+    }
+    work->command++;
+    if (batch_is_watch(command)) {
+        apply_watch_begin(shard, command);
+    } else if (command->fate == FATE_READ) {
+        apply_exec_begin_read(shard, command);
+    } else {
+        exec_begin_write(shard, command);
+    }
     return true;
 }
 
@@ -168,7 +194,28 @@ static bool entry_next(struct apply_shard *shard) {
         apply_once_begin(shard);
         return true;
     }
+    if (entry_cursor_id(&shard->work.cursor) == ENTRY_COMMAND_ID_EXEC) {
+        exec_begin_write(shard, NULL);
+        return true;
+    }
     run_begin(shard);
+    return true;
+}
+
+/* The same for the EXEC under way: what follows without a known reply in between. */
+static bool run_extend_exec(struct apply_shard *shard) {
+    struct apply_exec *exec = &shard->exec;
+    const struct machine_run *run = &shard->work.run;
+    struct entry_cursor cursor = exec->cursor;
+    struct entry_command command;
+    if (run->count == BATCH_COMMANDS_MAX || entry_cursor_id(&cursor) == ENTRY_COMMAND_ID_REPLY ||
+        !entry_cursor_next(&cursor, &command) ||
+        (run->count > 0 &&
+         (uint64_t)shard->argument_count + command.argument_count > shard->arguments_capacity)) {
+        return false;
+    }
+    exec->cursor = cursor;
+    run_add_command(shard, &command);
     return true;
 }
 
@@ -176,12 +223,16 @@ static bool entry_next(struct apply_shard *shard) {
 static bool run_extend(struct apply_shard *shard) {
     struct apply_work *work = &shard->work;
     const struct machine_run *run = &work->run;
+    if (shard->exec.step != APPLY_EXEC_NONE) {
+        return run_extend_exec(shard);
+    }
     if (shard->once.step != APPLY_ONCE_NONE) {
         return false;
     }
     if (work->batch == NULL) {
         if (work->cursor.commands_left == 0 || run->count == BATCH_COMMANDS_MAX ||
             entry_cursor_at_session(&work->cursor) ||
+            entry_cursor_id(&work->cursor) == ENTRY_COMMAND_ID_EXEC ||
             (run->count > 0 &&
              shard->argument_count + BATCH_ARGUMENTS_MAX >= shard->arguments_capacity)) {
             return false;
@@ -193,7 +244,7 @@ static bool run_extend(struct apply_shard *shard) {
         return false;
     }
     const struct batch_command *command = &work->batch->commands[work->command];
-    if (command->once != BATCH_ONCE_NONE) {
+    if (command->once != BATCH_ONCE_NONE || command->table != TABLE_MACHINE) {
         return false;
     }
     if (command->fate == FATE_WRITE) {
@@ -244,6 +295,10 @@ static void run_replies(struct apply_shard *shard, uint32_t done) {
  * not guess. */
 static void run_reply_full(struct apply_shard *shard) {
     struct apply_work *work = &shard->work;
+    if (shard->exec.step != APPLY_EXEC_NONE) {
+        apply_exec_reply_full(shard);
+        return;
+    }
     if (apply_once_reply_full(shard)) {
         return;
     }
@@ -294,8 +349,13 @@ static bool run_continue(struct apply_shard *shard, uint32_t *units) {
     case MACHINE_DONE:
         ASSERT(work->run.next == work->run.count);
         work->running = false;
+        if (shard->exec.step != APPLY_EXEC_NONE) {
+            return true; /* which goes on */
+        }
         if (shard->once.step != APPLY_ONCE_NONE) {
-            apply_once_executed(shard);
+            ASSERT(work->run.count == 1);
+            apply_once_executed(shard, work->run.operations[0].reply,
+                                work->run.operations[0].reply_bytes);
             return true;
         }
         run_replies(shard, work->run.count);
@@ -399,6 +459,8 @@ static bool item_continue(struct apply_shard *shard, uint32_t *units) {
             if (!run_collect(shard, units)) {
                 return false;
             }
+        } else if (shard->exec.step != APPLY_EXEC_NONE) {
+            apply_exec_on(shard, units);
         } else if (shard->once.step != APPLY_ONCE_NONE) {
             if (!apply_once_on(shard, units)) {
                 return false;

@@ -64,6 +64,9 @@ struct connection_run {
 /* Runs the command's effect.  Leaves the connection in state CLOSING if it is to be closed. */
 enum connection_step connection_effect(struct connection_run *run);
 
+/* Whether a row's reply is composed in slices. */
+bool connection_row_composes(uint16_t row);
+
 /* How much text compose may need at most, bytes, if it begins now. */
 size_t connection_text_bytes(struct connection_run *run);
 

@@ -13,9 +13,9 @@
  * Failure modes: not RESP: the batch ends with a refusal, and the connection is closed after its
  * replies.  The arena is full: the connection with the largest unfinished command is refused, so
  * that the others can finish theirs.  More commands than a batch holds, or an AUTH or HELLO before
- * authentication (whose outcome decides the limits of what follows), or an ONCE.OPEN: the rest goes
- * to the carry and the batch comes round again (BATCH_CONTINUE).  What arrives before it does is
- * kept in the carry unparsed, in batches that come round as well, so that no more of them can
+ * authentication (whose outcome decides the limits of what follows), or a WATCH (whose outcome must
+ * be known at the EXEC), or an ONCE.OPEN, or an EXEC: the rest goes to the carry and the batch comes
+ * round again (BATCH_CONTINUE).  What arrives before it does is kept in the carry unparsed, in batches that come round as well, so that no more of them can
  * follow.  Behind a WAIT likewise, but for as long as that takes (stages/batch.h): the batches that
  * arrive meanwhile go home, and read bounds them.
  *
@@ -280,8 +280,8 @@ static bool parse_region_commands(struct parse_shard *shard, struct parse_connec
             const struct batch_command *added = parse_command(shard, batch, region->bytes, &parsed);
             region->bytes += parsed.consumed_bytes;
             region->length_bytes -= parsed.consumed_bytes;
-            if (shard->node->options->password[0] != '\0' &&
-                parse_command_stops(added, batch, authenticated)) {
+            bool password_required = shard->node->options->password[0] != '\0';
+            if (parse_command_stops(added, batch, password_required, authenticated)) {
                 come_again(connection, batch);
                 connection->waiting = connection->continuing;
                 leave_rest(shard, connection, batch, region, 0, 0);

@@ -36,8 +36,7 @@ struct parse_connection {
     bool refused;        /* its carry was taken away: say so with the next batch */
     bool held;           /* behind a WAIT: nothing is parsed before the batch that goes on */
     uint32_t continuing; /* batches of it that come round again */
-    uint32_t
-        waiting; /* of these, up to the one whose AUTH or HELLO decides how to go on; 0: none */
+    uint32_t waiting; /* of these, up to the one whose AUTH, HELLO or WATCH decides how to go on */
     struct resp_parser parser;
     struct parse_carry carry;
     uint32_t needed_bytes;   /* the command in it is at least this long; 0: not known */
@@ -102,10 +101,10 @@ struct batch_command *parse_command(struct parse_shard *shard, struct batch *bat
 /* Hashes on; false if there are more keys and the units are spent. */
 bool parse_keys_hash(struct parse_shard *shard, struct batch *batch);
 
-/* Whether what follows must wait for its outcome, since other limits may hold then: AUTH and HELLO
- * of who is not authenticated, RESET of who is. */
+/* Whether what follows must wait for its outcome: WATCH; and, since other limits may hold then,
+ * where a password is required, AUTH and HELLO of who is not authenticated, RESET of who is. */
 bool parse_command_stops(const struct batch_command *command, const struct batch *batch,
-                         bool authenticated);
+                         bool password_required, bool authenticated);
 
 /* ---- parse_carry.c -------------------------------------------------------------------------- */
 
