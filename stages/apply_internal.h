@@ -248,6 +248,21 @@ void apply_publish(struct apply_shard *shard);
 /* Wakes replicate. */
 void apply_note_send(struct apply_shard *shard);
 
+/* ---- apply_run.c ---------------------------------------------------------------------------- */
+
+/* What a batch's next commands are: a run of machine commands, or one that the machine never sees.
+ * Returns false when there are none left. */
+bool apply_batch_next(struct apply_shard *shard, uint32_t *units);
+
+/* The next writes of an entry that no batch waits for; false when there are none left. */
+bool apply_entry_next(struct apply_shard *shard);
+
+/* Goes on collecting the run, and starts it; false when the units are spent. */
+bool apply_run_collect(struct apply_shard *shard, uint32_t *units);
+
+/* Goes on with the run; false when the budget is spent. */
+bool apply_run_continue(struct apply_shard *shard, uint32_t *units);
+
 /* Begins a run of once.command alone, whose reply goes to once.writer. */
 void apply_run_once(struct apply_shard *shard);
 

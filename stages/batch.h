@@ -34,9 +34,9 @@
  * BATCH_CONTINUE: when it comes home, read sends it round again without bytes of its own, and parse
  * goes on in the carry.
  *
- * What is watched.  A batch ends behind a WATCH and comes round again, and nothing of its connection
- * is parsed before it does: it brings validate the index after which the WATCH ran.  It ends behind
- * an EXEC, too, so that there is one at most in an entry.
+ * What is watched.  A batch ends behind a WATCH and comes round again, and nothing of its
+ * connection is parsed before it does: it brings validate the index after which the WATCH ran.  It
+ * ends behind an EXEC, too, so that there is one at most in an entry.
  *
  * What waits.  Behind a WAIT nothing of its connection is parsed until it is answered, and no batch
  * is held for that long: replicate keeps what it waits for, the batch goes home without its answer

@@ -241,7 +241,35 @@ void validate_wait(struct validate_shard *shard, struct batch_command *command);
 void validate_record(struct validate_shard *shard, struct batch_command *command,
                      uint32_t record_bytes);
 
-/* ---- validate_transaction.c; all of the present batch's connection, but where a slot is given - */
+/* Makes the reply a canned one. */
+static inline void validate_canned(struct batch_command *command, enum connection_reply reply) {
+    command->fate = FATE_LOCAL;
+    command->detail = (uint8_t)reply;
+}
+
+/* ---- validate_store.c ----------------------------------------------------------------------- */
+
+/* The transaction of the present batch's connection. */
+static inline struct validate_transaction *validate_transaction_of(struct validate_shard *shard) {
+    return &shard->transactions[shard->work.batch->connection.slot];
+}
+
+/* What is in the store, and where it begins; it has a block. */
+uint32_t validate_store_used(const struct validate_transaction *transaction);
+uint8_t *validate_store_at(const struct validate_shard *shard,
+                           const struct validate_transaction *transaction);
+
+/* Whether the record of the EXEC, with so many bytes more, still is one that the log takes. */
+bool validate_store_suits(const struct validate_shard *shard,
+                          const struct validate_transaction *transaction, uint64_t more);
+
+/* Sees to it that so many bytes more have room.  LATER: what is there is being moved and the units
+ * are spent; call again with the same.  NONE: there is no memory. */
+enum store_room { STORE_READY, STORE_LATER, STORE_NONE };
+enum store_room validate_store_reserve(struct validate_shard *shard,
+                                       struct validate_transaction *transaction, uint32_t bytes);
+
+/* ---- validate_transaction.c and validate_exec.c: of the present batch's connection ------------- */
 
 /* Drops the transaction, and what is watched. */
 void validate_transaction_reset(struct validate_shard *shard, uint32_t slot);
