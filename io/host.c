@@ -172,23 +172,36 @@ void io_shutdown(struct io *io, int32_t socket) {
     ASSERT(status == 0 || errno == ENOTCONN);
 }
 
+/* As Redis writes it; "?" stays in out if it is of another family. */
+static void name_write(const struct sockaddr_storage *address, char out[64]) {
+    char text[INET6_ADDRSTRLEN];
+    if (address->ss_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const void *)address;
+        if (inet_ntop(AF_INET, &v4->sin_addr, text, sizeof(text)) != NULL)
+            snprintf(out, 64, "%s:%u", text, ntohs(v4->sin_port));
+    } else if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const void *)address;
+        if (inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text)) != NULL)
+            snprintf(out, 64, "[%s]:%u", text, ntohs(v6->sin6_port));
+    }
+}
+
 void io_peer_name(struct io *io, int32_t socket, char out[64]) {
     (void)io;
     struct sockaddr_storage address = {0};
     socklen_t length = sizeof(address);
-    char text[INET6_ADDRSTRLEN];
     memcpy(out, "?", 2);
-    if (getpeername(socket, (struct sockaddr *)&address, &length) != 0)
-        return;
-    if (address.ss_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const void *)&address;
-        if (inet_ntop(AF_INET, &v4->sin_addr, text, sizeof(text)) != NULL)
-            snprintf(out, 64, "%s:%u", text, ntohs(v4->sin_port));
-    } else if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const void *)&address;
-        if (inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text)) != NULL)
-            snprintf(out, 64, "[%s]:%u", text, ntohs(v6->sin6_port));
-    }
+    if (getpeername(socket, (struct sockaddr *)&address, &length) == 0)
+        name_write(&address, out);
+}
+
+void io_local_name(struct io *io, int32_t socket, char out[64]) {
+    (void)io;
+    struct sockaddr_storage address = {0};
+    socklen_t length = sizeof(address);
+    memcpy(out, "?", 2);
+    if (getsockname(socket, (struct sockaddr *)&address, &length) == 0)
+        name_write(&address, out);
 }
 
 void io_close(struct io *io, int32_t handle) {

@@ -286,6 +286,9 @@ void io_shutdown(struct io *io, int32_t socket);
 /* "address:port" of the other side into out (NUL-terminated); "?" if it is gone. */
 void io_peer_name(struct io *io, int32_t socket, char out[64]);
 
+/* The same of this side: where the connection was made to. */
+void io_local_name(struct io *io, int32_t socket, char out[64]);
+
 /* Releases a handle of any sort; no operation on it may be outstanding. */
 void io_close(struct io *io, int32_t handle);
 

@@ -329,6 +329,9 @@ struct kv_found kv_find(const struct kv_call *call, uint32_t key, uint32_t argum
 /* Whether a key is absent or of that type; else writes the error. */
 bool kv_typed(struct kv_call *call, const struct kv_found *found, enum kv_type type);
 
+/* Whether two that were looked for are one key. */
+bool kv_is_same_key(const struct kv_found *a, const struct kv_found *b);
+
 /* Before a record is changed or removed: KV_MORE if a snapshot still needs it and cannot have it
  * now. Call again later; snapshot_emit makes the room. */
 enum kv_step kv_protect(struct kv_call *call, const struct kv_found *found);
@@ -461,6 +464,7 @@ enum kv_change {
     KV_CHANGE_LIST_INSERT,
     KV_CHANGE_LIST_SET,
     KV_CHANGE_LIST_REMOVE,
+    KV_CHANGE_LIST_MOVE, /* an insertion: the hash of the key that had the element */
     KV_CHANGE_COPY, /* of a collection: its packed form follows, or the hash of a large one's key */
 };
 
@@ -524,6 +528,9 @@ bool kv_validate_string(uint32_t row, const struct machine_argument *arguments, 
 /* Parts of strings, bits, floating point. */
 bool kv_validate_parts(uint32_t row, const struct machine_argument *arguments, uint32_t count,
                        const struct machine_options *options, struct reply_writer *error);
+/* Lists (kv_options_list.c). */
+bool kv_validate_list(uint32_t row, const struct machine_argument *arguments, uint32_t count,
+                      const struct machine_options *options, struct reply_writer *error);
 /* Keys, whatever their type. */
 bool kv_validate_generic(uint32_t row, const struct machine_argument *arguments, uint32_t count,
                          const struct machine_options *options, struct reply_writer *error);

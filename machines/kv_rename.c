@@ -8,11 +8,6 @@
 
 #include "machines/kv_collection.h"
 
-static bool kv_is_same_key(const struct kv_found *a, const struct kv_found *b) {
-    return a->hash == b->hash && a->key_bytes == b->key_bytes &&
-           memcmp(a->key, b->key, a->key_bytes) == 0;
-}
-
 /* Stores the source's value and deadline under the other key. */
 static enum kv_step kv_store_copy(struct kv_call *call, const struct kv_found *source,
                                   struct kv_found *target) {

@@ -41,6 +41,11 @@ bool kv_typed(struct kv_call *call, const struct kv_found *found, enum kv_type t
     return false;
 }
 
+bool kv_is_same_key(const struct kv_found *a, const struct kv_found *b) {
+    return a->hash == b->hash && a->key_bytes == b->key_bytes &&
+           memcmp(a->key, b->key, a->key_bytes) == 0;
+}
+
 enum kv_step kv_protect(struct kv_call *call, const struct kv_found *found) {
     if (found->slot == NULL)
         return KV_DONE;

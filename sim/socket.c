@@ -390,6 +390,16 @@ void io_shutdown(struct io *io, int32_t socket) {
     stream_pump(connection, handle->side);
 }
 
+void io_local_name(struct io *io, int32_t socket, char out[64]) {
+    memcpy(out, "?", 2);
+    if (io->dead)
+        return;
+    const struct handle *handle = handle_get(io->node, socket, HANDLE_SOCKET);
+    const struct connection *connection = handle->connection;
+    world_address(out, connection->sides[handle->side].host,
+                  handle->side == 0 ? connection->client_port_number : connection->port_number);
+}
+
 void io_peer_name(struct io *io, int32_t socket, char out[64]) {
     memcpy(out, "?", 2);
     if (io->dead)

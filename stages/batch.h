@@ -43,6 +43,10 @@
  * (BATCH_WAITING), and when the wait is over read sends another one round that bears the answer
  * (BATCH_GOES_ON), behind which parse goes on in the carry.
  *
+ * A pause of clients (CLIENT PAUSE) is waited for in the same way: parse leaves the command that
+ * has to wait in the carry, the batch with those before it goes home (BATCH_PAUSED), and read sends
+ * another one round (BATCH_GOES_ON) when the pause is over.
+ *
  *     parse: BATCH_WAITS ──► replicate: enough have it ──► answered ──► home ──► BATCH_GOES_ON
  *                                └─ not yet: BATCH_WAITING ──► home       (none to be written)
  *                                        └ later: HOME_WAIT_OVER ──► read ──► BATCH_GOES_ON
@@ -107,7 +111,8 @@ enum batch_flags {
     BATCH_ABORT = 1 << 4,       /* close at once, without further replies */
     BATCH_WAITS = 1 << 5,       /* parse: its last command is a WAIT, nothing is parsed behind it */
     BATCH_WAITING = 1 << 6,     /* replicate: ... which is not answered yet, nor by this batch */
-    BATCH_GOES_ON = 1 << 7,     /* read: without bytes; the WAIT before it is over */
+    BATCH_GOES_ON = 1 << 7,     /* read: without bytes; the WAIT before it is over, or the pause */
+    BATCH_PAUSED = 1 << 8,      /* parse: nothing is parsed behind it until a pause is over */
 };
 
 /* What becomes of a command.  Set by parse (only REFUSED) and validate. */
@@ -200,7 +205,7 @@ struct batch {
     uint8_t owner;        /* enum stage_id */
     uint8_t lane;         /* the shard that it visits of each stage: 0, the first */
     uint8_t read_shard;   /* the one it goes home to: 0 */
-    uint8_t flags;        /* enum batch_flags */
+    uint16_t flags;       /* enum batch_flags */
     uint32_t owner_epoch; /* how often its connection has moved to other shards: 0, never yet */
 
     /* read */

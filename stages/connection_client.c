@@ -21,8 +21,8 @@ enum {
     CLIENT_SLICE_LINES = 32,
     /* Connections that come or go while a list begins, on a thread that is not this one. */
     CLIENT_LINES_SPARE = 64,
-    /* Words, numbers of at most 20 digits, a command's name, an address and three names. */
-    CLIENT_LINE_BYTES_MAX = 448 + NODE_ADDRESS_BYTES_MAX + 3 * NODE_CLIENT_NAME_BYTES_MAX,
+    /* Words, numbers of at most 20 digits, a command's name, two addresses and three names. */
+    CLIENT_LINE_BYTES_MAX = 448 + 2 * NODE_ADDRESS_BYTES_MAX + 3 * NODE_CLIENT_NAME_BYTES_MAX,
 };
 
 enum client_setinfo_note {
@@ -214,10 +214,11 @@ static void client_line_add(struct connection_run *run, const struct node_record
     last_ms = is_self ? run->moment->wall_ms : last_ms;
     connection_text_add(
         &run->text,
-        "id=%llu addr=%s fd=%d name=%s age=%llu idle=%llu flags=%s db=0 sub=0 "
+        "id=%llu addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu flags=%s db=0 sub=0 "
         "psub=0 ssub=0 multi=-1 cmd=%s user=default redir=-1 resp=%u reads=%s "
         "lib-name=%s lib-ver=%s tot-cmds=%llu\n",
-        (unsigned long long)record->client_id, record->address, record->socket, record->name,
+        (unsigned long long)record->client_id, record->address, record->local_address,
+        record->socket, record->name,
         (unsigned long long)client_seconds_since(run, record->opened_ms),
         (unsigned long long)client_seconds_since(run, last_ms), flags,
         client_command_name(run, command), record->resp_version == 0 ? 2u : record->resp_version,
@@ -299,7 +300,7 @@ size_t connection_client_list_bytes(struct connection_run *run) {
 
 /* Whether the list has a line for the connection. */
 static bool client_listed(const struct connection_run *run, const struct node_record *record) {
-    return record->client_id <= run->newest_id &&
+    return record->client_id <= run->newest_id && record->killed != record->generation &&
            /* The count was a glance at the beginning: if far too low, the list ends early. */
            run->text.capacity - run->text.used >= CLIENT_LINE_BYTES_MAX &&
            (run->note != LIST_IDS || client_id_wanted(run, record->client_id));
@@ -346,12 +347,18 @@ void connection_client_help_write(const struct connection_run *run, struct reply
         "    Return the ID of the current connection.",
         "INFO",
         "    Return information about the current client connection.",
+        "KILL <ip:port>",
+        "    Kill connection made from <ip:port>.",
+        "KILL <option> <value> [<option> <value> [...]]",
+        "    Kill connections. Options are ID, TYPE, USER, ADDR, LADDR, SKIPME.",
         "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB) | ID <id> [<id> ...]]",
         "    Return information about client connections.",
         "NO-EVICT (ON|OFF)",
         "    Spare this connection when one that does not read is closed for others.",
         "NO-TOUCH (ON|OFF)",
         "    Let reads not count as a use of the key: none does here.",
+        "PAUSE <timeout> [WRITE|ALL]",
+        "    Suspend all, or just write, clients for <timeout> milliseconds.",
         "READS (QUORUM|LEASE|STALE)",
         "    Choose how current the reads of the current connection are.",
         "REPLY (ON|OFF|SKIP)",
@@ -360,6 +367,8 @@ void connection_client_help_write(const struct connection_run *run, struct reply
         "    Tell the name or the version of the client library.",
         "SETNAME <name>",
         "    Assign the name <name> to the current connection.",
+        "UNPAUSE",
+        "    Stop the current client pause, resuming traffic.",
         "HELP",
         "    Prints this help.",
     };

@@ -106,6 +106,10 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
                    "Returns the connection's number, unique while the server runs.", "connection"),
     SUBCOMMAND_ROW(CLIENT, INFO, "client|info", 2, 0, "6.2.0", "",
                    "Returns what is known about this connection.", "connection"),
+    SUBCOMMAND_ROW(CLIENT, KILL, "client|kill", -3, CONNECTION_ADMIN, "2.4.0",
+                   "ip:port | [ID client-id] [TYPE NORMAL | MASTER | REPLICA | PUBSUB] "
+                   "[USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME YES | NO]",
+                   "Ends connections.", "connection"),
     SUBCOMMAND_ROW(CLIENT, LIST, "client|list", -2, CONNECTION_ADMIN, "2.4.0",
                    "[TYPE NORMAL | MASTER | REPLICA | PUBSUB] [ID client-id ...]",
                    "Lists the open connections.", "connection"),
@@ -115,6 +119,9 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
     SUBCOMMAND_ROW(CLIENT, NO_TOUCH, "client|no-touch", 3, 0, "7.2.0", "ON | OFF",
                    "Says that reads shall not count as a use of the key; none does here.",
                    "connection"),
+    SUBCOMMAND_ROW(CLIENT, PAUSE, "client|pause", -3, CONNECTION_ADMIN, "3.0.0",
+                   "timeout [WRITE | ALL]",
+                   "Lets writes, or all commands, wait for so many milliseconds.", "connection"),
     SUBCOMMAND_ROW(CLIENT, READS, "client|reads", 3, CONNECTION_FAST, "0.1.0",
                    "QUORUM | LEASE | STALE", "Chooses how current this connection's reads are.",
                    "connection"),
@@ -125,6 +132,8 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
                    "Tells the client library's name or version.", "connection"),
     SUBCOMMAND_ROW(CLIENT, SETNAME, "client|setname", 3, 0, "2.6.9", "connection-name",
                    "Names the connection.", "connection"),
+    SUBCOMMAND_ROW(CLIENT, UNPAUSE, "client|unpause", 2, CONNECTION_ADMIN, "6.2.0", "",
+                   "Ends the pause of CLIENT PAUSE.", "connection"),
     SUBCOMMAND_ROW(CLUSTER, HELP, "cluster|help", 2, 0, "5.0.0", "",
                    "Returns text about the subcommands.", "cluster"),
     SUBCOMMAND_ROW(CLUSTER, INFO, "cluster|info", 2, 0, "3.0.0", "",
@@ -210,6 +219,9 @@ static const char *const canned_errors[CONNECTION_REPLY_COUNT] = {
         "AUTH <user> <pass> option can be used to authenticate the client and select the "
         "RESP protocol version at the same time",
     [CONNECTION_REPLY_CLIENT_ID] = "ERR Invalid client ID",
+    [CONNECTION_REPLY_KILL_ID] = "ERR client-id should be greater than 0",
+    [CONNECTION_REPLY_KILL_NOBODY] = "ERR No such client",
+    [CONNECTION_REPLY_PAUSE_MODE] = "ERR CLIENT PAUSE mode must be WRITE or ALL",
     [CONNECTION_REPLY_ARGUMENTS] =
         "ERR too many arguments: commands about the connection or the server take at most 127",
     [CONNECTION_REPLY_NO_SHUTDOWN] = "ERR No shutdown in progress.",
@@ -256,6 +268,9 @@ void connection_reply_write(struct reply_writer *writer, const struct batch *bat
     case CONNECTION_REPLY_VERSION:
     case CONNECTION_REPLY_HELLO_AUTH:
     case CONNECTION_REPLY_CLIENT_ID:
+    case CONNECTION_REPLY_KILL_ID:
+    case CONNECTION_REPLY_KILL_NOBODY:
+    case CONNECTION_REPLY_PAUSE_MODE:
     case CONNECTION_REPLY_ARGUMENTS:
     case CONNECTION_REPLY_NO_SHUTDOWN:
     case CONNECTION_REPLY_SHUTDOWN_SAVE:

@@ -18,6 +18,7 @@ struct connection_functions {
     size_t (*text_bytes)(struct connection_run *run);
     bool (*compose)(struct connection_run *run);
     void (*write)(const struct connection_run *run, struct reply_writer *writer);
+    bool streams; /* compose writes the reply itself, and not a text */
 };
 
 static const struct connection_functions functions[CONNECTION_ROW_COUNT] = {
@@ -41,17 +42,25 @@ static const struct connection_functions functions[CONNECTION_ROW_COUNT] = {
     [CONNECTION_CLIENT_ID] = {.write = connection_client_id_write},
     [CONNECTION_CLIENT_INFO] = {.text_bytes = connection_client_info_bytes,
                                 .compose = connection_client_info_compose},
+    [CONNECTION_CLIENT_KILL] = {.effect = connection_client_kill,
+                                .text_bytes = connection_client_kill_bytes,
+                                .compose = connection_client_kill_compose,
+                                .write = connection_client_kill_write,
+                                .streams = true},
     [CONNECTION_CLIENT_LIST] = {.effect = connection_client_list,
                                 .text_bytes = connection_client_list_bytes,
                                 .compose = connection_client_list_compose,
                                 .write = connection_client_list_write},
     [CONNECTION_CLIENT_NO_EVICT] = {.effect = connection_client_no_evict},
     [CONNECTION_CLIENT_NO_TOUCH] = {.effect = connection_client_no_touch},
+    [CONNECTION_CLIENT_PAUSE] = {.effect = connection_client_pause,
+                                 .write = connection_client_pause_write},
     [CONNECTION_CLIENT_READS] = {.effect = connection_client_reads},
     [CONNECTION_CLIENT_REPLY] = {.effect = connection_client_reply},
     [CONNECTION_CLIENT_SETINFO] = {.effect = connection_client_setinfo,
                                    .write = connection_client_setinfo_write},
     [CONNECTION_CLIENT_SETNAME] = {.effect = connection_client_setname},
+    [CONNECTION_CLIENT_UNPAUSE] = {.effect = connection_client_unpause},
     [CONNECTION_CLUSTER_HELP] = {.write = connection_cluster_help_write},
     [CONNECTION_CLUSTER_INFO] = {.write = connection_cluster_info_write},
     [CONNECTION_CLUSTER_KEYSLOT] = {.effect = connection_cluster_keyslot,
@@ -95,8 +104,13 @@ size_t connection_text_bytes(struct connection_run *run) {
     return connection_row(run)->text_bytes(run);
 }
 
+bool connection_streams(const struct connection_run *run) {
+    return connection_row(run)->streams;
+}
+
 bool connection_compose(struct connection_run *run) {
-    ASSERT(run->text.begin != NULL && run->text.used <= run->text.capacity);
+    ASSERT(run->writer != NULL ||
+           (run->text.begin != NULL && run->text.used <= run->text.capacity));
     return connection_row(run)->compose(run);
 }
 

@@ -9,7 +9,8 @@
  *
  *   effect    once: changes the connection's state, the record, the signals.  Says how to go on.
  *   compose   in slices: collects the text of a long reply (CLIENT LIST, INFO) in memory of
- *             connection_text_bytes, lent by validate; that text, verbatim, is the reply.
+ *             connection_text_bytes, lent by validate; that text, verbatim, is the reply.  Or, if
+ *             the row streams, writes the reply a slice at a time, into so much room.
  *   write     any number of times, each into more room: the reply.  Changes nothing.
  *
  *     connection_effect ──CANNED──► detail is set, apply writes the reply
@@ -55,10 +56,13 @@ struct connection_run {
     struct batch_command *command; /* of TABLE_CONNECTION; its row is not a container's */
 
     struct connection_text text;
-    uint64_t cursor;    /* of compose; 0 at first */
-    uint64_t newest_id; /* of compose: the last client that was there when it began */
-    uint32_t note;      /* from effect to write: the row's own */
-    uint32_t units;     /* what the effect cost beside the command itself and its reply */
+    struct reply_writer *writer; /* of compose that streams; else NULL */
+    struct ring *to_read;        /* what read is told of connections */
+    uint64_t cursor;             /* of compose; 0 at first */
+    uint64_t newest_id;          /* of compose: the last client that was there when it began */
+    uint32_t note;               /* from effect to write: the row's own */
+    uint32_t count;              /* of compose; 0 at first: the row's own */
+    uint32_t units;              /* what the effect cost beside the command itself and its reply */
 };
 
 /* Runs the command's effect.  Leaves the connection in state CLOSING if it is to be closed. */
@@ -67,7 +71,10 @@ enum connection_step connection_effect(struct connection_run *run);
 /* Whether a row's reply is composed in slices. */
 bool connection_row_composes(uint16_t row);
 
-/* How much text compose may need at most, bytes, if it begins now. */
+/* Whether compose writes the reply itself: `writer` is then set. */
+bool connection_streams(const struct connection_run *run);
+
+/* How much text, or room for the reply, compose may need at most, bytes, if it begins now. */
 size_t connection_text_bytes(struct connection_run *run);
 
 /* Composes a slice, of 50 µs at most; true when the text is complete. */
@@ -134,6 +141,15 @@ enum connection_step connection_client_reply(struct connection_run *run);
 enum connection_step connection_client_setinfo(struct connection_run *run);
 void connection_client_setinfo_write(const struct connection_run *run, struct reply_writer *writer);
 enum connection_step connection_client_setname(struct connection_run *run);
+
+/* connection_clients.c */
+enum connection_step connection_client_kill(struct connection_run *run);
+size_t connection_client_kill_bytes(struct connection_run *run);
+bool connection_client_kill_compose(struct connection_run *run);
+void connection_client_kill_write(const struct connection_run *run, struct reply_writer *writer);
+enum connection_step connection_client_pause(struct connection_run *run);
+void connection_client_pause_write(const struct connection_run *run, struct reply_writer *writer);
+enum connection_step connection_client_unpause(struct connection_run *run);
 
 /* connection_cluster.c */
 void connection_cluster_help_write(const struct connection_run *run, struct reply_writer *writer);

@@ -35,6 +35,7 @@
 #include "stages/snapshot_box.h"
 #include "storage/identity.h"
 #include "storage/log.h"
+#include "wire/peer_hello.h"
 #include "wire/resp_parse.h"
 
 /* Lengths of texts, without the zero behind them where it matters. */
@@ -329,6 +330,11 @@ struct node_signals {
        Writer: apply.  Reader: write, at a glance, which then looks for whom to cut; a late one only
        delays that, and a sleeping one is woken by the refusal itself, which it has to send. */
     CACHE_ALIGNED uint32_t reply_wanted;
+    /* The pause of clients, as node_pause_word makes it; 0: none.  Writer: validate (CLIENT PAUSE,
+       UNPAUSE).  Readers: parse, which then leaves commands unparsed, and read, which knows who
+       waits and is also told by a ring when the pause is taken back.  A glance: who was told of the
+       pause, and speaks then, is seen after it. */
+    CACHE_ALIGNED uint64_t pause;
     /* Writer: replicate or apply, on a final failure.  Reader: the main thread. */
     CACHE_ALIGNED uint32_t failing; /* exchanged to 1 by the first to fail */
     uint32_t failed;
@@ -348,7 +354,8 @@ struct node_record {
     int32_t socket;
     uint64_t client_id; /* unique in the process's life, from 1 */
     uint64_t opened_ms;
-    char address[NODE_ADDRESS_BYTES_MAX];
+    char address[NODE_ADDRESS_BYTES_MAX];       /* of the client, */
+    char local_address[NODE_ADDRESS_BYTES_MAX]; /* and the one that it connected to */
 
     /* validate: single words */
     CACHE_ALIGNED uint32_t authenticated; /* also glanced at by parse: its limits before it */
@@ -357,6 +364,9 @@ struct node_record {
     uint32_t reads;           /* enum read_mode in force */
     uint32_t no_evict;        /* also glanced at by write, which then spares it */
     uint32_t no_touch;
+    uint32_t
+        killed; /* the generation that CLIENT KILL has ended; also glanced at by validate, which
+                        then hears no more of it */
     uint32_t last_command; /* enum batch_table << 16 | row; 0: none yet */
     uint64_t last_command_ms;
     uint64_t commands;
@@ -379,6 +389,7 @@ struct node_recovery {
 struct node {
     const struct node_options *options;
     struct node_recovery recovery; /* written by apply's init, read by replicate's start */
+    struct peer_standing standing; /* this node's; written by replicate's start, then constant */
     struct node_signals signals;
     struct digest_box digests;             /* apply to replicate: stages/digest.h */
     struct digest_hashes digest_hashes;    /* likewise */
@@ -439,6 +450,30 @@ static inline void node_figure_set(uint64_t *figure, uint64_t value) {
 /* Reads a figure; any thread. */
 static inline uint64_t node_figure(const uint64_t *figure) {
     return atomic_load_relaxed_u64(figure);
+}
+
+/* A pause of clients: what waits. */
+enum node_pause { NODE_PAUSE_NONE = 0, NODE_PAUSE_WRITE, NODE_PAUSE_ALL };
+enum { NODE_PAUSE_BITS = 2 };
+#define NODE_PAUSE_END_NS_MAX (UINT64_MAX >> NODE_PAUSE_BITS) /* 146 years */
+
+/* Kind and end (monotonic) in one word, so that nobody sees the one without the other. */
+static inline uint64_t node_pause_word(enum node_pause kind, uint64_t end_ns) {
+    uint64_t end = end_ns < NODE_PAUSE_END_NS_MAX ? end_ns : NODE_PAUSE_END_NS_MAX;
+    return end << NODE_PAUSE_BITS | (uint64_t)kind;
+}
+
+/* When the pause ends, or has ended; 0: there is none. */
+static inline uint64_t node_pause_end_ns(const struct node *node) {
+    return atomic_load_relaxed_u64(&node->signals.pause) >> NODE_PAUSE_BITS;
+}
+
+/* What waits now. */
+static inline enum node_pause node_pause(const struct node *node, uint64_t now_ns) {
+    uint64_t word = atomic_load_relaxed_u64(&node->signals.pause);
+    return word >> NODE_PAUSE_BITS > now_ns
+               ? (enum node_pause)(word & ((1u << NODE_PAUSE_BITS) - 1))
+               : NODE_PAUSE_NONE;
 }
 
 /*

@@ -13,7 +13,7 @@ enum {
     RECORD_LOOKS_MAX = 64,
     RECORD_OPEN_OFFSET = offsetof(struct node_record, open),
     RECORD_OPEN_BYTES =
-        offsetof(struct node_record, address) + NODE_ADDRESS_BYTES_MAX - RECORD_OPEN_OFFSET,
+        offsetof(struct node_record, local_address) + NODE_ADDRESS_BYTES_MAX - RECORD_OPEN_OFFSET,
     RECORD_NAMES_OFFSET = offsetof(struct node_record, name),
     RECORD_NAMES_BYTES = 3 * NODE_CLIENT_NAME_BYTES_MAX,
 };
@@ -62,6 +62,7 @@ static bool record_copy(const struct node_record *record, const uint32_t *sequen
 
 void node_record_publish_open(struct node_record *record, const struct node_record *value) {
     ASSERT(memchr(value->address, '\0', sizeof(value->address)) != NULL);
+    ASSERT(memchr(value->local_address, '\0', sizeof(value->local_address)) != NULL);
     record_publish(record, &record->open_sequence, value, RECORD_OPEN_OFFSET, RECORD_OPEN_BYTES);
 }
 
@@ -83,6 +84,7 @@ bool node_record_copy(const struct node_record *record, struct node_record *copy
     copy->reads = atomic_load_relaxed_u32(&record->reads);
     copy->no_evict = atomic_load_relaxed_u32(&record->no_evict);
     copy->no_touch = atomic_load_relaxed_u32(&record->no_touch);
+    copy->killed = atomic_load_relaxed_u32(&record->killed);
     copy->last_command = atomic_load_relaxed_u32(&record->last_command);
     copy->last_command_ms = atomic_load_relaxed_u64(&record->last_command_ms);
     copy->commands = atomic_load_relaxed_u64(&record->commands);

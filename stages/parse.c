@@ -18,7 +18,8 @@
  * again (BATCH_CONTINUE).  What arrives before it does is kept in the carry unparsed, in batches
  * that come round as well, so that no more of them can follow.  Behind a WAIT likewise, but for as
  * long as that takes (stages/batch.h): the batches that arrive meanwhile go home, and read bounds
- * them.
+ * them.  A command that has to wait for the end of a pause (CLIENT PAUSE) is left in the carry in
+ * the same way, with all that is behind it.
  *
  * Nothing long in one poll: a large carry is moved, and the keys of a command with very many are
  * hashed, in slices; the batch stays the shard's present work, and those behind it wait.
@@ -53,7 +54,7 @@ static void refuse_and_close(struct parse_connection *connection, struct batch *
     if ((batch->flags & BATCH_WAITS) != 0) {
         ASSERT(batch->command_count > 0);
         batch->command_count--;
-        batch->flags &= (uint8_t)~BATCH_WAITS;
+        batch->flags &= (uint16_t)~BATCH_WAITS;
     }
     /* There is always room: parse stops one command before the table is full. */
     ASSERT(batch->command_count < BATCH_COMMANDS_MAX);
@@ -255,6 +256,43 @@ static void end_between(struct parse_shard *shard, struct parse_connection *conn
     leave_rest(shard, connection, batch, region, 0, 0);
 }
 
+/* Ends the batch before a command that has to wait until a pause is over. */
+static void end_paused(struct parse_shard *shard, struct parse_connection *connection,
+                       struct batch *batch, struct parse_region *region) {
+    batch->flags |= BATCH_PAUSED;
+    connection->held = true;
+    leave_rest(shard, connection, batch, region, 0, 0);
+}
+
+/* Ends the batch behind a command whose outcome decides how to go on. */
+static void end_deciding(struct parse_shard *shard, struct parse_connection *connection,
+                         struct batch *batch, struct parse_region *region) {
+    come_again(connection, batch);
+    connection->waiting = connection->continuing;
+    leave_rest(shard, connection, batch, region, 0, 0);
+}
+
+/* The parser has found a whole command: adds it to the batch, or ends the batch before or behind
+ * it; true if it has ended. */
+static bool take_command(struct parse_shard *shard, struct parse_connection *connection,
+                         struct batch *batch, const struct resp_command *parsed,
+                         bool authenticated) {
+    struct parse_region *region = &shard->work.region;
+    const struct resp_argument *arguments = batch->arguments + batch->argument_count;
+    if (parse_pause_multibulk(shard, region->bytes, arguments, parsed, authenticated)) {
+        end_paused(shard, connection, batch, region);
+        return true;
+    }
+    const struct batch_command *added = parse_command(shard, batch, region->bytes, parsed);
+    region->bytes += parsed->consumed_bytes;
+    region->length_bytes -= parsed->consumed_bytes;
+    if (parse_command_stops(shard, added, batch, authenticated)) {
+        end_deciding(shard, connection, batch, region);
+        return true;
+    }
+    return false;
+}
+
 /* Parses the region to its end or to the first reason to stop; false if it is to be called again,
  * since the units are spent. */
 static bool parse_region_commands(struct parse_shard *shard, struct parse_connection *connection,
@@ -273,23 +311,19 @@ static bool parse_region_commands(struct parse_shard *shard, struct parse_connec
             end_between(shard, connection, batch, region);
             return true;
         }
+        if (parse_pause_inline(shard, region, authenticated)) {
+            end_paused(shard, connection, batch, region);
+            return true;
+        }
         enum resp_result result = resp_parse(
             &connection->parser, &limits, authenticated, region->bytes, region->length_bytes,
             batch->arguments + batch->argument_count, room, &parsed);
         switch (result) {
-        case RESP_COMMAND: {
-            const struct batch_command *added = parse_command(shard, batch, region->bytes, &parsed);
-            region->bytes += parsed.consumed_bytes;
-            region->length_bytes -= parsed.consumed_bytes;
-            bool password_required = shard->node->options->password[0] != '\0';
-            if (parse_command_stops(added, batch, password_required, authenticated)) {
-                come_again(connection, batch);
-                connection->waiting = connection->continuing;
-                leave_rest(shard, connection, batch, region, 0, 0);
+        case RESP_COMMAND:
+            if (take_command(shard, connection, batch, &parsed, authenticated)) {
                 return true;
             }
             break;
-        }
         case RESP_EMPTY:
             region->bytes += parsed.consumed_bytes;
             region->length_bytes -= parsed.consumed_bytes;
@@ -484,6 +518,7 @@ static struct stage_result parse_poll(void *state, const struct stage_moment *mo
         result = parse_peers_poll(shard->peers, moment->monotonic_ns, budget);
     }
     blocks_come_home(shard);
+    shard->now_ns = moment->monotonic_ns;
     shard->units = STAGE_POLL_UNITS - (int32_t)result.units;
     if (shard->units <= 0 || !parse_intake(shard, budget)) {
         if (result.work == 0) {
@@ -519,53 +554,6 @@ static bool parse_drain(void *state, const struct stage_moment *moment) {
     return shard->ids_next == shard->ids_count && ring_ready(shard->from_read, 1) == 0 &&
            ring_ready(shard->from_write, 1) == 0 &&
            (shard->peers == NULL || parse_peers_drain(shard->peers));
-}
-
-static void parse_fini(void *state) {
-    struct parse_shard *shard = state;
-    parse_peers_destroy(shard->peers);
-    arena_destroy(shard->arena);
-    free(shard->connections);
-    free(shard);
-}
-
-static int parse_init(void **out, const struct stage_environment *environment,
-                      struct error_text *error) {
-    const struct parse_options *options = environment->options;
-    struct parse_shard *shard = calloc(1, sizeof(*shard));
-    if (shard == NULL) {
-        error_text_set(error, "no memory for the parse stage");
-        return WEIR_ENOMEM;
-    }
-    struct pipeline *pipeline = environment->pipeline;
-    shard->pipeline = pipeline;
-    shard->node = pipeline_node(pipeline);
-    shard->directory = options->directory;
-    shard->from_read = pipeline_ring(pipeline, STAGE_READ, 0, STAGE_PARSE, environment->shard);
-    shard->to_validate =
-        pipeline_ring(pipeline, STAGE_PARSE, environment->shard, STAGE_VALIDATE, 0);
-    shard->from_write = pipeline_ring(pipeline, STAGE_WRITE, 0, STAGE_PARSE, environment->shard);
-    shard->connections_max = shard->node->options->connections_max;
-    shard->connections = calloc(shard->connections_max, sizeof(*shard->connections));
-    if (shard->connections == NULL ||
-        parse_peers_create(&shard->peers, pipeline, environment->shard, environment->io, error) !=
-            WEIR_OK ||
-        arena_create(&shard->arena, shard->node->options->carry_bytes_max) != WEIR_OK) {
-        parse_peers_destroy(shard->peers);
-        error_text_set(error, "no memory for the parse stage's %u connections",
-                       shard->connections_max);
-        free(shard->connections);
-        free(shard);
-        return WEIR_ENOMEM;
-    }
-    for (uint32_t slot = 0; slot < shard->connections_max; slot++) {
-        parse_carry_none(&shard->connections[slot]);
-    }
-    for (uint32_t size = 0; size < PARSE_BLOCK_SIZES; size++) {
-        shard->size_head[size] = BATCH_NO_BLOCK;
-    }
-    *out = shard;
-    return WEIR_OK;
 }
 
 const struct stage stage_parse = {.id = STAGE_PARSE,

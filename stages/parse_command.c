@@ -84,16 +84,21 @@ struct batch_command *parse_command(struct parse_shard *shard, struct batch *bat
     return command;
 }
 
-bool parse_command_stops(const struct batch_command *command, const struct batch *batch,
-                         bool password_required, bool authenticated) {
+bool parse_command_stops(const struct parse_shard *shard, const struct batch_command *command,
+                         const struct batch *batch, bool authenticated) {
     if (command->table == TABLE_CONNECTION && command->row == CONNECTION_WATCH) {
         return true;
     }
-    if (!password_required) {
-        return false;
-    }
     uint32_t length_bytes;
     const uint8_t *name = batch_argument(batch, command, 0, &length_bytes);
+    if (command->table == TABLE_CONNECTION && command->row == CONNECTION_CLIENT &&
+        command->argument_count > 1) {
+        name = batch_argument(batch, command, 1, &length_bytes);
+        return name_is(name, length_bytes, "pause");
+    }
+    if (shard->node->options->password[0] == '\0') {
+        return false;
+    }
     if (authenticated) {
         return name_is(name, length_bytes, "reset");
     }

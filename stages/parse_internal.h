@@ -84,13 +84,20 @@ struct parse_shard {
     uint32_t ids_next;
     uint32_t ids_count;
     struct parse_work work;
-    int32_t units; /* left to this poll; negative: overrun */
+    int32_t units;   /* left to this poll; negative: overrun */
+    uint64_t now_ns; /* of this poll */
 };
 
 /* Counts work off. */
 static inline void parse_spend(struct parse_shard *shard, uint32_t units) {
     shard->units -= (int32_t)units;
 }
+
+/* ---- parse_start.c --------------------------------------------------------------------------- */
+
+/* See struct stage. */
+int parse_init(void **out, const struct stage_environment *environment, struct error_text *error);
+void parse_fini(void *state);
 
 /* ---- parse_command.c ------------------------------------------------------------------------ */
 
@@ -101,10 +108,22 @@ struct batch_command *parse_command(struct parse_shard *shard, struct batch *bat
 /* Hashes on; false if there are more keys and the units are spent. */
 bool parse_keys_hash(struct parse_shard *shard, struct batch *batch);
 
-/* Whether what follows must wait for its outcome: WATCH; and, since other limits may hold then,
- * where a password is required, AUTH and HELLO of who is not authenticated, RESET of who is. */
-bool parse_command_stops(const struct batch_command *command, const struct batch *batch,
-                         bool password_required, bool authenticated);
+/* Whether what follows must wait for its outcome: since other limits may hold then, AUTH and HELLO
+ * of who is not authenticated, RESET of who is; WATCH; and CLIENT PAUSE. */
+bool parse_command_stops(const struct parse_shard *shard, const struct batch_command *command,
+                         const struct batch *batch, bool authenticated);
+
+/* ---- parse_pause.c -------------------------------------------------------------------------- */
+
+/* Whether the multibulk that the parser has just completed, whose arguments are in the table, has
+ * to wait until a pause of clients is over. */
+bool parse_pause_multibulk(const struct parse_shard *shard, const uint8_t *base,
+                           const struct resp_argument *arguments, const struct resp_command *parsed,
+                           bool authenticated);
+
+/* Whether the region begins with an inline command that has to. */
+bool parse_pause_inline(const struct parse_shard *shard, const struct parse_region *region,
+                        bool authenticated);
 
 /* ---- parse_carry.c -------------------------------------------------------------------------- */
 

@@ -141,6 +141,9 @@ static void let_in(struct parse_peers *peers, struct parse_peer *peer) {
     node_figure_add(&peers->node->parse.peers_introduced, 1);
     if (peer->lane == PEER_CONTROL) {
         parse_peer_connected(peers, peer->row, &peer->introduction);
+    } else if (!parse_peer_data_connected(peers, peer->row, &peer->introduction)) {
+        refuse(peers, peer, peer_handshake_name(PEER_REFUSED_BUSY)); /* it comes again */
+        return;
     }
     log_info_limited("peer_connected", "peer=%lu for=%s", peers->peers->links[peer->row].node_id,
                      peer->lane == PEER_CONTROL ? "control" : "data");

@@ -166,6 +166,12 @@ static void link_pay(struct parse_peers *peers, uint32_t row) {
     parse_replicate_wake(peers);
 }
 
+bool parse_peer_data_connected(struct parse_peers *peers, uint32_t row,
+                               const struct peer_introduction *introduction) {
+    parse_replicate_wake(peers);
+    return record_put(peers->peers->links[row].in[PEER_DATA], PEER_RECORD_CONNECTED, introduction);
+}
+
 void parse_peer_connected(struct parse_peers *peers, uint32_t row,
                           const struct peer_introduction *introduction) {
     struct parse_link *link = &peers->links[row];

@@ -100,6 +100,11 @@ uint32_t parse_peer_bytes_take(struct parse_peers *peers, struct parse_peer *pee
 void parse_peer_connected(struct parse_peers *peers, uint32_t row,
                           const struct peer_introduction *introduction);
 
+/* Replicate is told who speaks on the connection for data from here on.  False: its ring has no
+ * room for that now; and then the connection must not be let in. */
+bool parse_peer_data_connected(struct parse_peers *peers, uint32_t row,
+                               const struct peer_introduction *introduction);
+
 /* Ends a connection: its bytes are not looked at any more. */
 void parse_peer_break(struct parse_peers *peers, struct parse_peer *peer);
 

@@ -170,7 +170,9 @@ void peers_incarnations_fill(struct peers *peers, const struct identity *own,
 
 struct peer_introduction peer_introduction_of(const struct peer_hello *hello) {
     struct peer_introduction introduction = {.incarnation = hello->incarnation,
-                                             .known = hello->known};
+                                             .known = hello->known,
+                                             .own = hello->own,
+                                             .told = hello->told};
     ASSERT(introduction.incarnation != 0);
     if (entry_address_parse(hello->address, strlen(hello->address), &introduction.address)) {
         introduction.address.node_id = hello->from;

@@ -60,15 +60,18 @@ enum peer_record {
     PEER_RECORD_DISCONNECTED, /* in, control: that connection of the member's has ended */
     PEER_RECORD_REOPEN,       /* out, control, where no data is in its way: break the connection
                                  for data and open it again */
-    PEER_RECORD_CONNECTED,    /* in, control: the member has opened that connection, and this node
-                                 has accepted it: a struct peer_introduction */
+    PEER_RECORD_CONNECTED,    /* in: the member has opened that connection, and this node has
+                                 accepted it: a struct peer_introduction, and what follows was said
+                                 in the life that it names */
 };
 enum { PEER_RECORD_HEAD_BYTES = 8 };
 
-/* What a member said when it opened its control connection (wire/peer_hello.h). */
+/* What a member said when it opened a connection (wire/peer_hello.h). */
 struct peer_introduction {
     uint64_t incarnation;         /* its own: not 0 */
     uint64_t known;               /* this node's, as its table has it; 0: it has no table yet */
+    struct peer_standing own;     /* its own, when this life of it began */
+    struct peer_standing told;    /* this node's, as it knows it */
     struct entry_address address; /* where clients reach it; node id 0: it says nothing of that */
 };
 
@@ -130,6 +133,10 @@ struct peer_link {
      * readers: whoever judges a handshake: one that was judged too early is judged again by
      * replicate, which gets the introduction. */
     uint64_t incarnation;
+    /* Its standing, as it has told it: stages/replicate_standing.c.  Writer: replicate, which
+     * publishes what a life has told with release, behind the life; reader: write, for HELLO, which
+     * acquires it and then reads the life: so nothing is taken for an earlier life's. */
+    struct peer_standing told;
     /* When a control message of its came last; 0: never.  Writer: parse; reader: write, at a
      * glance: a late one only delays that a connection is opened again. */
     CACHE_ALIGNED uint64_t heard_ns;

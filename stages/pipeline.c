@@ -54,6 +54,7 @@ static const struct link links[] = {
     {STAGE_APPLY, STAGE_REPLICATE, "apply_replicate", sizeof(uint32_t), LENGTH_NOTES},
     {STAGE_APPLY, STAGE_SERIALIZE, "apply_serialize", sizeof(uint32_t), LENGTH_POOL},
     {STAGE_SERIALIZE, STAGE_WRITE, "serialize_write", sizeof(uint32_t), LENGTH_POOL},
+    {STAGE_VALIDATE, STAGE_READ, "validate_read", sizeof(struct home_item), LENGTH_HOME},
     {STAGE_WRITE, STAGE_READ, "write_read", sizeof(struct home_item), LENGTH_HOME},
     {STAGE_WRITE, STAGE_PARSE, "write_parse", sizeof(uint32_t), LENGTH_POOL},
     {STAGE_WRITE, STAGE_VALIDATE, "write_validate", sizeof(uint32_t), LENGTH_POOL},

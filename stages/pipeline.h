@@ -12,6 +12,7 @@
  *   read_parse           batch id             the pool: never full
  *   parse_validate       batch id             the pool
  *   validate_replicate   batch id             the pool
+ *   validate_read        struct home_item     as write_read: what is said of connections
  *   replicate_apply      struct apply_item    the pool + the catch-up window (bounded; may fill)
  *   apply_replicate      a note that wakes    64: one that does not fit is not missed
  *   apply_serialize      batch id             the pool
@@ -52,6 +53,8 @@ enum home_kind {
     HOME_BATCH,        /* value: a batch, all of whose replies are sent or forgotten */
     HOME_CLOSE_NOTICE, /* value: a connection slot whose sending half is dead or done */
     HOME_WAIT_OVER,    /* value: a connection slot whose WAIT is over; from replicate */
+    HOME_KILL,         /* value: a connection slot that CLIENT KILL names; from validate */
+    HOME_PAUSE_OVER,   /* a pause of clients was taken back; from validate */
 };
 struct home_item {
     uint32_t kind; /* enum home_kind */

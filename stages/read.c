@@ -26,17 +26,9 @@ static const bool read_moves[READ_STATES][READ_STATES] = {
     [READ_MARKED][READ_FREE] = true,
 };
 
-static const char read_refusal[] = "-ERR max number of clients reached\r\n";
-static const struct iovec read_refusal_piece = {(void *)(uintptr_t)read_refusal,
-                                                sizeof(read_refusal) - 1};
-
 static void state_set(struct read_connection *connection, enum read_state state) {
     ASSERT(read_moves[connection->state][state]);
     connection->state = (uint8_t)state;
-}
-
-static uint64_t user_of(uint32_t slot, uint32_t generation, uint32_t kind) {
-    return (uint64_t)generation << 32 | (uint64_t)slot << READ_USER_KIND_BITS | kind;
 }
 
 /* ---- making the shard ---------------------------------------------------------------------- */
@@ -55,6 +47,8 @@ static int read_init(void **out, const struct stage_environment *environment,
     shard->options = environment->options;
     shard->to_parse = pipeline_ring(pipeline, STAGE_READ, environment->shard, STAGE_PARSE, 0);
     shard->from_write = pipeline_ring(pipeline, STAGE_WRITE, 0, STAGE_READ, environment->shard);
+    shard->from_validate =
+        pipeline_ring(pipeline, STAGE_VALIDATE, 0, STAGE_READ, environment->shard);
     shard->from_replicate =
         pipeline_ring(pipeline, STAGE_REPLICATE, 0, STAGE_READ, environment->shard);
     shard->connections_max = shard->node->options->connections_max;
@@ -63,6 +57,8 @@ static int read_init(void **out, const struct stage_environment *environment,
     shard->unmarked_head = BATCH_NO_BLOCK;
     shard->over_head = BATCH_NO_BLOCK;
     shard->over_tail = BATCH_NO_BLOCK;
+    shard->paused_head = BATCH_NO_BLOCK;
+    shard->paused_tail = BATCH_NO_BLOCK;
     shard->listener = -1;
     shard->answer_first = shard->marker_first + PIPELINE_MARKERS;
     ASSERT(shard->answer_first + PIPELINE_ANSWERS == pipeline_batch_total(pipeline));
@@ -95,10 +91,11 @@ static int read_init(void **out, const struct stage_environment *environment,
 
 static int read_start(void *state, struct error_text *error) {
     struct read_shard *shard = state;
-    /* One accept, its timer and that one's successor, a receive for each connection, a mailbox
+    /* One accept, the timer and those that it replaced since the last poll (two reasons to set
+       it, and each only ever sooner), a receive for each connection, a mailbox
        place for each buffer, the refusals. */
     uint32_t operations =
-        3 + shard->connections_max + shard->node->options->batch_count + READ_REFUSALS_MAX;
+        4 + shard->connections_max + shard->node->options->batch_count + READ_REFUSALS_MAX;
     int result = io_port_create(shard->io, &shard->port, operations);
     if (result != WEIR_OK) {
         error_text_set(error, "no memory for %u operations of the read stage", operations);
@@ -151,7 +148,7 @@ void read_batch_send(struct read_shard *shard, struct batch *batch, uint64_t now
 
 /* Fills the fields of a batch that starts its journey. */
 struct batch *read_batch_begin(struct read_shard *shard, uint32_t id, uint32_t slot,
-                               uint32_t length_bytes, uint8_t flags) {
+                               uint32_t length_bytes, uint16_t flags) {
     struct read_connection *connection = &shard->connections[slot];
     struct batch *batch = pipeline_batch(shard->pipeline, id);
     ASSERT(batch->owner == STAGE_READ);
@@ -199,7 +196,7 @@ static void receive_start(struct read_shard *shard, uint32_t slot, uint32_t grou
     connection->watched = group == IO_BUFFERS_NONE;
     connection->paused = connection->watched;
     io_receive_start(shard->port, connection->socket, group,
-                     user_of(slot, connection->generation, READ_USER_RECEIVE));
+                     read_user(slot, connection->generation, READ_USER_RECEIVE));
 }
 
 static void receive_arm(struct read_shard *shard, uint32_t slot) {
@@ -211,7 +208,7 @@ static void receive_stop(struct read_shard *shard, uint32_t slot) {
     if (connection->armed && !connection->stopping) {
         connection->stopping = true;
         io_receive_stop(shard->port, connection->socket,
-                        user_of(slot, connection->generation, READ_USER_RECEIVE));
+                        read_user(slot, connection->generation, READ_USER_RECEIVE));
     }
 }
 
@@ -229,8 +226,9 @@ void read_go_on(struct read_shard *shard, uint32_t slot) {
     }
 }
 
-static void connection_end(struct read_shard *shard, uint32_t slot, uint64_t now_ns) {
+void read_end(struct read_shard *shard, uint32_t slot, uint64_t now_ns) {
     struct read_connection *connection = &shard->connections[slot];
+    read_pause_forget(shard, slot);
     if (connection->state == READ_OPEN) {
         state_set(connection, READ_ENDING);
         receive_stop(shard, slot);
@@ -272,7 +270,7 @@ static void receive_ended(struct read_shard *shard, uint32_t slot, int32_t resul
             receive_arm(shard, slot); /* it carried data and merely has to be armed again */
         }
     } else {
-        connection_end(shard, slot, now_ns); /* end of stream, or broken */
+        read_end(shard, slot, now_ns); /* end of stream, or broken */
     }
 }
 
@@ -318,49 +316,17 @@ static void record_publish(struct read_shard *shard, uint32_t slot, bool open) {
                                 .client_id = shard->clients_total};
     if (open) {
         io_peer_name(shard->io, connection->socket, value.address);
+        io_local_name(shard->io, connection->socket, value.local_address);
     }
     node_record_publish_open(&shard->node->records[slot], &value);
 }
 
-static void refuse(struct read_shard *shard, int32_t socket) {
-    node_figure_add(&shard->node->read.rejected, 1);
-    log_warn_limited("client_refused", "reason=maxclients limit=%u", shard->connections_max);
-    if (shard->refusals == READ_REFUSALS_MAX || shard->draining) {
-        io_close(shard->io, socket);
-        return;
-    }
-    shard->refusals++;
-    io_send(shard->port, socket, &read_refusal_piece, 1, IO_SEND_TRY,
-            user_of((uint32_t)socket, 0, READ_USER_REFUSAL));
-}
-
-static void on_accept(struct read_shard *shard, const struct io_completion *completion,
-                      uint64_t now_ns) {
-    if ((completion->flags & IO_MORE) == 0) {
-        shard->accepting = false; /* armed again by the poll, unless the node stops */
-    }
-    if (completion->result < 0) {
-        if (completion->result != -ECANCELED) {
-            node_figure_add(&shard->node->read.accept_errors, 1);
-            log_warn_limited("accept_failed", "errno=%d", -completion->result);
-        }
-        if (!shard->accepting && !shard->draining) {
-            /* Probably no descriptor is left: not at once again, or we would do nothing else. */
-            shard->accept_pausing = true;
-            io_timer_set(shard->port, now_ns + READ_ACCEPT_PAUSE_NS, READ_USER_TIMER);
-        }
-        return;
-    }
-    uint32_t slot = shard->draining ? POOL_NONE : pool_take(shard->slots);
-    if (slot == POOL_NONE) {
-        refuse(shard, completion->result);
-        return;
-    }
+void read_open(struct read_shard *shard, uint32_t slot, int32_t socket) {
     struct read_connection *connection = &shard->connections[slot];
     uint32_t generation = connection->generation + 1;
     memset(connection, 0, sizeof(*connection));
     connection->generation = generation;
-    connection->socket = completion->result;
+    connection->socket = socket;
     connection->next = BATCH_NO_BLOCK;
     state_set(connection, READ_OPEN);
     shard->open_count++;
@@ -396,6 +362,9 @@ static void batch_home(struct read_shard *shard, struct batch *batch, uint64_t n
     if ((batch->flags & BATCH_WAITS) != 0 && read_wait_home(shard, batch, now_ns)) {
         return;
     }
+    if ((batch->flags & BATCH_PAUSED) != 0 && read_pause_home(shard, batch, now_ns)) {
+        return;
+    }
     if (batch->id < shard->marker_first) {
         read_buffers_home(&shard->buffers, batch->id);
     } else if (batch->id >= shard->answer_first) {
@@ -422,7 +391,7 @@ static void on_notice(struct read_shard *shard, const struct home_item *item, ui
         if (connection->starved) {
             return; /* taken out of its list by the next arming, which will see the end */
         }
-        connection_end(shard, item->value, now_ns);
+        read_end(shard, item->value, now_ns);
     }
 }
 
@@ -471,30 +440,23 @@ static void serve_waiters(struct read_shard *shard, uint64_t now_ns) {
     }
 }
 
-/* Accepts once the node serves, and again whenever accepting has ended by itself. */
-static void accept_if_due(struct read_shard *shard) {
-    if (shard->accepting || shard->accept_pausing || shard->draining) {
-        return;
+void read_timer(struct read_shard *shard, uint64_t due_ns) {
+    if (!shard->draining && (shard->timer_ns == 0 || due_ns < shard->timer_ns)) {
+        shard->timer_ns = due_ns;
+        io_timer_set(shard->port, due_ns, READ_USER_TIMER);
     }
-    /* Partner: replicate's release, after the genesis entry's hash seed. */
-    if (atomic_load_acquire_u32(&shard->node->signals.serving) == 0) {
-        return;
-    }
-    if (!shard->announced && shard->options->on_serving != NULL) {
-        shard->announced = true;
-        shard->options->on_serving(shard->options->context,
-                                   io_listen_port(shard->io, shard->listener));
-    }
-    shard->accepting = true;
-    io_accept_start(shard->port, shard->listener, READ_USER_ACCEPT);
 }
 
 static void on_completion(struct read_shard *shard, const struct io_completion *completion,
                           uint64_t now_ns) {
     switch (completion->user & ((1u << READ_USER_KIND_BITS) - 1)) {
     case READ_USER_RECEIVE: on_receive(shard, completion, now_ns); break;
-    case READ_USER_ACCEPT: on_accept(shard, completion, now_ns); break;
-    case READ_USER_TIMER: shard->accept_pausing = false; break;
+    case READ_USER_ACCEPT: read_accepted(shard, completion, now_ns); break;
+    case READ_USER_TIMER:
+        if (completion->result == 0) { /* else another one was set instead */
+            shard->timer_ns = 0;
+        }
+        break;
     case READ_USER_REFUSAL:
         shard->refusals--;
         io_close(shard->io, (int32_t)((uint32_t)completion->user >> READ_USER_KIND_BITS));
@@ -532,9 +494,10 @@ static struct stage_result read_poll(void *state, const struct stage_moment *mom
     }
     result.work += come_home(shard, budget, moment->monotonic_ns);
     result.work += read_wait_turn(shard, moment->monotonic_ns);
+    result.work += read_clients_turn(shard, moment->monotonic_ns);
     uint32_t count = take_completions(shard, moment->monotonic_ns, budget);
     read_buffers_offer(&shard->buffers);
-    accept_if_due(shard);
+    read_accept_if_due(shard, moment->monotonic_ns);
     result.work += count;
     if (result.work > 0 || shard->starved_head != BATCH_NO_BLOCK) {
         serve_waiters(shard, moment->monotonic_ns);
@@ -555,16 +518,17 @@ static bool read_drain(void *state, const struct stage_moment *moment) {
         io_timer_stop(shard->port);
         for (uint32_t slot = 0; slot < shard->connections_max; slot++) {
             if (shard->connections[slot].state == READ_OPEN && !shard->connections[slot].starved) {
-                connection_end(shard, slot, moment->monotonic_ns);
+                read_end(shard, slot, moment->monotonic_ns);
             }
         }
     }
     read_buffers_offer(&shard->buffers);
     (void)read_wait_turn(shard, moment->monotonic_ns);
+    (void)read_clients_turn(shard, moment->monotonic_ns);
     serve_waiters(shard, moment->monotonic_ns);
     for (uint32_t slot = 0; slot < shard->connections_max; slot++) {
         if (shard->connections[slot].state == READ_OPEN) {
-            connection_end(shard, slot, moment->monotonic_ns);
+            read_end(shard, slot, moment->monotonic_ns);
         }
     }
     /* Members last: what clients have asked for may need their answers. */

@@ -48,7 +48,10 @@ struct read_connection {
     bool wait_listed;      /* and it is in the list `over`, since no batch is free to bear it */
     uint32_t wait_batches; /* received since it began */
     uint32_t wait_reached; /* the answer */
-    uint32_t wait_next;    /* link in `over` */
+    uint32_t wait_next;    /* link in `over`, or in `paused` */
+    /* A command of it waits until a pause is over; see read_clients.c. */
+    bool pause_listed;       /* it is in the list `paused` */
+    uint32_t pause_previous; /* the other link there */
 };
 
 struct read_shard {
@@ -62,6 +65,7 @@ struct read_shard {
     struct ring *to_parse;
     struct ring *from_write;
     struct ring *from_replicate;
+    struct ring *from_validate;
     struct read_connection *connections;
     struct pool *slots;   /* free connection slots */
     struct pool *markers; /* ids counted from the first marker */
@@ -79,21 +83,39 @@ struct read_shard {
     uint32_t
         over_head; /* connections whose WAIT is over, waiting for a batch to bear the answer, */
     uint32_t over_tail;     /* first in first out */
+    uint32_t paused_head;   /* connections of which a command waits until a pause is over, */
+    uint32_t paused_tail;   /* first in first out */
     uint32_t refusals;      /* being told that there are too many */
     uint64_t clients_total; /* ever accepted: the client ids */
     int32_t listener;
     uint64_t wall_ms;
     bool accepting;
-    bool accept_pausing; /* after an error, until the timer */
-    bool announced;      /* on_serving was called */
+    bool accept_pausing;      /* after an error, until */
+    uint64_t accept_again_ns; /* this */
+    uint64_t timer_ns;        /* what the port's timer is set to; 0: nothing */
+    bool announced;           /* on_serving was called */
     bool draining;
 };
+
+/* What a completion is about: the slot (or socket) and its generation, and the kind. */
+static inline uint64_t read_user(uint32_t slot, uint32_t generation, uint32_t kind) {
+    return (uint64_t)generation << 32 | (uint64_t)slot << READ_USER_KIND_BITS | kind;
+}
+
+/* ---- read_accept.c --------------------------------------------------------------------------- */
+
+/* An accept has brought a socket, or an error. */
+void read_accepted(struct read_shard *shard, const struct io_completion *completion,
+                   uint64_t now_ns);
+
+/* Accepts once the node serves, and again whenever accepting has ended by itself. */
+void read_accept_if_due(struct read_shard *shard, uint64_t now_ns);
 
 /* ---- read.c ---------------------------------------------------------------------------------- */
 
 /* Fills the fields of a batch that starts its journey. */
 struct batch *read_batch_begin(struct read_shard *shard, uint32_t id, uint32_t slot,
-                               uint32_t length_bytes, uint8_t flags);
+                               uint32_t length_bytes, uint16_t flags);
 
 /* Sends it to parse. */
 void read_batch_send(struct read_shard *shard, struct batch *batch, uint64_t now_ns);
@@ -105,10 +127,35 @@ void read_go_on(struct read_shard *shard, uint32_t slot);
 /* Sends the marker of an ENDING connection that is at rest, or queues it for one. */
 void read_mark_if_rested(struct read_shard *shard, uint32_t slot, uint64_t now_ns);
 
+/* Begins a connection in a free slot. */
+void read_open(struct read_shard *shard, uint32_t slot, int32_t socket);
+
+/* Ends the connection: nothing more is received, and what is under way comes home. */
+void read_end(struct read_shard *shard, uint32_t slot, uint64_t now_ns);
+
+/* Makes the port's timer ring no later than at this moment. */
+void read_timer(struct read_shard *shard, uint64_t due_ns);
+
+/* ---- read_clients.c -------------------------------------------------------------------------- */
+
+/* A batch behind which a command waits for the end of a pause is home; true if the pause is over
+ * already, and the batch has been sent round again. */
+bool read_pause_home(struct read_shard *shard, struct batch *batch, uint64_t now_ns);
+
+/* The connection ends: it waits for nothing any more. */
+void read_pause_forget(struct read_shard *shard, uint32_t slot);
+
+/* Does what validate says of connections, and lets those go on whose pause is over; returns how
+ * much there was to do. */
+uint32_t read_clients_turn(struct read_shard *shard, uint64_t now_ns);
+
 /* ---- read_wait.c ----------------------------------------------------------------------------- */
 
 /* A batch that ended with a WAIT is home; true if it has been sent round again. */
 bool read_wait_home(struct read_shard *shard, struct batch *batch, uint64_t now_ns);
+
+/* What a connection waited for is over: sends the answer, or lists it until a batch is free. */
+void read_wait_over(struct read_shard *shard, uint32_t slot, uint32_t reached, uint64_t now_ns);
 
 /* Takes ends of waits, and sends the answers for which there are batches; returns how many. */
 uint32_t read_wait_turn(struct read_shard *shard, uint64_t now_ns);

@@ -93,18 +93,22 @@ static void over_send(struct read_shard *shard, uint64_t now_ns) {
     }
 }
 
+void read_wait_over(struct read_shard *shard, uint32_t slot, uint32_t reached, uint64_t now_ns) {
+    struct read_connection *connection = &shard->connections[slot];
+    ASSERT(!connection->wait_over);
+    connection->wait_over = true;
+    connection->wait_reached = reached;
+    send_if_complete(shard, slot, now_ns);
+}
+
 uint32_t read_wait_turn(struct read_shard *shard, uint64_t now_ns) {
     struct home_item items[READ_TAKE_MAX];
     over_send(shard, now_ns);
     uint32_t count = ring_home_dequeue(shard->from_replicate, items, READ_TAKE_MAX);
     for (uint32_t i = 0; i < count; i++) {
         ASSERT(items[i].kind == HOME_WAIT_OVER && items[i].value < shard->connections_max);
-        struct read_connection *connection = &shard->connections[items[i].value];
-        if (connection->generation == items[i].generation) {
-            ASSERT(!connection->wait_over);
-            connection->wait_over = true;
-            connection->wait_reached = items[i].wait_reached;
-            send_if_complete(shard, items[i].value, now_ns);
+        if (shard->connections[items[i].value].generation == items[i].generation) {
+            read_wait_over(shard, items[i].value, items[i].wait_reached, now_ns);
         }
     }
     return count;

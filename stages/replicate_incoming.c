@@ -210,8 +210,11 @@ static bool record_take(struct replicate_shard *shard, struct peer_link *link,
         struct peer_introduction introduction;
         ASSERT(length_bytes == PEER_RECORD_HEAD_BYTES + sizeof(introduction));
         memcpy(&introduction, record + PEER_RECORD_HEAD_BYTES, sizeof(introduction));
-        replicate_members_introduced(shard, link, &introduction);
-        replicate_address_announced(shard, link, &introduction.address);
+        replicate_standing_introduced(shard, link, lane, &introduction);
+        if (lane == PEER_CONTROL) {
+            replicate_members_introduced(shard, link, &introduction);
+            replicate_address_announced(shard, link, &introduction.address);
+        }
     } else if (!replicate_members_heard(shard, link)) {
         shard->peers->dropped++; /* of a node that is not let in, or before this one is */
     } else if (bytes_get_u32(record) == PEER_RECORD_DISCONNECTED) {
@@ -224,6 +227,7 @@ static bool record_take(struct replicate_shard *shard, struct peer_link *link,
     } else if (message_read(shard, link, lane, record + PEER_RECORD_HEAD_BYTES,
                             length_bytes - PEER_RECORD_HEAD_BYTES)) {
         const struct peer_message *decoded = &shard->peers->decoded;
+        replicate_standing_heard(shard, link, lane, &decoded->message);
         if (decoded->message.kind == RAFT_MESSAGE_APPEND) {
             ASSERT(incoming->ring == NULL);
             incoming->ring = ring;

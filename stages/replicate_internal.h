@@ -139,7 +139,10 @@ struct replicate_members {
     struct configuration table;     /* the file's, or what was collected for it (0: not yet) */
     struct configuration in_force;  /* what the rows were made for */
     uint64_t introduced[PEERS_MAX]; /* by row: its incarnation, as the member last said; 0: never */
-    bool row_leaves;                /* one is asked back, and not free yet */
+    uint64_t told_by[PEERS_MAX];    /* of which incarnation is what it told of its standing */
+    uint64_t lives[PEERS_MAX][PEER_LANES]; /* who speaks on a connection; 0: it did not say */
+    bool is_behind[PEERS_MAX];             /* it came back with less than it has told */
+    bool row_leaves;                       /* one is asked back, and not free yet */
 };
 
 /* Where a dispute is; drawn in replicate_dispute.c. */
@@ -418,6 +421,26 @@ void replicate_members_follow(struct replicate_shard *shard);
 /* A member has opened its control connection. */
 void replicate_members_introduced(struct replicate_shard *shard, const struct peer_link *link,
                                   const struct peer_introduction *introduction);
+
+/* ---- replicate_standing.c: nobody comes back with less than it has told -------------------- */
+
+/* Notes where this node stands, before the cores start.  The log is open. */
+void replicate_standing_start(struct replicate_shard *shard, uint64_t vote_term);
+
+/* A member has opened a connection of that sort: it is judged, and so is this node by what the
+ * member knows of it, which may be final. */
+void replicate_standing_introduced(struct replicate_shard *shard, struct peer_link *link,
+                                   enum peer_lane lane,
+                                   const struct peer_introduction *introduction);
+
+/* What a member's message says of its term and its log, if it counts. */
+void replicate_standing_heard(struct replicate_shard *shard, struct peer_link *link,
+                              enum peer_lane lane, const struct raft_message *message);
+
+/* The row gets another name. */
+void replicate_standing_forget(struct replicate_shard *shard, struct peer_link *link);
+
+/* ---- replicate_members.c, again ------------------------------------------------------------ */
 
 /* Whether what that member sends counts. */
 bool replicate_members_heard(const struct replicate_shard *shard, const struct peer_link *link);

@@ -54,9 +54,15 @@ static bool same_configuration(const struct configuration *a, const struct confi
 static void incarnations_publish(struct replicate_shard *shard) {
     for (uint32_t i = 0; i < PEERS_MAX; i++) {
         struct peer_link *link = &shard->links->links[i];
-        if (link->node_id != 0) {
-            node_figure_set(&link->incarnation, incarnation_of(shard, link->node_id));
+        if (link->node_id == 0) {
+            continue;
         }
+        uint64_t incarnation = incarnation_of(shard, link->node_id);
+        if (incarnation != link->incarnation && incarnation != shard->members.told_by[i]) {
+            replicate_standing_forget(shard, link);
+        }
+        /* Partner: write's acquire. */
+        atomic_store_release_u64(&link->incarnation, incarnation);
     }
 }
 
@@ -210,7 +216,7 @@ bool replicate_members_heard(const struct replicate_shard *shard, const struct p
     const struct replicate_members *members = &shard->members;
     uint64_t introduced = members->introduced[row_of(shard, link)];
     uint64_t expected = incarnation_of(shard, link->node_id);
-    return !members->passive && introduced != 0 &&
+    return !members->passive && introduced != 0 && !members->is_behind[row_of(shard, link)] &&
            MUTANT(WIPED_NODE_VOTES, true, expected == 0 || expected == introduced);
 }
 

@@ -72,6 +72,7 @@ static void row_clear(struct replicate_shard *shard, struct peer_link *link) {
         ring_empty(link->out[lane]);
     }
     shard->members.introduced[row] = 0;
+    replicate_standing_forget(shard, link);
     shard->peers->addresses.announced[row] = (struct entry_address){0};
     shard->dispute.voices[row] = (struct replicate_voice){0};
     node_figure_set(&link->incarnation, 0);

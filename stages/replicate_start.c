@@ -245,6 +245,7 @@ int replicate_start(void *state, struct error_text *error) {
         result = entries_fit(shard, recovered, error);
     }
     if (result == WEIR_OK) {
+        replicate_standing_start(shard, record.term);
         result = replicate_members_start(shard, record.term, error);
     }
     if (result == WEIR_OK) {

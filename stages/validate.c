@@ -350,6 +350,12 @@ static enum judge_step judge_on(struct validate_shard *shard, struct connection 
     return JUDGE_DONE;
 }
 
+/* Whether CLIENT KILL has ended the connection: nothing more of it is done. */
+static bool is_killed(const struct validate_shard *shard, const struct batch *batch) {
+    const struct node_record *record = &shard->node->records[batch->connection.slot];
+    return atomic_load_relaxed_u32(&record->killed) == batch->connection.generation;
+}
+
 /* Looks at the batch as a whole before its commands: connection, flags, counts. */
 static void batch_begin(struct validate_shard *shard, struct batch *batch) {
     struct connection *connection = &shard->connections[batch->connection.slot];
@@ -368,6 +374,9 @@ static void batch_begin(struct validate_shard *shard, struct batch *batch) {
     }
     ASSERT(connection->generation == batch->connection.generation);
     validate_watch_settle(shard, batch);
+    if (connection->state != CONNECTION_CLOSING && is_killed(shard, batch)) {
+        connection_transit(connection, CONNECTION_CLOSED, shard->password_required);
+    }
     if (connection->state == CONNECTION_CLOSING) {
         batch->command_count = 0;
     }
@@ -556,6 +565,7 @@ static int validate_init(void **out, const struct stage_environment *environment
     shard->from_parse = pipeline_ring(pipeline, STAGE_PARSE, 0, STAGE_VALIDATE, environment->shard);
     shard->to_replicate =
         pipeline_ring(pipeline, STAGE_VALIDATE, environment->shard, STAGE_REPLICATE, 0);
+    shard->to_read = pipeline_ring(pipeline, STAGE_VALIDATE, environment->shard, STAGE_READ, 0);
     shard->from_write = pipeline_ring(pipeline, STAGE_WRITE, 0, STAGE_VALIDATE, environment->shard);
     *out = shard;
     return WEIR_OK;

@@ -129,6 +129,7 @@ struct validate_shard {
     const struct machine_operations *machine;
     struct ring *from_parse;
     struct ring *to_replicate;
+    struct ring *to_read;
     struct ring *from_write; /* local blocks that came home */
     struct arena *arena;
     struct connection *connections;
@@ -269,7 +270,7 @@ enum store_room { STORE_READY, STORE_LATER, STORE_NONE };
 enum store_room validate_store_reserve(struct validate_shard *shard,
                                        struct validate_transaction *transaction, uint32_t bytes);
 
-/* ---- validate_transaction.c and validate_exec.c: of the present batch's connection ------------- */
+/* ---- validate_transaction.c and validate_exec.c: of the present batch's connection ---------- */
 
 /* Drops the transaction, and what is watched. */
 void validate_transaction_reset(struct validate_shard *shard, uint32_t slot);

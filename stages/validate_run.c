@@ -46,9 +46,11 @@ static bool compose_begin(struct validate_shard *shard) {
         }
     }
     work->mark = reply_mark(writer);
-    run->text = (struct connection_text){.begin = reply_verbatim_reserve(writer, text_bytes),
-                                         .capacity = text_bytes};
-    ASSERT(run->text.begin != NULL);
+    if (!connection_streams(run)) {
+        run->text = (struct connection_text){.begin = reply_verbatim_reserve(writer, text_bytes),
+                                             .capacity = text_bytes};
+        ASSERT(run->text.begin != NULL);
+    }
     shard->composing_count++;
     return true;
 }
@@ -69,15 +71,22 @@ bool validate_compose(struct validate_shard *shard, const struct stage_moment *m
     }
     shard->composed = true;
     validate_spend(shard, CONNECTION_SLICE_UNITS);
+    run->writer = connection_streams(run) ? &work->reply : NULL;
     if (!connection_compose(run)) {
         return false;
     }
     ASSERT(shard->composing_count > 0);
     shard->composing_count--;
-    reply_verbatim_commit(&work->reply, "txt", run->text.used);
+    if (!connection_streams(run)) {
+        reply_verbatim_commit(&work->reply, "txt", run->text.used);
+    }
+    ASSERT(work->reply.overflow_bytes == 0);
     validate_local_answer(shard, run->command, work->mark);
     validate_local_shrink(shard, run->batch);
     work->slices = SLICES_NONE;
+    if (run->connection->state == CONNECTION_CLOSING) { /* it has killed itself */
+        batch_cut(run->batch, work->command + 1);
+    }
     return true;
 }
 
@@ -88,6 +97,7 @@ void validate_run(struct validate_shard *shard, struct connection *connection,
                                  .directory = shard->directory,
                                  .moment = moment,
                                  .connection = connection,
+                                 .to_read = shard->to_read,
                                  .batch = shard->work.batch,
                                  .command = command};
     enum connection_step step = connection_effect(&run);

@@ -23,7 +23,18 @@ _Static_assert((int)ENTRY_ADDRESS_BYTES_MAX == (int)PEER_ADDRESS_BYTES_MAX, "an 
 
 /* As this node knows the other one; 0: not at all. */
 static uint64_t incarnation_of(const struct write_link *link) {
-    return MUTANT(WIPED_NODE_VOTES, 0, atomic_load_relaxed_u64(&link->peer->incarnation));
+    /* Partner: the release in replicate_members.c, behind which nothing is told of another one. */
+    return MUTANT(WIPED_NODE_VOTES, 0, atomic_load_acquire_u64(&link->peer->incarnation));
+}
+
+/* As it has told it: what is read before the life was told by that one or one before it. */
+static struct peer_standing standing_of(const struct write_link *link) {
+    const struct peer_standing *told = &link->peer->told;
+    /* Partner: the releases of told_set in replicate_standing.c. */
+    struct peer_standing standing = {.term = atomic_load_acquire_u64(&told->term),
+                                     .index = atomic_load_acquire_u64(&told->index)};
+    standing.life = atomic_load_relaxed_u64(&told->life);
+    return standing;
 }
 
 void write_link_greet(struct write_peers *peers, struct write_link *link) {
@@ -34,7 +45,9 @@ void write_link_greet(struct write_peers *peers, struct write_link *link) {
                                .from = identity->node_id,
                                .incarnation = identity->incarnation,
                                .to = link->peer->node_id,
-                               .known = incarnation_of(link)};
+                               .known = incarnation_of(link),
+                               .own = peers->node->standing,
+                               .told = standing_of(link)};
     struct entry_address own;
     if (node_endpoint_configured(peers->node, identity->node_id, &own) && own.host[0] != '\0' &&
         own.port != 0) {

@@ -28,8 +28,20 @@ enum {
     OFFSET_TO = 40,
     OFFSET_NONCE = 48,
     OFFSET_KNOWN = 80,
-    OFFSET_ADDRESS = 88,
+    OFFSET_OWN = 88,
+    OFFSET_TOLD = 112,
+    OFFSET_ADDRESS = 136,
 };
+/* Offsets in a standing. */
+enum {
+    STANDING_LIFE = 0,
+    STANDING_TERM = 8,
+    STANDING_INDEX = 16,
+    STANDING_BYTES = 24,
+};
+_Static_assert((int)OFFSET_TOLD == (int)OFFSET_OWN + (int)STANDING_BYTES &&
+                   (int)OFFSET_ADDRESS == (int)OFFSET_TOLD + (int)STANDING_BYTES,
+               "two standings precede the address");
 _Static_assert((int)OFFSET_NONCE + (int)PEER_NONCE_BYTES == (int)PEER_ANSWER_BYTES,
                "the nonce ends an answer, and what both bodies have in common");
 _Static_assert((int)OFFSET_ADDRESS == (int)PEER_HELLO_FIXED_BYTES,
@@ -68,6 +80,18 @@ static void common_write(uint8_t *out, uint64_t cluster_id, uint64_t from, uint6
     bytes_put_u64(out + OFFSET_TO, to);
 }
 
+static void standing_write(uint8_t *out, const struct peer_standing *standing) {
+    bytes_put_u64(out + STANDING_LIFE, standing->life);
+    bytes_put_u64(out + STANDING_TERM, standing->term);
+    bytes_put_u64(out + STANDING_INDEX, standing->index);
+}
+
+static struct peer_standing standing_read(const uint8_t *from) {
+    return (struct peer_standing){.life = bytes_get_u64(from + STANDING_LIFE),
+                                  .term = bytes_get_u64(from + STANDING_TERM),
+                                  .index = bytes_get_u64(from + STANDING_INDEX)};
+}
+
 /* ---- HELLO -------------------------------------------------------------------------------- */
 
 uint32_t peer_hello_write(uint8_t out[PEER_HELLO_BYTES_MAX], const struct peer_hello *hello) {
@@ -84,6 +108,8 @@ uint32_t peer_hello_write(uint8_t out[PEER_HELLO_BYTES_MAX], const struct peer_h
     bytes_put_u16(out + OFFSET_ADDRESS_LENGTH, (uint16_t)address_bytes);
     memcpy(out + OFFSET_NONCE, hello->nonce, PEER_NONCE_BYTES);
     bytes_put_u64(out + OFFSET_KNOWN, hello->known);
+    standing_write(out + OFFSET_OWN, &hello->own);
+    standing_write(out + OFFSET_TOLD, &hello->told);
     memcpy(out + OFFSET_ADDRESS, hello->address, address_bytes);
     return length_bytes;
 }
@@ -127,6 +153,8 @@ enum peer_hello_fault peer_hello_read(const uint8_t *body, size_t length_bytes, 
         .incarnation = bytes_get_u64(body + OFFSET_INCARNATION),
         .to = bytes_get_u64(body + OFFSET_TO),
         .known = bytes_get_u64(body + OFFSET_KNOWN),
+        .own = standing_read(body + OFFSET_OWN),
+        .told = standing_read(body + OFFSET_TOLD),
     };
     if (hello.from == 0 || hello.to == 0 || hello.from == hello.to)
         return PEER_HELLO_FAULT_NODE;

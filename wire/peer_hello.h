@@ -23,7 +23,10 @@
  *       40     8  receiver's node id, as the sender believes: not 0, not the sender's
  *       48    32  nonce             not 0 in a frame with a tag, 0 in one without
  *       80     8  receiver's incarnation, as the sender's table has it; 0: it has none yet
- *       88     n  address           that the sender advertises to clients: printable ASCII without
+ *       88    24  sender's standing: its life, and term and last index at the begin of that
+ *      112    24  receiver's standing, as the sender knows it from the receiver's messages: of
+ *                   which life, the highest term, and the last index acknowledged in that term
+ *      136     n  address           that the sender advertises to clients: printable ASCII without
  *                                   spaces, "host:port"; empty if it advertises none
  *        -     -  zeros to a multiple of 8
  *
@@ -52,14 +55,15 @@
 #include "wire/peer_frame.h"
 
 enum {
-    PEER_PROTOCOL_VERSION = 2, /* 1: a MESSAGE had a tag as a PROOF has */
+    /* 1: a MESSAGE had a tag as a PROOF has.  2: a HELLO said nothing of standings. */
+    PEER_PROTOCOL_VERSION = 3,
     PEER_NONCE_BYTES = 32,
-    PEER_HELLO_FIXED_BYTES = 88, /* without the address */
+    PEER_HELLO_FIXED_BYTES = 136, /* without the address */
     PEER_ANSWER_BYTES = 80,
     /* A host of DNS has at most 255 bytes; "[", "]", ":" and 5 digits make 263. */
     PEER_ADDRESS_BYTES_MAX = 255 + 8,
     PEER_HELLO_BYTES_MAX = PEER_HELLO_FIXED_BYTES + PEER_ADDRESS_BYTES_MAX + 1,
-    /* 392: the limit for frames of the handshake, in both directions. */
+    /* 440: the limit for frames of the handshake, in both directions. */
     PEER_HELLO_FRAME_BYTES_MAX = PEER_FRAME_HEADER_BYTES + PEER_HELLO_BYTES_MAX,
 };
 
@@ -96,6 +100,20 @@ enum peer_hello_fault {
     PEER_HELLO_FAULT_ADDRESS,     /* too long, or not printable ASCII without spaces */
 };
 
+/*
+ * How far a member was: what it may never fall behind, as long as it has the same data directory.
+ *
+ * A life is one run of the process.  What a member says in one life is durable before, so that each
+ * later life begins at least there, unless its directory is an older copy of itself, without votes
+ * that it cast and entries that it acknowledged (stages/replicate_standing.c).
+ */
+struct peer_standing {
+    uint64_t life;  /* 0: nothing is said */
+    uint64_t term;  /* the highest */
+    uint64_t index; /* of the last entry, where the term is this one.  Of its own a member says
+                       UINT64_MAX, if it acknowledges before entries are on stable storage */
+};
+
 /* HELLO, decoded. */
 struct peer_hello {
     enum peer_connection connection;
@@ -104,6 +122,8 @@ struct peer_hello {
     uint64_t incarnation;                     /* of the sender */
     uint64_t to;                              /* node id */
     uint64_t known;                           /* incarnation of the receiver; 0: not yet known */
+    struct peer_standing own;                 /* of the sender, when its life began */
+    struct peer_standing told;                /* of the receiver, as it has told the sender */
     uint8_t nonce[PEER_NONCE_BYTES];          /* zeros: without authentication */
     char address[PEER_ADDRESS_BYTES_MAX + 1]; /* zero-terminated; "" if none is advertised */
 };

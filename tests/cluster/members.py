@@ -5,6 +5,7 @@ clients reach a member is what it said last."""
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -93,6 +94,54 @@ def a_member_that_was_made_again_is_nobody(cluster):
         assert client.call("GET", "before") == b"it is wiped"
 
 
+def replaced_by_a_copy(node, copy):
+    """Its directory is another one's copy now; what it had is returned."""
+    kept = node.directory + ".kept"
+    os.rename(node.directory, kept)
+    shutil.copytree(copy, node.directory)
+    return kept
+
+
+def an_old_copy_of_a_member_is_noticed_and_ends(cluster):
+    """A directory is put back from a copy of before the last acknowledged writes, and from one of
+    before the last election: it lacks what the member has told others of."""
+    for how in ("entries", "votes"):
+        leader = cluster.leader(everyone=True)
+        lost = next(node for node in cluster.nodes if node is not leader)
+        number = cluster.nodes.index(lost) + 1
+        copy = f"{lost.directory}.copy-{how}"
+        assert lost.stop() == 0
+        shutil.copytree(lost.directory, copy)
+        assert lost.spawn().wait_log(r"event=ready\b"), lost.log()
+        cluster.settled()
+        leader = cluster.leader(everyone=True)
+        for _ in range(20 if how == "votes" else 0):
+            leader.kill()
+            cluster.leader()
+            assert leader.spawn().wait_log(r"event=ready\b"), leader.log()
+            leader = cluster.leader(everyone=True)
+            if leader is not lost:
+                break
+        assert leader is not lost
+        with Asked(leader) as client:
+            assert client.call("SET", f"after the copy of {how}", "kept") == "OK"
+            assert client.call("WAIT", 2, 10000) == 2
+        lost.kill()
+        kept = replaced_by_a_copy(lost, copy)
+        lost.spawn()
+        assert lost.wait_log(r"event=behind peer=\d"), lost.log()
+        assert lost.process.wait(10) == 1, "it goes on with less than it has told others of"
+        with Asked(leader) as client:
+            assert client.call("SET", "while it is nobody", how) == "OK"
+        shutil.rmtree(lost.directory)
+        os.rename(kept, lost.directory)
+        assert lost.spawn().wait_log(r"event=ready\b"), lost.log()
+        cluster.settled()
+        with Asked(lost) as client:
+            client.call("READONLY")
+            assert client.call("GET", f"after the copy of {how}") == b"kept"
+
+
 def slots_ports(node):
     with Asked(node) as client:
         slots = client.call("CLUSTER", "SLOTS")
@@ -125,7 +174,7 @@ def another_address_for_clients_reaches_all(cluster):
 
 
 TESTS = [two_of_three_new_members_serve_nobody, a_member_that_was_made_again_is_nobody,
-         another_address_for_clients_reaches_all]
+         an_old_copy_of_a_member_is_noticed_and_ends, another_address_for_clients_reaches_all]
 
 
 def main():

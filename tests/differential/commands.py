@@ -83,14 +83,19 @@ CONNECTION = (
     Row("client|help", "", 1),
     Row("client|id", "", 1),
     Row("client|info", "", 1),
+    # Nobody has such an id: the connections of the test itself stay.
+    Row("client|kill", "ID client-id {TYPE <MASTER|REPLICA|SLAVE|PUBSUB|user>|USER user|ADDR user|"
+        "LADDR user|SKIPME <YES|NO|type>|type type}", 2),
     Row("client|list", "[TYPE <NORMAL|MASTER|REPLICA|SLAVE|PUBSUB>] [ID client-id+]", 3),
     Row("client|no-evict", "<ON|OFF|type>", 1),
     Row("client|no-touch", "<ON|OFF|type>", 1),
+    Row("client|pause", "timeout [<WRITE|ALL|type>]", 0.3),  # Redis wakes up late from it
     Row("client|reads", "<QUORUM|LEASE|STALE>", 1),
     # Only what is answered; tests of their own take replies away.
     Row("client|reply", "<ON|type>", 1, whole=False),
     Row("client|setinfo", "<LIB-NAME|LIB-VER> message", 1),
     Row("client|setname", "connection-name", 3),
+    Row("client|unpause", "", 1),
     Row("echo", "message", 2),
     Row("hello", "[protocol {AUTH user password|SETNAME connection-name}]", 4),
     Row("ping", "[message]", 2),

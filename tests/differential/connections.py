@@ -43,7 +43,62 @@ def replies_of(client, pieces):
     return data
 
 
+# Which of them wait in a pause of writes.
+PAUSED = ((b"SET", b"k", b"x"), (b"GET", b"k"), (b"SET", b"k"), (b"NOSUCH",), (b"FLUSHALL",),
+          (b"EXPIRE", b"k", b"9"), (b"DEL", b"k"), (b"TOUCH", b"k"), (b"GETEX", b"k"), (b"PING",),
+          (b"CLIENT", b"GETNAME"), (b"CLIENT", b"PAUSE", b"x"), (b"WAIT", b"0", b"0"),
+          (b"INCR", b"k"), (b"SETNX", b"k", b"y"), (b"DBSIZE",), (b"RESET",))
+
+
+def address_of(client):
+    return client.call("CLIENT", "INFO").split(b" addr=")[1].split()[0]
+
+
+def waits(control, client, words):
+    """Whether the command is not answered until the pause is over, and its reply."""
+    control.call("CLIENT", "PAUSE", "60000", "WRITE")
+    client.send(request(*words))
+    for _ in range(3):  # by then it has been where it can come to
+        control.call("PING")
+        control.call("CLIENT", "LIST")
+    client.socket.setblocking(False)
+    try:
+        early = client.socket.recv(1 << 16)
+    except BlockingIOError:
+        early = b""
+    client.socket.settimeout(30)
+    control.call("CLIENT", "UNPAUSE")
+    return not early, early or client.socket.recv(1 << 16)
+
+
 class Connections(unittest.TestCase):
+    def test_the_same_commands_wait_in_a_pause_of_writes(self):
+        with Scratch() as scratch, servers.Pair(scratch) as pair:
+            for words in PAUSED:
+                found = []
+                for name, port in pair.ports.items():
+                    with Client(port) as client:
+                        found.append(waits(pair.flush[name], client, words))
+                self.assertEqual(*found, words)
+
+    def test_the_same_connections_are_killed(self):
+        with Scratch() as scratch, servers.Pair(scratch) as pair:
+            found = []
+            for name, port in pair.ports.items():
+                local = f"127.0.0.1:{port}".encode()
+                with Client(port) as one, Client(port) as two:
+                    control, seen = pair.flush[name], []
+                    seen.append(control.call("CLIENT", "KILL", "ADDR", address_of(one), "LADDR",
+                                             b"127.0.0.1:1"))
+                    seen.append(control.call("CLIENT", "KILL", "ADDR", address_of(one), "LADDR",
+                                             local, "USER", "default", "TYPE", "normal"))
+                    seen.append(one.rest())
+                    two.send(request("CLIENT", "KILL", address_of(two)) + request("PING"))
+                    seen.append(two.rest())
+                    seen.append(len(control.call("CLIENT", "LIST").splitlines()))
+                found.append(seen)
+            self.assertEqual(*found)
+
     def test_the_same_replies_are_left_out(self):
         with Scratch() as scratch, servers.Pair(scratch) as pair:
             for seed in range(SEEDS):

@@ -123,8 +123,10 @@ def same_row(redis, weir):
     if redis[9] and not weir[9]:  # OBJECT: a container in Redis
         return True
     # Redis has a range for each role of keys, weir one for all: then first, last and step decide.
+    # Keys whose number is an argument weir finds by COMMAND GETKEYS only.
     return redis[3:6] == weir[3:6] and set(weir[2]) <= set(redis[2]) and \
-        (len(redis[8]) > len(weir[8]) or searches(redis) == searches(weir))
+        (len(redis[8]) > len(weir[8]) or "movablekeys" in weir[2] or
+         searches(redis) == searches(weir))
 
 
 def deep_table(value):

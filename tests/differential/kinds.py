@@ -91,6 +91,11 @@ def field(draw):
     return b"field-%d" % draw.between(0, 15)
 
 
+def element(draw):
+    """An element of a list: mostly one of few, so that they meet."""
+    return value(draw) if draw.one_in(5) else draw.choice((b"a", b"b", b"c", b"", b"17", b"-3"))
+
+
 def value(draw):
     how = draw.between(0, 19)
     if how < 7:
@@ -141,6 +146,17 @@ KINDS = {
     **{name: Kind(typed_key(name)) for name in TYPED_KEYS},
     "field": Kind(field),
     "value": Kind(value),
+    "element": Kind(element),
+    "pop-count": Kind(lambda draw: draw.choice((b"0", b"1", b"2", b"3", b"100",
+                                                b"9223372036854775807")),
+                      NOT_INTEGERS + (b"-1", b"-9223372036854775808")),
+    "positive-count": Kind(lambda draw: draw.choice((b"1", b"2", b"3", b"100")),
+                           NOT_INTEGERS + (b"0", b"-1", b"-9223372036854775808")),
+    "one-key": Kind(lambda draw: b"1", NOT_INTEGERS + (b"0", b"-1", b"2", b"1000",
+                                                       b"9223372036854775807")),
+    "rank": Kind(lambda draw: draw.choice((b"1", b"2", b"3", b"-1", b"-2", b"-3", b"100",
+                                           b"-9223372036854775807", b"-9223372036854775808")),
+                 NOT_INTEGERS + (b"0",)),
     "integer": Kind(integer, NOT_INTEGERS),
     "float": Kind(lambda draw: draw.choice((b"1.5", b"-2", b"0.1", b"3e2", b"-1e-3", b"100",
                                             b"1e17", b"-0.3", b".5", b"5.", b"1e-17", b"+1",

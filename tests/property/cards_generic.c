@@ -240,7 +240,7 @@ static void card_arity(struct draft *draft) {
 
 static void card_unknown(struct draft *draft) {
     static const char *const names[] = {
-        "LPUSH", "GETS", "se", "ZADD", "x", "FLUSHALLL", "no such command at all", ""};
+        "BLPOP", "GETS", "se", "BZPOPMIN", "x", "FLUSHALLL", "no such command at all", ""};
     draft_word(draft, names[draft_below(draft, sizeof(names) / sizeof(names[0]))]);
     for (uint64_t left = draft_below(draft, 5); left > 0; left--)
         draft_format(draft, "argument %.*s", (int)draft_below(draft, 60),

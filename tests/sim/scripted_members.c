@@ -32,6 +32,12 @@ static void record_put(struct scripted *scripted, uint64_t from, enum peer_lane 
     sim_node_wake(scripted->node);
 }
 
+void scripted_introduce(struct scripted *scripted, uint64_t id, enum peer_lane lane,
+                        const struct peer_introduction *introduction) {
+    record_put(scripted, id, lane, PEER_RECORD_CONNECTED, introduction, sizeof(*introduction), NULL,
+               0);
+}
+
 static enum peer_lane lane_of(enum raft_message_kind kind) {
     return raft_message_is_control(kind) ? PEER_CONTROL : PEER_DATA;
 }

@@ -80,6 +80,10 @@ void scripted_run(struct scripted *scripted, uint64_t ns);
 const struct raft_message *scripted_hear(struct scripted *scripted, uint64_t id,
                                          enum raft_message_kind kind);
 
+/* That member opens a connection of that sort, and says so much of itself. */
+void scripted_introduce(struct scripted *scripted, uint64_t id, enum peer_lane lane,
+                        const struct peer_introduction *introduction);
+
 /* Says it over the connection that it belongs to; `to` is the node. */
 void scripted_say(struct scripted *scripted, const struct raft_message *message);
 

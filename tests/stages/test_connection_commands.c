@@ -3,6 +3,7 @@
 #include "tests/stages/validate_rig.h"
 
 #include "stages/batch.h"
+#include "stages/pipeline.h"
 #include "tests/cmocka_wrapper.h"
 
 #include <stdio.h>
@@ -11,11 +12,10 @@
 
 static struct rig rig;
 
-static const struct node_config_item items[] = {
-    {.name = "maxclients", .value = "64"},
-    {.name = "maxmemory", .value = "0"},
-    {.name = "save", .value = ""},
-    {.name = "appendonly", .value = "yes"}};
+static const struct node_config_item items[] = {{.name = "maxclients", .value = "64"},
+                                                {.name = "maxmemory", .value = "0"},
+                                                {.name = "save", .value = ""},
+                                                {.name = "appendonly", .value = "yes"}};
 
 static int start(void **state) {
     (void)state;
@@ -97,7 +97,8 @@ static void client_info_tells_what_is_so(void **state) {
     rig_expect(&rig, 2, "client setname me\r\nget a", "+OK\r\n<READ>");
     rig.moment.wall_ms += 5000;
     const char *answer = rig_say(&rig, 2, "client info");
-    has(answer, "id=3 addr=127.0.0.1:40002 fd=0 name=me age=5 idle=0 flags=N db=0 ");
+    has(answer,
+        "id=3 addr=127.0.0.1:40002 laddr=127.0.0.1:7379 fd=0 name=me age=5 idle=0 flags=N db=0 ");
     has(answer, " cmd=client|info user=default "); /* what it is doing, as in Redis */
     has(answer, " resp=2 ");
     has(answer, " tot-cmds=2\n");
@@ -158,6 +159,117 @@ static void a_client_is_spared_and_says_so(void **state) {
     assert_int_equal(rig.node.records[0].no_evict, 0);
 }
 
+/* What read was told to end: the slots, as a text. */
+static const char *kills(void) {
+    static char text[128];
+    struct home_item item;
+    text[0] = '\0';
+    while (ring_home_dequeue(rig.to_read, &item, 1) == 1) {
+        assert_int_equal(item.kind, HOME_KILL);
+        assert_int_equal(item.generation, rig.generations[item.value]);
+        assert_int_equal(rig.node.records[item.value].killed, item.generation);
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%u ", item.value);
+    }
+    return text;
+}
+
+static void a_kill_without_sense_is_refused(void **state) {
+    (void)state;
+    rig_expect(&rig, 0, "client kill",
+               "-ERR wrong number of arguments for 'client|kill' command\r\n");
+    rig_expect(&rig, 0, "client kill id", "-ERR No such client\r\n"); /* an address */
+    rig_expect(&rig, 0, "client kill 1.2.3.4:5", "-ERR No such client\r\n");
+    rig_expect(&rig, 0, "client kill id 0", "-ERR client-id should be greater than 0\r\n");
+    rig_expect(&rig, 0, "client kill id x", "-ERR client-id should be greater than 0\r\n");
+    rig_expect(&rig, 0, "client kill type x", "-ERR Unknown client type 'x'\r\n");
+    rig_expect(&rig, 0, "client kill user x", "-ERR No such user 'x'\r\n");
+    rig_expect(&rig, 0, "client kill skipme x", "-ERR syntax error\r\n");
+    rig_expect(&rig, 0, "client kill foo x", "-ERR syntax error\r\n");
+    rig_expect(&rig, 0, "client kill id 1 foo", "-ERR syntax error\r\n");
+    rig_expect(&rig, 0, "client kill id 99", ":0\r\n");
+    rig_expect(&rig, 0, "client kill type pubsub", ":0\r\n");
+    assert_string_equal(kills(), "");
+}
+
+static void a_kill_means_whom_all_its_filters_mean(void **state) {
+    (void)state;
+    for (uint32_t slot = 0; slot < 6; slot++) {
+        rig_expect(&rig, slot, "ping", "+PONG\r\n");
+    }
+    rig_expect(&rig, 0, "client kill id 2 addr 127.0.0.1:40003", ":0\r\n");
+    rig_expect(&rig, 0, "client kill id 2", ":1\r\n");
+    assert_string_equal(kills(), "1 ");
+    rig_expect(&rig, 0, "client kill id 2", ":0\r\n"); /* it is gone, whatever read has done yet */
+    assert_null(strstr(rig_say(&rig, 0, "client list"), "id=2 "));
+    rig_expect(&rig, 1, "set a b", ""); /* and nothing more of it is heard */
+    assert_int_equal(rig.write_count, 0);
+    rig_expect(&rig, 0, "client kill 127.0.0.1:40002", "+OK\r\n");
+    assert_string_equal(kills(), "2 ");
+    rig_expect(&rig, 0, "client kill type NORMAL user default laddr 127.0.0.1:7379", ":3\r\n");
+    assert_string_equal(kills(), "3 4 5 ");
+    rig_expect(&rig, 0, "ping", "+PONG\r\n");
+    rig_end(&rig, 1);
+    rig_expect(&rig, 1, "ping", "+PONG\r\n"); /* who gets the slot next lives */
+}
+
+static void who_kills_itself_is_answered_first(void **state) {
+    (void)state;
+    rig_expect(&rig, 0, "ping", "+PONG\r\n");
+    rig_expect(&rig, 1, "ping", "+PONG\r\n");
+    rig_expect(&rig, 0, "client kill skipme yes id 1\r\nping", ":0\r\n+PONG\r\n");
+    rig_expect(&rig, 0, "ping\r\nclient kill skipme no type normal\r\nset a b", "+PONG\r\n:2\r\n");
+    assert_int_equal(rig.flags & BATCH_CLOSE_AFTER, BATCH_CLOSE_AFTER);
+    assert_int_equal(rig.write_count, 0);
+    assert_string_equal(kills(), "1 ");
+    rig_expect(&rig, 2, "client kill 127.0.0.1:40002\r\nping", "+OK\r\n");
+    assert_int_equal(rig.flags & BATCH_CLOSE_AFTER, BATCH_CLOSE_AFTER);
+}
+
+static void a_kill_of_more_than_read_has_been_told_waits(void **state) {
+    (void)state;
+    rig_crowd(&rig, 20);
+    rig_put(&rig, 0, 0, "client kill type normal\r\n");
+    uint32_t killed = 0;
+    uint32_t polls = 0;
+    while (rig_take(&rig) == UINT32_MAX) {
+        struct home_item told[RIG_BATCHES];
+        assert_true(++polls < 10);
+        killed += ring_home_dequeue(rig.to_read, told, RIG_BATCHES);
+    }
+    assert_string_equal(rig.output, ":19\r\n");
+    assert_true(killed < 19 && polls > 1);
+}
+
+static void a_pause_is_a_word_that_grows_only(void **state) {
+    (void)state;
+    rig_expect(&rig, 0, "client pause x", "-ERR timeout is not an integer or out of range\r\n");
+    rig_expect(&rig, 0, "client pause -1", "-ERR timeout is negative\r\n");
+    rig_expect(&rig, 0, "client pause x foo", "-ERR CLIENT PAUSE mode must be WRITE or ALL\r\n");
+    rig_expect(&rig, 0, "client Pause 1 all all",
+               "-ERR unknown subcommand or wrong number of arguments for 'Pause'. Try CLIENT "
+               "HELP.\r\n");
+    assert_int_equal(rig.node.signals.pause, 0);
+    rig_expect(&rig, 0, "client pause 0", "+OK\r\n");
+    assert_int_equal(node_pause(&rig.node, 1), NODE_PAUSE_NONE);
+    rig_expect(&rig, 0, "client pause 10 WRITE", "+OK\r\n");
+    assert_int_equal(node_pause(&rig.node, 10000000), NODE_PAUSE_WRITE);
+    assert_int_equal(node_pause(&rig.node, 10000001), NODE_PAUSE_NONE); /* it began at 1 */
+    rig_expect(&rig, 0, "client pause 5 ALL", "+OK\r\n");
+    assert_int_equal(node_pause(&rig.node, 10000000), NODE_PAUSE_ALL);
+    rig_expect(&rig, 0, "client pause 20 write", "+OK\r\n");
+    assert_int_equal(node_pause(&rig.node, 20000000), NODE_PAUSE_ALL);
+    rig.moment.monotonic_ns = 30000000; /* it is over, and forgotten */
+    rig_expect(&rig, 0, "client pause 1 write", "+OK\r\n");
+    assert_int_equal(node_pause(&rig.node, 30000001), NODE_PAUSE_WRITE);
+    rig_expect(&rig, 0, "client pause 9223372036854775807", "+OK\r\n");
+    assert_int_equal(node_pause(&rig.node, UINT64_C(1) << 61), NODE_PAUSE_ALL);
+    rig_expect(&rig, 0, "client unpause", "+OK\r\n");
+    assert_int_equal(node_pause(&rig.node, 30000001), NODE_PAUSE_NONE);
+    struct home_item item;
+    assert_int_equal(ring_home_dequeue(rig.to_read, &item, 1), 1);
+    assert_int_equal(item.kind, HOME_PAUSE_OVER);
+}
+
 static void client_list_selects(void **state) {
     (void)state;
     for (uint32_t slot = 0; slot < 5; slot++) {
@@ -194,6 +306,7 @@ static void a_long_list_takes_several_polls(void **state) {
     for (uint32_t slot = 0; slot < connections; slot++) {
         many[slot].open = 1;
         many[slot].client_id = slot + 1;
+        many[slot].generation = 1;
     }
     rig.node.records = many;
     rig.options.connections_max = connections;
@@ -330,7 +443,7 @@ static void help_names_only_what_there_is(void **state) {
         (void)snprintf(line, sizeof(line), "%s help", containers[i]);
         const char *answer = rig_say(&rig, 0, line);
         has(answer, "HELP\r\n+    Prints this help.\r\n");
-        assert_null(strstr(answer, "KILL"));
+        assert_null(strstr(answer, "UNBLOCK"));
         assert_null(strstr(answer, "SET <"));
     }
 }
@@ -358,6 +471,11 @@ int main(void) {
         RIGGED(client_info_tells_what_is_so),
         RIGGED(reply_takes_replies_away_and_gives_them_back),
         RIGGED(a_client_is_spared_and_says_so),
+        RIGGED(a_kill_without_sense_is_refused),
+        RIGGED(a_kill_means_whom_all_its_filters_mean),
+        RIGGED(who_kills_itself_is_answered_first),
+        RIGGED(a_kill_of_more_than_read_has_been_told_waits),
+        RIGGED(a_pause_is_a_word_that_grows_only),
         RIGGED(client_list_selects),
         RIGGED(a_long_list_takes_several_polls),
         RIGGED(config_get_takes_patterns),

@@ -48,19 +48,22 @@ struct ring *pipeline_ring(const struct pipeline *pipeline, enum stage_id from, 
     if (from == STAGE_VALIDATE && to == STAGE_REPLICATE) {
         return pipeline->rig->to_replicate;
     }
+    if (from == STAGE_VALIDATE && to == STAGE_READ) {
+        return pipeline->rig->to_read;
+    }
     assert_true(from == STAGE_WRITE && to == STAGE_VALIDATE);
     return pipeline->rig->from_write;
 }
 
-static struct ring *rig_ring(const char *name) {
-    static struct gauge_ring gauges[3];
+static struct ring *rig_ring(const char *name, uint32_t item_bytes) {
+    static struct gauge_ring gauges[4];
     static uint32_t next;
     struct ring_setup setup = {.name = name,
                                .capacity = RIG_BATCHES,
-                               .item_bytes = sizeof(uint32_t),
+                               .item_bytes = item_bytes,
                                .sequence_first = RING_SEQUENCE_FIRST,
-                               .gauge = &gauges[next++ % 3]};
-    void *memory = aligned_alloc(CACHE_LINE_BYTES, ring_bytes(RIG_BATCHES, sizeof(uint32_t)));
+                               .gauge = &gauges[next++ % 4]};
+    void *memory = aligned_alloc(CACHE_LINE_BYTES, ring_bytes(RIG_BATCHES, item_bytes));
     assert_non_null(memory);
     return ring_init(memory, &setup);
 }
@@ -110,9 +113,10 @@ void rig_start(struct rig *rig) {
     rig->node.records = aligned_alloc(CACHE_LINE_BYTES, records_bytes);
     assert_non_null(rig->node.records);
     memset(rig->node.records, 0, records_bytes);
-    rig->from_parse = rig_ring("parse_validate");
-    rig->to_replicate = rig_ring("validate_replicate");
-    rig->from_write = rig_ring("write_validate");
+    rig->from_parse = rig_ring("parse_validate", sizeof(uint32_t));
+    rig->to_replicate = rig_ring("validate_replicate", sizeof(uint32_t));
+    rig->to_read = rig_ring("validate_read", sizeof(struct home_item));
+    rig->from_write = rig_ring("write_validate", sizeof(uint32_t));
     rig_batches_make(rig);
     rig->output = malloc(RIG_OUTPUT_BYTES);
     assert_non_null(rig->output);
@@ -137,6 +141,7 @@ void rig_stop(struct rig *rig) {
     free(rig->from_parse);
     free(rig->to_replicate);
     free(rig->from_write);
+    free(rig->to_read);
     free(rig->node.records);
 }
 
@@ -188,8 +193,10 @@ static void rig_record_open(struct rig *rig, uint32_t slot) {
     struct node_record *record = &rig->node.records[slot];
     record->open = 1;
     record->client_id = slot + 1;
+    record->generation = rig->options.connections_max + slot;
     record->opened_ms = rig->moment.wall_ms;
     (void)snprintf(record->address, sizeof(record->address), "127.0.0.1:%u", 40000 + slot);
+    (void)snprintf(record->local_address, sizeof(record->local_address), "127.0.0.1:7379");
     rig->node.read.connections++;
     if (rig->node.read.accepted <= slot) {
         rig->node.read.accepted = slot + 1;
@@ -208,11 +215,12 @@ void rig_crowd(struct rig *rig, uint32_t count) {
 static struct batch *rig_batch(struct rig *rig, uint32_t id, uint32_t slot, uint8_t flags) {
     struct batch *batch = &rig->batches[id];
     if (rig->generations[slot] == 0) {
-        rig->generations[slot] = rig->options.connections_max + slot;
+        rig->generations[slot] = rig->options.connections_max + slot + 1000 * rig->opened++;
         flags |= BATCH_OPEN;
         if (rig->node.records[slot].open == 0) {
             rig_record_open(rig, slot);
         }
+        rig->node.records[slot].generation = rig->generations[slot];
     }
     batch->owner = STAGE_VALIDATE;
     batch->flags = flags;

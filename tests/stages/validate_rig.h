@@ -34,13 +34,15 @@ struct rig {
     struct ring *from_parse;
     struct ring *to_replicate;
     struct ring *from_write;
+    struct ring *to_read;
     uint32_t generations[RIG_CONNECTIONS]; /* 0: not open, or only a record */
+    uint32_t opened;                       /* connections, one after the other */
     uint32_t wakes;                        /* of the main thread */
     uint32_t polls;                        /* of the last rig_send */
     char *output;                          /* of the last rig_send, zero-terminated */
     size_t output_bytes;
     uint32_t block; /* local block of the last batch, given back at the next one */
-    uint8_t flags;  /* of the last batch, as validate left them */
+    uint16_t flags; /* of the last batch, as validate left them */
     uint32_t write_count, read_count, write_entry_bytes;
 };
 

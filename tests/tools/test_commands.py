@@ -57,6 +57,13 @@ SERVER = {
     # tests/differential and tests/stages take replies away.
     "client|reply": does((("CLIENT", "REPLY", "ON"), "OK"),
                          (("CLIENT", "REPLY", "NO"), error("ERR syntax error"))),
+    # tests/stages/clients.py has connections that are killed, and that wait.
+    "client|kill": does((("CLIENT", "KILL", "ID", "99"), 0),
+                        (("CLIENT", "KILL", "1.2.3.4:5"), error("ERR No such client"))),
+    "client|pause": does((("CLIENT", "PAUSE", "1", "WRITE"), "OK"),
+                         (("CLIENT", "PAUSE", "1", "ALL"), "OK")),
+    "client|unpause": does((("CLIENT", "PAUSE", "600000"), "OK"), (("CLIENT", "UNPAUSE"), "OK"),
+                           (("PING",), "PONG")),
     "client|reads": does((("CLIENT", "INFO"), names(b" reads=quorum ")),
                          (("CLIENT", "READS", "STALE"), "OK"),
                          (("CLIENT", "INFO"), names(b" reads=stale "))),

@@ -180,10 +180,10 @@ static void lengths_are_refused_by_their_four_bytes(void **state) {
 
 static void before_the_handshake_the_limit_is_small(void **state) {
     (void)state;
-    assert_int_equal(PEER_HELLO_FRAME_BYTES_MAX, 392);
-    assert_int_equal(fault_of_length(392, PEER_FRAME_HELLO), PEER_FRAME_VALID);
-    assert_int_equal(fault_of_length(400, PEER_FRAME_HELLO), PEER_FRAME_FAULT_LONG);
-    assert_int_equal(fault_of_length(400, PEER_FRAME_HELLO_ANSWER), PEER_FRAME_FAULT_LONG);
+    assert_int_equal(PEER_HELLO_FRAME_BYTES_MAX, 440);
+    assert_int_equal(fault_of_length(440, PEER_FRAME_HELLO), PEER_FRAME_VALID);
+    assert_int_equal(fault_of_length(448, PEER_FRAME_HELLO), PEER_FRAME_FAULT_LONG);
+    assert_int_equal(fault_of_length(448, PEER_FRAME_HELLO_ANSWER), PEER_FRAME_FAULT_LONG);
 }
 
 static void other_protocols_are_refused_by_their_first_bytes(void **state) {

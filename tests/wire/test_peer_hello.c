@@ -14,6 +14,8 @@ static const struct peer_hello hello_of_2 = {.connection = PEER_CONNECTION_DATA,
                                              .incarnation = 0x2222222222222222,
                                              .to = 1,
                                              .known = 0x3333333333333333,
+                                             .own = {7, 5, 1000},
+                                             .told = {8, 6, UINT64_MAX},
                                              .address = "[::1]:7379"};
 static const struct peer_answer answer_of_1 = {.result = PEER_ACCEPTED,
                                                .version = PEER_PROTOCOL_VERSION,
@@ -55,12 +57,12 @@ static enum peer_hello_fault answer_read(const uint8_t *bytes, size_t length_byt
     return fault;
 }
 
-/* The HELLO above, 104 bytes, with one byte changed. */
+/* The HELLO above, 152 bytes, with one byte changed. */
 static enum peer_hello_fault hello_fault(size_t offset, uint8_t value) {
     uint8_t bytes[PEER_HELLO_BYTES_MAX];
     struct peer_hello out;
     const uint32_t length = peer_hello_write(bytes, &hello_of_2);
-    assert_int_equal(length, 104);
+    assert_int_equal(length, 152);
     bytes[offset] = value;
     return hello_read(bytes, length, &out);
 }
@@ -106,8 +108,8 @@ static void each_field_of_a_hello_is_refused_by_name(void **state) {
     for (size_t i = 0; i < 8; i++)
         assert_int_equal(hello_fault(i, 0xff), PEER_HELLO_FAULT_MAGIC);
     assert_int_equal(hello_fault(8, 0), PEER_HELLO_FAULT_VERSION);
-    assert_int_equal(hello_fault(8, 1), PEER_HELLO_FAULT_VERSION); /* the one before */
-    assert_int_equal(hello_fault(8, 3), PEER_HELLO_FAULT_VERSION);
+    assert_int_equal(hello_fault(8, 2), PEER_HELLO_FAULT_VERSION); /* the one before */
+    assert_int_equal(hello_fault(8, 4), PEER_HELLO_FAULT_VERSION);
     assert_int_equal(hello_fault(11, 1), PEER_HELLO_FAULT_VERSION);
     assert_int_equal(hello_fault(12, 0), PEER_HELLO_FAULT_CONNECTION);
     assert_int_equal(hello_fault(12, 3), PEER_HELLO_FAULT_CONNECTION);
@@ -126,8 +128,8 @@ static void each_field_of_a_hello_is_refused_by_name(void **state) {
         assert_int_equal(hello_fault(i, 1), PEER_HELLO_FAULT_NONCE);
     static const uint8_t letters[] = {0, '\n', '\r', ' ', 0x7f, 0x80, 0xff};
     for (size_t i = 0; i < sizeof(letters); i++)
-        assert_int_equal(hello_fault(92, letters[i]), PEER_HELLO_FAULT_ADDRESS);
-    for (size_t i = 98; i < 104; i++)
+        assert_int_equal(hello_fault(140, letters[i]), PEER_HELLO_FAULT_ADDRESS);
+    for (size_t i = 146; i < 152; i++)
         assert_int_equal(hello_fault(i, 'x'), PEER_HELLO_FAULT_RESERVED);
 }
 
@@ -135,8 +137,8 @@ static void each_field_of_an_answer_is_refused_by_name(void **state) {
     (void)state;
     for (size_t i = 0; i < 8; i++)
         assert_int_equal(answer_fault(i, 0xff), PEER_HELLO_FAULT_MAGIC);
-    assert_int_equal(answer_fault(8, 1), PEER_HELLO_FAULT_VERSION);
-    assert_int_equal(answer_fault(8, 3), PEER_HELLO_FAULT_VERSION);
+    assert_int_equal(answer_fault(8, 2), PEER_HELLO_FAULT_VERSION);
+    assert_int_equal(answer_fault(8, 4), PEER_HELLO_FAULT_VERSION);
     assert_int_equal(answer_fault(12, 8), PEER_HELLO_FAULT_RESULT);
     for (size_t i = 13; i < 16; i++)
         assert_int_equal(answer_fault(i, 1), PEER_HELLO_FAULT_RESERVED);
@@ -162,7 +164,7 @@ static void every_other_length_is_refused(void **state) {
     (void)peer_hello_write(bytes, &hello_of_2);
     for (size_t length = 0; length <= sizeof(bytes); length++) {
         const enum peer_hello_fault wanted =
-            length == 104 ? PEER_HELLO_VALID : PEER_HELLO_FAULT_LENGTH;
+            length == 152 ? PEER_HELLO_VALID : PEER_HELLO_FAULT_LENGTH;
         assert_int_equal(hello_read(bytes, length, &hello), wanted);
     }
     memset(bytes, 0, sizeof(bytes));
@@ -211,13 +213,19 @@ static void what_is_taken_has_one_form_only(void **state) {
 
 static void the_bytes_are_the_documented_ones(void **state) {
     (void)state;
-    uint8_t expected[104] = {'w', 'e', 'i', 'r', 'p', 'e', 'e', 'r', 2, 0, 0, 0, 2, 0, 10, 0};
+    uint8_t expected[152] = {'w', 'e', 'i', 'r', 'p', 'e', 'e', 'r', 3, 0, 0, 0, 2, 0, 10, 0};
     bytes_put_u64(expected + 16, hello_of_2.cluster_id);
     bytes_put_u64(expected + 24, 2);
     bytes_put_u64(expected + 32, hello_of_2.incarnation);
     bytes_put_u64(expected + 40, 1);
     bytes_put_u64(expected + 80, hello_of_2.known);
-    memcpy(expected + 88, "[::1]:7379", 10);
+    bytes_put_u64(expected + 88, 7);
+    bytes_put_u64(expected + 96, 5);
+    bytes_put_u64(expected + 104, 1000);
+    bytes_put_u64(expected + 112, 8);
+    bytes_put_u64(expected + 120, 6);
+    bytes_put_u64(expected + 128, UINT64_MAX);
+    memcpy(expected + 136, "[::1]:7379", 10);
     uint8_t bytes[PEER_HELLO_BYTES_MAX];
     assert_int_equal(peer_hello_write(bytes, &hello_of_2), sizeof(expected));
     assert_memory_equal(bytes, expected, sizeof(expected));
@@ -243,7 +251,7 @@ static void addresses_of_every_length_come_back(void **state) {
         memset(hello.address, length % 3 == 0 ? '~' : '!', length);
         uint8_t bytes[PEER_HELLO_BYTES_MAX];
         const uint32_t written = peer_hello_write(bytes, &hello);
-        assert_int_equal(written, (88 + length + 7) / 8 * 8);
+        assert_int_equal(written, (136 + length + 7) / 8 * 8);
         struct peer_hello back;
         assert_int_equal(hello_read(bytes, written, &back), PEER_HELLO_VALID);
         assert_string_equal(back.address, hello.address);
@@ -253,6 +261,8 @@ static void addresses_of_every_length_come_back(void **state) {
         assert_int_equal(back.incarnation, hello.incarnation);
         assert_int_equal(back.to, hello.to);
         assert_int_equal(back.known, hello.known);
+        assert_memory_equal(&back.own, &hello.own, sizeof(back.own));
+        assert_memory_equal(&back.told, &hello.told, sizeof(back.told));
     }
 }
 
