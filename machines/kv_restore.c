@@ -9,7 +9,7 @@
  * a part of them, and may only be destroyed.
  */
 
-#include "machines/kv_collection.h"
+#include "machines/kv_restore_elements.h"
 #include "machines/kv_snapshot.h"
 
 #include "base/error.h"
@@ -19,7 +19,8 @@ enum kv_restoring {
     KV_RESTORING_ITEM, /* the head of a record, or the tail */
     KV_RESTORING_KEY,
     KV_RESTORING_VALUE,
-    KV_RESTORING_DIGEST, /* and insertion */
+    KV_RESTORING_ELEMENTS, /* of a large collection, in place of the value */
+    KV_RESTORING_DIGEST,   /* and insertion */
     KV_RESTORING_COMPLETE,
 };
 
@@ -28,15 +29,16 @@ struct kv_restore {
     uint32_t have_bytes; /* of what the state gathers */
     uint8_t scratch[KV_HEAD_BYTES_MAX + KV_KEY_BYTES_MAX];
     uint32_t key_bytes;
-    uint32_t value_bytes;
+    uint64_t value_bytes;
     uint32_t change;
     enum kv_type type;
+    bool is_large;
+    struct kv_restore_elements elements;
     uint64_t hash;
     uint64_t deadline_ms;
     struct kv_record *record;
     uint8_t *value; /* where it goes */
-    uint64_t digest_offset;
-    uint64_t digest;
+    struct kv_digest_state digesting;
     uint64_t digest_sum;
     uint64_t record_count;
 };
@@ -50,7 +52,8 @@ static uint32_t kv_restore_target(const struct kv *kv, struct kv_restore *restor
     case KV_RESTORING_HEAD: return kv_head_bytes(kv->partition_count);
     case KV_RESTORING_ITEM: return KV_ITEM_BYTES;
     case KV_RESTORING_KEY: return restore->key_bytes;
-    case KV_RESTORING_VALUE: *to = restore->value; return restore->value_bytes;
+    case KV_RESTORING_VALUE: *to = restore->value; return (uint32_t)restore->value_bytes;
+    case KV_RESTORING_ELEMENTS:
     case KV_RESTORING_DIGEST:
     case KV_RESTORING_COMPLETE: return 0;
     }
@@ -77,29 +80,36 @@ static int kv_restore_head(struct kv *kv, struct kv_restore *restore) {
     return 0;
 }
 
+/* Whether there may be a value of that type, and so long. */
+static bool kv_restore_is_possible(const struct kv_restore *restore) {
+    if (restore->key_bytes > KV_KEY_BYTES_MAX || restore->type >= KV_TYPES)
+        return false;
+    if (restore->type == KV_TYPE_STRING)
+        return !restore->is_large && restore->value_bytes <= KV_VALUE_BYTES_MAX;
+    return restore->value_bytes > 0 &&
+           (restore->is_large || restore->value_bytes <= KV_INLINE_BYTES_MAX);
+}
+
 static int kv_restore_item(struct kv_restore *restore) {
     const uint8_t *from = restore->scratch;
     restore->deadline_ms = bytes_get_u64(from);
-    restore->key_bytes = bytes_get_u32(from + 8);
-    restore->value_bytes = bytes_get_u32(from + 12);
-    restore->change = bytes_get_u32(from + 16);
-    const uint32_t kind = bytes_get_u32(from + 20);
+    restore->value_bytes = bytes_get_u64(from + 8);
+    restore->key_bytes = bytes_get_u32(from + 16);
+    restore->change = bytes_get_u32(from + 20);
+    const uint32_t kind = bytes_get_u32(from + 24);
+    if (bytes_get_u32(from + 28) != 0)
+        return WEIR_ECORRUPT;
     if (restore->key_bytes == KV_TAIL_MARK) {
-        const bool whole = restore->value_bytes == 0 &&
-                           restore->deadline_ms == restore->record_count &&
-                           bytes_get_u64(from + 16) == restore->digest_sum;
+        const bool whole = restore->deadline_ms == restore->record_count &&
+                           restore->value_bytes == restore->digest_sum && restore->change == 0 &&
+                           kind == 0;
         restore->state = KV_RESTORING_COMPLETE;
         return whole ? 0 : WEIR_ECORRUPT;
     }
-    if (restore->key_bytes > KV_KEY_BYTES_MAX || restore->value_bytes > KV_VALUE_BYTES_MAX ||
-        kind >= KV_TYPES)
-        return WEIR_ECORRUPT;
-    restore->type = (enum kv_type)kind;
-    if (restore->type != KV_TYPE_STRING &&
-        (restore->value_bytes == 0 || restore->value_bytes > KV_INLINE_BYTES_MAX))
-        return WEIR_ECORRUPT;
+    restore->is_large = (kind & KV_ITEM_LARGE) != 0;
+    restore->type = (enum kv_type)(kind & ~(uint32_t)KV_ITEM_LARGE);
     restore->state = KV_RESTORING_KEY;
-    return 0;
+    return kv_restore_is_possible(restore) ? 0 : WEIR_ECORRUPT;
 }
 
 static struct kv_partition *kv_restore_partition(struct kv *kv, uint64_t hash) {
@@ -113,35 +123,40 @@ static int kv_restore_key(struct kv *kv, struct kv_restore *restore) {
     struct kv_space *space = &kv_restore_partition(kv, hash)->space;
     if (kv_table_find(&space->table, hash, key, restore->key_bytes) != NULL)
         return WEIR_ECORRUPT;
+    const uint64_t value_bytes =
+        restore->is_large ? sizeof(struct kv_collection *) : restore->value_bytes;
     struct kv_record *record = kv_record_make(kv, &space->memory, hash, restore->change,
                                               restore->deadline_ms != KV_DEADLINE_NONE,
-                                              restore->key_bytes, restore->value_bytes);
+                                              restore->key_bytes, (uint32_t)value_bytes);
     record->key_word |= (uint32_t)restore->type << KV_TYPE_SHIFT;
     memcpy(record->bytes + kv_key_offset(record), key, restore->key_bytes);
     restore->value = kv_value_place(record);
-    if (kv_is_apart(record)) {
-        const struct kv_apart apart = {memory_take(&space->memory, restore->value_bytes),
-                                       memory_usable_bytes(restore->value_bytes)};
+    restore->state = KV_RESTORING_VALUE;
+    if (restore->is_large) {
+        struct kv_collection *collection = kv_collection_make(&space->memory, restore->type);
+        record->key_word |= KV_LARGE;
+        memcpy(kv_value_place(record), &collection, sizeof(collection));
+        kv_restore_elements_begin(&restore->elements, collection, &space->memory,
+                                  restore->value_bytes, restore->scratch);
+        restore->state = KV_RESTORING_ELEMENTS;
+    } else if (kv_is_apart(record)) {
+        const struct kv_apart apart = {memory_take(&space->memory, value_bytes),
+                                       memory_usable_bytes(value_bytes)};
         memcpy(kv_value_place(record), &apart, sizeof(apart));
         restore->value = apart.data;
     }
     restore->record = record;
     restore->hash = hash;
-    restore->state = KV_RESTORING_VALUE;
     return 0;
 }
 
-/* The value is there: that of a collection is judged. */
+/* The value is there: that of a compact collection is judged. */
 static int kv_restore_value(struct kv_restore *restore) {
-    uint64_t count;
-    const uint32_t stride = kv_stride(restore->type);
     restore->state = KV_RESTORING_DIGEST;
-    if (restore->type == KV_TYPE_STRING)
+    if (restore->type == KV_TYPE_STRING ||
+        kv_restore_compact_check(restore->type, restore->value, (uint32_t)restore->value_bytes))
         return 0;
-    return kv_packed_check(restore->value, restore->value_bytes, &count) && count % stride == 0 &&
-                   kv_compact_takes(count / stride, restore->value_bytes)
-               ? 0
-               : WEIR_ECORRUPT;
+    return WEIR_ECORRUPT;
 }
 
 /* The record is whole: it counts from here on. */
@@ -150,12 +165,13 @@ static void kv_restore_insert(struct kv *kv, struct kv_restore *restore, uint32_
     struct kv_space *space = &kv_restore_partition(kv, restore->hash)->space;
     if (kv_deadline_of(record) != NULL && kv_deadline_of(record)->deadline_ms == KV_DEADLINE_NONE)
         kv_expiry_set(&space->expiry, &space->memory, record, restore->deadline_ms);
-    if (!kv_digest_record(record, &restore->digest_offset, &restore->digest, budget))
+    uint64_t digest = 0;
+    if (!kv_digest_record(record, &restore->digesting, &digest, budget))
         return;
     const uint32_t units =
         1 + kv_table_insert(&space->table, &space->memory, restore->hash, record);
     *budget -= units < *budget ? units : *budget;
-    restore->digest_sum += restore->digest;
+    restore->digest_sum += digest;
     restore->record_count++;
     restore->record = NULL;
     restore->state = KV_RESTORING_ITEM;
@@ -169,6 +185,7 @@ static int kv_restore_advance(struct kv *kv, struct kv_restore *restore) {
     case KV_RESTORING_ITEM: return kv_restore_item(restore);
     case KV_RESTORING_KEY: return kv_restore_key(kv, restore);
     case KV_RESTORING_VALUE: return kv_restore_value(restore);
+    case KV_RESTORING_ELEMENTS:
     case KV_RESTORING_DIGEST:
     case KV_RESTORING_COMPLETE: break;
     }
@@ -218,6 +235,15 @@ int kv_restore(struct machine *machine, uint32_t version, const uint8_t *bytes, 
             return WEIR_ECORRUPT; /* bytes behind the tail */
         if (!hungry) {
             kv_restore_insert(kv, restore, &budget);
+            continue;
+        }
+        if (restore->state == KV_RESTORING_ELEMENTS) {
+            const int wrong = kv_restore_elements_take(kv, &restore->elements, bytes + *consumed,
+                                                       length_bytes - *consumed, consumed, &budget);
+            if (wrong != 0)
+                return wrong;
+            if (kv_restore_elements_done(&restore->elements))
+                restore->state = KV_RESTORING_DIGEST;
             continue;
         }
         const int error = kv_restore_bytes(kv, restore, bytes + *consumed, length_bytes - *consumed,

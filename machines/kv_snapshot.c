@@ -23,13 +23,19 @@
  *     head     u64 magic, u32 partition bits, u32 zero, u64 hash seed, u64 index, u64 log time,
  *              of each partition: u64 running digest, u64 index of its last change, u64 that as
  *              it was before its last flush; then the cells of what is gone (kv_watch.c), u64 each
- *     record   u64 deadline in ms (all ones: none), u32 key bytes, u32 value bytes, u32 low half of
- *              the index of its last change, u32 kind, key, value
+ *     record   u64 deadline in ms (all ones: none), u64 value bytes, u32 key bytes, u32 low half of
+ *              the index of its last change, u32 kind, u32 zero, key, value
  *     ...      in any order, each key once
- *     tail     u64 number of records, u32 all ones, u32 zero, u64 sum of the records' digests
+ *     tail     u64 number of records, u64 sum of the records' digests, u32 all ones, 3 u32 zero
+ *
+ *     kind     0 string, 1 list, 2 set, 3 sorted set, 4 hash; 256 more: large (kv_collection.h)
+ *     value    a string's bytes, or a collection's elements in packed form (kv_packed.h): a list's
+ *              and a sorted set's in their order, those of a compact one in the order that it has
+ *              them in, those of a large hash or set in any
  *
  * It is valid if the head agrees with the machine's options, the tail is there with nothing behind
- * it, and number and sum agree with the records before it.
+ * it, and number and sum agree with the records before it; and if collections have elements, none
+ * twice where that may not be, and compact ones are not more than is compact.
  */
 
 #include "machines/kv_snapshot.h"
@@ -44,12 +50,11 @@ enum kv_phase {
 };
 
 enum {
-    KV_STAGE_BYTES = 65536,
-    KV_STAGE_SHORT_BYTES = KV_STAGE_BYTES / 4, /* longer records are written in pieces */
+    KV_STAGE_BYTES = 4 * KV_ITEM_SHORT_BYTES, /* longer records are written in pieces */
 };
 
 _Static_assert(KV_HEAD_BYTES_MAX + KV_ITEM_BYTES <= KV_STAGE_BYTES, "the head fits the stage");
-_Static_assert(KV_ITEM_BYTES + KV_SLICE_BYTES <= KV_STAGE_SHORT_BYTES, "most records are short");
+_Static_assert(KV_ITEM_BYTES + KV_SLICE_BYTES <= KV_ITEM_SHORT_BYTES, "most records are short");
 
 struct kv_snapshot {
     enum kv_phase phase;
@@ -62,10 +67,10 @@ struct kv_snapshot {
 
     /* A long record being written in pieces; NULL: none. */
     struct kv_record *current;
-    uint64_t current_offset; /* of its bytes in the format */
-    uint64_t current_digest;
-    uint64_t current_digest_offset;
-    bool current_digested;
+    struct kv_item item; /* that much of it is staged */
+    struct kv_digest_state digesting;
+    uint64_t digest;
+    bool is_digested;
 
     uint32_t staged_bytes;
     uint32_t drained_bytes;
@@ -200,41 +205,6 @@ uint64_t kv_snapshot_bytes(const struct kv *kv) {
 
 /* ---- One record ------------------------------------------------------------------------------ */
 
-static uint64_t kv_item_bytes(const struct kv_record *record) {
-    return (uint64_t)KV_ITEM_BYTES + kv_key_bytes(record) + kv_value_bytes(record);
-}
-
-/* Copies what of a piece of the item, `bytes` long, lies behind *offset. */
-static uint32_t kv_item_piece(uint64_t *offset, const uint8_t *piece, uint32_t bytes, uint8_t *to,
-                              uint32_t room) {
-    if (*offset >= bytes) {
-        *offset -= bytes;
-        return 0;
-    }
-    const uint64_t left = bytes - *offset;
-    const uint32_t length = left < room ? (uint32_t)left : room;
-    memcpy(to, piece + *offset, length);
-    *offset = 0;
-    return length;
-}
-
-/* Copies bytes of the record in its written form, from `offset` on, at most `room`. */
-static uint32_t kv_item_copy(const struct kv_record *record, uint64_t offset, uint8_t *to,
-                             uint32_t room) {
-    uint8_t head[KV_ITEM_BYTES];
-    bytes_put_u64(head, kv_deadline_ms(record));
-    bytes_put_u32(head + 8, kv_key_bytes(record));
-    bytes_put_u32(head + 12, kv_value_bytes(record));
-    bytes_put_u32(head + 16, record->change);
-    bytes_put_u32(head + 20, (uint32_t)kv_type_of(record));
-    uint32_t copied = kv_item_piece(&offset, head, KV_ITEM_BYTES, to, room);
-    copied +=
-        kv_item_piece(&offset, kv_key(record), kv_key_bytes(record), to + copied, room - copied);
-    copied += kv_item_piece(&offset, kv_value(record), kv_value_bytes(record), to + copied,
-                            room - copied);
-    return copied;
-}
-
 enum kv_written { KV_WRITTEN, KV_NO_ROOM, KV_IN_PIECES };
 
 /* Writes an unmarked record to the stage and marks it; a long one is only begun. */
@@ -246,22 +216,23 @@ static enum kv_written kv_write(struct kv *kv, struct kv_record *record) {
         return KV_WRITTEN;
     }
     const uint64_t item_bytes = kv_item_bytes(record);
-    if (item_bytes > KV_STAGE_SHORT_BYTES) {
+    struct kv_item item = {.record = record};
+    if (!kv_item_is_short(record)) {
         snapshot->current = record;
-        snapshot->current_offset = 0;
-        snapshot->current_digest_offset = 0;
-        snapshot->current_digested = false;
+        snapshot->item = item;
+        snapshot->digesting = (struct kv_digest_state){0};
+        snapshot->is_digested = false;
         return KV_IN_PIECES;
     }
     if (item_bytes > KV_STAGE_BYTES - snapshot->staged_bytes)
         return KV_NO_ROOM;
-    kv_item_copy(record, 0, snapshot->stage + snapshot->staged_bytes, (uint32_t)item_bytes);
-    snapshot->staged_bytes += (uint32_t)item_bytes;
-    uint64_t offset = 0;
-    uint64_t digest;
+    struct kv_digest_state digesting = {0};
+    uint64_t digest = 0;
     uint32_t unlimited = UINT32_MAX;
-    const bool complete = kv_digest_record(record, &offset, &digest, &unlimited);
-    ASSERT_HOT(complete);
+    snapshot->staged_bytes += kv_item_write(&item, snapshot->stage + snapshot->staged_bytes,
+                                            (uint32_t)item_bytes, &unlimited);
+    const bool complete = kv_digest_record(record, &digesting, &digest, &unlimited);
+    ASSERT_HOT(complete && kv_item_is_done(&item));
     snapshot->digest_sum += digest;
     snapshot->record_count++;
     kv_mark(kv, record);
@@ -330,22 +301,20 @@ static bool kv_drain(struct kv_snapshot *snapshot, const struct machine_sink *si
 static enum kv_written kv_write_piece(struct kv *kv, uint32_t *budget) {
     struct kv_snapshot *snapshot = kv->snapshot;
     struct kv_record *record = snapshot->current;
-    if (!snapshot->current_digested) {
-        snapshot->current_digested = kv_digest_record(record, &snapshot->current_digest_offset,
-                                                      &snapshot->current_digest, budget);
+    if (!snapshot->is_digested) {
+        snapshot->is_digested =
+            kv_digest_record(record, &snapshot->digesting, &snapshot->digest, budget);
         return KV_WRITTEN;
     }
     uint32_t room = KV_STAGE_BYTES - snapshot->staged_bytes;
     if (room == 0)
         return KV_NO_ROOM;
     room = room < KV_SLICE_BYTES ? room : KV_SLICE_BYTES;
-    const uint32_t copied = kv_item_copy(record, snapshot->current_offset,
-                                         snapshot->stage + snapshot->staged_bytes, room);
-    snapshot->staged_bytes += copied;
-    snapshot->current_offset += copied;
-    kv_spend_units(budget, 1 + copied / KV_UNIT_BYTES);
-    if (snapshot->current_offset == kv_item_bytes(record)) {
-        snapshot->digest_sum += snapshot->current_digest;
+    snapshot->staged_bytes +=
+        kv_item_write(&snapshot->item, snapshot->stage + snapshot->staged_bytes, room, budget);
+    kv_spend_units(budget, 1);
+    if (kv_item_is_done(&snapshot->item)) {
+        snapshot->digest_sum += snapshot->digest;
         snapshot->record_count++;
         kv_mark(kv, record);
         snapshot->current = NULL;
@@ -387,9 +356,9 @@ static enum kv_written kv_write_tail(struct kv_snapshot *snapshot) {
         return KV_NO_ROOM;
     uint8_t *to = snapshot->stage + snapshot->staged_bytes;
     bytes_put_u64(to, snapshot->record_count);
-    bytes_put_u32(to + 8, KV_TAIL_MARK);
-    bytes_put_u32(to + 12, 0);
-    bytes_put_u64(to + 16, snapshot->digest_sum);
+    bytes_put_u64(to + 8, snapshot->digest_sum);
+    bytes_put_u32(to + 16, KV_TAIL_MARK);
+    memset(to + 20, 0, KV_ITEM_BYTES - 20);
     snapshot->staged_bytes += KV_ITEM_BYTES;
     snapshot->phase = KV_PHASE_WRITTEN;
     return KV_WRITTEN;

@@ -4,13 +4,13 @@
 /* The sizes of a snapshot's parts, for those who write and read it (format: kv_snapshot.c). */
 
 #include "machines/kv.h"
+#include "machines/kv_item.h"
 
 #define KV_SNAPSHOT_MAGIC UINT64_C(0x0031766b72696577) /* "weirkv1" and a zero byte */
 #define KV_TAIL_MARK      UINT32_MAX                   /* where a record has its key's length */
 
 /* Lengths of the format's parts. */
 enum {
-    KV_ITEM_BYTES = 24, /* of a record without key and value, and of the tail */
     KV_HEAD_PARTITION_BYTES = 24,
     KV_HEAD_BYTES_MAX =
         40 + KV_HEAD_PARTITION_BYTES * (1 << KV_PARTITION_BITS_MAX) + 8 * KV_GONE_CELLS,

@@ -103,12 +103,9 @@ static void refuse(struct raft *raft, const struct raft_message *message,
     raft->promised_ns = raft->now_ns;
 }
 
-/* Removes what is after index, an entry of this term.  It was not committed. */
-static void truncate(struct raft *raft, uint64_t index, uint64_t term,
-                     struct raft_actions *actions) {
+void raft_log_cut(struct raft *raft, uint64_t index, uint64_t term) {
     ASSERT(index >= raft->commit_index);
     ASSERT(index < raft->last_index);
-    raft->epoch++;
     raft->last_index = index;
     raft->stored_index = smaller(raft->stored_index, index);
     raft->verified_index = smaller(raft->verified_index, index);
@@ -122,6 +119,13 @@ static void truncate(struct raft *raft, uint64_t index, uint64_t term,
     if (MUTANT(KEEPS_CONFIGURATION, false, membership_truncate(&raft->membership, index))) {
         raft_members_changed(raft);
     }
+}
+
+/* Removes what is after index, an entry of this term.  It was not committed. */
+static void truncate(struct raft *raft, uint64_t index, uint64_t term,
+                     struct raft_actions *actions) {
+    raft->epoch++;
+    raft_log_cut(raft, index, term);
     struct raft_action *action = raft_action_add(actions, RAFT_ACTION_TRUNCATE);
     action->index = index;
     action->epoch = raft->epoch;

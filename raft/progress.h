@@ -60,6 +60,8 @@ struct progress {
     uint64_t moved_ns;       /* when last one showed that entries, or a snapshot's chunks, arrive */
     bool probe_sent;         /* PROBE: waiting for the answer */
     bool full;               /* it has said so in its last heartbeat answer of this session */
+    uint64_t offered_index;  /* full: the entry that it was sent last, */
+    uint64_t offered_ns;     /* and when; set and read by replicate.c */
     uint64_t snapshot_index; /* SNAPSHOT: of the one being sent; otherwise 0 */
     uint64_t snapshot_term;  /* these two: set and read by snapshot.c */
     uint64_t snapshot_size_bytes;

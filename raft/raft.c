@@ -333,7 +333,7 @@ void raft_step(struct raft *raft, const struct raft_event *event, struct raft_ac
     case RAFT_EVENT_TRANSFER: raft_on_transfer(raft, event, actions); break;
     case RAFT_EVENT_SNAPSHOT_CHUNK: raft_on_snapshot_chunk(raft, event, actions); break;
     case RAFT_EVENT_SNAPSHOT_INSTALLED: raft_on_snapshot_installed(raft, event, actions); break;
-    case RAFT_EVENT_ROOM: raft_on_room(raft, event); break;
+    case RAFT_EVENT_ROOM: raft_on_room(raft, event, actions); break;
     default: UNREACHABLE("an event kind of raft.h");
     }
     ASSERT_HOT(!raft->vote_dirty);

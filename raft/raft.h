@@ -96,6 +96,11 @@
  *  18. DISCONNECTED is for the connection that carries control messages; one for data may be closed
  *      because the core has asked for it (REOPEN).
  *
+ *  19. ROOM with `full` and an index that is not 0: of the entries of APPENDs the log has those up
+ *      to index, in that epoch, and could not take the next one.  Afterwards the core knows nothing
+ *      of what is behind raft_last_index: drop it.  What is still between the two (it is committed)
+ *      waits for room.
+ *
  * Threads: one owner (the replicate thread).  No function blocks.
  */
 
@@ -133,7 +138,7 @@ enum raft_event_kind {
     RAFT_EVENT_SNAPSHOT_CHUNK,     /* snapshot, offset, complete */
     RAFT_EVENT_SNAPSHOT_INSTALLED, /* snapshot */
     RAFT_EVENT_ROOM, /* full: clients' entries find no room in the log, or the snapshot that it
-                        needs none; at first they do */
+                        needs none; at first they do.  index, epoch (index 0: none): see 19 */
 };
 
 /* One event; the comment at its kind says which fields it uses, beside now_ns. */

@@ -225,8 +225,8 @@ void raft_on_disconnected(struct raft *raft, uint64_t node_id, struct raft_actio
 
 /* ---- room.c ---------------------------------------------------------------------------------- */
 
-/* Who follows says it in its next answer. */
-void raft_on_room(struct raft *raft, const struct raft_event *event);
+/* Who follows says it in its next answer, and forgets what its log did not take. */
+void raft_on_room(struct raft *raft, const struct raft_event *event, struct raft_actions *actions);
 /* How much longer than others we wait before we campaign. */
 uint64_t raft_room_wait_ns(const struct raft *raft);
 
@@ -237,6 +237,8 @@ bool raft_follow(struct raft *raft, const struct raft_message *message,
                  struct raft_actions *actions);
 void raft_on_append(struct raft *raft, const struct raft_message *message,
                     const struct raft_entry *entries, struct raft_actions *actions);
+/* Knows no more of what is after index, an entry of this term; not committed, not a leader's. */
+void raft_log_cut(struct raft *raft, uint64_t index, uint64_t term);
 /* Tells the leader what is durable and verified. */
 void raft_append_answer(struct raft *raft, struct raft_actions *actions);
 /* A follower learns of a commit: up to what this term's leader has verified. */

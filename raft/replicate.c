@@ -6,7 +6,8 @@
  * ourselves only after our own sync) is committed.
  *
  * Failure modes: a peer refuses: its hint says where the logs may agree, and sending starts again
- * there.  A peer is slow: what is in flight to it is bounded, and nobody waits for it.  A peer
+ * there.  A peer is slow: what is in flight to it is bounded, and nobody waits for it.  A peer has
+ * no room: it is offered one entry at a time, until it has said that there is some.  A peer
  * needs what the log no longer has: it gets a snapshot.  Entries of older terms are never
  * committed by counting, only with one of this term behind them (3.6.2).
  */
@@ -94,6 +95,16 @@ struct progress *raft_peer(struct raft *raft, uint64_t node_id) {
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
+/*
+ * Who has no room for clients' entries may still take others (what a term begins with), and we do
+ * not know one from the other.  So it is sent one at a time, and one that it did not take again
+ * after T, as long as it says that it is full.
+ */
+static bool may_offer(const struct raft *raft, const struct progress *peer) {
+    return !peer->full || peer->next != peer->offered_index ||
+           raft->now_ns - peer->offered_ns >= raft->election_timeout_ns;
+}
+
 /* One APPEND from peer->next on, with entries or without; false if the log no longer has what is
  * before it. */
 static bool append_send(struct raft *raft, struct progress *peer, bool entries,
@@ -105,9 +116,11 @@ static bool append_send(struct raft *raft, struct progress *peer, bool entries,
     }
     uint64_t bytes = 0;
     uint32_t count = 0;
-    if (entries && peer->next <= raft->last_index) {
-        count = window_fit(&raft->window, peer->next, RAFT_MESSAGE_ENTRIES_MAX,
+    if (entries && peer->next <= raft->last_index && may_offer(raft, peer)) {
+        count = window_fit(&raft->window, peer->next, peer->full ? 1 : RAFT_MESSAGE_ENTRIES_MAX,
                            raft->message_bytes_max, &bytes);
+        peer->offered_index = peer->next;
+        peer->offered_ns = raft->now_ns;
     }
     struct raft_message *message = raft_send(raft, actions, RAFT_MESSAGE_APPEND, peer->node_id);
     message->session = peer->session;
@@ -127,7 +140,9 @@ void raft_replicate_to(struct raft *raft, struct progress *peer, struct raft_act
             return;
         }
         bool news = peer->next <= raft->last_index || peer->state == PROGRESS_PROBE;
-        if (!news || !progress_may_send(peer, raft->inflight_bytes_max)) {
+        bool waits = peer->full && peer->state == PROGRESS_REPLICATE &&
+                     (peer->inflight_count > 0 || !may_offer(raft, peer));
+        if (!news || waits || !progress_may_send(peer, raft->inflight_bytes_max)) {
             return;
         }
         if (!append_send(raft, peer, true, actions)) {

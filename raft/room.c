@@ -6,20 +6,46 @@
  * Failure modes: we have none.  We say so in our answers to heartbeats, and let others campaign
  * first: whoever leads without room refuses all writes, and the rest could take them.  If nobody
  * else wins, we lead: for those who read, and since our log may be the only one that has all that
- * is committed.  But not while our core has accepted entries that our log could not take any more:
- * then we are not settled (raft_settled) and never campaign, until there is room or we are started
- * again, and vote for nobody whose log is shorter than that.  If a majority is like that and the
- * leader ends, nobody leads so long.  Members that a quorum needs have none: the leader knows it
- * from their answers.  No other leader could do more then, so it does not step down because nothing
- * gets through to them.
+ * is committed.  What we have accepted, and our log could not take, we forget, or else we could
+ * never campaign, and would vote for nobody whose log is shorter than that.  The leader offers it
+ * again, an entry every T, until there is room.  Members that a quorum needs have none: the leader
+ * knows it from their answers.  No other leader could do more then, so it does not step down
+ * because nothing gets through to them.
  *
  * What is known of a member is as old as its last answer; nothing that keeps data relies on it.
  */
 
 #include "raft/raft_internal.h"
 
-void raft_on_room(struct raft *raft, const struct raft_event *event) {
+static uint64_t larger(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
+/*
+ * The log ends at index, and takes no more of what we have accepted.  None of that was reported as
+ * stored, so nobody counts on our having it, as after a crash; but what is committed stays
+ * accepted, and so do a configuration that is known to be, and what follows an entry whose term was
+ * forgotten.
+ */
+static void forget(struct raft *raft, uint64_t index, struct raft_actions *actions) {
+    uint64_t term;
+    ASSERT(index >= raft->stored_index);
+    index = larger(index, larger(raft->commit_index, raft->membership.stack[0].index));
+    if (index >= raft->last_index || !terms_at(&raft->terms, index, &term)) {
+        return;
+    }
+    raft_log_cut(raft, index, term);
+    if (raft->answer_owed && raft->leader != 0 && raft->stored_index >= raft->verified_index) {
+        raft_append_answer(raft, actions);
+    }
+}
+
+void raft_on_room(struct raft *raft, const struct raft_event *event, struct raft_actions *actions) {
     raft->full = event->full;
+    if (event->full && event->index != 0 && event->epoch == raft->epoch && !raft->installing &&
+        raft->role == RAFT_FOLLOWER) {
+        forget(raft, event->index, actions);
+    }
 }
 
 uint64_t raft_room_wait_ns(const struct raft *raft) {

@@ -10,7 +10,8 @@
  * truncation is under way, the log's memory is full) waits in `incoming`, and with it all further
  * data: the rings fill, and TCP holds the senders back.  Control messages go on meanwhile, since
  * none of them touches the log: a commit that one of them tells is for what the core knows, not for
- * what still stands in the log in its place.  A message that no working
+ * what still stands in the log in its place.  What finds no room on the disk does not wait, unless
+ * it is committed: the core forgets it, and it will be sent again.  A message that no working
  * member sends is dropped, and said.
  */
 
@@ -95,22 +96,49 @@ void replicate_memory_make(struct replicate_shard *shard) {
     }
 }
 
+void replicate_incoming_forget(struct replicate_shard *shard) {
+    struct replicate_incoming *incoming = &shard->peers->incoming;
+    if (!incoming->starved || incoming->count == 0) {
+        return;
+    }
+    /* Of the log as it will be when what waits for the disk is done. */
+    uint64_t last = incoming->truncate ? incoming->index : log_last_index(shard->log);
+    struct raft_event event = {.kind = RAFT_EVENT_ROOM,
+                               .full = true,
+                               .index = last,
+                               .epoch = incoming->truncate ? incoming->epoch : shard->log_epoch};
+    ASSERT(raft_last_index(shard->raft) == last + incoming->count);
+    replicate_step(shard, &event);
+    ASSERT(raft_last_index(shard->raft) >= last);
+    incoming->count = (uint32_t)(raft_last_index(shard->raft) - last);
+    if (incoming->count == 0 && !incoming->truncate) {
+        record_give_back(shard, incoming->ring);
+        incoming->ring = NULL;
+        incoming->entries = NULL;
+    }
+}
+
 /* Goes on with what waits; true when nothing does any more. */
 static bool incoming_run(struct replicate_shard *shard) {
     struct replicate_incoming *incoming = &shard->peers->incoming;
+    incoming->starved = false;
     if (incoming->ring == NULL) {
         return true;
     }
-    if (replicate_vote_pending(shard) || shard->failed ||
-        (incoming->truncate && !truncate_now(shard)) || log_truncating(shard->log)) {
+    if (replicate_vote_pending(shard) || shard->failed) {
+        return false;
+    }
+    if ((incoming->truncate && !truncate_now(shard)) || log_truncating(shard->log)) {
+        incoming->starved = log_out_of_room(shard->log);
         return false;
     }
     while (incoming->count > 0) {
         size_t available_bytes = (size_t)(incoming->entries_end - incoming->entries);
-        int result = log_append_copy(shard->log, incoming->entries, available_bytes);
+        bool earlier = entry_header_read(incoming->entries).term < raft_term(shard->raft);
+        int result = log_append_copy(shard->log, incoming->entries, available_bytes, earlier);
         if (result == WEIR_EFULL) {
             replicate_memory_make(shard);
-            result = log_append_copy(shard->log, incoming->entries, available_bytes);
+            result = log_append_copy(shard->log, incoming->entries, available_bytes, earlier);
         }
         if (result == WEIR_ECORRUPT) {
             replicate_fail(shard, "the leader's entries do not continue this node's log, though "
@@ -119,6 +147,7 @@ static bool incoming_run(struct replicate_shard *shard) {
             return false;
         }
         if (result != 0) {
+            incoming->starved = result == WEIR_ENOSPC;
             return false; /* no memory: apply or the disk is behind.  Or the disk is full */
         }
         entry_noted(shard, incoming->entries);

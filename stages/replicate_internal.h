@@ -10,6 +10,7 @@
 #include "stages/peers.h"
 #include "stages/pipeline.h"
 #include "stages/replicate.h"
+#include "stages/replicate_snapshot.h"
 #include "storage/incarnations.h"
 #include "storage/log.h"
 #include "storage/vote.h"
@@ -90,6 +91,7 @@ struct replicate_incoming {
     const uint8_t *entries; /* then: append these, back to back */
     const uint8_t *entries_end;
     uint32_t count; /* left */
+    bool starved;   /* there was no room on disk for the next one */
 };
 
 /* Messages of a core's step, or a later one, that wait for its vote to be durable.  Nobody puts out
@@ -315,6 +317,9 @@ uint32_t replicate_receive(struct replicate_shard *shard, uint32_t budget);
 void replicate_incoming_truncate(struct replicate_shard *shard, uint64_t index, uint64_t epoch);
 void replicate_incoming_append(struct replicate_shard *shard, uint32_t first, uint32_t count);
 
+/* The disk has no room for what waits: has the core forget what is behind it, and drops it. */
+void replicate_incoming_forget(struct replicate_shard *shard);
+
 /* The log that it was for is given up: forgets what waits. */
 void replicate_incoming_drop(struct replicate_shard *shard);
 
@@ -369,42 +374,6 @@ bool replicate_message_put(struct replicate_shard *shard, const struct raft_mess
 /* Puts a body that is not the core's into a member's ring for control, or loses it. */
 void replicate_control_put(struct replicate_shard *shard, struct peer_link *link,
                            const uint8_t *body, uint32_t body_bytes);
-
-/* ---- replicate_snapshot.c ------------------------------------------------------------------ */
-
-/* Makes what is needed for snapshots; start-up.  Errors: WEIR_ENOMEM. */
-int replicate_snapshots_create(struct replicate_shard *shard);
-void replicate_snapshots_destroy(struct replicate_shard *shard);
-
-/* Bytes of a piece of a snapshot. */
-uint32_t replicate_snapshot_chunk_bytes(const struct replicate_shard *shard);
-
-/* SEND of a SNAPSHOT: the piece is read first. */
-void replicate_snapshot_send(struct replicate_shard *shard, const struct raft_message *message);
-
-/* SNAPSHOT_CHUNK: of the message under way. */
-void replicate_snapshot_chunk(struct replicate_shard *shard, const struct raft_message *message);
-
-/* This node follows, and has no room, or no file descriptor, for the snapshot that it is sent. */
-bool replicate_snapshot_out_of_room(const struct replicate_shard *shard);
-
-/* SNAPSHOT_INSTALL. */
-void replicate_snapshot_install(struct replicate_shard *shard, const struct raft_snapshot *snapshot,
-                                uint64_t epoch);
-
-/* From then until the core has been told that it is done: nothing is handed on, and nothing
- * reported as stored or applied. */
-bool replicate_installing(const struct replicate_shard *shard);
-
-/* Offers a completion; true if it was one of these. */
-bool replicate_snapshot_completion(struct replicate_shard *shard,
-                                   const struct io_completion *completion);
-
-/* Goes on with all of it, once a poll; returns the work done. */
-uint32_t replicate_snapshot_turn(struct replicate_shard *shard);
-
-/* The node stops: nothing more is begun. */
-void replicate_snapshot_stop(struct replicate_shard *shard);
 
 /* ---- replicate_members.c: who they are ---------------------------------------------------- */
 

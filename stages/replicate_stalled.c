@@ -75,6 +75,9 @@ static void room_tell(struct replicate_shard *shard) {
         struct raft_event event = {.kind = RAFT_EVENT_ROOM, .full = full};
         replicate_step(shard, &event);
     }
+    if (full) {
+        replicate_incoming_forget(shard);
+    }
 }
 
 static void majority_look(struct replicate_shard *shard) {

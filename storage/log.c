@@ -138,8 +138,8 @@ void log_write_start(struct log *log, enum log_writing writing, int32_t file, ui
  * Where a write of length_bytes that follows the closed writes of the queue goes: *in_spare, and
  * the offset behind it.  False if there is no room that is ours for certain.
  */
-static bool place_find(const struct log *log, uint64_t length_bytes, bool protocol, bool *in_spare,
-                       uint64_t *end) {
+static bool place_find(const struct log *log, uint64_t length_bytes, uint64_t kept_bytes,
+                       bool *in_spare, uint64_t *end) {
     const uint32_t block_bytes = log->memory.block_bytes;
     const uint64_t stride = write_stride_bytes(length_bytes, block_bytes);
     const bool has_spare = log->spare == SPARE_READY;
@@ -149,19 +149,18 @@ static bool place_find(const struct log *log, uint64_t length_bytes, bool protoc
         return true;
     if (!log->placed_in_spare) {
         const uint64_t usable = segment_usable_bytes(log->active.segment_bytes, block_bytes);
-        const uint64_t kept = protocol || has_spare ? 0 : LOG_RESERVE_BYTES;
-        if (*end + kept <= usable)
+        if (*end + (has_spare ? 0 : kept_bytes) <= usable)
             return true;
         *in_spare = true;
         *end = SEGMENT_HEADER_BYTES + stride;
     }
     const uint64_t usable = segment_usable_bytes(log->options.segment_bytes, block_bytes);
-    return has_spare && *end + (protocol ? 0 : LOG_RESERVE_BYTES) <= usable;
+    return has_spare && *end + kept_bytes <= usable;
 }
 
 /* Whether the open write can take `stride` bytes more. */
 static bool open_can_take(const struct log *log, const struct log_write *open, uint32_t stride,
-                          bool protocol) {
+                          uint64_t kept_bytes) {
     const uint64_t length_bytes = (uint64_t)open->length_bytes + stride;
     if (length_bytes > open->capacity_bytes ||
         (open->entry_count > 0 && length_bytes > log->options.write_bytes_max))
@@ -171,12 +170,11 @@ static bool open_can_take(const struct log *log, const struct log_write *open, u
     bool in_spare_now;
     bool in_spare_then;
     uint64_t end;
-    if (!place_find(log, length_bytes, protocol, &in_spare_then, &end))
+    if (!place_find(log, length_bytes, kept_bytes, &in_spare_then, &end))
         return false;
     /* What already has its place in the active segment must not move to the spare one. */
-    return open->entry_count == 0 ||
-           (place_find(log, open->length_bytes, true, &in_spare_now, &end) &&
-            in_spare_now == in_spare_then);
+    return open->entry_count == 0 || (place_find(log, open->length_bytes, 0, &in_spare_now, &end) &&
+                                      in_spare_now == in_spare_then);
 }
 
 /* Gives the open write its place behind the others; it takes no more entries. */
@@ -184,7 +182,7 @@ static void open_close(struct log *log, struct log_write *open) {
     ASSERT(open->state == LOG_WRITE_OPEN && open->entry_count > 0);
     bool in_spare;
     uint64_t end;
-    const bool found = place_find(log, open->length_bytes, true, &in_spare, &end);
+    const bool found = place_find(log, open->length_bytes, 0, &in_spare, &end);
     ASSERT(found); /* it had its room when its last entry was accepted */
     log->placed_in_spare = in_spare;
     log->placed_offset = end;
@@ -196,7 +194,7 @@ static void open_close(struct log *log, struct log_write *open) {
 }
 
 /* Opens a write whose first entry takes `stride` bytes; NULL and nothing changed without room. */
-static struct log_write *open_begin(struct log *log, uint32_t stride, bool protocol) {
+static struct log_write *open_begin(struct log *log, uint32_t stride, uint64_t kept_bytes) {
     struct log_memory *memory = &log->memory;
     struct log_write *open = log_memory_open(memory);
     if (open != NULL && open->entry_count == 0) {
@@ -217,16 +215,16 @@ static struct log_write *open_begin(struct log *log, uint32_t stride, bool proto
     uint64_t end;
     if (open != NULL) {
         /* As open_close would: the new write's place is behind it. */
-        const bool found = place_find(log, open->length_bytes, true, &in_spare, &end);
+        const bool found = place_find(log, open->length_bytes, 0, &in_spare, &end);
         ASSERT(found);
         log->placed_in_spare = in_spare;
         log->placed_offset = end;
     }
-    const bool has_place = place_find(log, length_bytes, protocol, &in_spare, &end);
+    const bool has_place = place_find(log, length_bytes, kept_bytes, &in_spare, &end);
     log->placed_in_spare = was_in_spare;
     log->placed_offset = was_offset;
     if (!has_place) {
-        if (!protocol)
+        if (kept_bytes > 0)
             segment_space_ran_out(log);
         return NULL;
     }
@@ -235,16 +233,17 @@ static struct log_write *open_begin(struct log *log, uint32_t stride, bool proto
     return log_memory_push(memory, offset, header_sectors, &log->tail);
 }
 
-uint8_t *log_reserve(struct log *log, uint32_t length_bytes, bool protocol) {
+/* A place that leaves so much of the reserve. */
+static uint8_t *reserve_keeping(struct log *log, uint32_t length_bytes, uint64_t kept_bytes) {
     ASSERT(length_bytes >= ENTRY_HEADER_BYTES && length_bytes <= log->options.entry_bytes_max);
     ASSERT(!log->appending);
     log->reserved_bytes = 0;
-    if (log->state == LOG_FAILED || (log->state == LOG_FULL && !protocol))
+    if (log->state == LOG_FAILED || (log->state == LOG_FULL && kept_bytes == LOG_RESERVE_BYTES))
         return NULL;
     if (log->stopping)
         return NULL;
     if (log->truncate != TRUNCATE_NONE) {
-        if (!protocol)
+        if (kept_bytes > 0)
             segment_space_ran_out(log); /* a truncation needs a segment, too */
         return NULL;
     }
@@ -253,13 +252,17 @@ uint8_t *log_reserve(struct log *log, uint32_t length_bytes, bool protocol) {
 
     const uint32_t stride = entry_stride_bytes(length_bytes);
     struct log_write *open = log_memory_open(&log->memory);
-    if (open == NULL || !open_can_take(log, open, stride, protocol)) {
-        open = open_begin(log, stride, protocol);
+    if (open == NULL || !open_can_take(log, open, stride, kept_bytes)) {
+        open = open_begin(log, stride, kept_bytes);
         if (open == NULL)
             return NULL;
     }
     log->reserved_bytes = length_bytes;
     return log->memory.bytes + open->memory_offset + open->length_bytes;
+}
+
+uint8_t *log_reserve(struct log *log, uint32_t length_bytes, bool protocol) {
+    return reserve_keeping(log, length_bytes, protocol ? 0 : LOG_RESERVE_BYTES);
 }
 
 /* The entry at the reserved place is complete: counts it. */
@@ -336,14 +339,16 @@ void log_append_cancel(struct log *log) {
     log->reserved_bytes = 0;
 }
 
-int log_append_copy(struct log *log, const uint8_t *entry, size_t available_bytes) {
+int log_append_copy(struct log *log, const uint8_t *entry, size_t available_bytes, bool earlier) {
     ASSERT(log->truncate == TRUNCATE_NONE);
     struct entry_tail tail = log->tail;
     if (entry_check(entry, available_bytes, log->options.entry_bytes_max, &tail) != ENTRY_VALID)
         return WEIR_ECORRUPT;
     const struct entry_header header = entry_header_read(entry);
-    const bool protocol = header.kind != ENTRY_COMMANDS;
-    uint8_t *place = log_reserve(log, header.length_bytes, protocol);
+    uint64_t kept_bytes = earlier ? LOG_RESERVE_EARLIER_BYTES : LOG_RESERVE_BYTES;
+    if (header.kind != ENTRY_COMMANDS)
+        kept_bytes = 0;
+    uint8_t *place = reserve_keeping(log, header.length_bytes, kept_bytes);
     if (place == NULL)
         return log->state == LOG_FULL ? WEIR_ENOSPC : WEIR_EFULL;
 

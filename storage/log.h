@@ -187,8 +187,10 @@ uint64_t log_append_end(struct log *log);
 void log_append_cancel(struct log *log);
 
 /* Appends an entry received from a peer: copies it into memory after checking it as the successor
- * of the tail.  Errors: WEIR_ECORRUPT, WEIR_EFULL (memory), WEIR_ENOSPC (LOG_FULL). */
-int log_append_copy(struct log *log, const uint8_t *entry, size_t available_bytes);
+ * of the tail.  `earlier`: it is of an earlier term than its sender leads, so that nobody appends
+ * more of these; a client's may then use half of the reserved space, in LOG_FULL, too.  Errors:
+ * WEIR_ECORRUPT, WEIR_EFULL (memory), WEIR_ENOSPC (LOG_FULL). */
+int log_append_copy(struct log *log, const uint8_t *entry, size_t available_bytes, bool earlier);
 
 /* Submits the open write if none is in flight; call once a poll, after the appends of that poll. */
 void log_flush(struct log *log);

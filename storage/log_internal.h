@@ -30,6 +30,9 @@ enum {
     /* Kept free at the end of the last allocated segment for protocol entries: a no-op takes one
        block or two, so even with blocks of 4096 bytes this is one a restart for 32 restarts. */
     LOG_RESERVE_BYTES = 256 * 1024,
+    /* Of which so much is left by clients' entries of an earlier term, that a new leader's first
+       entry has to wait for. */
+    LOG_RESERVE_EARLIER_BYTES = LOG_RESERVE_BYTES / 2,
     LOG_SEGMENTS_MAX = 8192,
     LOG_TERM_RUNS_MAX = 1024,
     LOG_SAMPLES_MAX = 32768,

@@ -73,7 +73,7 @@ GENERIC = (
     Row("pexpireat", f"key unix-milliseconds {EXPIRE_OPTIONS}", 6),
     Row("expiretime", "key", reply="seconds to live"),
     Row("pexpiretime", "key", reply="milliseconds to live"),
-    Row("object", "<ENCODING key|HELP>"),
+    Row("object", "<ENCODING key|HELP>", 12),
 )
 
 CONNECTION = (

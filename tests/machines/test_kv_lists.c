@@ -18,6 +18,18 @@ enum { PARTITION_BITS = KV_REPLICAS_PARTITION_BITS };
 
 static const struct machine_moment at_1000 = {.index = 1, .log_time_ms = 1000, .clock_ms = 1000};
 
+/* ---- Replicas -------------------------------------------------------------------------------- */
+
+static void a_snapshot_and_the_rest_of_the_log_give_the_same_as_the_log(void **state) {
+    (void)state;
+    kv_replicas_snapshot_and_rest(kv_templates_list, 20000);
+}
+
+static void a_snapshot_is_of_its_beginning_whatever_is_changed_meanwhile(void **state) {
+    (void)state;
+    kv_replicas_snapshot_is_of_its_beginning(kv_templates_list, 40000);
+}
+
 /* ---- Slices ---------------------------------------------------------------------------------- */
 
 /* Appends elements "0", "1", ... up to count to a list, many in a command. */
@@ -185,6 +197,8 @@ static void a_list_that_was_removed_gives_its_memory_back_in_slices(void **state
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_snapshot_and_the_rest_of_the_log_give_the_same_as_the_log),
+        cmocka_unit_test(a_snapshot_is_of_its_beginning_whatever_is_changed_meanwhile),
         cmocka_unit_test(commands_on_long_lists_are_cut_into_slices),
         cmocka_unit_test(commands_at_known_places_cost_little_on_long_lists),
         cmocka_unit_test(elements_of_megabytes_are_pushed_found_moved_and_popped),

@@ -82,6 +82,89 @@ TEST(who_has_no_room_is_asked_to_campaign_in_vain) {
     assert_true(core_is(RAFT_CANDIDATE));
 }
 
+/* ---- what was accepted, and the log could not take ------------------------------------------- */
+
+/* The log ends at index. */
+static void room_up_to(uint64_t index) {
+    core_step((struct raft_event){.kind = RAFT_EVENT_ROOM,
+                                  .full = true,
+                                  .index = index,
+                                  .epoch = raft_log_epoch(core->raft)});
+}
+
+/* Of 1 to 3, of which the log has all, and 4 to 6, of which it has 4 at the most. */
+static void accept_six(uint64_t commit) {
+    START("1v 2v 3v", .term = 4, .terms = "1 1 2");
+    HEAR_APPEND(.from = 2, .term = 5, .previous_index = 3, .previous_term = 2, .terms = "5 5 5",
+                .commit = commit);
+    assert_int_equal(raft_last_index(core->raft), 6);
+    core_vote_stored(5, 0);
+}
+
+TEST(what_the_log_could_not_take_is_forgotten) {
+    accept_six(3);
+    uint64_t epoch = raft_log_epoch(core->raft);
+    core_time_out();
+    assert_true(core_is(RAFT_FOLLOWER)); /* not as long as it has accepted what is not stored */
+    room_up_to(4);
+    assert_int_equal(raft_last_index(core->raft), 4);
+    assert_int_equal(raft_log_epoch(core->raft), epoch); /* nothing was written there */
+    assert_null(core_did(RAFT_ACTION_TRUNCATE));
+    core_stored(4);
+    for (uint32_t i = 0; i < 4 && core_is(RAFT_FOLLOWER); i++) {
+        core_time_out();
+    }
+    assert_true(core_is(RAFT_PRE_CANDIDATE));
+    assert_int_equal(core_message(RAFT_MESSAGE_PRE_VOTE, 2)->last_index, 4);
+}
+
+TEST(who_has_forgotten_votes_for_who_has_as_much) {
+    accept_six(3);
+    core_stored(3);
+    room_up_to(3);
+    core_silence(2 * T_NS);
+    core_hear_vote(3, 6, 3, 2);
+    assert_true(core_message(RAFT_MESSAGE_VOTE_ANSWER, 3)->granted);
+}
+
+/* The others have it, and whoever lacks it cannot win. */
+TEST(what_is_committed_is_not_forgotten) {
+    accept_six(5);
+    room_up_to(4);
+    assert_int_equal(raft_last_index(core->raft), 5);
+    core_silence(2 * T_NS);
+    core_hear_vote(3, 6, 4, 5);
+    assert_false(core_message(RAFT_MESSAGE_VOTE_ANSWER, 3)->granted);
+}
+
+TEST(an_answer_that_was_owed_for_what_is_forgotten_is_given_for_the_rest) {
+    accept_six(3);
+    core_stored(4); /* and nothing is owed for that alone */
+    assert_true(core_granted(4));
+    room_up_to(4);
+    assert_true(core_granted(4));
+    HEAR_APPEND(.from = 2, .term = 5, .previous_index = 6, .previous_term = 5, .terms = "5");
+    assert_true(core_refused_append());
+}
+
+TEST(a_configuration_that_was_not_taken_is_forgotten_as_well) {
+    START("1v 2v 3v", .term = 4, .terms = "1 1 2");
+    HEAR_APPEND(.from = 2, .term = 5, .previous_index = 3, .previous_term = 2, .terms = "5 5",
+                .configuration = "1v 2v 3v 4l");
+    assert_int_equal(raft_configuration(core->raft)->member_count, 4);
+    room_up_to(4);
+    assert_int_equal(raft_configuration(core->raft)->member_count, 3);
+}
+
+TEST(what_is_said_of_another_epoch_is_not_of_this_log) {
+    accept_six(3);
+    core_step((struct raft_event){.kind = RAFT_EVENT_ROOM,
+                                  .full = true,
+                                  .index = 4,
+                                  .epoch = raft_log_epoch(core->raft) + 1});
+    assert_int_equal(raft_last_index(core->raft), 6);
+}
+
 /* ---- what a leader makes of it --------------------------------------------------------------- */
 
 TEST(a_leader_knows_who_has_no_room) {
@@ -140,6 +223,64 @@ TEST(who_is_silent_is_not_known_to_have_room) {
     assert_false(raft_quorum_has_room(core->raft, true));
 }
 
+/* It may be one that is taken though there is no room: what a term begins with. */
+TEST(who_has_no_room_is_offered_one_entry_at_a_time) {
+    START("1v 2v 3v", .term = 4);
+    core_serve();
+    uint64_t first = raft_last_index(core->raft);
+    hear_room(2, true);
+    core_append(3);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->entry_count, 1);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 3)->entry_count, 3);
+    core_append(1);
+    assert_null(core_sent(RAFT_MESSAGE_APPEND, 2));
+    core_hear_granted(2, first + 1); /* it had room for it */
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->entry_count, 1);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->previous_index, first + 1);
+}
+
+TEST(what_was_not_taken_is_offered_again_after_a_time_out) {
+    START("1v 2v 3v", .term = 4);
+    core_serve();
+    uint64_t first = raft_last_index(core->raft);
+    hear_room(2, true);
+    core_append(3);
+    uint32_t offered = core_sent(RAFT_MESSAGE_APPEND, 2) != NULL;
+    for (uint32_t i = 0; i < 4 * (T_NS / HEARTBEAT_NS); i++) {
+        core_pass(HEARTBEAT_NS);
+        hear_room(3, false);
+        hear_room(2, true);
+        const struct raft_message *append = core_sent(RAFT_MESSAGE_APPEND, 2);
+        /* What follows says where its log ends, one question at a time. */
+        for (uint32_t j = 0; append != NULL && append->entry_count == 0; j++) {
+            assert_true(j < 3);
+            if (append->previous_index == first) {
+                core_hear_granted(2, first);
+            } else {
+                core_hear_refused(2, append->previous_index, first, 5);
+            }
+            append = core_sent(RAFT_MESSAGE_APPEND, 2);
+        }
+        assert_true(append == NULL || append->entry_count == 1);
+        offered += append != NULL;
+    }
+    assert_in_range(offered, 4, 5);
+}
+
+TEST(who_has_room_again_is_sent_the_rest) {
+    START("1v 2v 3v", .term = 4);
+    core_serve();
+    uint64_t first = raft_last_index(core->raft);
+    hear_room(2, true);
+    core_append(3);
+    hear_room(2, false); /* and forgot what came meanwhile */
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->previous_index, first + 1);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->entry_count, 2);
+    core_hear_refused(2, first + 1, first, 5);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->previous_index, first);
+    assert_int_equal(core_message(RAFT_MESSAGE_APPEND, 2)->entry_count, 3);
+}
+
 /* ---- what does not get through for want of room ---------------------------------------------- */
 
 /* As before: one is not enough to be the cause. */
@@ -168,6 +309,15 @@ int main(void) {
         CORE_TEST(who_has_no_room_lets_others_campaign_first),
         CORE_TEST(who_has_no_room_leads_if_nobody_else_does),
         CORE_TEST(who_has_no_room_is_asked_to_campaign_in_vain),
+        CORE_TEST(what_the_log_could_not_take_is_forgotten),
+        CORE_TEST(who_has_forgotten_votes_for_who_has_as_much),
+        CORE_TEST(what_is_committed_is_not_forgotten),
+        CORE_TEST(an_answer_that_was_owed_for_what_is_forgotten_is_given_for_the_rest),
+        CORE_TEST(a_configuration_that_was_not_taken_is_forgotten_as_well),
+        CORE_TEST(what_is_said_of_another_epoch_is_not_of_this_log),
+        CORE_TEST(who_has_no_room_is_offered_one_entry_at_a_time),
+        CORE_TEST(what_was_not_taken_is_offered_again_after_a_time_out),
+        CORE_TEST(who_has_room_again_is_sent_the_rest),
         CORE_TEST(a_leader_knows_who_has_no_room),
         CORE_TEST(a_quorum_has_room_until_it_is_known_to_have_none),
         CORE_TEST(both_halves_need_room),

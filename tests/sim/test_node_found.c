@@ -119,9 +119,9 @@ static void a_follower_sleeps_though_a_key_has_expired(void **state) {
     }
 }
 
-/* Its disk has no room for what it was sent, of which the last entry waits outside the log, when it
- * is told to lead: were it elected, the first entry of its term, for which there is room, would
- * come in the place of that one. */
+/* Its disk takes so long that the log's memory is full, and the last entry that it was sent waits
+ * outside the log, when it is told to lead: were it elected, the first entry of its term would come
+ * in the place of that one. */
 static void who_has_accepted_what_is_not_in_its_log_does_not_campaign(void **state) {
     (void)state;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
@@ -130,8 +130,8 @@ static void who_has_accepted_what_is_not_in_its_log_does_not_campaign(void **sta
         scripted_entry(entries, ENTRY_GENESIS, 2, 1000, 0);
         scripted_append(scripted, 2, 2, entries, 2);
         scripted_run(scripted, 20 * MILLISECOND_NS);
-        world_disk_capacity(scripted->world, scripted->host,
-                            world_disk_used_bytes(scripted->world, scripted->host));
+        world_disk_delay(scripted->world, scripted->host, 5000 * MILLISECOND_NS,
+                         5000 * MILLISECOND_NS);
         for (uint32_t i = 0; i < 12 && sim_node_in_step(scripted->node); i++) {
             scripted_entries_begin(entries, &entries->tail);
             scripted_entry(entries, ENTRY_COMMANDS, 2, 1000, 300 * 1024);

@@ -24,10 +24,13 @@ enum {
     /* Of which two segments of 1 MiB are full, and then some. */
     LARGE_MAX = 80,
     SNAPSHOT_LOG_BYTES = 256 * 1024,
+    APART =
+        100, /* small writes: each takes two sectors by itself, and a quarter of one with others */
 };
 
 static struct group group[1];
 static struct talk writer[1];
+static struct talk writers[4];
 static struct talk reader[1];
 
 static const char *const maps[] = {"fused", "pair", "split"};
@@ -82,15 +85,19 @@ static void end(void) {
     group_free(group);
 }
 
-/* Writes a large value; what was said within a second. */
-static const char *write_large(void) {
+static void say_large(struct talk *talk) {
     static char value[LARGE_BYTES];
     char head[64];
     memset(value, 'v', sizeof(value));
     (void)snprintf(head, sizeof(head), "*3\r\n$3\r\nSET\r\n$5\r\nlarge\r\n$%d\r\n", LARGE_BYTES);
-    talk_say(writer, head);
-    talk_send(writer, value, sizeof(value));
-    talk_say(writer, "\r\n");
+    talk_say(talk, head);
+    talk_send(talk, value, sizeof(value));
+    talk_say(talk, "\r\n");
+}
+
+/* Writes a large value; what was said within a second. */
+static const char *write_large(void) {
+    say_large(writer);
     return talk_hear(writer, 1, SECOND_NS);
 }
 
@@ -252,6 +259,72 @@ static void cut_off(uint32_t node, bool is_cut) {
     }
 }
 
+/* What it is sent together takes less room than what the others were sent one by one: then its log
+ * is the longer one. */
+static void give_in_one_piece(uint32_t leader, uint32_t node) {
+    cut_off(node, true);
+    talk_open(writer, group, leader);
+    for (uint32_t i = 0; i < APART; i++)
+        talk_expect(writer, "INCR n", ":");
+    talk_close(writer);
+    cut_off(node, false);
+    group_run(group, SECOND_NS);
+}
+
+/* So many connections write at a time, until some are not answered.  Then the leader's host stands
+ * still. */
+static void stop_in_the_middle(uint32_t leader, uint32_t together) {
+    ASSERT(together <= ARRAY_COUNT(writers));
+    for (uint32_t i = 0; i < together; i++)
+        talk_open(&writers[i], group, leader);
+    uint32_t answered = together;
+    for (uint32_t i = 0; i < LARGE_MAX && answered == together; i += together) {
+        answered = 0;
+        for (uint32_t j = 0; j < together; j++)
+            say_large(&writers[j]);
+        for (uint32_t j = 0; j < together; j++)
+            answered += talk_hear(&writers[j], 1, ELECTION_TIMEOUT_NS)[0] == '+';
+    }
+    group_expect(group, answered < together, "there is always room");
+    for (uint32_t i = 0; i < together; i++)
+        talk_close(&writers[i]);
+    group->nodes[leader].paused = true;
+}
+
+/* Both have accepted what their logs could not take. */
+static void a_full_majority_elects_a_leader_for_those_who_read(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(4 * SEEDS);
+         seed++) {
+        uint32_t leader = begin(900 + seed);
+        for (uint32_t i = 1; i < MEMBERS; i++)
+            disk_full((leader + i) % MEMBERS, true);
+        if (seed % 2 == 0)
+            give_in_one_piece(leader, (leader + 1) % MEMBERS);
+        stop_in_the_middle(leader, (uint32_t)(1 + seed % 4));
+        for (uint32_t i = 1; i < MEMBERS; i++)
+            group_expect(group, is_full((leader + i) % MEMBERS), "they have no room");
+        run_until_leader_is_not(leader, 10 * ELECTION_TIMEOUT_NS);
+        uint32_t next = group_leader(group);
+        group_expect(group, next != leader && next != UINT32_MAX, "another one leads");
+        uint64_t term = term_of(next);
+        talk_open(reader, group, next);
+        talk_expect(reader, "STRLEN large", ":40960");
+        talk_expect(reader, "SET a 1", "-MISCONF ");
+        group_run(group, 5 * SECOND_NS);
+        group_expect(group, group_leader(group) == next && term_of(next) == term, "and goes on");
+        talk_expect(reader, "STRLEN large", ":40960");
+        for (uint32_t i = 0; i < MEMBERS; i++)
+            disk_full(i, false);
+        group_run(group, SECOND_NS);
+        talk_expect(reader, "SET a 2", "+OK");
+        group_expect(group, group_leader(group) == next && term_of(next) == term,
+                     "also when there is room");
+        group->nodes[leader].paused = false;
+        end();
+    }
+}
+
 /* So many snapshots are taken that the log does not go back to what `behind` has. */
 static void leave_behind(uint32_t leader, uint32_t behind) {
     uint64_t last = node_figure(&figures(behind)->last_index);
@@ -339,6 +412,7 @@ int main(void) {
         cmocka_unit_test(a_leader_with_room_whose_majority_is_full_serves_reads),
         cmocka_unit_test(a_member_whose_disk_is_full_lets_another_one_lead),
         cmocka_unit_test(a_member_without_room_for_the_snapshot_it_needs_says_so),
+        cmocka_unit_test(a_full_majority_elects_a_leader_for_those_who_read),
     };
     return cmocka_run_group_tests_name("sim_node_no_room", tests, NULL, NULL);
 }

@@ -120,6 +120,14 @@ bool fixture_append(struct fixture *fixture, uint32_t bytes) {
     return true;
 }
 
+size_t fixture_entry_make(struct fixture *fixture, uint32_t bytes, uint8_t *entry) {
+    const struct entry_header header = entry_next(fixture, bytes);
+    struct entry_tail tail = *log_tail(fixture->log);
+    body_write(entry, tail.index + 1, bytes);
+    entry_seal(entry, &header, &tail);
+    return header.length_bytes;
+}
+
 bool fixture_append_begin(struct fixture *fixture, uint32_t bytes) {
     const struct entry_header header = entry_next(fixture, bytes);
     uint8_t *entry = log_reserve(fixture->log, header.length_bytes, false);

@@ -57,6 +57,9 @@ bool fixture_append(struct fixture *fixture, uint32_t bytes);
  * summed.  False if there is no room now. */
 bool fixture_append_begin(struct fixture *fixture, uint32_t bytes);
 
+/* The entry that fixture_append would append, as another member would send it; its length. */
+size_t fixture_entry_make(struct fixture *fixture, uint32_t bytes, uint8_t *entry);
+
 /* As fixture_append, and pumps until there is room. */
 void fixture_append_surely(struct fixture *fixture, uint32_t bytes);
 

@@ -151,14 +151,15 @@ static void an_entry_of_another_node_is_checked_and_copied(void **state) {
         .length_bytes = ENTRY_HEADER_BYTES, .kind = ENTRY_NOOP, .term = 4, .log_time_ms = 5};
     entry_seal(entry, &header, &tail);
     entry[20] ^= 1;
-    assert_int_equal(log_append_copy(fixture.log, entry, ENTRY_HEADER_BYTES), WEIR_ECORRUPT);
+    assert_int_equal(log_append_copy(fixture.log, entry, ENTRY_HEADER_BYTES, false), WEIR_ECORRUPT);
     assert_true(log_last_index(fixture.log) == 1);
     entry[20] ^= 1;
-    assert_int_equal(log_append_copy(fixture.log, entry, ENTRY_HEADER_BYTES - 1), WEIR_ECORRUPT);
-    assert_int_equal(log_append_copy(fixture.log, entry, ENTRY_HEADER_BYTES), 0);
+    assert_int_equal(log_append_copy(fixture.log, entry, ENTRY_HEADER_BYTES - 1, false),
+                     WEIR_ECORRUPT);
+    assert_int_equal(log_append_copy(fixture.log, entry, ENTRY_HEADER_BYTES, false), 0);
     assert_true(log_last_index(fixture.log) == 2 && log_tail(fixture.log)->chain == tail.chain);
     assert_memory_equal(log_entry(fixture.log, 2), entry, ENTRY_HEADER_BYTES);
-    assert_int_equal(log_append_copy(fixture.log, entry, ENTRY_HEADER_BYTES), WEIR_ECORRUPT);
+    assert_int_equal(log_append_copy(fixture.log, entry, ENTRY_HEADER_BYTES, false), WEIR_ECORRUPT);
     assert_true(log_term(fixture.log, 2) == 4 && log_term(fixture.log, 1) == 1);
     assert_true(log_term(fixture.log, 3) == 0 && log_term(fixture.log, 0) == 0);
     fixture_settle(&fixture);

@@ -24,6 +24,52 @@ static bool append_noop(void) {
     return true;
 }
 
+/* Writes until nothing more is taken. */
+static void fill(void) {
+    while (log_state(fixture.log) == LOG_READY) {
+        (void)fixture_append(&fixture, 5000);
+        log_flush(fixture.log);
+        log_maintain(fixture.log, io_monotonic_ns(fixture.io));
+        if (io_outstanding(fixture.port) > 0)
+            fixture_complete_one(&fixture);
+        log_release(fixture.log, log_durable_index(fixture.log));
+    }
+    fixture_settle(&fixture);
+}
+
+/* A client's entry of another member. */
+static int copy(bool earlier) {
+    static _Alignas(8) uint8_t entry[6000];
+    const size_t length_bytes = fixture_entry_make(&fixture, 5000, entry);
+    const int result = log_append_copy(fixture.log, entry, length_bytes, earlier);
+    fixture_settle(&fixture);
+    return result;
+}
+
+/* What a new leader's first entry has to wait for; and then there is room for that. */
+static void clients_entries_of_an_earlier_term_may_use_half_of_what_is_kept(void **state) {
+    (void)state;
+    rig_open_log();
+    world_disk_capacity(world, 0, world_disk_used_bytes(world, 0) + 300000);
+    fill();
+    assert_int_equal(copy(false), WEIR_ENOSPC);
+    uint64_t taken_bytes = 0;
+    while (copy(true) == 0)
+        taken_bytes += 5000;
+    assert_in_range(taken_bytes, LOG_RESERVE_BYTES / 2 * 3 / 4, LOG_RESERVE_BYTES / 2 + 10000);
+    assert_int_equal(copy(true), WEIR_ENOSPC);
+    assert_int_equal(log_state(fixture.log), LOG_FULL);
+    for (int i = 0; i < 32; i++) {
+        assert_true(append_noop());
+        fixture_settle(&fixture);
+    }
+    const uint64_t last = log_last_index(fixture.log);
+    fixture_log_stop(&fixture);
+    rig_open_log();
+    assert_true(log_last_index(fixture.log) == last);
+    fixture_log_stop(&fixture);
+}
+
 static void a_full_disk_refuses_and_recovers(void **state) {
     (void)state;
     rig_open_log();
@@ -406,6 +452,7 @@ static void a_read_that_fails_fails_that_read_only(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        RIG_TEST(clients_entries_of_an_earlier_term_may_use_half_of_what_is_kept),
         RIG_TEST(a_full_disk_refuses_and_recovers),
         RIG_TEST(a_disk_filled_up_between_two_lives_still_takes_protocol_entries),
         RIG_TEST(a_truncation_without_space_refuses_clients_until_there_is_some),
