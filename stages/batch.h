@@ -86,6 +86,9 @@ enum {
     BATCH_ARGUMENTS_MAX = 2736,
     /* 512 short replies (16 to 24 bytes each), or 170 values of 64 bytes. */
     BATCH_REPLY_BYTES = 16 * 1024,
+    /* The replies of a batch that are long enough for parse to be careful with the connection: in
+       its eight batches under way they would be 8 MiB. */
+    BATCH_LONG_REPLIES_BYTES = 1024 * 1024,
     /* One piece for each command's stream, wherever it lies, and 64 for large values sent from
        where they stand. */
     BATCH_PIECES_MAX = BATCH_COMMANDS_MAX + 64,
