@@ -17,6 +17,7 @@ everything else on the machine, in real time: then its other load changes little
 
 import argparse
 import os
+import select
 import signal
 import socket
 import statistics
@@ -32,7 +33,6 @@ ROUND_S = 0.4
 PACE_S = 0.001
 P99_MS_MAX = 5.0          # or twice what it is without, if that is more
 STANDSTILL_MS = 500.0     # beside other tests: a median of p99 that no load of others explains
-NEVER_S = 1000.0          # until the process is killed, which is long before
 POLITE_PRIORITY, NODE_PRIORITY, ABUSE_PRIORITY = 30, 20, 1
 LONG = b"x" * MIB
 PING = b"PING\r\n"
@@ -46,9 +46,9 @@ def connect(port, authenticated=True, receive_buffer=None):
 
 
 def stand_still(clients):
-    """Keeps them, and reads nothing."""
+    """Keeps them, and reads nothing, until it is killed."""
     assert clients
-    time.sleep(NEVER_S)
+    signal.pause()
 
 
 # ---- the abuses: each in a process of its own, until it is killed --------------------------------
@@ -207,7 +207,7 @@ def more_than_maxclients(port):
 # One command at a time is executed, here as in Redis: who sends what takes long is waited for.
 WAITED_FOR = (slow_patterns,)
 
-# Of each: what the node may grow by. Replies that nobody reads are a few MiB for each client; what is
+# Of each: what the node may grow by. Of replies that nobody reads a few MiB for each client; what is
 # unfinished shares 256 MiB; a million arguments are 7 MB in a block of 8 or 16, twice in the log's
 # memory, and half a million keys of some 80 bytes.
 ABUSES = {
@@ -234,7 +234,7 @@ class Polite:
         while next_s < end:
             pause = next_s - time.perf_counter()
             if pause > 0:
-                time.sleep(pause)
+                assert not select.select([self.client.socket], [], [], pause)[0], "nobody asked"
             self.count += 1
             begin = time.perf_counter()
             if self.count % 2:
