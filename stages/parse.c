@@ -13,13 +13,14 @@
  * Failure modes: not RESP: the batch ends with a refusal, and the connection is closed after its
  * replies.  The arena is full: the connection with the largest unfinished command is refused, so
  * that the others can finish theirs.  More commands than a batch holds, or an AUTH or HELLO before
- * authentication (whose outcome decides the limits of what follows), or reads whose replies may be
- * long (parse_reads.c), or an ONCE.OPEN: the rest goes
- * to the carry and the batch comes round again (BATCH_CONTINUE).  What arrives before it does is
- * kept in the carry unparsed, in batches that come round as well, so that no more of them can
- * follow.  Behind a WAIT likewise, but for as long as that takes (stages/batch.h): the batches that
- * arrive meanwhile go home, and read bounds them.  A command that has to wait for the end of a
- * pause (CLIENT PAUSE) is left in the carry in the same way, with all that is behind it.
+ * authentication (whose outcome decides the limits of what follows), or a WATCH (the EXEC must know
+ * its outcome), or reads whose replies may be long (parse_reads.c), or an ONCE.OPEN, or an EXEC:
+ * the rest goes to the carry and the batch comes round again (BATCH_CONTINUE).  What arrives
+ * before it does is kept in the carry unparsed, in batches that come round as well, so that no
+ * more of them can follow.  Behind a WAIT likewise, but for as long as that takes
+ * (stages/batch.h): the batches that arrive meanwhile go home, and read bounds them.  A command
+ * that has to wait for the end of a pause (CLIENT PAUSE) is left in the carry in the same way,
+ * with all that is behind it.
  *
  * Nothing long in one poll: a large carry is moved, and the keys of a command with very many are
  * hashed, in slices; the batch stays the shard's present work, and those behind it wait.

@@ -36,8 +36,7 @@ struct parse_connection {
     bool refused;        /* its carry was taken away: say so with the next batch */
     bool held;           /* behind a WAIT: nothing is parsed before the batch that goes on */
     uint32_t continuing; /* batches of it that come round again */
-    uint32_t
-        waiting; /* of these, up to the one whose AUTH or HELLO decides how to go on; 0: none */
+    uint32_t waiting; /* of these, up to the one whose AUTH, HELLO or WATCH decides how to go on */
     uint32_t reads_max;    /* that its next batch may have; BATCH_COMMANDS_MAX: it is not watched */
     uint32_t reads;        /* of its last batch */
     uint32_t long_batches; /* of its record, when its replies were last judged */
@@ -113,7 +112,7 @@ struct batch_command *parse_command(struct parse_shard *shard, struct batch *bat
 bool parse_keys_hash(struct parse_shard *shard, struct batch *batch);
 
 /* Whether what follows must wait for its outcome: since other limits may hold then, AUTH and HELLO
- * of who is not authenticated, RESET of who is; and CLIENT PAUSE. */
+ * of who is not authenticated, RESET of who is; WATCH; and CLIENT PAUSE. */
 bool parse_command_stops(const struct parse_shard *shard, const struct batch_command *command,
                          const struct batch *batch, bool authenticated);
 
