@@ -120,7 +120,8 @@ def drawn_steps(seed):
                 "MULTI", "MULTI", "EXEC", "EXEC", "EXEC", "DISCARD", "UNWATCH", f"WATCH {key}",
                 f"WATCH {key} {other}", f"WATCH {key}", f"SET {key} {draw.randint(0, 9)}",
                 f"INCR {key}", f"GET {key}", f"DEL {key}", f"APPEND {key} x",
-                f"RENAME {key} {other}", f"EXPIRE {key} 100", f"PERSIST {key}", f"MSET {key} 1 {other} 2", f"TTL {key}",
+                f"RENAME {key} {other}", f"EXPIRE {key} 100", f"PERSIST {key}",
+                f"MSET {key} 1 {other} 2", f"TTL {key}",
                 f"SET {key} 1 NX", f"GETDEL {key}", f"SETRANGE {key} 3 y", f"COPY {key} {other}",
                 f"EXPIREAT {key} 1", f"LCS {key} {other}", "PING", "ECHO x", "GET", "NOSUCH",
                 "FLUSHALL", "MULTI|SET a 1|EXEC", f"WATCH {key}|MULTI|GET {key}|EXEC")))
