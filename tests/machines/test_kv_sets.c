@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "tests/cmocka_wrapper.h"
 #include "tests/machines/driver.h"
+#include "tests/machines/kv_replicas.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -279,6 +280,18 @@ static void two_spops_of_one_entry_choose_apart(void **state) {
     driver_end(&driver);
 }
 
+/* ---- Replicas -------------------------------------------------------------------------------- */
+
+static void a_snapshot_and_the_rest_of_the_log_are_the_whole_log(void **state) {
+    (void)state;
+    kv_replicas_snapshot_and_rest(kv_templates_set, 200);
+}
+
+static void a_snapshot_that_is_written_during_commands_is_of_its_beginning(void **state) {
+    (void)state;
+    kv_replicas_snapshot_is_of_its_beginning(kv_templates_set, 200);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forms_are_judged_before_keys_as_redis_does),
@@ -287,6 +300,8 @@ int main(void) {
         cmocka_unit_test(sets_do_what_they_are_for),
         cmocka_unit_test(spop_and_srandmember_choose_all_alike),
         cmocka_unit_test(two_spops_of_one_entry_choose_apart),
+        cmocka_unit_test(a_snapshot_and_the_rest_of_the_log_are_the_whole_log),
+        cmocka_unit_test(a_snapshot_that_is_written_during_commands_is_of_its_beginning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

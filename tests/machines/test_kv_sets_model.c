@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { KEYS = 14, MEMBERS_MAX = 1500, TEXT_BYTES = 200, WORDS_MAX = 40, PARTITION_BITS = 2 };
@@ -33,7 +34,6 @@ struct world {
     char memory[WORDS_MAX][TEXT_BYTES + 40];
     struct kv_model_text reply;
 
-    bool snapshots;
     bool snapshotting;
     uint64_t digest_full;
     struct kv_model_text snapshot;
@@ -158,6 +158,10 @@ static void begin(struct world *world, const char *name) {
 static void execute(struct world *world) {
     world->index++;
     const struct machine_moment moment = world_moment(world);
+    /* Many replies do not fit at first: nothing may have changed then. */
+    world->leader.region_bytes = 300 + below(world, 30000);
+    world->leader.region = realloc(world->leader.region, world->leader.region_bytes);
+    assert_non_null(world->leader.region);
     world->leader.budget = any_budget(world);
     world->follower.budget = any_budget(world);
     world->replica.budget = any_budget(world);
@@ -433,8 +437,6 @@ static void world_check(struct world *world) {
         assert_int_equal(machine_kv.digest(world->follower.machine, i), digest);
         assert_int_equal(machine_kv.digest(world->replica.machine, i), digest);
     }
-    if (!world->snapshots)
-        return;
     const uint64_t full = driver_digest_full(&world->leader);
     assert_int_equal(driver_digest_full(&world->follower), full);
     assert_int_equal(driver_digest_full(&world->replica), full);
@@ -468,11 +470,11 @@ static void world_run(struct world *world, uint32_t steps) {
         world_step(world);
         if (below(world, 50) == 0)
             world_check(world);
-        if (world->snapshots && below(world, 40) == 0)
+        if (below(world, 40) == 0)
             replica_restore(world);
         if (below(world, 20) == 0)
             driver_maintain(&world->follower, 1000);
-        if (world->snapshots && !world->snapshotting && below(world, 30) == 0)
+        if (!world->snapshotting && below(world, 30) == 0)
             snapshot_begin(world);
         else if (world->snapshotting && below(world, 3) == 0)
             snapshot_slice(world);
@@ -484,7 +486,6 @@ static void small_sets_are_what_the_model_says(void **state) {
     (void)state;
     static struct world world;
     world_begin(&world, 1, 60);
-    world.snapshots = true;
     world_run(&world, 3000);
     assert_true(world.completed >= 20);
     world_end(&world);
@@ -495,6 +496,7 @@ static void large_sets_are_what_the_model_says(void **state) {
     static struct world world;
     world_begin(&world, 2, MEMBERS_MAX);
     world_run(&world, 2000);
+    assert_true(world.completed >= 10);
     world_end(&world);
 }
 
