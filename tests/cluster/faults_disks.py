@@ -259,9 +259,8 @@ def stalled_leader(world, rng):
     victim, begin = world.leader(), world.now()
     victim.limits.stall(victim.disk.path, True)
     try:
-        world.lasting(0.3)  # what was under way has ended, or never will
-        written = log_writes(world, victim)
         world.awaited(lambda: victim.says("disk_stalled", begin), "it does not notice")
+        written = log_writes(world, victim)  # what was under way has ended, or never will
         world.awaited(lambda: any(host.role()[1] for host in world.hosts if host is not victim),
                       "nobody else leads")
         world.lasting(rng.uniform(0.5, 2.0))
