@@ -216,5 +216,7 @@ KINDS = {
                      (b"-1", b"x", b"", b"1.5", b"9223372036854775808")),
     "timeout": Kind(lambda draw: draw.choice((b"1", b"2")), (b"-1", b"x", b"", b"1.5",
                                                              b"9223372036854775808")),
+    "slow-count": Kind(lambda draw: draw.choice((b"1", b"0", b"-1", b"100")),
+                       (b"-2", b"x", b"", b"1.5", b"9223372036854775808")),
     "session": Kind(lambda draw: draw.choice((b"1", b"2")), (b"x", b"", b"-1")),
 }

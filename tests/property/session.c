@@ -392,6 +392,11 @@ static void command_list(struct session_call *call) {
                                         "reset",
                                         "select",
                                         "shutdown",
+                                        "slowlog",
+                                        "slowlog|get",
+                                        "slowlog|help",
+                                        "slowlog|len",
+                                        "slowlog|reset",
                                         "time",
                                         "wait"};
     const size_t name_count = sizeof(names) / sizeof(names[0]);
