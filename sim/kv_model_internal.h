@@ -16,12 +16,14 @@
 /* INT64_MAX is a deadline that a client may ask for. */
 #define NO_DEADLINE UINT64_MAX
 
+/* A key that is there. */
 struct model_key {
     struct kv_model_text name;
     struct kv_model_text value;
     uint64_t deadline_ms;
 };
 
+/* The store: its keys in no order. */
 struct kv_model {
     struct model_key *keys;
     size_t count;

@@ -77,6 +77,9 @@ static const struct connection_functions functions[CONNECTION_ROW_COUNT] = {
                                  .write = connection_command_list_write},
     [CONNECTION_CONFIG_GET] = {.write = connection_config_get_write},
     [CONNECTION_CONFIG_HELP] = {.write = connection_config_help_write},
+    [CONNECTION_CONFIG_RESETSTAT] = {.effect = connection_config_resetstat},
+    [CONNECTION_CONFIG_SET] = {.effect = connection_config_set,
+                               .write = connection_config_set_write},
 };
 
 static const struct connection_functions *connection_row(const struct connection_run *run) {
@@ -92,6 +95,11 @@ enum connection_step connection_effect(struct connection_run *run) {
         return row->effect(run);
     }
     return row->compose != NULL ? CONNECTION_COMPOSES : CONNECTION_WRITES;
+}
+
+bool connection_row_composes(uint16_t row) {
+    ASSERT(row < CONNECTION_ROW_COUNT);
+    return functions[row].compose != NULL;
 }
 
 size_t connection_text_bytes(struct connection_run *run) {

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "stages/connection_commands.h"
+#include "stages/node_settings.h"
 #include "stages/once.h"
 #include "stages/parse_internal.h"
 
@@ -70,6 +71,9 @@ struct batch_command *parse_command(struct parse_shard *shard, struct batch *bat
     if (command->table == TABLE_CONNECTION && once_is(command)) {
         shard->work.ends = once_unwrap(batch, command, shard->directory);
     }
+    if (command->table == TABLE_CONNECTION && command->row == CONNECTION_EXEC) {
+        shard->work.ends = true;
+    }
     if (command->table == TABLE_CONNECTION && command->row == CONNECTION_WAIT) {
         shard->work.ends = true;
         batch->flags |= BATCH_WAITS;
@@ -83,6 +87,9 @@ struct batch_command *parse_command(struct parse_shard *shard, struct batch *bat
 
 bool parse_command_stops(const struct parse_shard *shard, const struct batch_command *command,
                          const struct batch *batch, bool authenticated) {
+    if (command->table == TABLE_CONNECTION && command->row == CONNECTION_WATCH) {
+        return true;
+    }
     uint32_t length_bytes;
     const uint8_t *name = batch_argument(batch, command, 0, &length_bytes);
     if (command->table == TABLE_CONNECTION && command->row == CONNECTION_CLIENT &&
@@ -90,7 +97,7 @@ bool parse_command_stops(const struct parse_shard *shard, const struct batch_com
         name = batch_argument(batch, command, 1, &length_bytes);
         return name_is(name, length_bytes, "pause");
     }
-    if (shard->node->options->password[0] == '\0') {
+    if (!node_password_required(shard->node)) {
         return false;
     }
     if (authenticated) {
