@@ -107,7 +107,7 @@ uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
     int64_t start = 0;
     uint64_t offset = 0;
     *value_bytes = 0;
-    ASSERT_HOT(row < KV_ROWS && argument_count >= 2);
+    ASSERT_HOT(row < KV_ROWS && argument_count >= 1);
     switch ((enum kv_row)row) {
     case KV_ROW_SETRANGE:
         if (!kv_options_setrange(arguments, KV_VALUE_BYTES_MAX, &start, NULL) ||
@@ -123,6 +123,7 @@ uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
     case KV_ROW_INCRBYFLOAT: *value_bytes = KV_FLOAT_TEXT_BYTES_MAX; return *value_bytes;
     case KV_ROW_BITOP:
     case KV_ROW_COPY: return longest_bytes;
+    case KV_ROW_SORT: return 2 * longest_bytes; /* to sort, 48 bytes an element; to store */
     default: return 0;
     }
 }

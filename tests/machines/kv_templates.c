@@ -157,7 +157,7 @@ static void word_time(struct kv_templates *stream, int64_t unit_ms, int64_t from
         word(stream, "%" PRId64, from + day * (10 + (int64_t)below(stream, 4)));
 }
 
-static void word_element(struct kv_templates *stream) {
+static void word_few(struct kv_templates *stream) {
     static const char *const few[] = {"a",
                                       "b",
                                       "c",
@@ -169,10 +169,14 @@ static void word_element(struct kv_templates *stream) {
                                       "9.5",
                                       "sixteen bytes...",
                                       "one that is longer than fifteen bytes"};
+    word(stream, "%s", few[below(stream, ARRAY_COUNT(few))]);
+}
+
+static void word_element(struct kv_templates *stream) {
     if (below(stream, 6) == 0)
         word_value(stream);
     else
-        word(stream, "%s", few[below(stream, ARRAY_COUNT(few))]);
+        word_few(stream);
 }
 
 static void word_of(struct kv_templates *stream, char kind) {
@@ -184,6 +188,7 @@ static void word_of(struct kv_templates *stream, char kind) {
     }
     case 'v': word_value(stream); break;
     case 'e': word_element(stream); break;
+    case 'w': word_few(stream); break;
     case 'i': word_integer(stream, -12, 24); break;
     case 'o': word_integer(stream, 0, (int64_t)stream->value_bytes_max * 2); break;
     case 'b': word_integer(stream, -8, (int64_t)(below(stream, 4) == 0 ? 80000 : 300)); break;

@@ -12,6 +12,7 @@
  *     @f number for INCRBYFLOAT                        @s seconds, @m milliseconds (far, or wrong)
  *     @S, @M the same as a time of day
  *     @e element: one of a few short ones, so that they meet, seldom a value
+ *     @w one of these few words
  */
 
 #include "base/random.h"
@@ -41,6 +42,7 @@ struct kv_templates {
 extern const char *const kv_templates_string[]; /* strings, bits and keys */
 extern const char *const kv_templates_hash[];
 extern const char *const kv_templates_list[];
+extern const char *const kv_templates_sort[];
 
 /* Begins a stream of a list of at most KV_TEMPLATES_MAX templates. */
 void kv_templates_begin(struct kv_templates *stream, const char *const *templates, uint64_t seed,
