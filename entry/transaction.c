@@ -35,6 +35,13 @@ uint32_t entry_watch_write(uint8_t *out, const struct entry_watch *watch) {
     return bytes;
 }
 
+uint32_t entry_watch_settle(uint8_t *at, uint64_t index, bool present) {
+    ASSERT(index != 0 && bytes_get_u64(at) == 0);
+    bytes_put_u64(at, index);
+    bytes_put_u32(at + WATCH_PRESENT, present ? 1 : 0);
+    return entry_watch_bytes(bytes_get_u32(at + WATCH_KEY_BYTES));
+}
+
 uint32_t entry_watch_read(const uint8_t *at, struct entry_watch *watch) {
     *watch = (struct entry_watch){.index = bytes_get_u64(at),
                                   .key_hash = bytes_get_u64(at + WATCH_HASH),

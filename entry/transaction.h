@@ -65,6 +65,10 @@ static inline uint32_t entry_watch_bytes(uint32_t key_bytes) {
 /* Writes a watched key (entry_watch_bytes() of room); returns its bytes. */
 uint32_t entry_watch_write(uint8_t *out, const struct entry_watch *watch);
 
+/* Tells when a watched key that was written was watched, and whether it was there; returns its
+ * bytes. */
+uint32_t entry_watch_settle(uint8_t *at, uint64_t index, bool present);
+
 /* Reads a watched key of a valid transaction; returns its bytes. */
 uint32_t entry_watch_read(const uint8_t *at, struct entry_watch *watch);
 

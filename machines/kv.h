@@ -18,6 +18,7 @@
  *     kv_lcs.c        LCS                     kv_options_bits.c  the options of these
  *     kv_validate.c   what is refused before it enters the log
  *     kv_scan.c       KEYS, SCAN, DBSIZE      kv_pattern.c   their patterns
+ *     kv_set.h        sets                    kv_scan_elements.c  HSCAN, SSCAN, ZSCAN
  *     kv_snapshot.c   begin, emit, end        kv_restore.c   the way back
  *     kv_digest.c     what replicas compare     kv_watch.c    what WATCH asks
  *     kv_pick.c       a random choice that is the same on every replica
@@ -245,6 +246,14 @@ struct kv_scan_options {
 bool kv_options_scan(const struct machine_argument *arguments, uint32_t count,
                      struct kv_scan_options *options, struct reply_writer *error);
 
+/* The cursor alone. */
+bool kv_options_cursor(const struct machine_argument *argument, uint64_t *cursor,
+                       struct reply_writer *error);
+
+/* HSCAN, SSCAN, ZSCAN key cursor [MATCH pattern] [COUNT count] (kv_scan_elements.c) */
+bool kv_options_scan_elements(const struct machine_argument *arguments, uint32_t count,
+                              struct kv_scan_options *options, struct reply_writer *error);
+
 /* FLUSHALL [ASYNC | SYNC] */
 bool kv_options_flush(const struct machine_argument *arguments, uint32_t count,
                       struct reply_writer *error);
@@ -412,6 +421,21 @@ void kv_record_free(struct memory *memory, struct kv_record *record);
 /* Takes a record out of a space and frees it. Digest and snapshot are the caller's business. */
 void kv_space_remove(struct kv_space *space, uint64_t *slot);
 
+/* Redis would make a reply of any length; here so many members at most are drawn that are put back
+ * each time (-count of SRANDMEMBER and its like). */
+enum { KV_REPEATS_MAX = 1 << 20 };
+
+/* With more sources than this SUNION and SDIFF may gather members on the way (kv_set_algebra.c). */
+enum { KV_ASKED_MAX = 8 };
+
+/*
+ * The seed of a read's random choice. A read has no random source of the log; its draws are
+ * counted, and no other reply shows the count. kv_read_drawn counts one that was answered: one
+ * whose reply did not fit is answered again, and must be the same.
+ */
+uint64_t kv_read_seed(const struct kv_call *call);
+void kv_read_drawn(struct kv_call *call);
+
 /* Replies bytes that stay where they are until the command has finished, many in slices. */
 enum kv_step kv_reply_bytes(struct kv_call *call, const uint8_t *from, uint32_t length_bytes);
 
@@ -531,6 +555,11 @@ KV_ROWS_ALL(KV_ROW_EXECUTE)
 #undef KV_ROW_EXECUTE
 
 /* Judge the form of a command of a group, for kv_validate; false after the error. */
+bool kv_validate_set(uint32_t row, const struct machine_argument *arguments, uint32_t count,
+                     const struct machine_options *options, struct reply_writer *error);
+bool kv_validate_scan_elements(uint32_t row, const struct machine_argument *arguments,
+                               uint32_t count, const struct machine_options *options,
+                               struct reply_writer *error);
 bool kv_validate_string(uint32_t row, const struct machine_argument *arguments, uint32_t count,
                         const struct machine_options *options, struct reply_writer *error);
 /* Parts of strings, bits, floating point. */

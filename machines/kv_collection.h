@@ -199,6 +199,9 @@ enum kv_step kv_member_put(struct kv_call *call, struct kv_found *found, enum kv
 /* Removes a member, and the key with the last one, and folds the digest. False: it is not there. */
 bool kv_member_remove(struct kv_call *call, struct kv_found *found, struct kv_bytes member);
 
+/* HSCAN, SSCAN and ZSCAN (kv_scan_elements.c): the command in execution, of a key of that type. */
+enum kv_step kv_scan_elements(struct kv_call *call, enum kv_type type);
+
 /* ---- Digests --------------------------------------------------------------------------------- */
 
 /*

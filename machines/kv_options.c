@@ -276,7 +276,7 @@ bool kv_options_expire(uint32_t row, const struct machine_argument *arguments, u
 
 /* A cursor as strtoul reads it, without leading space: an optional sign, then digits to the end
  * or to a zero byte; nothing at all is 0. */
-static bool kv_scan_cursor(const struct machine_argument *argument, uint64_t *cursor) {
+static bool kv_cursor(const struct machine_argument *argument, uint64_t *cursor) {
     uint32_t i = 0;
     uint32_t length = 0;
     while (length < argument->length_bytes && argument->data[length] != 0)
@@ -297,6 +297,14 @@ static bool kv_scan_cursor(const struct machine_argument *argument, uint64_t *cu
     return true;
 }
 
+bool kv_options_cursor(const struct machine_argument *argument, uint64_t *cursor,
+                       struct reply_writer *error) {
+    if (kv_cursor(argument, cursor))
+        return true;
+    kv_error(error, "ERR invalid cursor");
+    return false;
+}
+
 /* The type of that name; KV_TYPES if no value can have it. */
 static int32_t kv_scan_type(const struct machine_argument *argument) {
     static const char *const names[KV_TYPES] = {"STRING", "LIST", "SET", "ZSET", "HASH"};
@@ -309,10 +317,8 @@ static int32_t kv_scan_type(const struct machine_argument *argument) {
 bool kv_options_scan(const struct machine_argument *arguments, uint32_t count,
                      struct kv_scan_options *options, struct reply_writer *error) {
     *options = (struct kv_scan_options){.count = 10, .type = KV_SCAN_ANY};
-    if (!kv_scan_cursor(&arguments[0], &options->cursor)) {
-        kv_error(error, "ERR invalid cursor");
+    if (!kv_options_cursor(&arguments[0], &options->cursor, error))
         return false;
-    }
     for (uint32_t i = 1; i < count; i += 2) {
         const bool has_value = i + 1 < count;
         if (has_value && kv_is_word(&arguments[i], "COUNT")) {

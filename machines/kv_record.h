@@ -48,7 +48,8 @@ enum {
     KV_TYPE_SHIFT = 17,                 /* of key_word: three bits of enum kv_type */
     KV_TYPE_MASK = 7 << KV_TYPE_SHIFT,  /* of key_word */
     KV_LARGE = 1 << 20,                 /* of key_word */
-    KV_DEADLINED = 1 << 30,             /* of key_word */
+    KV_MARKED = 1 << 21,    /* of key_word, of an element: chosen, within one command (SPOP) */
+    KV_DEADLINED = 1 << 30, /* of key_word */
 };
 #define KV_EMITTED       (UINT32_C(1) << 31) /* of value_word */
 #define KV_DEADLINE_NONE UINT64_MAX

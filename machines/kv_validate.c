@@ -99,9 +99,15 @@ enum machine_verdict kv_validate(uint32_t row, const struct machine_argument *ar
                                                                               : MACHINE_REFUSE;
 }
 
+/* A difference is no longer than the first set; with many others these may be gathered. */
+static uint64_t kv_sdiffstore_bytes(uint32_t argument_count, uint64_t longest_bytes) {
+    const uint32_t others = argument_count - 2;
+    return longest_bytes * (others < KV_ASKED_MAX ? 1 : 1 + others);
+}
+
 /* A value that is written to at an offset becomes at most so long, and if it is moved for that, has
  * as much room again. INCRBYFLOAT prints all digits of 1e4900. BITOP and COPY make a value no
- * longer than the longest. */
+ * longer than the longest, a union one as long as all of them. */
 uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
                          uint32_t argument_count, uint64_t longest_bytes, uint64_t *value_bytes) {
     int64_t start = 0;
@@ -121,9 +127,14 @@ uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
         *value_bytes = offset / 8 + 1;
         return 2 * *value_bytes;
     case KV_ROW_INCRBYFLOAT: *value_bytes = KV_FLOAT_TEXT_BYTES_MAX; return *value_bytes;
-    case KV_ROW_BITOP:
-    case KV_ROW_COPY: return longest_bytes;
     case KV_ROW_SORT: return 2 * longest_bytes; /* to sort, 48 bytes an element; to store */
+    case KV_ROW_BITOP:
+    case KV_ROW_COPY:
+    case KV_ROW_SINTERSTORE: return longest_bytes;
+    case KV_ROW_SDIFFSTORE: return kv_sdiffstore_bytes(argument_count, longest_bytes);
+    case KV_ROW_SUNIONSTORE:
+        *value_bytes = longest_bytes * (argument_count - 1);
+        return *value_bytes;
     default: return 0;
     }
 }

@@ -61,7 +61,9 @@
  *      RAFT_ACTION_READ_FAILED: refuse it.
  *  10. now_ns of every event is monotonic and not older than the last one's.  It is read after the
  *      caller last slept; for a read by lease, after the read was taken from its queue.  After a
- *      wake-up, tick first, before any message; at the latest at raft_deadline_ns.
+ *      wake-up, the messages that are there come first, then a tick if it is due, then proposals
+ *      and reads; tick at the latest at raft_deadline_ns.  (A tick before the messages judges by
+ *      what was heard before the sleep.)
  *  11. RAFT_ACTION_SEND: queue the message.  APPEND: with the entries [previous_index + 1,
  *      previous_index + entry_count] as they are in the log now; if they are to be read from disk
  *      first, they may be fewer: then report RAFT_EVENT_SHORTENED and drop what was queued for that

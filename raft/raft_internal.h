@@ -173,10 +173,10 @@ static inline uint64_t raft_promise_ns(const struct raft *raft) {
 
 /*
  * A tick that was due at due_ns comes now.  True if it is late by a heartbeat interval or more: we
- * did not run, and what others have said meanwhile still waits for us, since we are told the time
- * before messages (raft.h, 10).  So nobody's silence may be judged now, but at the next tick; that
- * one is not called late, whenever it comes, unless a leader was heard in between.  Nor is one by
- * 2 T or more: until then all the others have timed out.
+ * did not run, and what others have said meanwhile may still wait for us, outside the rings that
+ * our caller looks into before (raft.h, 10).  So nobody's silence may be judged now, but at the
+ * next tick; that one is not called late, whenever it comes, unless a leader was heard in between.
+ * Nor is one by 2 T or more: until then all the others have timed out.
  */
 bool raft_late(struct raft *raft, uint64_t due_ns);
 

@@ -95,13 +95,47 @@ struct apply_once {
     bool kept;                     /* its reply is, or will be, in `room` */
     struct batch_command *waiting; /* who waits for it; NULL: nobody */
     struct entry_command command;
+    uint8_t *reply; /* from RUN to STORE: where it is, or NULL */
+    uint32_t reply_bytes;
     const uint8_t *hash_next;
     size_t hash_left_bytes;
+    bool hash_whole; /* in one go */
     uint64_t hash;
     uint32_t slot; /* of the session, from JUDGE on */
     struct checksum_state checksum;
     struct reply_writer writer; /* in `room` */
     uint8_t room[APPLY_ONCE_ROOM_BYTES];
+};
+
+/* See the picture in apply_exec.c. */
+enum apply_exec_step {
+    APPLY_EXEC_NONE = 0,
+    APPLY_EXEC_WATCHED,
+    APPLY_EXEC_OPEN,
+    APPLY_EXEC_RUN,
+    APPLY_EXEC_MOVE,
+    APPLY_EXEC_WATCH,
+};
+
+/* The EXEC, or WATCH, under way. */
+struct apply_exec {
+    enum apply_exec_step step;
+    bool once;                     /* it is under ONCE */
+    bool changed;                  /* a watched key has */
+    struct batch_command *waiting; /* who waits for it; NULL: nobody */
+    struct entry_transaction transaction;
+    struct entry_cursor cursor; /* in its commands */
+    const uint8_t *watch;       /* the next watched key */
+    uint32_t watches_left;
+    uint32_t reply_offset;       /* copied of the next known reply, */
+    const uint8_t *reply;        /* which stands here */
+    struct reply_writer *writer; /* NULL: nobody listens */
+    uint8_t *begin;              /* of its reply */
+
+    enum apply_exec_step before_move; /* and there it goes on, */
+    bool resumes;                     /* with a run that is under way */
+    const uint8_t *from;
+    uint64_t move_left;
 };
 
 /* The snapshot under way. */
@@ -191,6 +225,7 @@ struct apply_shard {
     int32_t directory_handle;
     struct sessions *sessions;
     struct apply_once once;
+    struct apply_exec exec;
     struct apply_digests digests;
     struct apply_install install;
     struct configuration configuration; /* as of the tail */
@@ -213,8 +248,29 @@ void apply_publish(struct apply_shard *shard);
 /* Wakes replicate. */
 void apply_note_send(struct apply_shard *shard);
 
+/* ---- apply_run.c ---------------------------------------------------------------------------- */
+
+/* What a batch's next commands are: a run of machine commands, or one that the machine never sees.
+ * Returns false when there are none left. */
+bool apply_batch_next(struct apply_shard *shard, uint32_t *units);
+
+/* The next writes of an entry that no batch waits for; false when there are none left. */
+bool apply_entry_next(struct apply_shard *shard);
+
+/* Goes on collecting the run, and starts it; false when the units are spent. */
+bool apply_run_collect(struct apply_shard *shard, uint32_t *units);
+
+/* Goes on with the run; false when the budget is spent. */
+bool apply_run_continue(struct apply_shard *shard, uint32_t *units);
+
 /* Begins a run of once.command alone, whose reply goes to once.writer. */
 void apply_run_once(struct apply_shard *shard);
+
+/* Begins a run of the next commands of the EXEC under way. */
+void apply_run_begin(struct apply_shard *shard);
+
+/* When what is executed now happens: in the open entry, or after the last. */
+struct machine_moment apply_moment(const struct apply_shard *shard);
 
 /* ---- apply_digest.c ------------------------------------------------------------------------- */
 
@@ -251,11 +307,28 @@ bool apply_once_on(struct apply_shard *shard, uint32_t *units);
 /* Its reply does not fit: whether it was in the shard's own room.  It goes to the batch then. */
 bool apply_once_reply_full(struct apply_shard *shard);
 
-/* RUN: the machine has executed it. */
-void apply_once_executed(struct apply_shard *shard);
+/* RUN: the machine has executed it; its reply, in `room` as long as it is kept, or NULL. */
+void apply_once_executed(struct apply_shard *shard, uint8_t *reply, uint32_t reply_bytes);
 
 /* Between items: removes one that has expired, if it finds one; whether it did. */
 bool apply_sessions_turn(struct apply_shard *shard);
+
+/* ---- apply_exec.c --------------------------------------------------------------------------- */
+
+/* Begins an EXEC: of the log, for which `waiting` may wait (or NULL), under ONCE or not; of the
+ * batch, which only reads. */
+void apply_exec_begin(struct apply_shard *shard, const struct entry_command *command,
+                      struct batch_command *waiting, bool once);
+void apply_exec_begin_read(struct apply_shard *shard, struct batch_command *waiting);
+
+/* Begins a WATCH. */
+void apply_watch_begin(struct apply_shard *shard, struct batch_command *command);
+
+/* One step of it, while no run of its commands is collected or under way. */
+void apply_exec_on(struct apply_shard *shard, uint32_t *units);
+
+/* A reply of one of its commands does not fit. */
+void apply_exec_reply_full(struct apply_shard *shard);
 
 /* ---- apply_replies.c ------------------------------------------------------------------------ */
 

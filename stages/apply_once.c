@@ -90,10 +90,24 @@ void apply_once_begin(struct apply_shard *shard) {
         return;
     }
     once->step = APPLY_ONCE_HASH;
+    if (once->command.id == ENTRY_COMMAND_ID_EXEC) {
+        /* Its commands alone: who repeats it has watched its keys anew, and what is told of the
+           connection may be another. */
+        struct entry_transaction transaction;
+        entry_transaction_read(&once->command, &transaction);
+        once->hash_next = transaction.commands;
+        once->hash_left_bytes = transaction.command_bytes;
+        once->hash_whole = once->hash_left_bytes <= STAGE_SLICE_BYTES;
+        if (!once->hash_whole) {
+            checksum_begin(&once->checksum, once->command.id);
+        }
+        return;
+    }
     /* Lengths, bytes and the zeros behind them: all that makes it this command. */
     once->hash_next = once->command.argument_lengths;
     once->hash_left_bytes = (size_t)(work->cursor.position - once->hash_next);
-    if (once->hash_left_bytes > STAGE_SLICE_BYTES) {
+    once->hash_whole = once->hash_left_bytes <= STAGE_SLICE_BYTES;
+    if (!once->hash_whole) {
         checksum_begin(&once->checksum, once->command.id);
     }
 }
@@ -101,8 +115,7 @@ void apply_once_begin(struct apply_shard *shard) {
 /* Hashes on. */
 static bool step_hash(struct apply_shard *shard, uint32_t *units) {
     struct apply_once *once = &shard->once;
-    bool whole = once->hash_next == once->command.argument_lengths;
-    if (whole && once->hash_left_bytes <= STAGE_SLICE_BYTES) {
+    if (once->hash_whole) {
         once->hash = checksum_64(once->hash_next, once->hash_left_bytes, once->command.id);
         spend(units, (uint32_t)(once->hash_left_bytes / ONCE_HASH_BYTES));
         once->step = APPLY_ONCE_JUDGE;
@@ -178,7 +191,11 @@ static bool step_judge(struct apply_shard *shard, uint32_t *units) {
         room_begin(once);
         once->kept = true;
         once->step = APPLY_ONCE_RUN;
-        apply_run_once(shard);
+        if (once->command.id == ENTRY_COMMAND_ID_EXEC) {
+            apply_exec_begin(shard, &once->command, once->waiting, true);
+        } else {
+            apply_run_once(shard);
+        }
         return true;
     }
     once->step = APPLY_ONCE_NONE;
@@ -203,17 +220,18 @@ bool apply_once_reply_full(struct apply_shard *shard) {
     return true;
 }
 
-void apply_once_executed(struct apply_shard *shard) {
-    ASSERT(shard->once.step == APPLY_ONCE_RUN && shard->work.run.count == 1);
+void apply_once_executed(struct apply_shard *shard, uint8_t *reply, uint32_t reply_bytes) {
+    ASSERT(shard->once.step == APPLY_ONCE_RUN);
+    shard->once.reply = reply;
+    shard->once.reply_bytes = reply_bytes;
     shard->once.step = APPLY_ONCE_STORE;
     node_figure_add(&shard->node->apply.writes, 1);
 }
 
 static bool step_store(struct apply_shard *shard, uint32_t *units) {
     struct apply_once *once = &shard->once;
-    const struct machine_operation *operation = &shard->work.run.operations[0];
-    uint32_t reply_bytes = once->kept ? operation->reply_bytes : 0;
-    ASSERT(!once->kept || (operation->reply == once->room && reply_bytes > 0));
+    uint32_t reply_bytes = once->kept ? once->reply_bytes : 0;
+    ASSERT(!once->kept || (once->reply == once->room && reply_bytes > 0));
     uint32_t victim =
         sessions_cell_victim(shard->sessions, moment_of(shard).log_time_ms, reply_bytes);
     if (victim != SESSION_NONE) {
@@ -231,8 +249,8 @@ static bool step_store(struct apply_shard *shard, uint32_t *units) {
     if (once->kept) {
         answer_room(shard);
     } else if (once->waiting != NULL) {
-        once->waiting->reply = operation->reply; /* it is in the batch already, if it had room */
-        once->waiting->reply_bytes = operation->reply_bytes;
+        once->waiting->reply = once->reply; /* it is in the batch already, if it had room */
+        once->waiting->reply_bytes = once->reply_bytes;
     }
     once->step = APPLY_ONCE_NONE;
     return true;

@@ -34,6 +34,10 @@
  * BATCH_CONTINUE: when it comes home, read sends it round again without bytes of its own, and parse
  * goes on in the carry.
  *
+ * What is watched.  A batch ends behind a WATCH and comes round again, and nothing of its
+ * connection is parsed before it does: it brings validate the index after which the WATCH ran.  It
+ * ends behind an EXEC, too, so that there is one at most in an entry.
+ *
  * What waits.  Behind a WAIT nothing of its connection is parsed until it is answered, and no batch
  * is held for that long: replicate keeps what it waits for, the batch goes home without its answer
  * (BATCH_WAITING), and when the wait is over read sends another one round that bears the answer
@@ -53,6 +57,7 @@
 #include <stdint.h>
 
 #include "base/assert.h"
+#include "entry/transaction.h"
 #include "stages/consistency.h"
 #include "wire/reply.h"
 #include "wire/reply_encode.h"
@@ -81,6 +86,9 @@ enum {
     BATCH_ARGUMENTS_MAX = 2736,
     /* 512 short replies (16 to 24 bytes each), or 170 values of 64 bytes. */
     BATCH_REPLY_BYTES = 16 * 1024,
+    /* The replies of a batch that are long enough for parse to be careful with the connection: in
+       its eight batches under way they would be 8 MiB. */
+    BATCH_LONG_REPLIES_BYTES = 1024 * 1024,
     /* One piece for each command's stream, wherever it lies, and 64 for large values sent from
        where they stand. */
     BATCH_PIECES_MAX = BATCH_COMMANDS_MAX + 64,
@@ -91,6 +99,9 @@ _Static_assert(BATCH_ARGUMENTS_MAX >= BATCH_BUFFER_BYTES / RESP_ARGUMENT_BYTES_M
 
 /* wait_reached of a batch that goes on behind a WAIT whose answer is written already. */
 #define BATCH_NO_ANSWER UINT32_MAX
+
+/* Keys that one WATCH names at most. */
+enum { BATCH_WATCH_KEYS_MAX = 512 };
 
 /* No block. */
 #define BATCH_NO_BLOCK UINT32_MAX
@@ -140,6 +151,7 @@ enum batch_refusal {
     REFUSAL_ONCE_NUMBER,   /* session or sequence */
     REFUSAL_ONCE_SYNTAX,   /* ONCE.OPEN */
     REFUSAL_ONCE_LIFETIME, /* ONCE.OPEN */
+    REFUSAL_WATCH_KEYS,    /* more than BATCH_WATCH_KEYS_MAX */
     REFUSAL_COUNT,
 };
 
@@ -227,6 +239,9 @@ struct batch {
     uint32_t local_block;     /* of validate's arena, or BATCH_NO_BLOCK */
     uint32_t wait_members;    /* with BATCH_WAITS: for how many WAIT waits, */
     uint64_t wait_timeout_ms; /* and for how long at most; 0: for ever */
+    /* If its last command is an EXEC that was accepted: the arguments of its record
+       (entry/transaction.h), in a local block. */
+    struct entry_argument exec[ENTRY_TRANSACTION_ARGUMENTS];
 
     /* replicate */
     uint64_t index; /* of its entry, or 0 */
@@ -240,6 +255,11 @@ struct batch {
     /* apply */
     struct reply_writer reply;
     uint32_t reply_block; /* of apply's arena, or BATCH_NO_BLOCK */
+    /* If its last command is a WATCH that was accepted: the index after which it ran, 0 as long as
+       it did not, and which of its keys were there, a bit each.  The batch comes round again and
+       brings it to validate. */
+    uint64_t watch_index;
+    uint64_t watch_present[BATCH_WATCH_KEYS_MAX / 64];
 
     /* serialize */
     struct reply_pieces pieces;

@@ -44,14 +44,21 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
                 "Returns information about all commands.", "server"),
     COMMAND_ROW(CONFIG, "config", -2, CONNECTION_CONTAINER, "2.0.0", "subcommand ...",
                 "A container for commands about the configuration.", "server"),
+    COMMAND_ROW(DISCARD, "discard", 1, CONNECTION_FAST, "2.0.0", "",
+                "Drops the transaction, and what is watched.", "transactions"),
     COMMAND_ROW(ECHO, "echo", 2, CONNECTION_FAST, "1.0.0", "message", "Returns the given string.",
                 "connection"),
+    COMMAND_ROW(EXEC, "exec", 1, 0, "1.2.0", "",
+                "Executes the transaction as one, unless a watched key has changed.",
+                "transactions"),
     COMMAND_ROW(HELLO, "hello", -1, BEFORE_AUTH, "6.0.0",
                 "[protover [AUTH username password] [SETNAME clientname]]",
                 "Handshakes with the server: protocol version, authentication, name.",
                 "connection"),
     COMMAND_ROW(INFO, "info", -1, 0, "1.0.0", "[section [section ...]]",
                 "Returns information and statistics about the server.", "server"),
+    COMMAND_ROW(MULTI, "multi", 1, CONNECTION_FAST, "1.2.0", "",
+                "Begins a transaction: commands are kept until EXEC.", "transactions"),
     COMMAND_ROW(ONCE, "once", -4, CONNECTION_LOGGED | CONNECTION_KEYS_INSIDE, "0.1.0",
                 "session sequence command [arg ...]",
                 "Applies a write at most once: the session answers it again when it is repeated.",
@@ -78,11 +85,16 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
                 "Stops the server, once what it received is answered.", "server"),
     COMMAND_ROW(TIME, "time", 1, CONNECTION_FAST, "2.6.0", "", "Returns the server's clock.",
                 "server"),
+    COMMAND_ROW(UNWATCH, "unwatch", 1, CONNECTION_FAST, "2.2.0", "", "Forgets what is watched.",
+                "transactions"),
     COMMAND_ROW(
         WAIT, "wait", 3, 0, "3.0.0", "numreplicas timeout",
         "Waits until so many other members have all that this connection wrote; returns how "
         "many do.",
         "generic"),
+    COMMAND_ROW(WATCH, "watch", -2, CONNECTION_FAST, "2.2.0", "key [key ...]",
+                "Lets the next transaction fail if one of the keys is changed before its EXEC.",
+                "transactions"),
 
     SUBCOMMAND_ROW(CLIENT, GETNAME, "client|getname", 2, 0, "2.6.9", "",
                    "Returns the connection's name.", "connection"),
@@ -217,6 +229,15 @@ static const char *const canned_errors[CONNECTION_REPLY_COUNT] = {
         "ERR nothing can be saved: this node runs with durability none",
     [CONNECTION_REPLY_READS] = "ERR reads are quorum, lease or stale",
     [CONNECTION_REPLY_KEY_LENGTH] = "ERR key too long: the limit is 65536 bytes",
+    [CONNECTION_REPLY_NESTED] = "ERR MULTI calls can not be nested",
+    [CONNECTION_REPLY_EXEC_ALONE] = "ERR EXEC without MULTI",
+    [CONNECTION_REPLY_DISCARD_ALONE] = "ERR DISCARD without MULTI",
+    [CONNECTION_REPLY_WATCH_INSIDE] = "ERR WATCH inside MULTI is not allowed",
+    [CONNECTION_REPLY_NOT_INSIDE] = "ERR Command not allowed inside a transaction",
+    [CONNECTION_REPLY_EXEC_ERRORS] = "EXECABORT Transaction discarded because of previous errors.",
+    [CONNECTION_REPLY_EXEC_LOST] =
+        "EXECABORT Transaction discarded because of: the leader changed since it began",
+    [CONNECTION_REPLY_UNWATCHABLE] = "ERR this machine has no keys that can be watched",
 };
 
 void connection_reply_write(struct reply_writer *writer, const struct batch *batch,
@@ -231,6 +252,7 @@ void connection_reply_write(struct reply_writer *writer, const struct batch *bat
         reply_bulk(writer, argument, length);
         return;
     }
+    case CONNECTION_REPLY_QUEUED: reply_queued(writer); return;
     case CONNECTION_REPLY_RESET: reply_status(writer, "RESET", 5); return;
     case CONNECTION_REPLY_DB_RANGE:
     case CONNECTION_REPLY_NUMBER:
@@ -253,7 +275,15 @@ void connection_reply_write(struct reply_writer *writer, const struct batch *bat
     case CONNECTION_REPLY_NO_SHUTDOWN:
     case CONNECTION_REPLY_SHUTDOWN_SAVE:
     case CONNECTION_REPLY_READS:
-    case CONNECTION_REPLY_KEY_LENGTH: {
+    case CONNECTION_REPLY_KEY_LENGTH:
+    case CONNECTION_REPLY_NESTED:
+    case CONNECTION_REPLY_EXEC_ALONE:
+    case CONNECTION_REPLY_DISCARD_ALONE:
+    case CONNECTION_REPLY_WATCH_INSIDE:
+    case CONNECTION_REPLY_NOT_INSIDE:
+    case CONNECTION_REPLY_EXEC_ERRORS:
+    case CONNECTION_REPLY_EXEC_LOST:
+    case CONNECTION_REPLY_UNWATCHABLE: {
         const char *words = canned_errors[command->detail];
         reply_error(writer, words, strlen(words));
         return;

@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "machines/machine.h"
 #include "stages/batch.h"
 #include "wire/reply.h"
 
@@ -56,9 +57,12 @@ enum connection_row {
     CONNECTION_CLUSTER,
     CONNECTION_COMMAND,
     CONNECTION_CONFIG,
+    CONNECTION_DISCARD,
     CONNECTION_ECHO,
+    CONNECTION_EXEC,
     CONNECTION_HELLO,
     CONNECTION_INFO,
+    CONNECTION_MULTI,
     CONNECTION_ONCE,
     CONNECTION_ONCE_OPEN,
     CONNECTION_PING,
@@ -69,7 +73,9 @@ enum connection_row {
     CONNECTION_SELECT,
     CONNECTION_SHUTDOWN,
     CONNECTION_TIME,
+    CONNECTION_UNWATCH,
     CONNECTION_WAIT,
+    CONNECTION_WATCH,
     CONNECTION_COMMAND_COUNT,
 
     CONNECTION_CLIENT_GETNAME = CONNECTION_COMMAND_COUNT,
@@ -143,6 +149,15 @@ enum connection_reply {
     CONNECTION_REPLY_READS,          /* CLIENT READS of another mode than there are */
     CONNECTION_REPLY_KEY_LENGTH,     /* CLUSTER KEYSLOT of a longer key than any */
     CONNECTION_REPLY_WAIT,           /* batch->wait_reached, once replicate has set it */
+    CONNECTION_REPLY_QUEUED,         /* +QUEUED */
+    CONNECTION_REPLY_NESTED,         /* MULTI in a transaction */
+    CONNECTION_REPLY_EXEC_ALONE,     /* EXEC without MULTI */
+    CONNECTION_REPLY_DISCARD_ALONE,  /* DISCARD without MULTI */
+    CONNECTION_REPLY_WATCH_INSIDE,   /* WATCH in a transaction */
+    CONNECTION_REPLY_NOT_INSIDE,     /* a command that cannot be in a transaction */
+    CONNECTION_REPLY_EXEC_ERRORS,    /* EXEC after a command that was refused */
+    CONNECTION_REPLY_EXEC_LOST,      /* EXEC of a transaction of another term */
+    CONNECTION_REPLY_UNWATCHABLE,    /* WATCH where the machine's keys cannot be watched */
     CONNECTION_REPLY_COUNT,
 };
 
@@ -150,6 +165,40 @@ enum connection_reply {
 static inline bool connection_waits(const struct batch_command *command) {
     return command->table == TABLE_CONNECTION && command->row == CONNECTION_WAIT &&
            command->fate == FATE_LOCAL && command->detail == CONNECTION_REPLY_WAIT;
+}
+
+/* Whether it is an EXEC: then its record's arguments are not its own, but batch->exec. */
+static inline bool batch_is_exec(const struct batch_command *command) {
+    return command->table == TABLE_CONNECTION && command->row == CONNECTION_EXEC;
+}
+
+/* How many arguments a command's record in the log has, and the index'th of them. */
+static inline uint32_t batch_record_argument_count(const struct batch_command *command) {
+    return batch_is_exec(command) ? (uint32_t)ENTRY_TRANSACTION_ARGUMENTS
+                                  : command->argument_count - 1;
+}
+static inline const uint8_t *batch_record_argument(const struct batch *batch,
+                                                   const struct batch_command *command,
+                                                   uint32_t index, uint32_t *length_bytes) {
+    if (!batch_is_exec(command)) {
+        return batch_argument(batch, command, index + 1, length_bytes);
+    }
+    ASSERT_HOT(index < ENTRY_TRANSACTION_ARGUMENTS);
+    *length_bytes = batch->exec[index].length_bytes;
+    return batch->exec[index].data;
+}
+
+/* The command's id in the log. */
+static inline uint16_t batch_record_id(const struct machine_operations *machine,
+                                       const struct batch_command *command) {
+    return batch_is_exec(command) ? (uint16_t)ENTRY_COMMAND_ID_EXEC
+                                  : machine->commands[command->row].id;
+}
+
+/* Whether it is a WATCH that goes to apply. */
+static inline bool batch_is_watch(const struct batch_command *command) {
+    return command->table == TABLE_CONNECTION && command->row == CONNECTION_WATCH &&
+           command->fate == FATE_READ;
 }
 
 /*

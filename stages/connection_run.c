@@ -94,6 +94,11 @@ enum connection_step connection_effect(struct connection_run *run) {
     return row->compose != NULL ? CONNECTION_COMPOSES : CONNECTION_WRITES;
 }
 
+bool connection_row_composes(uint16_t row) {
+    ASSERT(row < CONNECTION_ROW_COUNT);
+    return functions[row].compose != NULL;
+}
+
 size_t connection_text_bytes(struct connection_run *run) {
     ASSERT(connection_row(run)->text_bytes != NULL);
     return connection_row(run)->text_bytes(run);

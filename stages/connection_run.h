@@ -68,6 +68,9 @@ struct connection_run {
 /* Runs the command's effect.  Leaves the connection in state CLOSING if it is to be closed. */
 enum connection_step connection_effect(struct connection_run *run);
 
+/* Whether a row's reply is composed in slices. */
+bool connection_row_composes(uint16_t row);
+
 /* Whether compose writes the reply itself: `writer` is then set. */
 bool connection_streams(const struct connection_run *run);
 

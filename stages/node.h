@@ -375,6 +375,10 @@ struct node_record {
     char name[NODE_CLIENT_NAME_BYTES_MAX];
     char library_name[NODE_CLIENT_NAME_BYTES_MAX];
     char library_version[NODE_CLIENT_NAME_BYTES_MAX];
+
+    /* serialize: batches with replies of more than BATCH_LONG_REPLIES_BYTES; parse glances at it,
+       and a late glance only delays */
+    CACHE_ALIGNED uint32_t long_batches;
 };
 
 /* What the snapshot held: apply restores it before replicate opens the log behind it. */

@@ -86,7 +86,7 @@ struct once_record once_record(const struct batch *batch, const struct batch_com
     }
     bool valid = once_numbers(batch, command, &record.session, &record.sequence);
     ASSERT(valid);
-    record.id = machine->commands[command->row].id;
-    record.argument_count = command->argument_count - 1;
+    record.id = batch_record_id(machine, command);
+    record.argument_count = batch_record_argument_count(command);
     return record;
 }

@@ -13,12 +13,14 @@
  * Failure modes: not RESP: the batch ends with a refusal, and the connection is closed after its
  * replies.  The arena is full: the connection with the largest unfinished command is refused, so
  * that the others can finish theirs.  More commands than a batch holds, or an AUTH or HELLO before
- * authentication (whose outcome decides the limits of what follows), or an ONCE.OPEN: the rest goes
- * to the carry and the batch comes round again (BATCH_CONTINUE).  What arrives before it does is
- * kept in the carry unparsed, in batches that come round as well, so that no more of them can
- * follow.  Behind a WAIT likewise, but for as long as that takes (stages/batch.h): the batches that
- * arrive meanwhile go home, and read bounds them.  A command that has to wait for the end of a
- * pause (CLIENT PAUSE) is left in the carry in the same way, with all that is behind it.
+ * authentication (whose outcome decides the limits of what follows), or a WATCH (the EXEC must know
+ * its outcome), or reads whose replies may be long (parse_reads.c), or an ONCE.OPEN, or an EXEC:
+ * the rest goes to the carry and the batch comes round again (BATCH_CONTINUE).  What arrives
+ * before it does is kept in the carry unparsed, in batches that come round as well, so that no
+ * more of them can follow.  Behind a WAIT likewise, but for as long as that takes
+ * (stages/batch.h): the batches that arrive meanwhile go home, and read bounds them.  A command
+ * that has to wait for the end of a pause (CLIENT PAUSE) is left in the carry in the same way,
+ * with all that is behind it.
  *
  * Nothing long in one poll: a large carry is moved, and the keys of a command with very many are
  * hashed, in slices; the batch stays the shard's present work, and those behind it wait.
@@ -255,6 +257,12 @@ static void end_between(struct parse_shard *shard, struct parse_connection *conn
     leave_rest(shard, connection, batch, region, 0, 0);
 }
 
+/* Nothing behind this batch is parsed before it is home. */
+static void wait_for(struct parse_connection *connection, struct batch *batch) {
+    come_again(connection, batch);
+    connection->waiting = connection->continuing;
+}
+
 /* Ends the batch before a command that has to wait until a pause is over. */
 static void end_paused(struct parse_shard *shard, struct parse_connection *connection,
                        struct batch *batch, struct parse_region *region) {
@@ -266,8 +274,7 @@ static void end_paused(struct parse_shard *shard, struct parse_connection *conne
 /* Ends the batch behind a command whose outcome decides how to go on. */
 static void end_deciding(struct parse_shard *shard, struct parse_connection *connection,
                          struct batch *batch, struct parse_region *region) {
-    come_again(connection, batch);
-    connection->waiting = connection->continuing;
+    wait_for(connection, batch);
     leave_rest(shard, connection, batch, region, 0, 0);
 }
 
@@ -285,6 +292,7 @@ static bool take_command(struct parse_shard *shard, struct parse_connection *con
     const struct batch_command *added = parse_command(shard, batch, region->bytes, parsed);
     region->bytes += parsed->consumed_bytes;
     region->length_bytes -= parsed->consumed_bytes;
+    shard->work.ends = parse_reads_count(shard, connection, added) || shard->work.ends;
     if (parse_command_stops(shard, added, batch, authenticated)) {
         end_deciding(shard, connection, batch, region);
         return true;
@@ -388,10 +396,12 @@ static void answer_wait(struct parse_connection *connection, struct batch *batch
 /* Looks at a batch for the first time; false if there is nothing in it to be parsed. */
 static bool parse_begin(struct parse_shard *shard, struct parse_connection *connection,
                         struct batch *batch) {
+    const uint64_t sent_bytes = batch->pieces.length_bytes; /* if it comes round again */
     batch_reset(batch);
     if (batch->flags & BATCH_OPEN) {
         ASSERT(connection->carry.block == BATCH_NO_BLOCK);
         *connection = (struct parse_connection){.generation = batch->connection.generation};
+        parse_reads_open(shard, connection, batch->connection.slot);
         parse_carry_none(connection);
     }
     ASSERT(connection->generation == batch->connection.generation);
@@ -405,7 +415,9 @@ static bool parse_begin(struct parse_shard *shard, struct parse_connection *conn
     } else if (batch->length_bytes == 0) { /* it comes round again */
         ASSERT(connection->continuing > 0 && connection->waiting <= connection->continuing);
         connection->continuing--;
-        connection->waiting -= connection->waiting > 0;
+        if (connection->waiting > 0 && --connection->waiting == 0) {
+            parse_reads_learn(shard, connection, batch->connection.slot, sent_bytes);
+        }
     }
     if (connection->state == PARSE_BROKEN) {
         if (connection->refused) {
@@ -436,6 +448,7 @@ static bool parse_region_begin(struct parse_shard *shard, struct parse_connectio
         }
         return false;
     }
+    parse_reads_begin(shard, connection, batch->connection.slot);
     work->region =
         (struct parse_region){.bytes = batch->bytes, .length_bytes = batch->length_bytes};
     if (connection->carry.block != BATCH_NO_BLOCK &&
@@ -480,6 +493,8 @@ static bool parse_batch(struct parse_shard *shard, struct batch *batch) {
     }
     if (connection->state == PARSE_BROKEN) {
         parse_carry_forget(shard, connection);
+    } else if (parse_reads_wait(connection, batch)) {
+        wait_for(connection, batch);
     }
     work->batch = NULL;
     return true;

@@ -70,6 +70,9 @@ struct batch_command *parse_command(struct parse_shard *shard, struct batch *bat
     if (command->table == TABLE_CONNECTION && once_is(command)) {
         shard->work.ends = once_unwrap(batch, command, shard->directory);
     }
+    if (command->table == TABLE_CONNECTION && command->row == CONNECTION_EXEC) {
+        shard->work.ends = true;
+    }
     if (command->table == TABLE_CONNECTION && command->row == CONNECTION_WAIT) {
         shard->work.ends = true;
         batch->flags |= BATCH_WAITS;
@@ -83,6 +86,9 @@ struct batch_command *parse_command(struct parse_shard *shard, struct batch *bat
 
 bool parse_command_stops(const struct parse_shard *shard, const struct batch_command *command,
                          const struct batch *batch, bool authenticated) {
+    if (command->table == TABLE_CONNECTION && command->row == CONNECTION_WATCH) {
+        return true;
+    }
     uint32_t length_bytes;
     const uint8_t *name = batch_argument(batch, command, 0, &length_bytes);
     if (command->table == TABLE_CONNECTION && command->row == CONNECTION_CLIENT &&

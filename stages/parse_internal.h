@@ -36,8 +36,10 @@ struct parse_connection {
     bool refused;        /* its carry was taken away: say so with the next batch */
     bool held;           /* behind a WAIT: nothing is parsed before the batch that goes on */
     uint32_t continuing; /* batches of it that come round again */
-    uint32_t
-        waiting; /* of these, up to the one whose AUTH or HELLO decides how to go on; 0: none */
+    uint32_t waiting; /* of these, up to the one whose AUTH, HELLO or WATCH decides how to go on */
+    uint32_t reads_max;    /* that its next batch may have; BATCH_COMMANDS_MAX: it is not watched */
+    uint32_t reads;        /* of its last batch */
+    uint32_t long_batches; /* of its record, when its replies were last judged */
     struct resp_parser parser;
     struct parse_carry carry;
     uint32_t needed_bytes;   /* the command in it is at least this long; 0: not known */
@@ -110,7 +112,7 @@ struct batch_command *parse_command(struct parse_shard *shard, struct batch *bat
 bool parse_keys_hash(struct parse_shard *shard, struct batch *batch);
 
 /* Whether what follows must wait for its outcome: since other limits may hold then, AUTH and HELLO
- * of who is not authenticated, RESET of who is; and CLIENT PAUSE. */
+ * of who is not authenticated, RESET of who is; WATCH; and CLIENT PAUSE. */
 bool parse_command_stops(const struct parse_shard *shard, const struct batch_command *command,
                          const struct batch *batch, bool authenticated);
 
@@ -125,6 +127,27 @@ bool parse_pause_multibulk(const struct parse_shard *shard, const uint8_t *base,
 /* Whether the region begins with an inline command that has to. */
 bool parse_pause_inline(const struct parse_shard *shard, const struct parse_region *region,
                         bool authenticated);
+
+/* ---- parse_reads.c -------------------------------------------------------------------------- */
+
+/* A new connection. */
+void parse_reads_open(const struct parse_shard *shard, struct parse_connection *connection,
+                      uint32_t slot);
+
+/* A batch of it, which is to be parsed. */
+void parse_reads_begin(const struct parse_shard *shard, struct parse_connection *connection,
+                       uint32_t slot);
+
+/* What it waited for is home, and its replies were so long. */
+void parse_reads_learn(const struct parse_shard *shard, struct parse_connection *connection,
+                       uint32_t slot, uint64_t sent_bytes);
+
+/* Counts a command that was added; true if the batch ends with it. */
+bool parse_reads_count(const struct parse_shard *shard, struct parse_connection *connection,
+                       const struct batch_command *command);
+
+/* Whether nothing behind the batch, which is parsed, may be parsed before its replies are sent. */
+bool parse_reads_wait(struct parse_connection *connection, const struct batch *batch);
 
 /* ---- parse_carry.c -------------------------------------------------------------------------- */
 

@@ -54,7 +54,9 @@ static bool waits(const struct parse_shard *shard, enum node_pause pause, struct
     if (pause == NODE_PAUSE_ALL) {
         return ours_waits(row, argument, authenticated);
     }
-    return authenticated && (connection_commands[row].flags & CONNECTION_LOGGED) != 0;
+    /* Whether an EXEC writes is not known here: so it waits. */
+    return authenticated &&
+           (row == CONNECTION_EXEC || (connection_commands[row].flags & CONNECTION_LOGGED) != 0);
 }
 
 bool parse_pause_multibulk(const struct parse_shard *shard, const uint8_t *base,

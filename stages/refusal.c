@@ -37,6 +37,7 @@ static const char *const constant_words[REFUSAL_COUNT] = {
     [REFUSAL_ONCE_NUMBER] = "ERR session and sequence must be integers from 1 to 2^63-1",
     [REFUSAL_ONCE_SYNTAX] = "ERR syntax error",
     [REFUSAL_ONCE_LIFETIME] = "ERR a session's lifetime must be from 1 ms to 30 days",
+    [REFUSAL_WATCH_KEYS] = "ERR too many keys: a WATCH takes at most 512",
 };
 
 /* The first bytes of an argument, at most `bytes_max`, as printf's precision wants them. */
@@ -155,9 +156,9 @@ static void write_not_leader(struct reply_writer *writer, const struct batch *ba
     reply_error(writer, words, strlen(words));
 }
 
-void refusal_write(struct reply_writer *writer, const struct batch *batch,
-                   const struct batch_command *command, const struct directory *directory,
-                   const struct node *node) {
+static void write_refusal(struct reply_writer *writer, const struct batch *batch,
+                          const struct batch_command *command, const struct directory *directory,
+                          const struct node *node) {
     ASSERT(command->fate == FATE_REFUSED);
     switch ((enum batch_refusal)command->refusal) {
     case REFUSAL_UNKNOWN_COMMAND: write_unknown_command(writer, batch, command); return;
@@ -193,7 +194,8 @@ void refusal_write(struct reply_writer *writer, const struct batch *batch,
     case REFUSAL_CARRY:
     case REFUSAL_ONCE_NUMBER:
     case REFUSAL_ONCE_SYNTAX:
-    case REFUSAL_ONCE_LIFETIME: {
+    case REFUSAL_ONCE_LIFETIME:
+    case REFUSAL_WATCH_KEYS: {
         const char *words = constant_words[command->refusal];
         reply_error(writer, words, strlen(words));
         return;
@@ -202,4 +204,32 @@ void refusal_write(struct reply_writer *writer, const struct batch *batch,
     case REFUSAL_COUNT: break;
     }
     UNREACHABLE("a refused command has a reason");
+}
+
+/* An EXEC that is refused takes its transaction with it, and says so, as Redis does: without the
+ * reason's "ERR". */
+static void write_exec_refusal(struct reply_writer *writer, const struct batch *batch,
+                               const struct batch_command *command,
+                               const struct directory *directory, const struct node *node) {
+    uint8_t room[2 * REPLY_ERROR_FORMAT_BYTES_MAX];
+    struct reply_writer reason;
+    reply_begin(&reason, room, sizeof(room));
+    write_refusal(&reason, batch, command, directory, node);
+    ASSERT(reason.overflow_bytes == 0);
+    struct reply_record record = reply_record_read(room, reply_used_bytes(&reason));
+    ASSERT(record.kind == REPLY_ERROR);
+    const char *text = (const char *)room + REPLY_HEADER_BYTES;
+    uint32_t skipped = record.length_bytes > 4 && memcmp(text, "ERR ", 4) == 0 ? 4 : 0;
+    reply_error_format(writer, "EXECABORT Transaction discarded because of: %.*s",
+                       (int)(record.length_bytes - skipped), text + skipped);
+}
+
+void refusal_write(struct reply_writer *writer, const struct batch *batch,
+                   const struct batch_command *command, const struct directory *directory,
+                   const struct node *node) {
+    if (command->table == TABLE_CONNECTION && command->row == CONNECTION_EXEC) {
+        write_exec_refusal(writer, batch, command, directory, node);
+    } else {
+        write_refusal(writer, batch, command, directory, node);
+    }
 }

@@ -2,9 +2,9 @@
  * The replicate stage: completions, events to the core, its actions, and the turn of a poll.
  * The order of batches is in replicate_order.c, log time in replicate_time.c.
  *
- * Happy path of a poll: completions first (they may make entries durable), then what apply has
- * left, then new batches, one write submitted for all of them, and last everything that may now be
- * handed on.
+ * Happy path of a poll: completions first (they may make entries durable), then what other members
+ * have said, the time, what apply has left, then new batches, one write submitted for all of them,
+ * and last everything that may now be handed on.
  *
  * Failure modes: the log or the vote file fails: final; everything that waits is answered, the node
  * drains and exits.  The disk is full: writes are refused until there is room.  Apply is behind:
@@ -235,23 +235,30 @@ static bool awaits_members(const struct replicate_shard *shard) {
            shard->reading.head != BATCH_NO_BLOCK;
 }
 
+/* Behind what others have said: who did not run for a while shall not judge their silence by what
+ * was there before. */
+static uint32_t tick(struct replicate_shard *shard, uint64_t now_ns) {
+    if (shard->members.passive || raft_deadline_ns(shard->raft) > now_ns) {
+        return 0;
+    }
+    struct raft_event event = {.kind = RAFT_EVENT_TICK};
+    replicate_lateness_ticked(shard, raft_deadline_ns(shard->raft));
+    replicate_step(shard, &event);
+    return 1;
+}
+
 static struct stage_result replicate_poll(void *state, const struct stage_moment *moment,
                                           uint32_t budget) {
     struct replicate_shard *shard = state;
     struct stage_result result = {0};
     uint64_t now_ns = moment->monotonic_ns;
     shard->now_ns = now_ns;
-    if (!shard->members.passive && raft_deadline_ns(shard->raft) <= now_ns) {
-        struct raft_event event = {.kind = RAFT_EVENT_TICK};
-        replicate_lateness_ticked(shard, raft_deadline_ns(shard->raft));
-        replicate_step(shard, &event);
-        result.work++;
-    }
     uint32_t notes[REPLICATE_TAKE_MAX];
     result.work += ring_u32_dequeue(shard->from_apply, notes, REPLICATE_TAKE_MAX);
     result.work += ring_u32_dequeue(shard->from_parse, notes, REPLICATE_TAKE_MAX);
     result.work += take_completions(shard);
     result.work += replicate_receive(shard, budget);
+    result.work += tick(shard, now_ns);
     learn_applied(shard);
     result.work += replicate_snapshot_turn(shard);
     bool waiting = false;

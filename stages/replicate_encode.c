@@ -11,6 +11,7 @@
  */
 
 #include "base/assert.h"
+#include "stages/connection_commands.h"
 #include "stages/once.h"
 #include "stages/replicate_internal.h"
 
@@ -50,7 +51,7 @@ static bool encode_argument(struct replicate_shard *shard, const struct batch_co
     struct replicate_encode *encode = &shard->encode;
     uint32_t length_bytes;
     const uint8_t *data =
-        batch_argument(encode->batch, command, encode->argument + 1, &length_bytes);
+        batch_record_argument(encode->batch, command, encode->argument, &length_bytes);
     if (encode->argument_bytes == 0) {
         entry_command_argument(&encode->writer, length_bytes);
     }
@@ -72,8 +73,8 @@ static void encode_open(struct replicate_shard *shard, const struct batch_comman
     encode->argument = 0;
     encode->argument_bytes = 0;
     if (command->once == BATCH_ONCE_NONE) {
-        encode->argument_count = command->argument_count - 1;
-        entry_command_begin(&encode->writer, encode->position, machine->commands[command->row].id,
+        encode->argument_count = batch_record_argument_count(command);
+        entry_command_begin(&encode->writer, encode->position, batch_record_id(machine, command),
                             encode->argument_count, command->key_count);
         return;
     }

@@ -13,6 +13,7 @@
 
 #include "base/assert.h"
 #include "base/mutant.h"
+#include "stages/connection_commands.h"
 #include "stages/once.h"
 #include "stages/replicate_internal.h"
 
@@ -90,10 +91,10 @@ static void reads_refuse(struct replicate_shard *shard, struct batch *batch) {
 static uint32_t command_encode(struct replicate_shard *shard, const struct batch *batch,
                                const struct batch_command *command, uint8_t *out) {
     const struct machine_operations *machine = shard->node->options->machine;
-    uint32_t count = command->argument_count - 1;
+    uint32_t count = batch_record_argument_count(command);
     for (uint32_t i = 0; i < count; i++) {
         shard->arguments[i].data =
-            batch_argument(batch, command, i + 1, &shard->arguments[i].length_bytes);
+            batch_record_argument(batch, command, i, &shard->arguments[i].length_bytes);
     }
     const uint64_t *hashes = batch->key_hashes + command->key_first;
     if (command->once != BATCH_ONCE_NONE) {
@@ -102,7 +103,7 @@ static uint32_t command_encode(struct replicate_shard *shard, const struct batch
                                            shard->arguments, record.argument_count, hashes,
                                            command->key_count);
     }
-    return entry_command_write(out, machine->commands[command->row].id, shard->arguments, count,
+    return entry_command_write(out, batch_record_id(machine, command), shard->arguments, count,
                                hashes, command->key_count);
 }
 

@@ -108,6 +108,11 @@ static bool serialize_batch(struct serialize_shard *shard, struct batch *batch, 
     }
     *units = (uint32_t)(budget_bytes / STAGE_UNIT_BYTES);
     shard->begun = !complete;
+    if (complete && batch->pieces.length_bytes > BATCH_LONG_REPLIES_BYTES) {
+        struct node *node = pipeline_node(shard->pipeline);
+        uint32_t *long_batches = &node->records[batch->connection.slot].long_batches;
+        atomic_store_relaxed_u32(long_batches, *long_batches + 1);
+    }
     return complete;
 }
 

@@ -66,6 +66,10 @@ static void answer_machine_error(struct validate_shard *shard, struct batch_comm
     validate_spend(shard, validate_reply_units(length));
 }
 
+static bool is_inside(const struct validate_shard *shard) {
+    return shard->transactions[shard->work.batch->connection.slot].state != TRANSACTION_NONE;
+}
+
 /* Whether the machine accepts the command's form; if not, it has its answer. */
 static bool machine_accepts(struct validate_shard *shard, struct batch_command *command,
                             const struct machine_argument *arguments) {
@@ -81,13 +85,16 @@ static bool machine_accepts(struct validate_shard *shard, struct batch_command *
     if (verdict == MACHINE_ACCEPT) {
         return true;
     }
-    answer_machine_error(shard, command, &error);
+    if (is_inside(shard)) {
+        validate_transaction_keep_error(shard, command, (uint32_t)reply_used_bytes(&error));
+    } else {
+        answer_machine_error(shard, command, &error);
+    }
     return false;
 }
 
-/* Makes the command a write whose record is so long, if the entry may become so long. */
-static void judge_record(struct validate_shard *shard, struct batch_command *command,
-                         uint32_t record_bytes) {
+void validate_record(struct validate_shard *shard, struct batch_command *command,
+                     uint32_t record_bytes) {
     struct batch *batch = shard->work.batch;
     if (record_bytes == 0 ||
         record_bytes > shard->entry_body_bytes_max - batch->write_entry_bytes) {
@@ -106,6 +113,16 @@ static void judge_arguments(struct validate_shard *shard, struct batch_command *
     if (!machine_accepts(shard, command, arguments)) {
         return;
     }
+    if (is_inside(shard)) {
+        if ((shard->machine->commands[command->row].flags & MACHINE_AMPLIFIES) != 0 &&
+            !validate_transaction_growth(shard, command, arguments)) {
+            validate_refuse(shard, command, REFUSAL_MEMORY);
+            validate_transaction_break(shard);
+            return;
+        }
+        validate_transaction_keep(shard, command, argument_bytes);
+        return;
+    }
     if ((shard->machine->commands[command->row].flags & MACHINE_WRITE) == 0) {
         command->fate = FATE_READ;
         batch->read_count++;
@@ -119,7 +136,7 @@ static void judge_arguments(struct validate_shard *shard, struct batch_command *
     validate_note_length(shard, argument_bytes);
     uint32_t record_bytes = entry_command_bytes(command->argument_count - 1, command->key_count,
                                                 argument_bytes, command->once != BATCH_ONCE_NONE);
-    judge_record(shard, command, record_bytes);
+    validate_record(shard, command, record_bytes);
 }
 
 /* Notes on the arguments of a command with many, and judges it; false if the units are spent
@@ -140,9 +157,9 @@ static bool arguments_on(struct validate_shard *shard) {
         work->arguments_noted = to;
         validate_spend(shard, VALIDATE_ARGUMENTS_NEAR / 4);
     }
-    judge_arguments(shard, command, arguments, work->arguments_bytes);
-    arena_give(shard->arena, work->arguments_block);
     work->slices = SLICES_NONE;
+    judge_arguments(shard, command, arguments, work->arguments_bytes); /* it may have to be kept */
+    arena_give(shard->arena, work->arguments_block);
     return true;
 }
 
@@ -184,6 +201,33 @@ static bool ping_suits(const struct batch_command *command) {
     return command->row != CONNECTION_PING || command->argument_count <= 2;
 }
 
+/* A command about transactions, or, inside of one, any about the connection that is not heard at
+ * once; false if it is neither. */
+static bool judge_transaction(struct validate_shard *shard, struct batch_command *command) {
+    switch (command->row) {
+    case CONNECTION_MULTI: validate_multi(shard, command); return true;
+    case CONNECTION_EXEC: validate_exec(shard, command); return true;
+    case CONNECTION_DISCARD: validate_discard(shard, command); return true;
+    case CONNECTION_WATCH: validate_watch(shard, command); return true;
+    case CONNECTION_QUIT: return false;
+    case CONNECTION_RESET:
+        validate_transaction_reset(shard, shard->work.batch->connection.slot);
+        return false;
+    case CONNECTION_UNWATCH:
+        if (!is_inside(shard)) {
+            validate_unwatch(shard, command);
+            return true;
+        }
+        break;
+    default: break;
+    }
+    if (is_inside(shard)) {
+        validate_transaction_keep_local(shard, command);
+        return true;
+    }
+    return false;
+}
+
 static void judge_connection(struct validate_shard *shard, struct connection *connection,
                              struct batch_command *command, const struct stage_moment *moment) {
     if (!validate_subcommand(shard->work.batch, command)) {
@@ -195,9 +239,11 @@ static void judge_connection(struct validate_shard *shard, struct connection *co
         validate_refuse(shard, command, REFUSAL_NO_AUTH);
     } else if (!ping_suits(command)) {
         validate_refuse(shard, command, REFUSAL_ARITY);
+    } else if (judge_transaction(shard, command)) {
+        /* kept, or answered, or begun */
     } else if (command->row == CONNECTION_ONCE_OPEN) {
         if (validate_open_suits(shard, command)) {
-            judge_record(shard, command, entry_command_bytes(0, 0, 0, true));
+            validate_record(shard, command, entry_command_bytes(0, 0, 0, true));
         }
     } else if (command->row == CONNECTION_WAIT) {
         validate_wait(shard, command);
@@ -234,6 +280,12 @@ static void judge(struct validate_shard *shard, struct connection *connection,
     } else {
         judge_machine(shard, command);
     }
+    if (command->fate == FATE_REFUSED) {
+        validate_transaction_break(shard);
+        if (batch_is_exec(command)) { /* its form is wrong: it takes the transaction with it */
+            validate_transaction_reset(shard, shard->work.batch->connection.slot);
+        }
+    }
     /* After the effect: HELLO's own reply is in the version that it asked for. */
     command->resp_version = connection->resp_version;
     command->silent = is_answer ? connection->wait_silent : connection_is_silent(connection);
@@ -259,6 +311,15 @@ static enum judge_step slices_on(struct validate_shard *shard, const struct stag
     case SLICES_PLACE:
     case SLICES_COMPOSE: return validate_compose(shard, moment) ? JUDGE_DONE : JUDGE_ASIDE;
     case SLICES_ARGUMENTS: return arguments_on(shard) ? JUDGE_DONE : JUDGE_LATER;
+    case SLICES_KEEP: return validate_transaction_keep_on(shard) ? JUDGE_DONE : JUDGE_LATER;
+    case SLICES_EXEC:
+        if (!validate_exec_on(shard, moment)) {
+            return JUDGE_LATER;
+        }
+        validate_publish(shard, shard->work.batch->connection.slot,
+                         &shard->connections[shard->work.batch->connection.slot]);
+        return JUDGE_DONE;
+    case SLICES_WATCH: return validate_watch_on(shard) ? JUDGE_DONE : JUDGE_LATER;
     }
     UNREACHABLE("a kind of slices");
 }
@@ -278,9 +339,11 @@ static enum judge_step judge_on(struct validate_shard *shard, struct connection 
                 return JUDGE_ASIDE; /* one slice in a poll, unless nobody else has anything */
             }
         }
-        enum judge_step step = slices_on(shard, moment);
-        if (step != JUDGE_DONE) {
-            return step;
+        while (work->slices != SLICES_NONE) {
+            enum judge_step step = slices_on(shard, moment);
+            if (step != JUDGE_DONE) {
+                return step;
+            }
         }
         work->command++;
     }
@@ -310,6 +373,7 @@ static void batch_begin(struct validate_shard *shard, struct batch *batch) {
         validate_publish(shard, batch->connection.slot, connection);
     }
     ASSERT(connection->generation == batch->connection.generation);
+    validate_watch_settle(shard, batch);
     if (connection->state != CONNECTION_CLOSING && is_killed(shard, batch)) {
         connection_transit(connection, CONNECTION_CLOSED, shard->password_required);
     }
@@ -324,6 +388,7 @@ static void batch_begin(struct validate_shard *shard, struct batch *batch) {
 static void connection_forget(struct validate_shard *shard, struct batch *batch,
                               struct connection *connection) {
     struct node_record *record = &shard->node->records[batch->connection.slot];
+    validate_transaction_reset(shard, batch->connection.slot);
     connection_transit(connection, CONNECTION_ENDED, shard->password_required);
     validate_publish(shard, batch->connection.slot, connection);
     atomic_store_relaxed_u32(&record->last_command, 0);
@@ -461,6 +526,7 @@ static void validate_fini(void *state) {
     struct validate_shard *shard = state;
     arena_destroy(shard->arena);
     validate_aside_fini(shard);
+    free(shard->transactions);
     free(shard->connections);
     free(shard);
 }
@@ -476,13 +542,15 @@ static int validate_init(void **out, const struct stage_environment *environment
         return WEIR_ENOMEM;
     }
     shard->connections = calloc(node->options->connections_max, sizeof(*shard->connections));
-    if (shard->connections == NULL ||
+    shard->transactions = calloc(node->options->connections_max, sizeof(*shard->transactions));
+    if (shard->connections == NULL || shard->transactions == NULL ||
         validate_aside_init(shard, pipeline_batch_total(pipeline),
                             node->options->connections_max) != WEIR_OK ||
         arena_create(&shard->arena, VALIDATE_ARENA_BYTES) != WEIR_OK) {
         error_text_set(error, "no memory for the validate stage's %u connections",
                        node->options->connections_max);
         validate_aside_fini(shard);
+        free(shard->transactions);
         free(shard->connections);
         free(shard);
         return WEIR_ENOMEM;

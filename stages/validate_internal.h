@@ -14,7 +14,9 @@ enum {
     VALIDATE_BLOCK_BYTES_MAX = 64 * 1024, /* of a further one, unless a single reply needs more */
     /* Local blocks: CLIENT LIST of 10,000 connections takes 8 MiB, COMMAND DOCS 64 KiB; several of
        each at a time.  Address space until it is used. */
-    VALIDATE_ARENA_BYTES = 64 * 1024 * 1024,
+    VALIDATE_ARENA_BYTES = 128 * 1024 * 1024,
+    /* Of these, at most, the stores of transactions that wait for their EXEC. */
+    VALIDATE_STORE_BYTES_MAX = 64 * 1024 * 1024,
     /* Of a reply written, for a unit: its memory is warm. */
     VALIDATE_UNIT_BYTES = 2 * STAGE_UNIT_BYTES,
     /* An error of the machine's, with its record. */
@@ -32,6 +34,60 @@ enum validate_slices {
     SLICES_PLACE,     /* waits for a place among those who compose */
     SLICES_COMPOSE,   /* `run` composes its text */
     SLICES_ARGUMENTS, /* the machine's arguments are noted in `arguments_block` */
+    SLICES_KEEP,      /* it is copied to the store of its transaction */
+    SLICES_EXEC,      /* the replies that are known are added to the store */
+    SLICES_WATCH,     /* its keys are added to the store */
+};
+
+/* What is being added to the store of the connection's transaction. */
+struct validate_store {
+    bool moving; /* the store, to `block`, of which `moved` bytes are there */
+    uint32_t block;
+    uint32_t moved;
+
+    /* KEEP: the record of a command, begun once there is room. */
+    bool begun;
+    uint16_t id;
+    uint32_t record_bytes;
+    uint32_t error_bytes; /* the reply in `error_room` is kept; 0: the command is */
+    uint32_t key_count;
+    uint32_t argument_count;
+    uint32_t key;      /* the next; */
+    uint32_t argument; /* likewise, of WATCH too */
+    uint32_t argument_bytes;
+    struct entry_command_writer writer;
+
+    /* EXEC: the kept command whose reply is next. */
+    uint32_t place;
+    uint32_t wanted; /* room for that reply */
+    bool effected;
+    bool is_canned;
+};
+
+/* What a connection may say about transactions: drawn in validate_transaction.c. */
+enum transaction_state { TRANSACTION_NONE = 0, TRANSACTION_OPEN, TRANSACTION_BROKEN };
+
+/* A connection's transaction; zeroed: none. */
+struct validate_transaction {
+    uint8_t state; /* enum transaction_state */
+    bool has_block;
+    bool writes; /* one of its commands does */
+    bool grows;
+    uint32_t block;
+    uint32_t watch_count;
+    uint32_t watch_bytes;
+    uint32_t pending_count; /* of these, the last ones: of the WATCH that is under way, */
+    uint32_t pending_bytes;
+    uint32_t pending_batch; /* in this batch */
+    uint32_t command_count;
+    uint32_t command_bytes;
+    uint32_t local_count; /* commands whose replies are made here */
+    uint32_t reply_bytes;
+    uint32_t amplifying;    /* MACHINE_AMPLIFIES commands, */
+    uint64_t growth_bytes;  /* what they may need, as things were when they were judged, */
+    uint64_t value_bytes;   /* the longest value that they may make, */
+    uint64_t longest_bytes; /* and the longest that there was, when the first was judged */
+    uint64_t term;          /* of the leader, when it began */
 };
 
 /* A batch being judged, and how far. */
@@ -45,6 +101,7 @@ struct validate_work {
     uint32_t arguments_block;
     uint32_t arguments_noted;
     uint64_t arguments_bytes;
+    struct validate_store store;
 };
 
 /* Batches in a row, linked by validate_aside.next. */
@@ -87,8 +144,14 @@ struct validate_shard {
     uint32_t ids_count;
     struct validate_work work; /* the present one */
 
-    struct validate_aside *asides;   /* of each batch */
-    struct validate_line *lines;     /* of each connection */
+    struct validate_aside *asides;             /* of each batch */
+    struct validate_line *lines;               /* of each connection */
+    struct validate_transaction *transactions; /* of each connection */
+    uint64_t store_bytes;                      /* blocks of all stores */
+    /* A command about the connection that was kept, while it runs. */
+    struct batch scratch_batch;
+    struct batch_command scratch_command;
+    struct resp_argument scratch_arguments[CONNECTION_ARGUMENTS_MAX];
     struct validate_queue composing; /* in turn, a slice each */
     struct validate_queue waiting;   /* SLICES_PLACE */
     uint32_t composing_count;        /* places taken: texts begun and not complete */
@@ -128,6 +191,15 @@ bool validate_memory_is_full(const struct validate_shard *shard);
 /* Notes in the present batch that a command of it may make a value so long. */
 void validate_note_length(struct validate_shard *shard, uint64_t value_bytes);
 
+/* The longest value that a write may find. */
+uint64_t validate_longest_value(const struct validate_shard *shard);
+
+/* Whether so much still fits below the limit, beside what those under way may need. */
+bool validate_growth_is_free(const struct validate_shard *shard, uint64_t growth);
+
+/* Notes in the present batch that it may need so much, and make a value so long. */
+void validate_growth_take(struct validate_shard *shard, uint64_t growth, uint64_t value_bytes);
+
 /* Whether what a MACHINE_AMPLIFIES command may need still fits below the limit; if so, it is noted
  * in the present batch. */
 bool validate_growth_fits(struct validate_shard *shard, const struct batch_command *command,
@@ -163,6 +235,78 @@ bool validate_subcommand(const struct batch *batch, struct batch_command *comman
 /* Notes in the batch, whose last command it is, what a WAIT waits for, or answers it with what is
  * wrong. */
 void validate_wait(struct validate_shard *shard, struct batch_command *command);
+
+/* ---- validate.c ----------------------------------------------------------------------------- */
+
+/* Makes the command a write whose record is so long, if the entry may become so long. */
+void validate_record(struct validate_shard *shard, struct batch_command *command,
+                     uint32_t record_bytes);
+
+/* Makes the reply a canned one. */
+static inline void validate_canned(struct batch_command *command, enum connection_reply reply) {
+    command->fate = FATE_LOCAL;
+    command->detail = (uint8_t)reply;
+}
+
+/* ---- validate_store.c ----------------------------------------------------------------------- */
+
+/* The transaction of the present batch's connection. */
+static inline struct validate_transaction *validate_transaction_of(struct validate_shard *shard) {
+    return &shard->transactions[shard->work.batch->connection.slot];
+}
+
+/* What is in the store, and where it begins; it has a block. */
+uint32_t validate_store_used(const struct validate_transaction *transaction);
+uint8_t *validate_store_at(const struct validate_shard *shard,
+                           const struct validate_transaction *transaction);
+
+/* Whether the record of the EXEC, with so many bytes more, still is one that the log takes. */
+bool validate_store_suits(const struct validate_shard *shard,
+                          const struct validate_transaction *transaction, uint64_t more);
+
+/* Sees to it that so many bytes more have room.  LATER: what is there is being moved and the units
+ * are spent; call again with the same.  NONE: there is no memory. */
+enum store_room { STORE_READY, STORE_LATER, STORE_NONE };
+enum store_room validate_store_reserve(struct validate_shard *shard,
+                                       struct validate_transaction *transaction, uint32_t bytes);
+
+/* ---- validate_transaction.c and validate_exec.c: of the present batch's connection ---------- */
+
+/* Drops the transaction, and what is watched. */
+void validate_transaction_reset(struct validate_shard *shard, uint32_t slot);
+
+/* A command in it was refused. */
+void validate_transaction_break(struct validate_shard *shard);
+
+/* Begins to keep a command: the machine's, of which the arguments have so many bytes; the error of
+ * one, which stands in `error_room`; one about the connection, unless it is answered at once. */
+void validate_transaction_keep(struct validate_shard *shard, struct batch_command *command,
+                               uint64_t argument_bytes);
+void validate_transaction_keep_error(struct validate_shard *shard, struct batch_command *command,
+                                     uint32_t error_bytes);
+void validate_transaction_keep_local(struct validate_shard *shard, struct batch_command *command);
+
+/* Whether a transaction is open, in which the command cannot be; then it has its answer. */
+bool validate_transaction_forbids(struct validate_shard *shard, struct batch_command *command);
+
+/* Whether what a MACHINE_AMPLIFIES command may need fits with the rest of the transaction. */
+bool validate_transaction_growth(struct validate_shard *shard, const struct batch_command *command,
+                                 const struct machine_argument *arguments);
+
+/* Judge the command of that name, whose form is right; some only begin with that. */
+void validate_multi(struct validate_shard *shard, struct batch_command *command);
+void validate_exec(struct validate_shard *shard, struct batch_command *command);
+void validate_discard(struct validate_shard *shard, struct batch_command *command);
+void validate_watch(struct validate_shard *shard, struct batch_command *command);
+void validate_unwatch(struct validate_shard *shard, struct batch_command *command);
+
+/* Go on with what was begun; false if the units are spent before. */
+bool validate_transaction_keep_on(struct validate_shard *shard);
+bool validate_exec_on(struct validate_shard *shard, const struct stage_moment *moment);
+bool validate_watch_on(struct validate_shard *shard);
+
+/* A batch has come round again: its WATCH has run, or not. */
+void validate_watch_settle(struct validate_shard *shard, const struct batch *batch);
 
 /* ---- validate_once.c ------------------------------------------------------------------------ */
 

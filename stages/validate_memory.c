@@ -46,8 +46,7 @@ void validate_note_length(struct validate_shard *shard, uint64_t value_bytes) {
     }
 }
 
-/* The longest value that a write may find. */
-static uint64_t longest_value(const struct validate_shard *shard) {
+uint64_t validate_longest_value(const struct validate_shard *shard) {
     uint64_t there = node_figure(&shard->node->apply.longest_bytes);
     uint64_t longest = there > NODE_LONG_BYTES ? there : NODE_LONG_BYTES;
     for (uint32_t class = 0; class < NODE_LONG_CLASSES; class ++) {
@@ -58,23 +57,32 @@ static uint64_t longest_value(const struct validate_shard *shard) {
     return longest;
 }
 
+bool validate_growth_is_free(const struct validate_shard *shard, uint64_t growth) {
+    const struct node *node = shard->node;
+    uint64_t limit = node->options->memory_bytes_max;
+    uint64_t under_way =
+        node_figure(&node->validate.growth_bytes) - node_figure(&node->write.growth_bytes);
+    return limit == 0 || node_figure(&node->apply.memory_bytes) + under_way + growth <= limit;
+}
+
+void validate_growth_take(struct validate_shard *shard, uint64_t growth, uint64_t value_bytes) {
+    node_figure_add(&shard->node->validate.growth_bytes, growth);
+    shard->work.batch->growth_bytes += growth;
+    validate_note_length(shard, value_bytes);
+}
+
 bool validate_growth_fits(struct validate_shard *shard, const struct batch_command *command,
                           const struct machine_argument *arguments) {
-    struct node *node = shard->node;
-    uint64_t limit = node->options->memory_bytes_max;
-    if (limit == 0 || shard->machine->growth_bytes == NULL) {
+    if (shard->node->options->memory_bytes_max == 0 || shard->machine->growth_bytes == NULL) {
         return true;
     }
     uint64_t value_bytes;
-    uint64_t growth = shard->machine->growth_bytes(
-        command->row, arguments, command->argument_count - 1, longest_value(shard), &value_bytes);
-    uint64_t under_way =
-        node_figure(&node->validate.growth_bytes) - node_figure(&node->write.growth_bytes);
-    if (node_figure(&node->apply.memory_bytes) + under_way + growth > limit) {
+    uint64_t growth =
+        shard->machine->growth_bytes(command->row, arguments, command->argument_count - 1,
+                                     validate_longest_value(shard), &value_bytes);
+    if (!validate_growth_is_free(shard, growth)) {
         return false;
     }
-    node_figure_add(&node->validate.growth_bytes, growth);
-    shard->work.batch->growth_bytes += growth;
-    validate_note_length(shard, value_bytes);
+    validate_growth_take(shard, growth, value_bytes);
     return true;
 }

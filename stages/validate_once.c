@@ -26,11 +26,14 @@ bool validate_once_suits(struct validate_shard *shard, const struct connection *
     ASSERT(command->once == BATCH_ONCE && command->table != TABLE_NONE);
     uint64_t session;
     uint64_t sequence;
+    bool writes = command->table == TABLE_MACHINE &&
+                  (shard->machine->commands[command->row].flags & MACHINE_WRITE) != 0;
     if (connection->state == CONNECTION_LOCKED) {
         validate_refuse(shard, command, REFUSAL_NO_AUTH);
-    } else if (command->table != TABLE_MACHINE ||
-               (shard->machine->commands[command->row].flags & MACHINE_WRITE) == 0) {
+    } else if (!batch_is_exec(command) && !writes) {
         validate_refuse(shard, command, REFUSAL_ONCE_COMMAND);
+    } else if (!batch_is_exec(command) && validate_transaction_forbids(shard, command)) {
+        /* ONCE takes all of a transaction, or nothing */
     } else if (!once_numbers(shard->work.batch, command, &session, &sequence)) {
         validate_refuse(shard, command, REFUSAL_ONCE_NUMBER);
     } else {

@@ -49,6 +49,15 @@ static void make_ready(struct write_shard *shard, struct write_connection *conne
     }
 }
 
+/* The timer is set to this, or to something earlier already. */
+static void timer_want(struct write_shard *shard, uint64_t at_ns) {
+    ASSERT(at_ns > 0);
+    if (shard->timer_ns == 0 || at_ns < shard->timer_ns) {
+        shard->timer_ns = at_ns;
+        io_timer_set(shard->port, at_ns, WRITE_USER_TIMER);
+    }
+}
+
 /* ---- ending -------------------------------------------------------------------------------- */
 
 /* Everything that was to be sent is forgotten; not while a send borrows it. */
@@ -107,6 +116,9 @@ static void on_marker(struct write_shard *shard, struct write_connection *connec
         shard->lingering++;
         if (connection->linger_until_ns < shard->linger_next_ns) {
             shard->linger_next_ns = connection->linger_until_ns; /* a scan may have passed it */
+        }
+        if (shard->timer_ns != 0) {
+            timer_want(shard, connection->linger_until_ns); /* it is set for who does not read */
         }
         return;
     }
@@ -183,6 +195,9 @@ static void send_start(struct write_shard *shard, struct write_connection *conne
     connection->waiting_since_ns = shard->now_ns;
     shard->held += connection->waiting ? connection->queue_count : 0;
     connection->sending_bytes = bytes;
+    if (connection->waiting) {
+        write_stall_note(shard, connection);
+    }
     io_send(shard->port, connection->socket, pieces, count, mode, (uint64_t)slot << 1);
     node_figure_add(&shard->node->write.sends, 1);
 }
@@ -364,8 +379,7 @@ static bool linger_check(struct write_shard *shard, uint64_t now_ns) {
     }
     shard->linger_scan = 0;
     if (shard->linger_next_ns != UINT64_MAX) {
-        shard->timer_ns = shard->linger_next_ns;
-        io_timer_set(shard->port, shard->timer_ns, WRITE_USER_TIMER);
+        timer_want(shard, shard->linger_next_ns);
     }
     return false;
 }
@@ -393,9 +407,8 @@ static bool stop_check(struct write_shard *shard, uint64_t now_ns) {
         }
         shard->stop_scan = 0;
         shard->stop_until_ns = now_ns + WRITE_LINGER_NS; /* for replies that are still to come */
-    } else if (shard->timer_ns == 0 && shard->held > 0) {
-        shard->timer_ns = shard->stop_until_ns;
-        io_timer_set(shard->port, shard->timer_ns, WRITE_USER_TIMER);
+    } else if (shard->held > 0) {
+        timer_want(shard, shard->stop_until_ns);
     }
     return false;
 }
@@ -408,6 +421,16 @@ static bool hog_check(struct write_shard *shard) {
         node_figure_add(&shard->node->write.hog_cut, 1);
         cut(shard, &shard->connections[slot],
             "it does not read, and others find no memory for their replies");
+    }
+    return more;
+}
+
+/* Cuts who has read nothing for very long; true if there are more slots. */
+static bool stall_check(struct write_shard *shard) {
+    uint32_t slot;
+    bool more = write_stall_scan(shard, shard->now_ns, &slot);
+    if (slot != BATCH_NO_BLOCK) {
+        cut(shard, &shard->connections[slot], "it has read none of its replies for a minute");
     }
     return more;
 }
@@ -463,12 +486,16 @@ static struct stage_result write_poll(void *state, const struct stage_moment *mo
     result.work += take_batches(shard, budget, now_ns);
     serve_ready(shard);
     bool more = hog_check(shard);
+    more |= stall_check(shard);
     if (shard->lingering > 0 && shard->timer_ns == 0) {
         more |= linger_check(shard, now_ns);
     }
     /* A glance: pipeline_stop wakes us after it has set the word. */
     if (atomic_load_relaxed_u32(&shard->node->signals.stopping) != 0) {
         more |= stop_check(shard, now_ns);
+    }
+    if (!more && shard->stall_ns != 0) {
+        timer_want(shard, shard->stall_ns); /* behind the others' scans: they go by the timer */
     }
     result.work += more;
     if (result.work == 0) {
@@ -480,6 +507,7 @@ static struct stage_result write_poll(void *state, const struct stage_moment *mo
 
 static bool write_drain(void *state, const struct stage_moment *moment) {
     struct write_shard *shard = state;
+    shard->stall_ns = 0; /* whoever does not read is shut when the node stops */
     if (shard->timer_ns != 0 && shard->lingering == 0) {
         shard->timer_ns = 0;
         io_timer_stop(shard->port);

@@ -27,6 +27,10 @@
 
 #include "stages/stage.h"
 
+/* Who reads nothing for so long, while more than WRITE_HOG_BYTES_MIN wait for it, is cut: it may
+ * have a request under way that is held up until it reads, and wait itself until that is taken. */
+#define WRITE_STALL_NS UINT64_C(60000000000)
+
 /* How long a connection that has ended may take to read what it has asked for. */
 #define WRITE_LINGER_NS UINT64_C(5000000000)
 

@@ -49,10 +49,17 @@ static bool chunk_add(struct write_shard *shard, struct write_connection *connec
     return true;
 }
 
-/* What the connection may leave unread. */
-static uint64_t backlog_limit_bytes(const struct write_shard *shard, uint32_t slot) {
+/* What the connection may leave unread, if `added_bytes` more come to what all have. */
+static uint64_t backlog_limit_bytes(const struct write_shard *shard, uint32_t slot,
+                                    uint64_t added_bytes) {
     const struct node_options *options = shard->node->options;
     uint64_t limit_bytes = options->backlog_connection_bytes_max;
+    const uint64_t all_bytes = node_figure(&shard->node->write.backlog_bytes) + added_bytes;
+    const uint64_t share_bytes = options->backlog_bytes_max / WRITE_BACKLOG_SHARE;
+    if (all_bytes > options->backlog_bytes_max / WRITE_BACKLOG_FREE_SHARE &&
+        limit_bytes > share_bytes) {
+        limit_bytes = share_bytes;
+    }
     /* A glance at what validate has published, as parse's: who is no client yet gets error replies
        only, and must not fill what clients share. */
     bool authenticated = options->password[0] == '\0' ||
@@ -66,7 +73,8 @@ static uint64_t backlog_limit_bytes(const struct write_shard *shard, uint32_t sl
 bool write_backlog_append(struct write_shard *shard, struct write_connection *connection,
                           const struct batch *batch) {
     uint64_t left = batch_left_bytes(batch);
-    if (connection->backlog_bytes + left > backlog_limit_bytes(shard, batch->connection.slot)) {
+    const uint32_t slot = batch->connection.slot;
+    if (connection->backlog_bytes + left > backlog_limit_bytes(shard, slot, left)) {
         return false;
     }
     uint64_t room = 0;

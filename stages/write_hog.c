@@ -1,10 +1,13 @@
 /*
- * Who holds most of the replies' memory and does not read.
+ * Who holds most of the replies' memory and does not read; and who has not read for very long.
  *
  * Happy path: nobody asks.  When apply had no reply memory for somebody who is entitled to some, it
  * counts that in a word of node_signals; write then scans its connections, some slots a poll, for
  * the one with the most bytes queued among those whose client has read nothing for
  * WRITE_HOG_STALL_NS, and cuts it.  If that was not enough, the next refusal asks again.
+ *
+ * Who has read nothing for WRITE_STALL_NS is cut though nobody asks: one timer is set to when the
+ * first of them may be due, and then all are looked at.
  *
  * Who said CLIENT NO-EVICT ON is spared; what it may leave unread is bounded all the same.
  *
@@ -50,5 +53,46 @@ bool write_hog_scan(struct write_shard *shard, uint64_t now_ns, uint32_t *slot) 
     if (shard->hog_slot != BATCH_NO_BLOCK && is_hog(&shard->connections[shard->hog_slot], now_ns)) {
         *slot = shard->hog_slot;
     }
+    return false;
+}
+
+static bool is_waited_for(const struct write_connection *connection) {
+    return connection->state == WRITE_OPEN && connection->waiting &&
+           connection->queue_bytes + connection->backlog_bytes >= WRITE_HOG_BYTES_MIN;
+}
+
+void write_stall_note(struct write_shard *shard, const struct write_connection *connection) {
+    ASSERT(connection->waiting);
+    if (shard->stall_ns == 0 && is_waited_for(connection)) {
+        shard->stall_ns = connection->waiting_since_ns + WRITE_STALL_NS;
+    }
+}
+
+bool write_stall_scan(struct write_shard *shard, uint64_t now_ns, uint32_t *slot) {
+    *slot = BATCH_NO_BLOCK;
+    if (shard->stall_ns == 0 || now_ns < shard->stall_ns) {
+        return false;
+    }
+    if (shard->stall_scan == 0) {
+        shard->stall_next_ns = 0;
+    }
+    const uint32_t left = shard->connections_max - shard->stall_scan;
+    const uint32_t end = shard->stall_scan + (left < WRITE_SCAN_SLOTS ? left : WRITE_SCAN_SLOTS);
+    while (shard->stall_scan < end && *slot == BATCH_NO_BLOCK) {
+        const struct write_connection *connection = &shard->connections[shard->stall_scan];
+        const uint64_t due_ns = connection->waiting_since_ns + WRITE_STALL_NS;
+        if (is_waited_for(connection) && due_ns <= now_ns) {
+            *slot = shard->stall_scan;
+        } else if (is_waited_for(connection) &&
+                   (shard->stall_next_ns == 0 || due_ns < shard->stall_next_ns)) {
+            shard->stall_next_ns = due_ns;
+        }
+        shard->stall_scan++;
+    }
+    if (shard->stall_scan < shard->connections_max) {
+        return true;
+    }
+    shard->stall_scan = 0;
+    shard->stall_ns = shard->stall_next_ns;
     return false;
 }

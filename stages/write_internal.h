@@ -22,6 +22,10 @@ enum {
     /* A batch that goes out, a completion; a socket shut or closed, which are system calls. */
     WRITE_BATCH_UNITS = 4,
     WRITE_SOCKET_UNITS = 100,
+    /* Of the backlogs' memory the first eighth is for whoever comes; then nobody may have more than
+       a sixty-fourth: 32 MiB and 4 MiB, unless values are larger. */
+    WRITE_BACKLOG_FREE_SHARE = 8,
+    WRITE_BACKLOG_SHARE = 64,
     /* When replies find no memory, who holds most and has read nothing for so long is cut, one a
        pause. */
     WRITE_HOG_STALL_NS = 500 * 1000 * 1000,
@@ -92,6 +96,9 @@ struct write_shard {
     uint32_t hog_slot;       /* the one found so far, or BATCH_NO_BLOCK */
     uint64_t hog_bytes;
     uint64_t hog_pause_ns;  /* no further scan before this */
+    uint64_t stall_ns;      /* when to look for who reads nothing; 0: nobody is waited for */
+    uint32_t stall_scan;    /* the next slot of that; 0: none is under way */
+    uint64_t stall_next_ns; /* the earliest that it has found to be due later; 0: none */
     uint64_t timer_ns;      /* what the port's timer is set to; 0: nothing */
     uint64_t stop_until_ns; /* the node stops: when who does not read is shut */
 };
@@ -136,5 +143,12 @@ void write_backlog_forget(struct write_shard *shard, struct write_connection *co
 /* Looks for a connection to cut, if apply has asked for it; *slot is it, or BATCH_NO_BLOCK.  True
  * if there are more slots to be looked at. */
 bool write_hog_scan(struct write_shard *shard, uint64_t now_ns, uint32_t *slot);
+
+/* A send of the connection begins to wait for its client; stall_ns then says when to look. */
+void write_stall_note(struct write_shard *shard, const struct write_connection *connection);
+
+/* Looks for a connection that has read nothing for WRITE_STALL_NS, when it is time for that: *slot
+ * is it, or BATCH_NO_BLOCK.  True if there are more slots to be looked at. */
+bool write_stall_scan(struct write_shard *shard, uint64_t now_ns, uint32_t *slot);
 
 #endif

@@ -75,7 +75,7 @@ GENERIC = (
     Row("pexpireat", f"key unix-milliseconds {EXPIRE_OPTIONS}", 6),
     Row("expiretime", "key", reply="seconds to live"),
     Row("pexpiretime", "key", reply="milliseconds to live"),
-    Row("object", "<ENCODING key|HELP>"),
+    Row("object", "<ENCODING key|HELP>", 12),
     # Numbers are stored by hand: Redis may refuse them for the errno of a number before.
     Row("sort", f"<list-key ALPHA {STORED}|list-key {SORTED}|set-key ALPHA {STORED}|"
         f"zset-key ALPHA {STORED}>", 8, whole=False),

@@ -66,14 +66,30 @@ def some_key(exchange):
     return isinstance(redis, bytes) and isinstance(weir, bytes)
 
 
+def some_members(exchange):
+    """One, or as many."""
+    redis, weir = exchange.values()
+    if isinstance(redis, list) and isinstance(weir, list):
+        return len(redis) == len(weir) and set(map(type, redis)) == set(map(type, weir))
+    return isinstance(redis, bytes) and isinstance(weir, bytes)
+
+
+def popped(exchange):
+    """All members, or one."""
+    redis, weir = exchange.values()
+    return same_set(exchange) or len(exchange.command.words) == 2 and some_key(exchange)
+
+
 def same_scan(exchange):
     """A whole scan has the same keys; of one that goes on, both must: see the test of scans."""
+    words = exchange.command.words
+    cursor = words[1 if words[0].lower() == b"scan" else 2]
     redis, weir = exchange.values()
     for value in (redis, weir):
         if not isinstance(value, list) or len(value) != 2 or not value[0].isdigit() or \
                 not isinstance(value[1], list):
             return False
-    if exchange.command.words[1] != b"0":
+    if cursor != b"0":
         return True  # a cursor that was never given out
     if redis[0] == weir[0] == b"0":
         return sorted(redis[1]) == sorted(weir[1])
@@ -94,6 +110,8 @@ TOLERANCES = {
     "time": (same_time, "each has its own moment, within the stream's begin and end"),
     "any order": (same_set, "both have tables with a random seed: the order says nothing"),
     "some key": (some_key, "each takes one at random"),
+    "popped": (popped, "each takes one at random, or all in its own order"),
+    "some members": (some_members, "each takes them at random: as many, and no error"),
     "scan": (same_scan, "cursors are places in a table; the keys of a whole scan are compared, "
                         "and those of a scan in steps in a test of its own"),
 }

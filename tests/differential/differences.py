@@ -15,6 +15,7 @@ OWN = "cas once once.open client|no-touch client|reads client|setinfo"
 NAME_BYTES_MAX = 63
 ARGUMENTS_MAX = 127
 KEY_BYTES_MAX = 65536
+REPEATS_MAX = b"1048576 "
 # Parameters that say where a server runs, and how it stores.
 OWN_VALUES = (b"port", b"dir", b"bind", b"appendfsync")
 # What CLIENT INFO and CLIENT LIST say of a connection that is the same on both servers.
@@ -264,6 +265,12 @@ def both_ids(exchange):
                for value in values(exchange))
 
 
+def repeats_too_often(exchange):
+    """Both name the least count that they take; weir's is nearer to 0."""
+    start = b"-ERR value is out of range, value must between -"
+    return exchange.redis.startswith(start) and exchange.weir.startswith(start + REPEATS_MAX)
+
+
 def beyond_a_limit(exchange):
     words = exchange.command.words
     return (exchange.weir.startswith(b"-ERR key too long: the limit is 65536 bytes")
@@ -290,12 +297,14 @@ DIFFERENCES = [
     Difference("client|help cluster|help command|help config|help object|help", same_help,
                "each has its own subcommands"),
     Difference("command command|info", same_rows, "weir has fewer commands, no access lists and "
-               "no tips, one range of keys, and no flag of what it has not: scripts, replicas"),
+               "no tips, one range of keys, and no flag of what it has not: scripts, replicas; "
+               "of a command that says how many keys it has, no word of how to find them"),
     Difference("command|docs", same_documents, "summaries and arguments say what weir does"),
     Difference("command|count", fewer_commands, "weir has fewer commands"),
     Difference("command|list", fewer_names, "weir has fewer commands"),
     Difference("dbsize", due_keys_are_not_counted, "Redis counts keys whose time has come until "
                "somebody looks at them, weir does not"),
+    Difference("srandmember", repeats_too_often, "members are repeated at most 1048576 times"),
     Difference("object|encoding", encoding_by_history, "in weir what a value is decides, not "
                "what was done to it before"),
     Difference("object|*", is_not_let_in, "its subcommands are arguments here, so who has not said "

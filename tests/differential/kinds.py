@@ -17,6 +17,8 @@ TYPED_KEYS = {
     "zset-key": (b"z1", b"z2", b"{tag}z"),
 }
 OTHER_TYPE_ONE_IN = 12
+MEMBERS = (b"a", b"b", b"c", b"d", b"1", b"2", b"17", b"-5", b"", b"\x00\xff\r\n", b"01", b"1.5",
+           b"9223372036854775808", b"member " + b"m" * 100)
 PATTERNS = (b"*", b"key:*", b"k?y:[12]", b"[ab]", b"[^a]", b"*{tag}*", b"c*r", b"", b"key:[1",
             b"\\a", b"a\\", b"**", b"?", b"[a-c]", b"[c-a]", b"nothing", b"*\xff*")
 INTEGERS_EXTREME = (b"9223372036854775807", b"-9223372036854775808", b"4294967296", b"-1", b"0")
@@ -169,6 +171,16 @@ KINDS = {
     "bit-offset": Kind(lambda draw: b"%d" % draw.choice((0, 1, 6, 7, 8, 15, 31, 100, 1000, 10000)),
                        NOT_INTEGERS + (b"-1", b"4294967296", b"9223372036854775807")),
     "bit": Kind(lambda draw: draw.choice((b"0", b"1")), NOT_INTEGERS + (b"2", b"-1", b"256")),
+    "member": Kind(lambda draw: draw.choice(MEMBERS)),
+    "sole-key": Kind(lambda draw: b"sole"),
+    "sole-member": Kind(lambda draw: b"only"),
+    "all-count": Kind(lambda draw: draw.choice((b"1000", b"9223372036854775807", b"0")),
+                      NOT_INTEGERS + (b"-1", b"-9223372036854775808")),
+    "pop-count": Kind(lambda draw: draw.choice((b"0", b"1", b"2")), NOT_INTEGERS + (b"-1",)),
+    "random-count": Kind(lambda draw: draw.choice((b"0", b"1", b"3", b"100", b"-1", b"-5")),
+                         NOT_INTEGERS + (b"-9223372036854775808",) * 9),
+    "key-count": Kind(lambda draw: b"2", NOT_INTEGERS + (b"0", b"-1", b"3", b"4294967297")),
+    "limit": Kind(lambda draw: draw.choice((b"0", b"1", b"2", b"100")), NOT_INTEGERS + (b"-1",)),
     "absent-key": Kind(lambda draw: b"never there"),
     "seconds": Kind(amount(1000, 0, ()), NOT_TIMES),
     "milliseconds": Kind(amount(1, 0, ()), NOT_TIMES),

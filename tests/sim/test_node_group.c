@@ -166,6 +166,35 @@ static void a_leader_that_stood_still_serves_nothing_stale(void **state) {
     }
 }
 
+/* What others have said while it stood still it hears before it looks whether they have.  Their own
+ * patience is longer here. */
+static void a_leader_that_stands_still_again_and_again_leads_on(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        group_init(group, 700 + seed, 3, maps[seed % 3]);
+        for (uint32_t i = 0; i < 3; i++) {
+            group->nodes[i].options.election_timeout_ms = i == 0 ? 200 : 1000;
+            group_start(group, i);
+        }
+        group_run(group, SECOND_NS);
+        group_expect(group, group_leader(group) == 0, "the first to lose patience leads");
+        const struct node_replicate_figures *figures =
+            &sim_node_figures(group->nodes[0].node)->replicate;
+        uint64_t term = node_figure(&figures->term);
+        for (uint32_t i = 0; i < 40; i++) {
+            group->nodes[0].paused = true;
+            group_run(group, SECOND_NS / 1000 * 202);
+            group->nodes[0].paused = false;
+            group_run(group, SECOND_NS / 1000 * (1 + i % 4));
+        }
+        group_expect(group, group_leader(group) == 0 && node_figure(&figures->term) == term,
+                     "and goes on");
+        group->load_on = false;
+        group_expect(group, group_settle(group, 10 * SECOND_NS), "all have applied everything");
+        group_free(group);
+    }
+}
+
 /* Entries of its own that nobody else has are replaced once it hears of the new leader.  While its
  * vote for that term is on its way to a slow disk they are still in its log, at indexes that are
  * committed: with other entries. */
@@ -208,6 +237,7 @@ int main(void) {
         cmocka_unit_test(a_leader_whose_disk_stands_still_lets_another_one_lead),
         cmocka_unit_test(who_is_cut_off_serves_nobody_and_catches_up),
         cmocka_unit_test(a_leader_that_stood_still_serves_nothing_stale),
+        cmocka_unit_test(a_leader_that_stands_still_again_and_again_leads_on),
         cmocka_unit_test(a_deposed_leader_applies_nothing_that_is_to_be_replaced),
     };
     return cmocka_run_group_tests_name("sim_node_group", tests, NULL, NULL);
