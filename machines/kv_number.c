@@ -4,8 +4,7 @@
  * say in it.
  */
 
-#include "machines/kv.h"
-#include "machines/kv_float.h"
+#include "machines/kv_number.h"
 
 #include "base/decimal.h"
 
@@ -66,22 +65,13 @@ enum kv_step kv_decrby(struct kv_call *call) {
 
 /* ---- INCRBYFLOAT ----------------------------------------------------------------------------- */
 
-/* How far it is: word 1. */
-enum kv_adding {
-    KV_ADDING_AMOUNT, /* to be read, before the value is looked at */
-    KV_ADDING_VALUE,  /* words 0 and 7: the amount */
-    KV_ADDING_REPLY,  /* words 0 and 7: the sum */
-    KV_ADDING_STORE,
-};
-
-/* Words 0 and 7: a number that a later slice needs. */
-static void kv_float_keep(struct kv_call *call, const struct kv_float *number) {
+void kv_float_keep(struct kv_call *call, const struct kv_float *number) {
     call->cursor->word[0] = number->significand;
     call->cursor->word[7] = (uint64_t)(uint32_t)number->exponent |
                             (uint64_t)number->negative << 32 | (uint64_t)number->infinite << 33;
 }
 
-static struct kv_float kv_float_kept(const struct kv_call *call) {
+struct kv_float kv_float_kept(const struct kv_call *call) {
     const uint64_t word = call->cursor->word[7];
     return (struct kv_float){
         .significand = call->cursor->word[0],
@@ -91,26 +81,20 @@ static struct kv_float kv_float_kept(const struct kv_call *call) {
     };
 }
 
-/* Reads a number, and pays for it; false after the error. */
-static bool kv_float_read(struct kv_call *call, const uint8_t *text, uint32_t length_bytes,
-                          struct kv_float *number) {
+bool kv_float_read(struct kv_call *call, const uint8_t *text, uint32_t length_bytes,
+                   const char *wrong, struct kv_float *number) {
     uint32_t units;
     const bool is_number = kv_float_parse(text, length_bytes, number, &units);
     kv_spend(call, units);
     if (!is_number)
-        kv_error(call->reply, kv_error_not_float);
+        kv_error(call->reply, wrong);
     return is_number;
 }
 
-/* The sum of the present value, 0 if there is none, and the amount; false after the error. */
-static bool kv_float_sum(struct kv_call *call, const struct kv_found *found) {
+bool kv_float_add_kept(struct kv_call *call, const struct kv_float *number) {
     const struct kv_float added = kv_float_kept(call);
-    struct kv_float number = {0};
     struct kv_float sum;
-    if (found->present != NULL &&
-        !kv_float_read(call, kv_value(found->present), kv_value_bytes(found->present), &number))
-        return false;
-    kv_float_add(&number, &added, &sum);
+    kv_float_add(number, &added, &sum);
     if (sum.infinite) {
         kv_error(call->reply, "ERR increment would produce NaN or Infinity");
         return false;
@@ -119,17 +103,32 @@ static bool kv_float_sum(struct kv_call *call, const struct kv_found *found) {
     return true;
 }
 
-/* Replies and stores the sum. The text is made anew in each slice: of the same sum, so the same. It
- * is paid for last: so each slice gets on, however much the text costs. */
-static enum kv_step kv_float_store(struct kv_call *call, struct kv_found *found) {
+uint32_t kv_float_reply_kept(struct kv_call *call, char text[KV_FLOAT_TEXT_BYTES_MAX],
+                             uint32_t *units) {
     uint64_t *word = call->cursor->word;
     const struct kv_float sum = kv_float_kept(call);
-    char text[KV_FLOAT_TEXT_BYTES_MAX];
-    uint32_t units;
-    const uint32_t length_bytes = kv_float_format(&sum, text, &units);
+    ASSERT(word[1] == KV_ADDING_REPLY || word[1] == KV_ADDING_STORE);
+    const uint32_t length_bytes = kv_float_format(&sum, text, units);
     if (word[1] == KV_ADDING_REPLY && call->reply != NULL)
         reply_bulk(call->reply, text, length_bytes);
     word[1] = KV_ADDING_STORE;
+    return length_bytes;
+}
+
+/* The sum of the present value, 0 if there is none, and the amount; false after the error. */
+static bool kv_float_sum(struct kv_call *call, const struct kv_found *found) {
+    struct kv_float number = {0};
+    return (found->present == NULL ||
+            kv_float_read(call, kv_value(found->present), kv_value_bytes(found->present),
+                          kv_error_not_float, &number)) &&
+           kv_float_add_kept(call, &number);
+}
+
+/* Replies and stores the sum. */
+static enum kv_step kv_float_store(struct kv_call *call, struct kv_found *found) {
+    char text[KV_FLOAT_TEXT_BYTES_MAX];
+    uint32_t units;
+    const uint32_t length_bytes = kv_float_reply_kept(call, text, &units);
     enum kv_step step = KV_DONE; /* without room for the reply: nothing is changed, called again */
     if (!kv_reply_overflows(call)) {
         const struct kv_value value = {.more = {(const uint8_t *)text, length_bytes}};
@@ -149,7 +148,7 @@ enum kv_step kv_incrbyfloat(struct kv_call *call) {
         return KV_DONE;
     if (word[1] == KV_ADDING_AMOUNT) {
         struct kv_float added;
-        if (!kv_float_read(call, amount->data, amount->length_bytes, &added))
+        if (!kv_float_read(call, amount->data, amount->length_bytes, kv_error_not_float, &added))
             return KV_DONE;
         kv_float_keep(call, &added);
         word[1] = KV_ADDING_VALUE;

@@ -126,6 +126,7 @@ uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
             return 0;
         *value_bytes = offset / 8 + 1;
         return 2 * *value_bytes;
+    case KV_ROW_HINCRBYFLOAT:
     case KV_ROW_INCRBYFLOAT: *value_bytes = KV_FLOAT_TEXT_BYTES_MAX; return *value_bytes;
     case KV_ROW_SORT: return 2 * longest_bytes; /* to sort, 48 bytes an element; to store */
     case KV_ROW_BITOP:

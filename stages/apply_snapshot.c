@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/mutant.h"
 #include "stages/apply_internal.h"
+#include "stages/node_settings.h"
 
 enum {
     RESTORE_UNITS = 1 << 20, /* at start nobody waits */
@@ -199,7 +200,7 @@ static bool snapshot_wanted(const struct apply_shard *shard) {
 
 /* The log has grown by so much since the last one, or a member needs one. */
 static bool snapshot_due(const struct apply_shard *shard, uint64_t now_ns) {
-    uint64_t trigger = shard->node->options->snapshot_log_bytes;
+    uint64_t trigger = node_snapshot_log_bytes(shard->node);
     if (shard->work.active || shard->machine == NULL ||
         atomic_load_relaxed_u32(&shard->node->signals.stopping) != 0) {
         return false;

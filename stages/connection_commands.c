@@ -166,6 +166,11 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
                    "Returns the values in force of the parameters whose names match.", "server"),
     SUBCOMMAND_ROW(CONFIG, HELP, "config|help", 2, 0, "5.0.0", "",
                    "Returns text about the subcommands.", "server"),
+    SUBCOMMAND_ROW(CONFIG, RESETSTAT, "config|resetstat", 2, CONNECTION_ADMIN, "2.0.0", "",
+                   "Sets the counters that INFO shows to zero.", "server"),
+    SUBCOMMAND_ROW(CONFIG, SET, "config|set", -4, CONNECTION_ADMIN, "2.0.0",
+                   "parameter value [parameter value ...]",
+                   "Changes parameters while the server runs: all of them, or none.", "server"),
 };
 
 /* Whether `length` bytes are `name`, which is lower case, in any case. */

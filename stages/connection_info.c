@@ -13,6 +13,7 @@
 #include "queues/gauge.h"
 #include "raft/raft.h"
 #include "stages/map.h"
+#include "stages/node_settings.h"
 #include "stages/peers.h"
 
 enum {
@@ -30,6 +31,11 @@ _Static_assert(INFO_BYTES >= 130 * 100 + 3 * INFO_TEXT_BYTES_MAX, "the sum above
 
 static info_number info_figure(const uint64_t *figure) {
     return node_figure(figure);
+}
+
+/* A counter that CONFIG RESETSTAT sets to zero. */
+static info_number info_stat(const struct connection_run *run, enum node_stat stat) {
+    return node_stat(run->node, stat);
 }
 
 /* "1.50M" of bytes, as Redis's _human fields. */
@@ -85,15 +91,15 @@ static void info_server(struct connection_run *run) {
 }
 
 static void info_clients(struct connection_run *run) {
-    connection_text_add(
-        &run->text, "connected_clients:%llu\r\nmaxclients:%u\r\nblocked_clients:%llu\r\n",
-        info_figure(&run->node->read.connections), run->node->options->connections_max,
-        info_figure(&run->node->replicate.waiting));
+    connection_text_add(&run->text,
+                        "connected_clients:%llu\r\nmaxclients:%u\r\nblocked_clients:%llu\r\n",
+                        info_figure(&run->node->read.connections), node_clients_max(run->node),
+                        info_figure(&run->node->replicate.waiting));
 }
 
 static void info_memory(struct connection_run *run) {
     uint64_t used = node_figure(&run->node->apply.memory_bytes);
-    uint64_t limit = run->node->options->memory_bytes_max;
+    uint64_t limit = node_memory_bytes_max(run->node);
     connection_text_add(&run->text, "used_memory:%llu\r\n", (info_number)used);
     info_human(&run->text, "used_memory_human", used);
     connection_text_add(&run->text, "maxmemory:%llu\r\n", (info_number)limit);
@@ -143,34 +149,34 @@ static void info_persistence(struct connection_run *run) {
 static void info_stats(struct connection_run *run) {
     const struct node *node = run->node;
     connection_text_add(&run->text, "total_connections_received:%llu\r\n",
-                        info_figure(&node->read.accepted));
+                        info_stat(run, NODE_STAT_ACCEPTED));
     connection_text_add(&run->text, "rejected_connections:%llu\r\n",
-                        info_figure(&node->read.rejected));
+                        info_stat(run, NODE_STAT_REJECTED));
     connection_text_add(&run->text, "accept_errors:%llu\r\n",
-                        info_figure(&node->read.accept_errors));
+                        info_stat(run, NODE_STAT_ACCEPT_ERRORS));
     connection_text_add(&run->text, "total_commands_processed:%llu\r\n",
-                        info_figure(&node->validate.commands));
-    connection_text_add(&run->text, "commands_refused:%llu\r\n",
-                        info_figure(&node->validate.refused));
+                        info_stat(run, NODE_STAT_COMMANDS));
+    connection_text_add(&run->text, "commands_refused:%llu\r\n", info_stat(run, NODE_STAT_REFUSED));
     connection_text_add(&run->text, "acl_access_denied_auth:%llu\r\n",
-                        info_figure(&node->validate.auth_failures));
+                        info_stat(run, NODE_STAT_AUTH_FAILURES));
     connection_text_add(&run->text, "machine_reads:%llu\r\nmachine_writes:%llu\r\n",
-                        info_figure(&node->apply.reads), info_figure(&node->apply.writes));
+                        info_stat(run, NODE_STAT_MACHINE_READS),
+                        info_stat(run, NODE_STAT_MACHINE_WRITES));
     connection_text_add(&run->text, "total_net_input_bytes:%llu\r\n",
-                        info_figure(&node->read.received_bytes));
+                        info_stat(run, NODE_STAT_RECEIVED_BYTES));
     connection_text_add(&run->text, "total_net_output_bytes:%llu\r\n",
-                        info_figure(&node->write.sent_bytes));
-    connection_text_add(&run->text, "total_sends:%llu\r\n", info_figure(&node->write.sends));
+                        info_stat(run, NODE_STAT_SENT_BYTES));
+    connection_text_add(&run->text, "total_sends:%llu\r\n", info_stat(run, NODE_STAT_SENDS));
     connection_text_add(&run->text, "receive_buffers_exhausted:%llu\r\n",
-                        info_figure(&node->read.buffers_exhausted));
+                        info_stat(run, NODE_STAT_BUFFERS_EXHAUSTED));
     connection_text_add(&run->text,
                         "slow_readers_closed:%llu\r\n"
                         "slow_readers_closed_for_others:%llu\r\n"
                         "reply_memory:%llu\r\n"
                         "replies_refused:%llu\r\n",
-                        info_figure(&node->write.slow_cut), info_figure(&node->write.hog_cut),
+                        info_stat(run, NODE_STAT_SLOW_CUT), info_stat(run, NODE_STAT_HOG_CUT),
                         info_figure(&node->apply.reply_bytes),
-                        info_figure(&node->apply.reply_refused));
+                        info_stat(run, NODE_STAT_REPLIES_REFUSED));
     connection_text_add(
         &run->text,
         "sessions:%llu\r\n"
@@ -299,7 +305,7 @@ static void info_raft(struct connection_run *run) {
                         info_figure(&node->replicate.leases));
     connection_text_add(&run->text, "raft_election_timeout_ms:%u\r\n",
                         node_election_timeout_ms(node->options));
-    connection_text_add(&run->text, "reads:%s\r\n", read_mode_name(node->options->reads));
+    connection_text_add(&run->text, "reads:%s\r\n", read_mode_name(node_reads(node)));
     connection_text_add(&run->text, "reads_by_quorum:%llu\r\nreads_by_lease:%llu\r\n",
                         info_figure(&node->replicate.reads_asked),
                         info_figure(&node->replicate.reads_leased));

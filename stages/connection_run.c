@@ -77,6 +77,9 @@ static const struct connection_functions functions[CONNECTION_ROW_COUNT] = {
                                  .write = connection_command_list_write},
     [CONNECTION_CONFIG_GET] = {.write = connection_config_get_write},
     [CONNECTION_CONFIG_HELP] = {.write = connection_config_help_write},
+    [CONNECTION_CONFIG_RESETSTAT] = {.effect = connection_config_resetstat},
+    [CONNECTION_CONFIG_SET] = {.effect = connection_config_set,
+                               .write = connection_config_set_write},
 };
 
 static const struct connection_functions *connection_row(const struct connection_run *run) {

@@ -19,7 +19,8 @@
  *           └──COMPOSES──► connection_compose ... true
  *
  * The functions of the rows stand in connection_session.c (AUTH, HELLO, ...), connection_client.c,
- * connection_cluster.c (CLUSTER, READONLY), connection_server.c (CONFIG, SHUTDOWN, TIME),
+ * connection_cluster.c (CLUSTER, READONLY), connection_config.c (CONFIG),
+ * connection_server.c (SHUTDOWN, TIME),
  * connection_info.c and connection_documents.c.
  *
  * Owner: the validate shard of the connection.  Nothing here blocks or allocates.
@@ -164,9 +165,14 @@ void connection_cluster_slots_write(const struct connection_run *run, struct rep
 enum connection_step connection_readonly(struct connection_run *run);
 enum connection_step connection_readwrite(struct connection_run *run);
 
-/* connection_server.c */
+/* connection_config.c */
 void connection_config_get_write(const struct connection_run *run, struct reply_writer *writer);
 void connection_config_help_write(const struct connection_run *run, struct reply_writer *writer);
+enum connection_step connection_config_resetstat(struct connection_run *run);
+enum connection_step connection_config_set(struct connection_run *run);
+void connection_config_set_write(const struct connection_run *run, struct reply_writer *writer);
+
+/* connection_server.c */
 enum connection_step connection_shutdown(struct connection_run *run);
 void connection_time_write(const struct connection_run *run, struct reply_writer *writer);
 

@@ -13,12 +13,13 @@
 #include "base/assert.h"
 #include "base/decimal.h"
 #include "raft/raft.h"
+#include "stages/node_settings.h"
 
 /* The one user there is. */
 static const char user_name[] = "default";
 
 static bool session_password_required(const struct connection_run *run) {
-    return run->node->options->password[0] != '\0';
+    return node_password_required(run->node);
 }
 
 /* Whether user (argument, or the default one for index 0) and password open the connection. */
@@ -31,7 +32,7 @@ static bool session_authenticates(struct connection_run *run, uint32_t user, uin
     }
     const uint8_t *given = batch_argument(run->batch, run->command, password, &length);
     bool right = !session_password_required(run) ||
-                 connection_password_equal(run->node->options->password, given, length);
+                 connection_password_equal(node_password(run->node), given, length);
     if (!user_exists || !right) {
         node_figure_add(&run->node->validate.auth_failures, 1);
         return false;

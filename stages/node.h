@@ -8,6 +8,7 @@
  * are seen by more than one thread besides rings:
  *
  *   options      set before the first core starts, constant from then on.
+ *   settings     what CONFIG SET has put in their place (stages/settings.h).
  *   figures      what a stage publishes about itself: one writer each, relaxed words, a cache line
  *                group for each writer.  Readers (INFO, the monitor) get whole values of some
  *                recent moment.  Nothing is decided by a figure that must be exact.
@@ -32,6 +33,7 @@
 #include "stages/digest.h"
 #include "stages/lateness.h"
 #include "stages/peer_name.h"
+#include "stages/settings.h"
 #include "stages/snapshot_box.h"
 #include "storage/identity.h"
 #include "storage/log.h"
@@ -40,7 +42,6 @@
 
 /* Lengths of texts, without the zero behind them where it matters. */
 enum {
-    NODE_PASSWORD_BYTES_MAX = 512,
     NODE_CLIENT_NAME_BYTES_MAX = 64,
     NODE_ADDRESS_BYTES_MAX = 64,
     NODE_HOST_BYTES_MAX = 255, /* a name's length, by RFC 1035 */
@@ -395,12 +396,13 @@ struct node {
     struct node_recovery recovery; /* written by apply's init, read by replicate's start */
     struct peer_standing standing; /* this node's; written by replicate's start, then constant */
     struct node_signals signals;
-    struct digest_box digests;             /* apply to replicate: stages/digest.h */
-    struct digest_hashes digest_hashes;    /* likewise */
-    struct digest_doubt_box digest_doubts; /* likewise */
-    struct snapshot_box snapshots;         /* likewise: stages/snapshot_box.h */
-    struct addresses addresses;            /* of members, as the log has them: stages/addresses.h */
-    struct change_box changes;             /* an asker and replicate: stages/change.h */
+    CACHE_ALIGNED struct node_settings settings; /* stages/settings.h */
+    struct digest_box digests;                   /* apply to replicate: stages/digest.h */
+    struct digest_hashes digest_hashes;          /* likewise */
+    struct digest_doubt_box digest_doubts;       /* likewise */
+    struct snapshot_box snapshots;               /* likewise: stages/snapshot_box.h */
+    struct addresses addresses; /* of members, as the log has them: stages/addresses.h */
+    struct change_box changes;  /* an asker and replicate: stages/change.h */
     CACHE_ALIGNED struct node_read_figures read;
     CACHE_ALIGNED struct node_parse_figures parse;
     CACHE_ALIGNED struct node_validate_figures validate;

@@ -34,6 +34,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "stages/connection_commands.h"
+#include "stages/node_settings.h"
 #include "stages/parse_internal.h"
 
 enum {
@@ -242,7 +243,7 @@ static void leave_nothing(struct parse_shard *shard, struct parse_connection *co
 
 /* Glances at what validate has published: the limits of who has not said who it is. */
 static bool is_authenticated(const struct parse_shard *shard, uint32_t slot) {
-    return shard->node->options->password[0] == '\0' ||
+    return !node_password_required(shard->node) ||
            atomic_load_relaxed_u32(&shard->node->records[slot].authenticated) != 0;
 }
 

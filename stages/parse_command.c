@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "stages/connection_commands.h"
+#include "stages/node_settings.h"
 #include "stages/once.h"
 #include "stages/parse_internal.h"
 
@@ -96,7 +97,7 @@ bool parse_command_stops(const struct parse_shard *shard, const struct batch_com
         name = batch_argument(batch, command, 1, &length_bytes);
         return name_is(name, length_bytes, "pause");
     }
-    if (shard->node->options->password[0] == '\0') {
+    if (!node_password_required(shard->node)) {
         return false;
     }
     if (authenticated) {

@@ -9,6 +9,7 @@
  */
 
 #include "base/log.h"
+#include "stages/node_settings.h"
 #include "stages/read_internal.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@ static const struct iovec read_refusal_piece = {(void *)(uintptr_t)read_refusal,
 
 static void refuse(struct read_shard *shard, int32_t socket) {
     node_figure_add(&shard->node->read.rejected, 1);
-    log_warn_limited("client_refused", "reason=maxclients limit=%u", shard->connections_max);
+    log_warn_limited("client_refused", "reason=maxclients limit=%u", node_clients_max(shard->node));
     if (shard->refusals == READ_REFUSALS_MAX || shard->draining) {
         io_close(shard->io, socket);
         return;
@@ -47,7 +48,8 @@ void read_accepted(struct read_shard *shard, const struct io_completion *complet
         }
         return;
     }
-    uint32_t slot = shard->draining ? POOL_NONE : pool_take(shard->slots);
+    bool full = shard->draining || shard->open_count >= node_clients_max(shard->node);
+    uint32_t slot = full ? POOL_NONE : pool_take(shard->slots);
     if (slot == POOL_NONE) {
         refuse(shard, completion->result);
         return;

@@ -27,6 +27,7 @@
 #include "base/bytes.h"
 #include "entry/entry.h"
 #include "stages/node_record.h"
+#include "stages/node_settings.h"
 #include "stages/validate_internal.h"
 
 /* ---- commands of the machine --------------------------------------------------------------- */
@@ -290,7 +291,7 @@ static void judge(struct validate_shard *shard, struct connection *connection,
     command->resp_version = connection->resp_version;
     command->silent = is_answer ? connection->wait_silent : connection_is_silent(connection);
     connection->wait_silent = command->silent;
-    command->reads = connection_reads(connection, shard->node->options->reads);
+    command->reads = connection_reads(connection, node_reads(shard->node));
     command->reads_anywhere = connection->accepts_replica || command->reads == READ_STALE;
     if (command->reads < shard->work.batch->reads) {
         shard->work.batch->reads = command->reads;
@@ -369,13 +370,17 @@ static void batch_begin(struct validate_shard *shard, struct batch *batch) {
     batch->local_block = BATCH_NO_BLOCK;
     if ((batch->flags & BATCH_OPEN) != 0) {
         connection->generation = batch->connection.generation;
-        connection_transit(connection, CONNECTION_OPENED, shard->password_required);
+        connection_transit(connection, CONNECTION_OPENED, node_password_required(shard->node));
         validate_publish(shard, batch->connection.slot, connection);
     }
     ASSERT(connection->generation == batch->connection.generation);
     validate_watch_settle(shard, batch);
     if (connection->state != CONNECTION_CLOSING && is_killed(shard, batch)) {
-        connection_transit(connection, CONNECTION_CLOSED, shard->password_required);
+        connection_transit(connection, CONNECTION_CLOSED, node_password_required(shard->node));
+    }
+    if (connection->state == CONNECTION_LOCKED && !node_password_required(shard->node)) {
+        connection_transit(connection, CONNECTION_UNLOCKED, false); /* CONFIG SET took it away */
+        validate_publish(shard, batch->connection.slot, connection);
     }
     if (connection->state == CONNECTION_CLOSING) {
         batch->command_count = 0;
@@ -389,7 +394,7 @@ static void connection_forget(struct validate_shard *shard, struct batch *batch,
                               struct connection *connection) {
     struct node_record *record = &shard->node->records[batch->connection.slot];
     validate_transaction_reset(shard, batch->connection.slot);
-    connection_transit(connection, CONNECTION_ENDED, shard->password_required);
+    connection_transit(connection, CONNECTION_ENDED, node_password_required(shard->node));
     validate_publish(shard, batch->connection.slot, connection);
     atomic_store_relaxed_u32(&record->last_command, 0);
     node_figure_set(&record->last_command_ms, 0);
@@ -416,7 +421,7 @@ static void batch_finish(struct validate_shard *shard, struct connection *connec
     }
     if ((batch->flags & (BATCH_CLOSE_AFTER | BATCH_ABORT)) != 0 &&
         connection->state != CONNECTION_CLOSING) {
-        connection_transit(connection, CONNECTION_CLOSED, shard->password_required);
+        connection_transit(connection, CONNECTION_CLOSED, node_password_required(shard->node));
         validate_publish(shard, batch->connection.slot, connection);
     }
     if ((batch->flags & BATCH_END) != 0) {
@@ -561,7 +566,6 @@ static int validate_init(void **out, const struct stage_environment *environment
     shard->directory = options->directory;
     shard->machine = directory_machine(options->directory);
     shard->entry_body_bytes_max = node->options->log.entry_bytes_max - ENTRY_HEADER_BYTES;
-    shard->password_required = node->options->password[0] != '\0';
     shard->from_parse = pipeline_ring(pipeline, STAGE_PARSE, 0, STAGE_VALIDATE, environment->shard);
     shard->to_replicate =
         pipeline_ring(pipeline, STAGE_VALIDATE, environment->shard, STAGE_REPLICATE, 0);

@@ -134,7 +134,6 @@ struct validate_shard {
     struct arena *arena;
     struct connection *connections;
     uint32_t entry_body_bytes_max;
-    bool password_required;
     /* Of the values of each class that writes may make, the longest since none was under way. */
     uint64_t longest_bytes[NODE_LONG_CLASSES];
     /* Batches taken and not yet looked at: [ids_next, ids_count).  More than none between two polls

@@ -11,10 +11,11 @@
  */
 
 #include "base/assert.h"
+#include "stages/node_settings.h"
 #include "stages/validate_internal.h"
 
 bool validate_memory_is_full(const struct validate_shard *shard) {
-    uint64_t limit = shard->node->options->memory_bytes_max;
+    uint64_t limit = node_memory_bytes_max(shard->node);
     return limit != 0 && node_figure(&shard->node->apply.memory_bytes) >= limit;
 }
 
@@ -59,7 +60,7 @@ uint64_t validate_longest_value(const struct validate_shard *shard) {
 
 bool validate_growth_is_free(const struct validate_shard *shard, uint64_t growth) {
     const struct node *node = shard->node;
-    uint64_t limit = node->options->memory_bytes_max;
+    uint64_t limit = node_memory_bytes_max(node);
     uint64_t under_way =
         node_figure(&node->validate.growth_bytes) - node_figure(&node->write.growth_bytes);
     return limit == 0 || node_figure(&node->apply.memory_bytes) + under_way + growth <= limit;
@@ -73,7 +74,7 @@ void validate_growth_take(struct validate_shard *shard, uint64_t growth, uint64_
 
 bool validate_growth_fits(struct validate_shard *shard, const struct batch_command *command,
                           const struct machine_argument *arguments) {
-    if (shard->node->options->memory_bytes_max == 0 || shard->machine->growth_bytes == NULL) {
+    if (node_memory_bytes_max(shard->node) == 0 || shard->machine->growth_bytes == NULL) {
         return true;
     }
     uint64_t value_bytes;

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "stages/node_record.h"
+#include "stages/node_settings.h"
 #include "stages/validate_internal.h"
 
 /* Drops the commands from `command_count` on: they take no effect and get no reply. */
@@ -22,7 +23,7 @@ static void batch_cut(struct batch *batch, uint32_t command_count) {
 void validate_publish(struct validate_shard *shard, uint32_t slot,
                       const struct connection *connection) {
     struct node_record *record = &shard->node->records[slot];
-    uint8_t reads = connection_reads(connection, shard->node->options->reads);
+    uint8_t reads = connection_reads(connection, node_reads(shard->node));
     atomic_store_relaxed_u32(&record->reads, reads);
     atomic_store_relaxed_u32(&record->authenticated, connection->state == CONNECTION_READY);
     atomic_store_relaxed_u32(&record->resp_version, connection->resp_version);

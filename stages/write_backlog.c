@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "stages/node_settings.h"
 #include "stages/write_internal.h"
 
 static struct write_chunk *chunk_of(const struct write_shard *shard, uint32_t block) {
@@ -62,7 +63,7 @@ static uint64_t backlog_limit_bytes(const struct write_shard *shard, uint32_t sl
     }
     /* A glance at what validate has published, as parse's: who is no client yet gets error replies
        only, and must not fill what clients share. */
-    bool authenticated = options->password[0] == '\0' ||
+    bool authenticated = !node_password_required(shard->node) ||
                          atomic_load_relaxed_u32(&shard->node->records[slot].authenticated) != 0;
     if (!authenticated && limit_bytes > WRITE_UNAUTHENTICATED_BACKLOG_BYTES) {
         return WRITE_UNAUTHENTICATED_BACKLOG_BYTES;

@@ -15,6 +15,8 @@ SLICE_S = 1.0                 # in which the kernel may let through what it has 
 LARGE = b"0123456789abcdef" * 65536   # 1 MiB
 LARGE_KEYS = 32
 FULL_S = 60.0 * SLOWNESS      # until two segments are full of them
+REFUSED = 20                  # writes of a full majority, in a second at least,
+REFUSED_S = 20.0 * SLOWNESS   # and in this at most
 GAP_S = 2.0 * SLOWNESS        # without an acknowledged write, though a majority is well
 
 
@@ -100,7 +102,11 @@ def write_much(world, record, condition):
 
 def write_large(line, record, number):
     """One value more; its outcome."""
-    words = ("SET", f"large:{number % LARGE_KEYS}", LARGE + b"%d" % number)
+    return say(line, record, "SET", f"large:{number % LARGE_KEYS}", LARGE + b"%d" % number)[0]
+
+
+def say(line, record, *words):
+    """One command of that history; its outcome, and the reply as it came."""
     begin = record.now()
     try:
         line.send(*words)
@@ -110,7 +116,41 @@ def write_large(line, record, number):
     outcome = outcome_of(reply)
     record.write((line.connection, line.sequence), begin, record.now() if raw else None, outcome,
                  words, raw)
-    return outcome
+    return outcome, raw
+
+
+def refuses_and_reads(world, room_again):
+    """
+    Whoever leads refuses writes by its name for that, and answers reads, again and again; one answer
+    is waited for as long as ever, for an election may be under way. Unless there is room again.
+    """
+    record, line, refused, number = world.record(), None, 0, 0
+    end = world.now() + REFUSED_S
+    while refused < REFUSED and not room_again():
+        assert world.now() < end, f"{refused} of {REFUSED} writes were refused with reads going on"
+        number += 1
+        try:
+            if line is None:
+                line = world.line(world.leader(), 5 * ANSWER_S)
+                line.connection = record.connection()
+            line.sequence += 1
+            write = say(line, record, "SET", "small:full", b"%d" % number)[1]
+            line.sequence += 1
+            read = say(line, record, "GET", "small:full")[0]
+        except OSError:
+            write, read = b"", ""
+        if write.startswith(b"-MISCONF ") and read == "ok":
+            refused += 1
+        else:
+            world.tell(f"    {write[:40]} {read}")
+            if line is not None:
+                line.close()
+            line = None
+        world.lasting(0.05)
+    if line is not None:
+        line.close()
+    world.tell(f"    {refused} writes were refused, and reads answered"
+               + (", then there was room" if refused < REFUSED else ""))
 
 
 def full_one(world, rng):
@@ -149,8 +189,8 @@ def full_leader(world, _):
 
 def full_majority(world, rng):
     """
-    Writes are refused or not answered, never lost; all is well when there is room. Full ones that
-    lead hand over until all are full; then whoever leads knows it.
+    Writes are refused or not answered, never lost, and reads go on; all is well when there is room.
+    Full ones that lead hand over until all are full; then whoever leads knows it.
     """
     victims, begin = rng.sample(world.hosts, len(world.hosts) // 2 + 1), world.now()
 
@@ -162,7 +202,8 @@ def full_majority(world, rng):
         assert write_much(world, world.record(), full), "the disks are not full"
         world.awaited(lambda: any(host.says("majority_full", begin) for host in world.hosts),
                       "nobody knows that a majority is full")
-        world.lasting(1.0)
+        refuses_and_reads(world, lambda: any(host.says("log_has_room_again", begin)
+                                             for host in victims))
     finally:
         for host in victims:
             host.empty_disk()
@@ -285,7 +326,8 @@ FAULTS = table(
     (full_one, "a follower's disk is full", "the others go on, and it catches up", 3, "long"),
     (full_leader, "the leader's disk is full", "another one leads, and takes writes", 3, "long"),
     (full_majority, "the disks of a majority are full",
-     "they serve when there is room, without a restart", 3, "long"),
+     "whoever leads refuses writes and answers reads; they serve when there is room",
+     3, "long"),
     (slow_follower, "a follower's disk takes 1 or 10 writes a second",
      "writes go on, never 2 s without one"),
     (slow_leader, "the leader's disk takes 1 or 10 writes a second", "as always"),

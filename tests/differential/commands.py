@@ -118,6 +118,9 @@ SERVER = (
     Row("command|list", "[FILTERBY <MODULE user|PATTERN pattern>]", 1),
     Row("config|get", "parameter+", 2, reply="any order"),
     Row("config|help", "", 1),
+    Row("config|resetstat", "", 1),
+    Row("config|set", "{LOGLEVEL <NOTICE|WARNING>|MAXMEMORY <1GB|2GB|1000MB|user>|"
+        "DATABASES user|type user}", 2),
     Row("info", "[section]", 1),
     # Only what does not stop it; a test of its own stops both.
     Row("shutdown", "<ABORT|NOSAVE ABORT|SAVE NOSAVE|NOW ABORT|FORCE type|type>", 1, whole=False),

@@ -60,6 +60,16 @@ def same_set(exchange):
     return isinstance(redis, list) and isinstance(weir, list) and sorted(redis) == sorted(weir)
 
 
+def same_pairs(exchange):
+    """The same map, or, flat, the same pairs."""
+    redis, weir = exchange.values()
+    if isinstance(redis, dict):
+        return redis == weir
+    return isinstance(redis, list) and isinstance(weir, list) and len(redis) % 2 == 0 and \
+        sorted(zip(redis[::2], redis[1::2])) == sorted(zip(weir[::2], weir[1::2])) and \
+        len(redis) == len(weir)
+
+
 def some_key(exchange):
     """A key, if there is one."""
     redis, weir = exchange.values()
@@ -109,6 +119,7 @@ TOLERANCES = {
                              "time passes between the two: by as much they may differ, not more"),
     "time": (same_time, "each has its own moment, within the stream's begin and end"),
     "any order": (same_set, "both have tables with a random seed: the order says nothing"),
+    "any order of pairs": (same_pairs, "as above: of fields with their values"),
     "some key": (some_key, "each takes one at random"),
     "popped": (popped, "each takes one at random, or all in its own order"),
     "some members": (some_members, "each takes them at random: as many, and no error"),

@@ -378,6 +378,8 @@ static void command_list(struct session_call *call) {
                                         "config",
                                         "config|get",
                                         "config|help",
+                                        "config|resetstat",
+                                        "config|set",
                                         "echo",
                                         "hello",
                                         "info",

@@ -341,6 +341,43 @@ static void config_get_takes_patterns(void **state) {
                "-ERR wrong number of arguments for 'config|get' command\r\n");
 }
 
+static void config_set_changes_all_or_nothing(void **state) {
+    (void)state;
+    rig_expect(&rig, 0, "config set a",
+               "-ERR wrong number of arguments for 'config|set' command\r\n");
+    rig_expect(&rig, 0, "config set maxmemory 1 b", "-ERR syntax error\r\n");
+    rig_expect(&rig, 0, "config set SAVE 1",
+               "-ERR CONFIG SET failed (possibly related to argument 'SAVE') - can't set immutable "
+               "config\r\n");
+    rig_expect(&rig, 0, "config set maxmemory x nosuch 2 save 1",
+               "-ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'\r\n");
+    rig_expect(&rig, 0, "config set maxmemory 5 MAXMEMORY 6",
+               "-ERR CONFIG SET failed (possibly related to argument 'MAXMEMORY') - duplicate "
+               "parameter\r\n");
+    rig_expect(&rig, 0, "config set maxmemory 5 MaxClients 1.5",
+               "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - argument "
+               "couldn't be parsed into an integer\r\n");
+    rig_expect(
+        &rig, 0, "config set maxmemory 5tb",
+        "-ERR CONFIG SET failed (possibly related to argument 'maxmemory') - argument must be "
+        "a memory value\r\n");
+    rig_expect(
+        &rig, 0, "config set maxmemory 18446744073709551615",
+        "-ERR CONFIG SET failed (possibly related to argument 'maxmemory') - argument must be "
+        "a memory value\r\n");
+    rig_expect(&rig, 0, "config set maxclients 65",
+               "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating "
+               "system is not able to handle the specified number of clients, try with 64\r\n");
+    rig_expect(&rig, 0, "config get maxm*", "*2\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n");
+    assert_int_equal(rig.node.settings.memory_bytes_max, 0);
+    rig_expect(&rig, 0, "config set maxmemory 2KB maxclients 7", "+OK\r\n");
+    rig_expect(&rig, 0, "config get max*",
+               "*4\r\n$10\r\nmaxclients\r\n$1\r\n7\r\n$9\r\nmaxmemory\r\n$4\r\n2048\r\n");
+    rig.node.apply.memory_bytes = 2048;
+    has(rig_say(&rig, 0, "set a b"), "-OOM ");
+    rig_expect(&rig, 0, "config set maxmemory \"\"\r\nset a b", "+OK\r\n<WRITE>");
+}
+
 static void time_is_the_moment(void **state) {
     (void)state;
     rig_expect(&rig, 0, "time", "*2\r\n$10\r\n1700000000\r\n$6\r\n123000\r\n");
@@ -367,7 +404,8 @@ static void command_describes_both_tables(void **state) {
     rig_expect(&rig, 0, "command list filterby pattern p?ng", "*1\r\n$4\r\nping\r\n");
     /* Subcommands are listed, too. */
     rig_expect(&rig, 0, "command list filterby pattern conf*e*",
-               "*2\r\n$10\r\nconfig|get\r\n$11\r\nconfig|help\r\n");
+               "*4\r\n$10\r\nconfig|get\r\n$11\r\nconfig|help\r\n$16\r\nconfig|resetstat\r\n"
+               "$10\r\nconfig|set\r\n");
     rig_expect(&rig, 0, "command list filterby module m", "*0\r\n");
     rig_expect(&rig, 0, "command list foo", "-ERR syntax error\r\n");
     has(rig_say(&rig, 0, "command list"), "\r\n$3\r\nget\r\n");
@@ -381,7 +419,7 @@ static void docs_tell_the_arguments(void **state) {
         "*2\r\n%3\r\n$4\r\nname\r\n$8\r\nusername\r\n$4\r\ntype\r\n$6\r\nstring\r\n$5\r\nflags\r\n"
         "~1\r\n+optional\r\n%2\r\n$4\r\nname\r\n$8\r\npassword\r\n$4\r\ntype\r\n$6\r\nstring\r\n");
     const char *answer = rig_say(&rig, 0, "command docs config");
-    has(answer, "$11\r\nsubcommands\r\n%2\r\n$10\r\nconfig|get\r\n%4\r\n");
+    has(answer, "$11\r\nsubcommands\r\n%4\r\n$10\r\nconfig|get\r\n%4\r\n");
     has(answer, "~2\r\n+optional\r\n+multiple\r\n");
 }
 
@@ -444,7 +482,7 @@ static void help_names_only_what_there_is(void **state) {
         const char *answer = rig_say(&rig, 0, line);
         has(answer, "HELP\r\n+    Prints this help.\r\n");
         assert_null(strstr(answer, "UNBLOCK"));
-        assert_null(strstr(answer, "SET <"));
+        assert_null(strstr(answer, "REWRITE"));
     }
 }
 
@@ -479,6 +517,7 @@ int main(void) {
         RIGGED(client_list_selects),
         RIGGED(a_long_list_takes_several_polls),
         RIGGED(config_get_takes_patterns),
+        RIGGED(config_set_changes_all_or_nothing),
         RIGGED(time_is_the_moment),
         RIGGED(command_describes_both_tables),
         RIGGED(docs_tell_the_arguments),

@@ -75,7 +75,7 @@ static void the_number_of_arguments_is_judged(void **state) {
                "-ERR wrong number of arguments for 'client|setname' command\r\n");
     rig_expect(&rig, 0, "CLIENT nosuch x",
                "-ERR unknown subcommand 'nosuch'. Try CLIENT HELP.\r\n");
-    rig_expect(&rig, 0, "config SET a b", "-ERR unknown subcommand 'SET'. Try CONFIG HELP.\r\n");
+    rig_expect(&rig, 0, "config SETS a b", "-ERR unknown subcommand 'SETS'. Try CONFIG HELP.\r\n");
     assert_int_equal(rig.node.validate.refused, 7);
     assert_int_equal(rig.node.validate.commands, 7);
 }

@@ -1,13 +1,37 @@
 """The effects of the commands about hashes, for test_commands.py."""
 
-from effects import does
+from effects import does, error
 
 HASHES = {
     "hset": does((("HSET", "h", "f", "a", "g", "b"), 2), (("HSET", "h", "f", "c", "i", "d"), 1),
                  (("HGET", "h", "f"), b"c")),
+    "hmset": does((("HMSET", "h", "f", "a", "g", "b"), "OK"), (("HGET", "h", "g"), b"b")),
+    "hsetnx": does((("HSETNX", "h", "f", "a"), 1), (("HSETNX", "h", "f", "b"), 0),
+                   (("HGET", "h", "f"), b"a")),
     "hget": does((("HGET", "h", "f"), None), (("HSET", "h", "f", "a"), 1),
                  (("HGET", "h", "f"), b"a"), (("HGET", "h", "g"), None)),
+    "hmget": does((("HSET", "h", "f", "a", "g", "b"), 2),
+                  (("HMGET", "h", "g", "i", "f"), [b"b", None, b"a"])),
     "hdel": does((("HSET", "h", "f", "a", "g", "b"), 2), (("HDEL", "h", "f", "i"), 1),
                  (("HGET", "h", "f"), None), (("HDEL", "h", "g"), 1), (("EXISTS", "h"), 0)),
     "hlen": does((("HLEN", "h"), 0), (("HSET", "h", "f", "a", "g", "b"), 2), (("HLEN", "h"), 2)),
+    "hexists": does((("HSET", "h", "f", "a"), 1), (("HEXISTS", "h", "f"), 1),
+                    (("HEXISTS", "h", "g"), 0)),
+    "hstrlen": does((("HSET", "h", "f", "four"), 1), (("HSTRLEN", "h", "f"), 4),
+                    (("HSTRLEN", "h", "g"), 0)),
+    "hgetall": does((("HGETALL", "h"), []), (("HSET", "h", "f", "a", "g", "b"), 2),
+                    (("HGETALL", "h"), [b"f", b"a", b"g", b"b"])),
+    "hkeys": does((("HSET", "h", "f", "a", "g", "b"), 2), (("HKEYS", "h"), [b"f", b"g"])),
+    "hvals": does((("HSET", "h", "f", "a", "g", "b"), 2), (("HVALS", "h"), [b"a", b"b"])),
+    "hscan": does((("HSET", "h", "f", "a", "g", "b"), 2),
+                  (("HSCAN", "h", "0", "MATCH", "g*"), [b"0", [b"g", b"b"]])),
+    "hrandfield": does((("HRANDFIELD", "h"), None), (("HSET", "h", "f", "a"), 1),
+                       (("HRANDFIELD", "h"), b"f"),
+                       (("HRANDFIELD", "h", "-2", "WITHVALUES"), [b"f", b"a", b"f", b"a"])),
+    "hincrby": does((("HINCRBY", "h", "n", "41"), 41), (("HINCRBY", "h", "n", "1"), 42),
+                    (("HGET", "h", "n"), b"42"), (("HSET", "h", "f", "a"), 1),
+                    (("HINCRBY", "h", "f", "1"), error("ERR hash value is not an integer"))),
+    "hincrbyfloat": does((("HSET", "h", "n", "10.50"), 1),
+                         (("HINCRBYFLOAT", "h", "n", "0.1"), b"10.6"),
+                         (("HGET", "h", "n"), b"10.6")),
 }
