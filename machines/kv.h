@@ -43,6 +43,7 @@
 #include "machines/kv_expiry.h"
 #include "machines/kv_pattern.h"
 #include "machines/kv_rows.h"
+#include "machines/kv_sources.h"
 #include "machines/kv_table.h"
 
 enum {
@@ -92,10 +93,11 @@ struct kv {
     /* Of a value, since create, with what the elements of a large collection cost beside their own
      * bytes; values up to KV_INLINE_BYTES_MAX count as so. */
     uint64_t longest_bytes;
-    uint64_t draws;         /* RANDOMKEYs so far: no other reply, and no digest, shows it */
-    uint64_t *gone;         /* KV_GONE_CELLS, in this struct's piece of memory */
-    void *scratch;          /* of the LCS or the SORT in execution; NULL: none */
-    uint64_t scratch_bytes; /* as taken from the host */
+    uint64_t draws;            /* RANDOMKEYs so far: no other reply, and no digest, shows it */
+    uint64_t *gone;            /* KV_GONE_CELLS, in this struct's piece of memory */
+    void *scratch;             /* of the LCS or SORT in execution; NULL: none */
+    uint64_t scratch_bytes;    /* as taken from the host */
+    struct kv_sources sources; /* of the ZUNION, or its like, in execution */
     struct kv_partition partition[];
 };
 

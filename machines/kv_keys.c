@@ -12,9 +12,17 @@
 
 /* The argument that is the number of keys, or -1: the row has no odd keys. */
 static int32_t kv_keys_number(uint32_t row) {
-    switch (row) {
+    switch ((enum kv_row)row) {
     case KV_ROW_LMPOP:
-    case KV_ROW_SINTERCARD: return 0;
+    case KV_ROW_SINTERCARD:
+    case KV_ROW_ZUNION:
+    case KV_ROW_ZINTER:
+    case KV_ROW_ZDIFF:
+    case KV_ROW_ZINTERCARD:
+    case KV_ROW_ZMPOP: return 0;
+    case KV_ROW_ZUNIONSTORE:
+    case KV_ROW_ZINTERSTORE:
+    case KV_ROW_ZDIFFSTORE: return 1;
     default: return -1;
     }
 }

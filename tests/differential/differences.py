@@ -304,7 +304,7 @@ DIFFERENCES = [
     Difference("command|list", fewer_names, "weir has fewer commands"),
     Difference("dbsize", due_keys_are_not_counted, "Redis counts keys whose time has come until "
                "somebody looks at them, weir does not"),
-    Difference("srandmember hrandfield", repeats_too_often,
+    Difference("srandmember hrandfield zrandmember", repeats_too_often,
                "members are repeated at most 1048576 times"),
     Difference("object|encoding", encoding_by_history, "in weir what a value is decides, not "
                "what was done to it before"),

@@ -24,6 +24,7 @@ from kinds import Draw  # noqa: E402
 from runner import Failure, Runner, minimize, script  # noqa: E402
 from sessions import run_session, session_names  # noqa: E402
 from streams import Command, Stream, make_stream  # noqa: E402
+from transactions import Transactions  # noqa: E402
 from weir_test import LIMIT_S, Client, Scratch, request, skip, until  # noqa: E402
 
 SEEDS = {"plain": 700, "cluster": 40, "password": 60}
@@ -241,6 +242,7 @@ def main():
     if missing:
         skip(missing)
     assert issubclass(Connections, unittest.TestCase)  # its tests run with those above
+    assert issubclass(Transactions, unittest.TestCase)  # likewise
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
 
 

@@ -12,7 +12,9 @@
  *     @f number for INCRBYFLOAT                        @s seconds, @m milliseconds (far, or wrong)
  *     @S, @M the same as a time of day
  *     @e element: one of a few short ones, so that they meet, seldom a value
- *     @w one of these few words
+ *     @z score           @y weight
+ *     @r end of a range of scores   @x end of a range of members
+ *     @w one of few members, many of which a small collection does not hold
  */
 
 #include "base/random.h"
@@ -44,6 +46,7 @@ extern const char *const kv_templates_hash[];
 extern const char *const kv_templates_list[];
 extern const char *const kv_templates_sort[];
 extern const char *const kv_templates_set[];
+extern const char *const kv_templates_zset[];
 
 /* Begins a stream of a list of at most KV_TEMPLATES_MAX templates. */
 void kv_templates_begin(struct kv_templates *stream, const char *const *templates, uint64_t seed,
