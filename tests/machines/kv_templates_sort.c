@@ -15,7 +15,7 @@ const char *const kv_templates_sort[] = {
     "SADD @k 3 1 2 -1 10 0x10 1e3 -inf 3.0 +1 .5",
     "SADD @k @o @o @o @o @o @o @o @o",
     "SADD @k @w @w @w @w",
-    "ZADD @k 1 3 2 1 3 2 -1 -1 5 10 5 0x10 6 .5",
+    "ZADD @k 1 3 2 1 3 2 -1 -1 5 10 5 0x10",
     "ZADD @k 1 @w 2 @w 3 @w 2 @w",
     "DEL @k",
     "DEL @k @k @k",
