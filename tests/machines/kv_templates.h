@@ -44,6 +44,7 @@ struct kv_templates {
 extern const char *const kv_templates_string[]; /* strings, bits and keys */
 extern const char *const kv_templates_hash[];
 extern const char *const kv_templates_list[];
+extern const char *const kv_templates_sort[];
 extern const char *const kv_templates_set[];
 extern const char *const kv_templates_zset[];
 extern const char *const kv_templates_zset_large[]; /* what is only met in large ones */
