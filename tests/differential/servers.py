@@ -119,7 +119,8 @@ class Redis:
         self.port = free_port()
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
                    "--appendonly", "no", "--slowlog-log-slower-than", "-1", "--dir", directory,
-                   "--databases", "1", "--daemonize", "no", "--proto-max-bulk-len", str(ARGUMENT_BYTES_MAX), *options]
+                   "--databases", "1", "--daemonize", "no", "--proto-max-bulk-len",
+                   str(ARGUMENT_BYTES_MAX), *options]
         if cluster:
             command += ["--cluster-enabled", "yes", "--cluster-port", str(free_port()),
                         "--cluster-announce-ip", "127.0.0.1"]
