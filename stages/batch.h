@@ -244,9 +244,6 @@ struct batch {
     uint32_t local_block;     /* of validate's arena, or BATCH_NO_BLOCK */
     uint32_t wait_members;    /* with BATCH_WAITS: for how many WAIT waits, */
     uint64_t wait_timeout_ms; /* and for how long at most; 0: for ever */
-    /* If its last command is an EXEC that was accepted: the arguments of its record
-       (entry/transaction.h), in a local block. */
-    struct entry_argument exec[ENTRY_TRANSACTION_ARGUMENTS];
 
     /* replicate */
     uint64_t index; /* of its entry, or 0 */
@@ -260,11 +257,6 @@ struct batch {
     /* apply */
     struct reply_writer reply;
     uint32_t reply_block; /* of apply's arena, or BATCH_NO_BLOCK */
-    /* If its last command is a WATCH that was accepted: the index after which it ran, 0 as long as
-       it did not, and which of its keys were there, a bit each.  The batch comes round again and
-       brings it to validate. */
-    uint64_t watch_index;
-    uint64_t watch_present[BATCH_WATCH_KEYS_MAX / 64];
 
     /* serialize */
     struct reply_pieces pieces;
@@ -272,6 +264,17 @@ struct batch {
     /* write */
     uint32_t pieces_sent;
     uint32_t piece_sent_bytes;
+
+    /* transactions; last, since hardly any batch has one. Validate: */
+    /* If its last command is an EXEC that was accepted: the arguments of its record
+       (entry/transaction.h), in a local block. */
+    struct entry_argument exec[ENTRY_TRANSACTION_ARGUMENTS];
+    /* apply: */
+    /* If its last command is a WATCH that was accepted: the index after which it ran, 0 as long as
+       it did not, and which of its keys were there, a bit each.  The batch comes round again and
+       brings it to validate. */
+    uint64_t watch_index;
+    uint64_t watch_present[BATCH_WATCH_KEYS_MAX / 64];
 };
 
 /* Asserts that `from` owns the batch and makes `to` its owner; the caller then enqueues it. */
