@@ -13,13 +13,20 @@
 #include "base/assert.h"
 #include "stages/read_internal.h"
 
-/* Who has not said who it is needs one batch to do so. */
+/* Of who does not read its replies: nothing is gained by more, and others wait behind them. */
+enum { READ_UNREAD_BATCHES_MAX = 2 };
+
+/* How many the connection may have under way, at a glance at what validate and write say of it. */
 static uint32_t batches_max(const struct read_shard *shard, uint32_t slot) {
     const struct node_options *options = shard->node->options;
-    /* A glance at what validate has published, as parse's and write's. */
-    bool authenticated = options->password[0] == '\0' ||
-                         atomic_load_relaxed_u32(&shard->node->records[slot].authenticated) != 0;
-    return authenticated ? options->connection_batches_max : 1;
+    const struct node_record *record = &shard->node->records[slot];
+    if (options->password[0] != '\0' && atomic_load_relaxed_u32(&record->authenticated) == 0) {
+        return 1; /* who has not said who it is needs one to do so */
+    }
+    const uint32_t most = options->connection_batches_max;
+    return most > READ_UNREAD_BATCHES_MAX && atomic_load_relaxed_u32(&record->unread) != 0
+               ? READ_UNREAD_BATCHES_MAX
+               : most;
 }
 
 bool read_stash_at_limit(const struct read_shard *shard, uint32_t slot) {
