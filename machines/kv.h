@@ -95,7 +95,7 @@ struct kv {
     uint64_t longest_bytes;
     uint64_t draws;            /* RANDOMKEYs so far: no other reply, and no digest, shows it */
     uint64_t *gone;            /* KV_GONE_CELLS, in this struct's piece of memory */
-    void *scratch;             /* of the LCS in execution; NULL: none */
+    void *scratch;             /* of the LCS or SORT in execution; NULL: none */
     uint64_t scratch_bytes;    /* as taken from the host */
     struct kv_sources sources; /* of the ZUNION, or its like, in execution */
     struct kv_partition partition[];
@@ -546,7 +546,7 @@ int kv_restore(struct machine *machine, uint32_t version, const uint8_t *bytes, 
                size_t *consumed, uint32_t budget);
 int kv_restore_end(struct machine *machine);
 
-/* Gives back the memory of an LCS, if there is one (kv_lcs.c). */
+/* Gives back the memory of an LCS or a SORT, if there is one (kv_lcs.c). */
 void kv_scratch_give(struct kv *kv);
 
 /* ---- Commands: the functions of the rows ----------------------------------------------------- */
@@ -567,6 +567,9 @@ bool kv_validate_string(uint32_t row, const struct machine_argument *arguments, 
 /* Parts of strings, bits, floating point. */
 bool kv_validate_parts(uint32_t row, const struct machine_argument *arguments, uint32_t count,
                        const struct machine_options *options, struct reply_writer *error);
+/* SORT and SORT_RO (kv_sort_options.c). */
+bool kv_validate_sort(uint32_t row, const struct machine_argument *arguments, uint32_t count,
+                      const struct machine_options *options, struct reply_writer *error);
 /* Lists (kv_options_list.c). */
 bool kv_validate_list(uint32_t row, const struct machine_argument *arguments, uint32_t count,
                       const struct machine_options *options, struct reply_writer *error);

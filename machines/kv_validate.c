@@ -122,7 +122,7 @@ uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
     int64_t start = 0;
     uint64_t offset = 0;
     *value_bytes = 0;
-    ASSERT_HOT(row < KV_ROWS && argument_count >= 2);
+    ASSERT_HOT(row < KV_ROWS && argument_count >= 1);
     switch ((enum kv_row)row) {
     case KV_ROW_SETRANGE:
         if (!kv_options_setrange(arguments, KV_VALUE_BYTES_MAX, &start, NULL) ||
@@ -137,6 +137,7 @@ uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
         return 2 * *value_bytes;
     case KV_ROW_HINCRBYFLOAT:
     case KV_ROW_INCRBYFLOAT: *value_bytes = KV_FLOAT_TEXT_BYTES_MAX; return *value_bytes;
+    case KV_ROW_SORT: return 2 * longest_bytes; /* to sort, 48 bytes an element; to store */
     case KV_ROW_ZRANGESTORE:
     case KV_ROW_ZINTERSTORE:
     case KV_ROW_ZDIFFSTORE: return kv_result_bytes(longest_bytes);

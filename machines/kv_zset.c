@@ -193,7 +193,7 @@ uint32_t kv_zset_large_put(struct kv *kv, struct memory *memory, struct kv_colle
         units += member.length_bytes / KV_UNIT_BYTES;
         large->packed_bytes += zset_packed_bytes(member);
     }
-    kv_score_put(kv_value_place(record), score);
+    memcpy(kv_value_place(record), &score, sizeof(score)); /* of 0, with its sign */
     const struct kv_tree_entry entry = {{zset_order(score), (uintptr_t)record}};
     kv_tree_insert(&large->tree, memory, zset_tree_rank(large, zset_record_member(record), score),
                    &entry);
@@ -245,7 +245,7 @@ void kv_zset_put(struct kv_call *call, struct kv_found *found, struct kv_bytes m
     }
     struct kv_collection *large = kv_collection_of(found->present);
     kv_spend(call, kv_zset_large_put(call->kv, &found->partition->space.memory, large, member,
-                                     score, old));
+                                     kv_score_get(bytes), old));
     kv_collection_changed(call, found);
 }
 

@@ -79,8 +79,8 @@ void kv_zset_put(struct kv_call *call, struct kv_found *found, struct kv_bytes m
  * digest. kv_protect must have agreed. */
 void kv_zset_remove(struct kv_call *call, struct kv_found *found, uint64_t rank);
 
-/* Of a large collection that is no key's: gives a member a score. `old` as above. Returns what it
- * cost in units. */
+/* Gives a member of a large collection a score, which may be -0 in one that is no key's. `old` as
+ * above. Returns what it cost in units. */
 uint32_t kv_zset_large_put(struct kv *kv, struct memory *memory, struct kv_collection *large,
                            struct kv_bytes member, double score, const double *old);
 

@@ -227,12 +227,11 @@ static double zalgebra_element_score(const struct kv_element *element) {
 static bool zalgebra_find(struct kv_call *call, const struct kv_source *source,
                           struct kv_bytes member, double *score) {
     const struct kv_found found = {.present = (struct kv_record *)(uintptr_t)source->record};
-    struct kv_element element = {member, {NULL, 0}};
     kv_spend(call, 1);
-    if (!kv_member_find(call, &found, member, &element.second))
-        return false;
-    *score = zalgebra_element_score(&element);
-    return true;
+    if (source->record == NULL || kv_type_of(source->record) == KV_TYPE_ZSET)
+        return kv_zset_score(call, &found, member, score);
+    *score = 1;
+    return kv_member_find(call, &found, member, NULL);
 }
 
 static void zalgebra_put(struct kv_call *call, const struct zalgebra_form *form,

@@ -100,7 +100,11 @@ class Run:
                       [(b"COMMAND", b"INFO", *(b"get",) * 140)], [(b"CONFIG", b"GET", b"*")],
                       [(b"SET", b"a", b"x", b"EXAT", b"1"), (b"DBSIZE",)],
                       [(b"APPEND", b"a", b"x"), (b"OBJECT", b"ENCODING", b"a")],
-                      [(b"HSET", b"a", b"f", b"x"), (b"INCRBYFLOAT", b"a", b"x")]),
+                      [(b"HSET", b"a", b"f", b"x"), (b"INCRBYFLOAT", b"a", b"x")],
+                      [(b"RPUSH", b"a", b"2", b"1", b"10"), (b"SORT", b"a"),
+                       (b"SORT", b"a", b"DESC", b"STORE", b"b"), (b"LRANGE", b"b", b"0", b"-1")],
+                      [(b"RPUSH", b"a", b"x\0b", b"x\0a"), (b"SORT", b"a", b"ALPHA")],
+                      [(b"RPUSH", b"a", b"b"), (b"SORT", b"a", b"GET", b"#")]),
             "password": ([(b"OBJECT", b"HELP", b"HELP")],),
         }
         for commands in streams.get(name, ()):

@@ -9,7 +9,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from weir_test import Node, Scratch  # noqa: E402
 
-ROW = re.compile(r"^\| ([A-Z]+) \| (?:`(.*)`)? \| (.*) \|$", re.M)
+ROW = re.compile(r"^\| ([A-Z_]+) \| (?:`(.*)`)? \| (.*) \|$", re.M)
 STEP = re.compile(r"`([^`]+)` → ((?:\"[^\"]*\"|\[[^;]*\]|[^;\"])+)")
 
 
