@@ -382,8 +382,8 @@ class Resources(unittest.TestCase):
         self.assertTrue(all(reply.startswith(("OOM ", "TRYAGAIN ")) for reply in refused), refused)
         self.assertLess(over, (16 + 256) * MEBIBYTE)
         # Deleting is always accepted, and makes room.
-        self.assertEqual(self.polite.call("DEL", *[f"{n}:{i}" for n in range(40) for i in range(4)]),
-                         len(replies) - len(refused))
+        keys = [f"{n}:{i}" for n in range(40) for i in range(4)]
+        self.assertEqual(self.polite.call("DEL", *keys), len(replies) - len(refused))
         self.assertEqual(self.polite.call("SET", "again", "x"), "OK")
 
 

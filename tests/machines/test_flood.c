@@ -1,6 +1,6 @@
 /*
- * Hash flooding: keys that were made to meet under one seed do not meet under another.  The seed of a
- * log is random, and stands in its genesis record: who sends keys does not know it.
+ * Hash flooding: keys that were made to meet under one seed do not meet under another.  The seed of
+ * a log is random, and stands in its genesis record: who sends keys does not know it.
  */
 
 #include "machines/machine.h"
