@@ -1,13 +1,13 @@
 /*
  * What a connection has sent beyond its limit: batches that wait here, in order.
  *
- * A connection may have only so many batches under way, and its receive is stopped at that.  But the
- * kernel goes on until the stop has reached it, and where much lies in the socket it fills a hundred
- * buffers by then.  Those are kept, and are sent as others come home: so a connection that sends
- * without end takes no more of the stages' time than its turn, whatever it has sent.
+ * A connection may have only so many batches under way, and its receive is stopped at that.  But
+ * the kernel goes on until the stop has reached it, and where much lies in the socket it fills a
+ * hundred buffers by then.  Those are kept, and are sent as others come home: so a connection that
+ * sends without end takes no more of the stages' time than its turn, whatever it has sent.
  *
- * Failure modes: the connection is broken, or cut: what is kept is given back unseen.  Who has ended
- * its sending half only is served to the last byte.
+ * Failure modes: the connection is broken, or cut: what is kept is given back unseen.  Who has
+ * ended its sending half only is served to the last byte.
  */
 
 #include "base/assert.h"

@@ -3,10 +3,10 @@
 
     beside.py [--strict] [--ahead] [--rounds N] [--map MAP] [ABUSE ...]
 
-Each abuse runs beside a client that asks once a millisecond, GET and SET in turn: rounds with it and
-without, one after the other, so that what else the machine does befalls both. What counts is the
-median of the rounds' p99. With --strict it must be at most the greater of twice what it is without
-and 5 ms; otherwise, beside other tests on a machine that is shared, only what would be a standstill
+Each abuse runs beside a client that asks once a millisecond, GET and SET in turn: rounds with it
+and without, one after the other, so that what else the machine does befalls both. What counts is
+the median of the rounds' p99. With --strict it must be at most the greater of twice what it is
+without and 5 ms; otherwise, beside other tests on a machine that is shared, only what would be a standstill
 fails. Memory is strict always: what the node grows by, over what it was when it had been busy
 once, stays below the bound that stands beside each abuse.
 
@@ -222,8 +222,8 @@ def more_than_maxclients(port):
 WAITED_FOR = (slow_patterns, ten_times_the_clients)
 
 # Of each: what the node may grow by. Of replies that nobody reads a few MiB for each client; what
-# is unfinished shares 256 MiB; a million arguments are 7 MB in a block of 8 or 16, twice in the log's
-# memory, and half a million keys of some 80 bytes.
+# is unfinished shares 256 MiB; a million arguments are 7 MB in a block of 8 or 16, twice in the
+# log's memory, and half a million keys of some 80 bytes.
 ABUSES = {
     readers_of_long_replies: 64, readers_of_short_replies: 64, pings_unread: 64,
     a_byte_at_a_time: 32, flood_of_connections: 32, half_closed: 32, resets_in_the_middle: 48,
