@@ -6,9 +6,9 @@
 Each abuse runs beside a client that asks once a millisecond, GET and SET in turn: rounds with it
 and without, one after the other, so that what else the machine does befalls both. What counts is
 the median of the rounds' p99. With --strict it must be at most the greater of twice what it is
-without and 5 ms; otherwise, beside other tests on a machine that is shared, only what would be a standstill
-fails. Memory is strict always: what the node grows by, over what it was when it had been busy
-once, stays below the bound that stands beside each abuse.
+without and 5 ms; otherwise, beside other tests on a machine that is shared, only what would be a
+standstill fails. Memory is strict always: what the node grows by, over what it was when it had
+been busy once, stays below the bound that stands beside each abuse.
 
 Those who mean no good have the lowest priority of the machine: they are to burden the node, not to
 take the processor from the client that is measured. With --ahead (root) all three go before
