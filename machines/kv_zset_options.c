@@ -8,8 +8,8 @@
 
 #include "machines/kv_zset.h"
 
-/* Scores of a ZADD are read before it costs a quorum, but no more than these, and none any more when
- * that has taken so many units: 0.1 ms, and 0.1 ms for the last one, which may be long. */
+/* Scores of a ZADD are read before it costs a quorum, but no more than these, and none any more
+ * when that has taken so many units: 0.1 ms, and 0.1 ms for the last one, which may be long. */
 enum { KV_ZADD_VALIDATE_PAIRS = 32, KV_ZADD_VALIDATE_UNITS = 1000 };
 
 static const char kv_error_range[] = "ERR min or max is not a float";
