@@ -121,8 +121,8 @@ def say(line, record, *words):
 
 def refuses_and_reads(world, room_again):
     """
-    Whoever leads refuses writes by its name for that, and answers reads, again and again; one answer
-    is waited for as long as ever, for an election may be under way. Unless there is room again.
+    Whoever leads refuses writes by the name for that, and answers reads, again and again; one of
+    them is waited for as long as ever, for an election may be under way. Unless there is room.
     """
     record, line, refused, number = world.record(), None, 0, 0
     end = world.now() + REFUSED_S
