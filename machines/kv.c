@@ -28,6 +28,7 @@ static int kv_create(struct machine **out, const struct machine_host *host,
     kv->longest_bytes = KV_INLINE_BYTES_MAX;
     for (uint32_t i = 0; i < count; i++)
         memory_begin(&kv->partition[i].space.memory, &kv->host, &kv->fresh_pages);
+    memory_begin(&kv->sources.memory, &kv->host, &kv->fresh_pages);
     *out = (struct machine *)kv;
     return 0;
 }
@@ -37,6 +38,8 @@ static enum machine_progress kv_destroy(struct machine *machine, uint32_t budget
     kv_snapshot_discard(kv);
     kv_restore_discard(kv);
     kv_scratch_give(kv);
+    if (kv->sources.memory.blocks != NULL)
+        memory_retire(&kv->sources.memory, &kv->partition[0].retired);
     for (; kv->destroy_partition < kv->partition_count; kv->destroy_partition++) {
         struct kv_partition *partition = &kv->partition[kv->destroy_partition];
         if (partition->space.memory.blocks != NULL)
@@ -103,7 +106,8 @@ static uint64_t kv_next_deadline_ms(const struct machine *machine) {
 
 static uint64_t kv_memory_bytes(const struct machine *machine) {
     const struct kv *kv = (const struct kv *)machine;
-    uint64_t bytes = kv->length_bytes + kv_snapshot_bytes(kv) + kv->scratch_bytes;
+    uint64_t bytes = kv->length_bytes + kv_snapshot_bytes(kv) + kv->scratch_bytes +
+                     kv->sources.memory.used_bytes;
     for (uint32_t i = 0; i < kv->partition_count; i++)
         bytes += kv->partition[i].space.memory.used_bytes + kv->partition[i].retired.taken_bytes;
     return bytes;

@@ -43,6 +43,7 @@
 #include "machines/kv_expiry.h"
 #include "machines/kv_pattern.h"
 #include "machines/kv_rows.h"
+#include "machines/kv_sources.h"
 #include "machines/kv_table.h"
 
 enum {
@@ -73,6 +74,7 @@ struct kv_partition {
     uint64_t flushed; /* that, as it was before the last flush */
 };
 
+struct kv_element;  /* kv_collection.h */
 struct kv_snapshot; /* kv_snapshot.c */
 struct kv_restore;  /* kv_restore.c */
 
@@ -92,10 +94,11 @@ struct kv {
     /* Of a value, since create, with what the elements of a large collection cost beside their own
      * bytes; values up to KV_INLINE_BYTES_MAX count as so. */
     uint64_t longest_bytes;
-    uint64_t draws;         /* RANDOMKEYs so far: no other reply, and no digest, shows it */
-    uint64_t *gone;         /* KV_GONE_CELLS, in this struct's piece of memory */
-    void *scratch;          /* of the LCS in execution; NULL: none */
-    uint64_t scratch_bytes; /* as taken from the host */
+    uint64_t draws;            /* RANDOMKEYs so far: no other reply, and no digest, shows it */
+    uint64_t *gone;            /* KV_GONE_CELLS, in this struct's piece of memory */
+    void *scratch;             /* of the LCS or SORT in execution; NULL: none */
+    uint64_t scratch_bytes;    /* as taken from the host */
+    struct kv_sources sources; /* of the ZUNION, or its like, in execution */
     struct kv_partition partition[];
 };
 
@@ -511,6 +514,13 @@ struct kv_digest_state {
 bool kv_digest_record(const struct kv_record *record, struct kv_digest_state *state,
                       uint64_t *digest, uint32_t *budget);
 
+/* Its parts, of a large collection without an order: the head's digest, with the number of
+ * elements, each element's added to state->sum in any order (false: out of budget), and the end. */
+uint64_t kv_digest_head(const struct kv_record *record, uint64_t amount);
+bool kv_digest_add(const struct kv_element *element, struct kv_digest_state *state,
+                   uint32_t *budget);
+uint64_t kv_digest_finish(uint64_t head, uint64_t sum);
+
 /* machine_operations.digest and .digest_full. */
 uint64_t kv_digest(const struct machine *machine, uint32_t partition);
 enum machine_progress kv_digest_full(struct machine *machine, struct machine_cursor *cursor,
@@ -520,6 +530,14 @@ enum machine_progress kv_digest_full(struct machine *machine, struct machine_cur
 
 /* Whether the record may be changed now; if not, emit has to be called first. */
 bool kv_snapshot_protect(struct kv *kv, struct kv_partition *partition, struct kv_record *record);
+
+/* The same of one element of a large hash or set, which is about to be changed or removed, or,
+ * NULL, of one to be added: not the collection has to be written for that, only the element. */
+bool kv_snapshot_protect_element(struct kv *kv, struct kv_record *record,
+                                 struct kv_record *element);
+
+/* Whether the record is being written: then it stays unmarked though an element was changed. */
+bool kv_snapshot_is_writing(const struct kv *kv, const struct kv_record *record);
 
 /* Moves a partition's content out of the way of a flush: into the snapshot, if that still needs
  * it, else to the retired blocks. */
@@ -544,7 +562,7 @@ int kv_restore(struct machine *machine, uint32_t version, const uint8_t *bytes, 
                size_t *consumed, uint32_t budget);
 int kv_restore_end(struct machine *machine);
 
-/* Gives back the memory of an LCS, if there is one (kv_lcs.c). */
+/* Gives back the memory of an LCS or a SORT, if there is one (kv_lcs.c). */
 void kv_scratch_give(struct kv *kv);
 
 /* ---- Commands: the functions of the rows ----------------------------------------------------- */
@@ -565,6 +583,9 @@ bool kv_validate_string(uint32_t row, const struct machine_argument *arguments, 
 /* Parts of strings, bits, floating point. */
 bool kv_validate_parts(uint32_t row, const struct machine_argument *arguments, uint32_t count,
                        const struct machine_options *options, struct reply_writer *error);
+/* SORT and SORT_RO (kv_sort_options.c). */
+bool kv_validate_sort(uint32_t row, const struct machine_argument *arguments, uint32_t count,
+                      const struct machine_options *options, struct reply_writer *error);
 /* Lists (kv_options_list.c). */
 bool kv_validate_list(uint32_t row, const struct machine_argument *arguments, uint32_t count,
                       const struct machine_options *options, struct reply_writer *error);

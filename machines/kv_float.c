@@ -1,7 +1,7 @@
 /*
  * Happy path: a few digits become an integer, which is divided by a power of five, bit by bit, and
  * rounded to 64 bits; two such are added in 128 bits; the sum times 10^17, shifted and rounded, is
- * printed.
+ * printed. A score is rounded to 53 bits instead, and then is a double.
  *
  * What else may happen: the text is no number; it is longer than any number needs to be, and is
  * still read exactly; a sum loses its leading bits, or is too large; a number is so large that only
@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 
+#include <float.h>
 #include <string.h>
 
 __extension__ typedef unsigned __int128 wide;
@@ -28,7 +29,13 @@ enum {
      * the shift, in 64-bit limbs: 366. */
     KV_FLOAT_LIMBS = 368,
     KV_FLOAT_UNIT_STEPS = 64, /* a unit of budget, 100 ns, visits this many limbs */
+    KV_DOUBLE_BITS = 53,
+    KV_DOUBLE_EXPONENT_MIN = -1074, /* of the last bit: 2^-1074 is the smallest double */
+    KV_DOUBLE_EXPONENT_MAX = 971,   /* (2^53 - 1) * 2^971 is the largest */
 };
+#define KV_DOUBLE_INFINITY (UINT64_C(0x7ff) << 52)
+_Static_assert(sizeof(double) == 8 && DBL_MANT_DIG == KV_DOUBLE_BITS && FLT_EVAL_METHOD == 0,
+               "a double is IEEE 754's, and computed as such");
 
 /* A natural number of any length up to KV_FLOAT_LIMBS, the lowest limb first. */
 struct kv_natural {
@@ -118,36 +125,64 @@ static bool natural_take(struct kv_natural *number, const struct kv_natural *oth
 
 /* ---- Rounding -------------------------------------------------------------------------------- */
 
-/* The number nearest to (significand + guard / 2 + less than 1 / 2 if sticky) * 2^exponent, where
- * the significand's top bit is set. */
-static void float_round(uint64_t significand, int64_t exponent, bool guard, bool sticky,
-                        struct kv_float *number) {
-    ASSERT_HOT(significand >> 63 == 1);
-    if (exponent < KV_FLOAT_EXPONENT_MIN) {
-        const int64_t shift = KV_FLOAT_EXPONENT_MIN - exponent;
-        sticky |= guard;
-        if (shift > 64) {
-            guard = false;
-            sticky = true;
-        } else {
-            guard = (significand >> (shift - 1) & 1) != 0;
-            sticky |= (significand & ((UINT64_C(1) << (shift - 1)) - 1)) != 0;
-        }
-        significand = shift >= 64 ? 0 : significand >> shift;
-        exponent = KV_FLOAT_EXPONENT_MIN;
+/* (significand + guard / 2 + less than 1 / 2 if sticky) * 2^exponent; the significand's top bit is
+ * set. */
+struct kv_unrounded {
+    uint64_t significand;
+    int64_t exponent;
+    bool guard;
+    bool sticky;
+};
+
+/* Moves the significand to the right by so many bits, at least 1. */
+static void unrounded_shift(struct kv_unrounded *exact, int64_t shift) {
+    ASSERT_HOT(shift > 0);
+    exact->sticky |= exact->guard;
+    if (shift > 64) {
+        exact->guard = false;
+        exact->sticky = true;
+    } else {
+        exact->guard = (exact->significand >> (shift - 1) & 1) != 0;
+        exact->sticky |= (exact->significand & ((UINT64_C(1) << (shift - 1)) - 1)) != 0;
     }
-    if (guard && (sticky || (significand & 1) != 0) && ++significand == 0) {
-        significand = UINT64_C(1) << 63;
-        exponent++;
+    exact->significand = shift >= 64 ? 0 : exact->significand >> shift;
+    exact->exponent += shift;
+}
+
+/* Whether rounding to the nearest, and halfway to the even one, adds 1 to the significand. */
+static bool unrounded_is_up(const struct kv_unrounded *exact) {
+    return exact->guard && (exact->sticky || (exact->significand & 1) != 0);
+}
+
+/* The number nearest to it. */
+static void float_round(struct kv_unrounded exact, struct kv_float *number) {
+    ASSERT_HOT(exact.significand >> 63 == 1);
+    if (exact.exponent < KV_FLOAT_EXPONENT_MIN)
+        unrounded_shift(&exact, KV_FLOAT_EXPONENT_MIN - exact.exponent);
+    if (unrounded_is_up(&exact) && ++exact.significand == 0) {
+        exact.significand = UINT64_C(1) << 63;
+        exact.exponent++;
     }
-    number->infinite = exponent > KV_FLOAT_EXPONENT_MAX;
-    number->significand = number->infinite ? 0 : significand;
-    number->exponent = number->infinite ? 0 : (int32_t)exponent;
+    number->infinite = exact.exponent > KV_FLOAT_EXPONENT_MAX;
+    number->significand = number->infinite ? 0 : exact.significand;
+    number->exponent = number->infinite ? 0 : (int32_t)exact.exponent;
+}
+
+/* The bits of the double nearest to it, which is positive. */
+static uint64_t double_round(struct kv_unrounded exact) {
+    ASSERT_HOT(exact.significand >> 63 == 1);
+    const int64_t below = KV_DOUBLE_EXPONENT_MIN - exact.exponent;
+    unrounded_shift(&exact, below > 64 - KV_DOUBLE_BITS ? below : 64 - KV_DOUBLE_BITS);
+    if (exact.exponent > KV_DOUBLE_EXPONENT_MAX)
+        return KV_DOUBLE_INFINITY;
+    /* An overflow of the significand goes on into the exponent, as it should. */
+    const uint64_t biased = (uint64_t)(exact.exponent - KV_DOUBLE_EXPONENT_MIN);
+    return (biased << (KV_DOUBLE_BITS - 1)) + exact.significand + unrounded_is_up(&exact);
 }
 
 /* A natural number times 2^exponent. */
 static void float_from_natural(const struct kv_natural *natural, int64_t exponent,
-                               struct kv_float *number) {
+                               struct kv_unrounded *number) {
     const uint32_t top = natural->count - 1;
     const uint32_t lead = (uint32_t)__builtin_clzll(natural->limb[top]);
     const uint64_t below = top > 0 ? natural->limb[top - 1] : 0;
@@ -160,12 +195,15 @@ static void float_from_natural(const struct kv_natural *natural, int64_t exponen
     bool sticky = rest << 1 != 0;
     for (uint32_t i = 0; i + 1 < top; i++)
         sticky |= natural->limb[i] != 0;
-    float_round(significand, exponent + (int64_t)top * 64 - lead, rest >> 63 != 0, sticky, number);
+    number->significand = significand;
+    number->exponent = exponent + (int64_t)top * 64 - lead;
+    number->guard = rest >> 63 != 0;
+    number->sticky = sticky;
 }
 
 /* numerator / 5^power * 2^-power: the quotient bit by bit. */
 static void float_from_fraction(struct kv_natural *numerator, uint32_t power,
-                                struct kv_float *number) {
+                                struct kv_unrounded *number) {
     struct kv_natural divisor = {.count = 1, .limb = {1}};
     natural_scale_power(&divisor, 5, power);
     const uint32_t bits = natural_bits(numerator);
@@ -189,7 +227,10 @@ static void float_from_fraction(struct kv_natural *numerator, uint32_t power,
         whole = natural_take(numerator, &divisor);
     }
     numerator->steps += divisor.steps;
-    float_round(significand, exponent - 63, whole, numerator->count > 0, number);
+    number->significand = significand;
+    number->exponent = exponent - 63;
+    number->guard = whole;
+    number->sticky = numerator->count > 0;
 }
 
 /* ---- Parsing --------------------------------------------------------------------------------- */
@@ -287,19 +328,26 @@ static int32_t natural_digits(const struct kv_natural *natural) {
     return (int32_t)((uint64_t)natural_bits(natural) * 30103 / 100000) + 1;
 }
 
-/* natural * 10^exponent; false: too large, or 0 though it is not. */
-static bool float_from_decimal(struct kv_natural *natural, int32_t exponent,
-                               struct kv_float *number) {
+/* natural * 10^exponent. What is too large, or 0 though it is not, is a power of two that is so for
+ * every format. */
+static void float_from_decimal(struct kv_natural *natural, int32_t exponent,
+                               struct kv_unrounded *number) {
     const int32_t digits = natural_digits(natural);
-    if (digits + exponent > KV_FLOAT_DECIMAL_MAX + 1 || digits + exponent < KV_FLOAT_DECIMAL_MIN)
-        return false;
+    *number = (struct kv_unrounded){.significand = UINT64_C(1) << 63};
+    if (digits + exponent > KV_FLOAT_DECIMAL_MAX + 1) {
+        number->exponent = KV_FLOAT_CLAMP;
+        return;
+    }
+    if (digits + exponent < KV_FLOAT_DECIMAL_MIN) {
+        number->exponent = -KV_FLOAT_CLAMP;
+        return;
+    }
     if (exponent >= 0) {
         natural_scale_power(natural, 10, (uint32_t)exponent);
         float_from_natural(natural, 0, number);
     } else {
         float_from_fraction(natural, (uint32_t)-exponent, number);
     }
-    return true;
 }
 
 /* What a text says beside its digits. */
@@ -340,14 +388,13 @@ bool kv_float_is_spelled(const uint8_t *text, uint32_t length_bytes) {
     return reader_spelling(text, length_bytes, NULL, &spelling);
 }
 
-/* What the digits and the exponent say; false if that is no number of ours. */
-static bool float_from_spelling(const struct kv_spelling *spelling, struct kv_natural *natural,
-                                struct kv_float *number) {
+/* What the digits, which are not 0, and the exponent say. */
+static void float_from_spelling(const struct kv_spelling *spelling, struct kv_natural *natural,
+                                struct kv_unrounded *number) {
     if (spelling->hexadecimal)
         float_from_natural(natural, spelling->exponent, number);
-    else if (!float_from_decimal(natural, spelling->exponent, number))
-        return false;
-    return !number->infinite && number->significand != 0;
+    else
+        float_from_decimal(natural, spelling->exponent, number);
 }
 
 bool kv_float_parse(const uint8_t *text, uint32_t length_bytes, struct kv_float *number,
@@ -358,10 +405,37 @@ bool kv_float_parse(const uint8_t *text, uint32_t length_bytes, struct kv_float 
     natural.steps = 0;
     bool is_number = reader_spelling(text, length_bytes, &natural, &spelling);
     *number = (struct kv_float){.negative = spelling.negative, .infinite = spelling.infinite};
-    if (is_number && !spelling.infinite && natural.count > 0)
-        is_number = float_from_spelling(&spelling, &natural, number);
+    if (is_number && !spelling.infinite && natural.count > 0) {
+        struct kv_unrounded exact;
+        float_from_spelling(&spelling, &natural, &exact);
+        float_round(exact, number);
+        is_number = !number->infinite && number->significand != 0;
+    }
     *units = 1 + natural.steps / KV_FLOAT_UNIT_STEPS;
     return is_number;
+}
+
+enum kv_double kv_double_parse(const uint8_t *text, uint32_t length_bytes, double *value,
+                               uint32_t *units) {
+    struct kv_spelling spelling;
+    struct kv_natural natural; /* its limbs are written before they are read */
+    natural.count = 0;
+    natural.steps = 0;
+    *units = 1;
+    if (!reader_spelling(text, length_bytes, &natural, &spelling))
+        return KV_DOUBLE_NONE;
+    uint64_t bits = spelling.infinite ? KV_DOUBLE_INFINITY : 0;
+    enum kv_double result = KV_DOUBLE_EXACT;
+    if (!spelling.infinite && natural.count > 0) {
+        struct kv_unrounded exact;
+        float_from_spelling(&spelling, &natural, &exact);
+        bits = double_round(exact);
+        result = bits == 0 || bits == KV_DOUBLE_INFINITY ? KV_DOUBLE_CLIPPED : KV_DOUBLE_EXACT;
+    }
+    bits |= (uint64_t)spelling.negative << 63;
+    memcpy(value, &bits, sizeof(bits));
+    *units = 1 + natural.steps / KV_FLOAT_UNIT_STEPS;
+    return result;
 }
 
 /* ---- Adding ---------------------------------------------------------------------------------- */
@@ -399,7 +473,11 @@ void kv_float_add(const struct kv_float *a, const struct kv_float *b, struct kv_
     const wide top = total << lead;
     const int64_t exponent = (int64_t)large->exponent - KV_FLOAT_SPARE_BITS + 64 - lead;
     const uint64_t rest = (uint64_t)top;
-    float_round((uint64_t)(top >> 64), exponent, rest >> 63 != 0, rest << 1 != 0 || sticky, sum);
+    float_round((struct kv_unrounded){.significand = (uint64_t)(top >> 64),
+                                      .exponent = exponent,
+                                      .guard = rest >> 63 != 0,
+                                      .sticky = rest << 1 != 0 || sticky},
+                sum);
 }
 
 /* ---- Printing -------------------------------------------------------------------------------- */

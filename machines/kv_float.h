@@ -43,6 +43,18 @@ bool kv_float_is_spelled(const uint8_t *text, uint32_t length_bytes);
 bool kv_float_parse(const uint8_t *text, uint32_t length_bytes, struct kv_float *number,
                     uint32_t *units);
 
+/* What a text is as a double. */
+enum kv_double {
+    KV_DOUBLE_NONE,    /* not spelled as a number ("nan" is none) */
+    KV_DOUBLE_EXACT,   /* the nearest double, or an infinity that was asked for */
+    KV_DOUBLE_CLIPPED, /* too large, so an infinity, or so small that it is 0 */
+};
+
+/* Reads all of a text as strtod does, and rounds once, to the nearest double: the same bits on
+ * every machine. *value is written unless it is none. *units as in kv_float_parse. */
+enum kv_double kv_double_parse(const uint8_t *text, uint32_t length_bytes, double *value,
+                               uint32_t *units);
+
 /* The sum, rounded once. */
 void kv_float_add(const struct kv_float *a, const struct kv_float *b, struct kv_float *sum);
 

@@ -131,6 +131,17 @@ static enum kv_step kv_list_entry(struct kv_call *call, const struct kv_found *f
     return KV_DONE;
 }
 
+enum kv_step kv_list_append(struct kv_call *call, const struct kv_found *found,
+                            struct kv_collection *list, struct kv_bytes bytes) {
+    struct kv_tree_entry entry;
+    const uint64_t rank = list->tree.count;
+    if (kv_list_entry(call, found, KV_CHANGE_LIST_INSERT, rank, bytes, &entry) == KV_MORE)
+        return KV_MORE;
+    kv_tree_insert(&list->tree, &found->partition->space.memory, rank, &entry);
+    list->packed_bytes += kv_list_cost(bytes);
+    return KV_DONE;
+}
+
 /* Puts an entry that is nobody's yet in a list that is large from now on. */
 static void kv_list_put(struct kv_call *call, struct kv_found *found, uint64_t rank,
                         const struct kv_tree_entry *entry) {

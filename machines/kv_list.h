@@ -48,6 +48,11 @@ struct kv_bytes kv_list_at(const struct kv_record *record, uint64_t rank);
 enum kv_step kv_list_insert(struct kv_call *call, struct kv_found *found, uint64_t rank,
                             struct kv_bytes bytes);
 
+/* Appends an element to a large list that is no key's yet, and will be that of `found`; else as
+ * kv_list_insert. */
+enum kv_step kv_list_append(struct kv_call *call, const struct kv_found *found,
+                            struct kv_collection *list, struct kv_bytes bytes);
+
 /* Replaces the element of a rank below the count; else as kv_list_insert. */
 enum kv_step kv_list_set(struct kv_call *call, struct kv_found *found, uint64_t rank,
                          struct kv_bytes bytes);

@@ -57,6 +57,12 @@
     X(PEXPIRETIME, kv_expiretime, NULL, "pexpiretime", 51, 2, KV_READ_FAST, 1, 1, 1, "generic",    \
       "7.0.0", "Get the expiration Unix timestamp for a key in milliseconds", "key")               \
     X(OBJECT, kv_object, kv_validate_generic, "object", 52, -2, KV_READ, 2, 2, 1, "generic",       \
-      "2.2.3", "Tell how the value of a key is encoded", "ENCODING key | HELP")
+      "2.2.3", "Tell how the value of a key is encoded", "ENCODING key | HELP")                    \
+    X(SORT, kv_sort, kv_validate_sort, "sort", 240, -2, KV_AMPLIFY | MACHINE_ODD_KEYS, 1, 1, 1,    \
+      "generic", "1.0.0", "Sort the elements in a list, set or sorted set",                        \
+      "key [BY nosort] [LIMIT offset count] [ASC | DESC] [ALPHA] [STORE destination]")             \
+    X(SORT_RO, kv_sort, kv_validate_sort, "sort_ro", 241, -2, KV_READ, 1, 1, 1, "generic",         \
+      "7.0.0", "Sort the elements in a list, set or sorted set. Read-only variant of SORT.",       \
+      "key [BY nosort] [LIMIT offset count] [ASC | DESC] [ALPHA]")
 
 #endif

@@ -11,6 +11,7 @@
  */
 
 #include "machines/kv_collection.h"
+#include "machines/kv_score.h"
 
 #include "base/decimal.h"
 
@@ -86,9 +87,22 @@ static enum kv_step kv_scan_matches(struct kv_call *call, const struct kv_scan_o
     return result == KV_PATTERN_MORE ? KV_MORE : KV_DONE;
 }
 
+/* A score as Redis lists it: that of a small sorted set, if it is a whole number up to 2^62, with
+ * all its digits. */
+static void kv_scan_score(struct kv_call *call, double score, bool compact) {
+    const double whole_max = 0x1p62;
+    if (compact && score >= -whole_max && score <= whole_max && score == (double)(int64_t)score) {
+        char text[DECIMAL_BYTES_MAX];
+        reply_bulk(call->reply, text, decimal_format_i64(text, (int64_t)score));
+        return;
+    }
+    reply_double_text(call->reply, score);
+}
+
 /* One element: whether it is to be listed, and its parts. */
 static enum kv_step kv_scan_element(struct kv_call *call, const struct kv_scan_options *options,
-                                    enum kv_type type, const struct kv_element *element) {
+                                    enum kv_type type, bool compact,
+                                    const struct kv_element *element) {
     uint64_t *word = call->cursor->word;
     if (call->run->budget == 0)
         return KV_MORE;
@@ -102,7 +116,9 @@ static enum kv_step kv_scan_element(struct kv_call *call, const struct kv_scan_o
         word[2] += type == KV_TYPE_SET ? 1 : 2;
         reply_bulk(call->reply, element->first.data, element->first.length_bytes);
         kv_spend(call, element->first.length_bytes / KV_UNIT_BYTES);
-        if (type == KV_TYPE_SET)
+        if (type == KV_TYPE_ZSET)
+            kv_scan_score(call, kv_score_get(element->second.data), compact);
+        if (type != KV_TYPE_HASH)
             return KV_DONE;
         word[1] |= 1;
     }
@@ -122,7 +138,7 @@ static enum kv_step kv_scan_compact(struct kv_call *call, const struct kv_scan_o
     word[7] = 1;
     struct kv_element element;
     for (uint64_t next = word[0]; kv_collection_next(record, &next, &element); word[0] = next)
-        if (kv_scan_element(call, options, kv_type_of(record), &element) == KV_MORE)
+        if (kv_scan_element(call, options, kv_type_of(record), true, &element) == KV_MORE)
             return KV_MORE;
     kv_scan_end(call);
     return KV_DONE;
@@ -160,7 +176,7 @@ static enum kv_step kv_scan_walk(struct kv_call *call, const struct kv_scan_opti
             const struct kv_record *record = records[word[1] / 2];
             const struct kv_element element = {{kv_key(record), kv_key_bytes(record)},
                                                {kv_value(record), kv_value_bytes(record)}};
-            if (kv_scan_element(call, options, type, &element) == KV_MORE)
+            if (kv_scan_element(call, options, type, false, &element) == KV_MORE)
                 return KV_MORE;
         }
         word[0] = next;

@@ -9,6 +9,7 @@
 #include "machines/kv.h"
 #include "machines/kv_float.h"
 #include "machines/kv_hash.h"
+#include "machines/kv_zset.h"
 
 static bool kv_validate_pairs(const char *name, uint32_t argument_count,
                               struct reply_writer *error) {
@@ -99,6 +100,14 @@ enum machine_verdict kv_validate(uint32_t row, const struct machine_argument *ar
                                                                               : MACHINE_REFUSE;
 }
 
+/* What a result may take that has all elements of one collection: a large one counts as long as it
+ * is in memory (kv_collection_note), a compact one becomes large first. */
+static uint64_t kv_result_bytes(uint64_t longest_bytes) {
+    const uint64_t compact_bytes =
+        KV_INLINE_BYTES_MAX + KV_COMPACT_COUNT_MAX * (KV_ELEMENT_COST_BYTES + KV_SCORE_BYTES);
+    return (longest_bytes > compact_bytes ? longest_bytes : compact_bytes) + 4 * MEMORY_PAGE_BYTES;
+}
+
 /* A difference is no longer than the first set; with many others these may be gathered. */
 static uint64_t kv_sdiffstore_bytes(uint32_t argument_count, uint64_t longest_bytes) {
     const uint32_t others = argument_count - 2;
@@ -113,7 +122,7 @@ uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
     int64_t start = 0;
     uint64_t offset = 0;
     *value_bytes = 0;
-    ASSERT_HOT(row < KV_ROWS && argument_count >= 2);
+    ASSERT_HOT(row < KV_ROWS && argument_count >= 1);
     switch ((enum kv_row)row) {
     case KV_ROW_SETRANGE:
         if (!kv_options_setrange(arguments, KV_VALUE_BYTES_MAX, &start, NULL) ||
@@ -128,6 +137,15 @@ uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
         return 2 * *value_bytes;
     case KV_ROW_HINCRBYFLOAT:
     case KV_ROW_INCRBYFLOAT: *value_bytes = KV_FLOAT_TEXT_BYTES_MAX; return *value_bytes;
+    case KV_ROW_SORT: return 2 * longest_bytes; /* to sort, 48 bytes an element; to store */
+    case KV_ROW_ZRANGESTORE:
+    case KV_ROW_ZINTERSTORE:
+    case KV_ROW_ZDIFFSTORE: return kv_result_bytes(longest_bytes);
+    case KV_ROW_ZUNIONSTORE:
+        if (!kv_integer(&arguments[1], &start, NULL) || start < 1 || start > KV_ZSOURCES_MAX)
+            return 0; /* refused */
+        *value_bytes = (uint64_t)start * kv_result_bytes(longest_bytes);
+        return *value_bytes;
     case KV_ROW_BITOP:
     case KV_ROW_COPY:
     case KV_ROW_SINTERSTORE: return longest_bytes;

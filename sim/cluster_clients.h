@@ -80,16 +80,19 @@ struct cluster_clients_options {
     /* What -MOVED calls a host, if not "10.0.0.<n+1>:<port>"; NULL: nothing else. */
     const char *advertised[WORLD_NODES_MAX];
 
-    uint32_t clients;       /* [1, CLUSTER_CLIENTS_MAX] */
-    uint32_t rate;          /* operations a second that all together begin, if they are answered */
-    uint32_t batch_max;     /* [1, CLUSTER_CLIENTS_BATCH] */
-    uint32_t keys;          /* of each sort; at least 1 */
-    uint32_t read_share;    /* of all operations */
-    uint32_t once_share;    /* of all writes */
-    uint32_t expiry_share;  /* of all operations: about keys with deadlines */
-    uint32_t beside_share;  /* commands beside, for each operation */
-    uint32_t listing_share; /* of all reads: KEYS and DBSIZE */
-    uint32_t long_share;    /* of all values: up to value_bytes_max */
+    uint32_t clients;        /* [1, CLUSTER_CLIENTS_MAX] */
+    uint32_t rate;           /* operations a second that all together begin, if they are answered */
+    uint32_t batch_max;      /* [1, CLUSTER_CLIENTS_BATCH] */
+    uint32_t keys;           /* of each sort; at least 1 */
+    uint32_t read_share;     /* of all operations */
+    uint32_t once_share;     /* of all writes */
+    uint32_t expiry_share;   /* of all operations: about keys with deadlines */
+    uint32_t beside_share;   /* commands beside, for each operation */
+    uint32_t listing_share;  /* of all reads: KEYS and DBSIZE */
+    uint32_t exchange_share; /* of all operations: GETSET, CAS and others beside SET and GET */
+    uint32_t set_share;      /* of all operations: about sets, whose replies nobody judges (but
+                                digests are compared); then no listings */
+    uint32_t long_share;     /* of all values: up to value_bytes_max */
     uint32_t value_bytes_max; /* at least 32 */
 
     uint32_t resp3_share;    /* of connections */

@@ -93,11 +93,25 @@ static void make_mget(const struct cluster_clients *clients, struct client *clie
         add_lasting_key(clients, client, command);
 }
 
+/* Notes key and value of a SET whose value is short. */
+static void note_guess(struct client *client, const struct client_command *command) {
+    const char *text = command->text.data;
+    const size_t key_bytes = command->offsets[2] - command->offsets[1];
+    const size_t value_bytes = command->offsets[3] - command->offsets[2];
+    ASSERT(command->word_count == 3 && key_bytes < sizeof(client->guess_key));
+    if (value_bytes >= sizeof(client->guess))
+        return;
+    memcpy(client->guess_key, text + command->offsets[1], key_bytes);
+    memcpy(client->guess, text + command->offsets[2], value_bytes);
+    client->guess_key[key_bytes] = client->guess[value_bytes] = 0;
+}
+
 static void make_set(const struct cluster_clients *clients, struct client *client,
                      struct client_command *command) {
     add_word(command, "SET");
     add_key(clients, client, command, 'k');
     add_value(clients, client, command);
+    note_guess(client, command);
     if (random_chance(&client->random, 1, 6))
         add_word(command, random_chance(&client->random, 1, 2) ? "NX" : "XX");
     if (random_chance(&client->random, 1, 6))
@@ -192,6 +206,95 @@ static void make_listing(const struct cluster_clients *clients, struct client *c
     }
 }
 
+/* ---- Beside SET and GET ---------------------------------------------------------------------- */
+
+/* CAS of what this client set last, or of what is absent. */
+static void make_cas(const struct cluster_clients *clients, struct client *client,
+                     struct client_command *command) {
+    const bool guesses = client->guess[0] != 0 && random_chance(&client->random, 2, 3);
+    add_word(command, "CAS");
+    if (guesses)
+        add_word(command, client->guess_key);
+    else
+        add_key(clients, client, command, 'k');
+    add_word(command, guesses ? client->guess : "");
+    add_value(clients, client, command);
+    if (!guesses)
+        add_word(command, "ABSENT");
+    command->is_plain = false;
+}
+
+static void make_exchange_write(const struct cluster_clients *clients, struct client *client,
+                                struct client_command *command) {
+    static const char *const names[] = {"GETSET", "SETNX", "SETRANGE", "DECRBY", "UNLINK"};
+    if (draw_common(client, command)) {
+        static const char *const common[] = {"GETDEL", "GETEX", "RENAME", "COPY"};
+        const uint64_t which = random_below(&client->random, ARRAY_COUNT(common));
+        add_word(command, common[which]);
+        add_key(clients, client, command, which < 2 ? 'k' : 'x');
+        if (which >= 2)
+            add_key(clients, client, command, 'x');
+        if (which == 3)
+            add_word(command, "REPLACE");
+        return;
+    }
+    const uint64_t which = random_below(&client->random, ARRAY_COUNT(names) + 3);
+    if (which >= ARRAY_COUNT(names)) {
+        make_cas(clients, client, command);
+        return;
+    }
+    add_word(command, names[which]);
+    add_key(clients, client, command, which == 2 ? 'a' : which == 3 ? 'n' : 'k');
+    if (which == 2)
+        add_number(command, random_below(&client->random, 30));
+    if (which < 3) {
+        add_value(clients, client, command);
+        return;
+    }
+    char text[32];
+    (void)snprintf(text, sizeof(text), which == 3 ? "%" PRIu64 : "none:%" PRIu64,
+                   unique(clients, client));
+    add_word(command, text);
+}
+
+static void make_exchange_read(const struct cluster_clients *clients, struct client *client,
+                               struct client_command *command) {
+    const bool is_part = random_chance(&client->random, 2, 3);
+    add_word(command, is_part ? "GETRANGE" : "TOUCH");
+    add_key(clients, client, command, is_part ? 'a' : 'k');
+    if (is_part) {
+        const uint64_t start = random_below(&client->random, 30);
+        add_number(command, start);
+        add_number(command, start + random_below(&client->random, 30));
+    }
+}
+
+/* Sets of some hundred members, so that they come to be large ones, and are taken apart again. */
+static void make_set_write(const struct cluster_clients *clients, struct client *client,
+                           struct client_command *command) {
+    if (draw_common(client, command)) {
+        static const char *const common[] = {"SPOP", "SPOP", "SUNIONSTORE"};
+        const uint64_t which = random_below(&client->random, ARRAY_COUNT(common));
+        add_word(command, common[which]);
+        add_key(clients, client, command, 's');
+        if (which == 1)
+            add_number(command, random_below(&client->random, 30));
+        for (uint32_t i = 0; which == 2 && i < 2; i++)
+            add_key(clients, client, command, 's');
+        return;
+    }
+    add_word(command, "SADD");
+    add_key(clients, client, command, 's');
+    for (uint64_t left = 1 + random_below(&client->random, HISTORY_WORDS_MAX - 2); left > 0; left--)
+        add_number(command, unique(clients, client));
+}
+
+static void make_set_read(const struct cluster_clients *clients, struct client *client,
+                          struct client_command *command) {
+    add_word(command, random_chance(&client->random, 1, 8) ? "SMEMBERS" : "SCARD");
+    add_key(clients, client, command, 's');
+}
+
 struct command_row {
     uint32_t weight;
     make_command *make;
@@ -224,11 +327,15 @@ void client_command_make(struct cluster_clients *clients, struct client *client,
     command->is_common = false;
     command->is_write = !client_chance(client, options->read_share) && !command->must_read;
     make_command *make;
-    if (client_chance(client, options->expiry_share))
+    if (options->exchange_share > 0 && client_chance(client, options->exchange_share))
+        make = command->is_write ? make_exchange_write : make_exchange_read;
+    else if (options->set_share > 0 && client_chance(client, options->set_share))
+        make = command->is_write ? make_set_write : make_set_read;
+    else if (client_chance(client, options->expiry_share))
         make = command->is_write ? make_expiry_write : make_expiry_read;
     else if (command->is_write)
         make = row_draw(&client->random, write_rows, ARRAY_COUNT(write_rows));
-    else if (client_chance(client, options->listing_share))
+    else if (options->set_share == 0 && client_chance(client, options->listing_share))
         make = make_listing;
     else
         make = row_draw(&client->random, read_rows, ARRAY_COUNT(read_rows));

@@ -83,12 +83,14 @@ struct client {
     struct client_connection connection;
     uint32_t target; /* index of the host to connect to; CLIENT_NONE: any */
     uint64_t connect_ns;
-    uint64_t batch_ns; /* when the next batch begins, */
-    uint64_t wait_ns;  /* but not before */
-    uint64_t session;  /* 0: none */
-    bool opening;      /* ONCE.OPEN is under way */
-    uint64_t sequence; /* of the last write under ONCE in the session */
-    uint64_t serial;   /* of values: no two are alike */
+    uint64_t batch_ns;  /* when the next batch begins, */
+    uint64_t wait_ns;   /* but not before */
+    uint64_t session;   /* 0: none */
+    bool opening;       /* ONCE.OPEN is under way */
+    uint64_t sequence;  /* of the last write under ONCE in the session */
+    uint64_t serial;    /* of values: no two are alike */
+    char guess_key[16]; /* what it set last, */
+    char guess[48];     /* and to what: so may CAS expect it */
     struct client_once once[CLUSTER_CLIENTS_ONCE];
     /* Nothing to do, as long as its connection looks like that, before that time. */
     bool is_quiet;

@@ -160,6 +160,62 @@ static enum key_split split_set(struct splitting *s) {
     return part->step.if_absent && part->step.if_present ? KEY_SPLIT_UNMODELLED : KEY_SPLIT_PARTS;
 }
 
+static enum key_split split_getset(struct splitting *s) {
+    struct key_part *part = part_add(s, 1, KEY_SET);
+    part->step.argument = s->words[2];
+    part->step.give_old = true;
+    return KEY_SPLIT_PARTS;
+}
+
+static enum key_split split_setnx(struct splitting *s) {
+    struct key_part *part = part_add(s, 1, KEY_SET);
+    part->step.argument = s->words[2];
+    part->step.if_absent = part->step.give_integer = true;
+    return KEY_SPLIT_PARTS;
+}
+
+static enum key_split split_getdel(struct splitting *s) {
+    (void)part_add(s, 1, KEY_GETDEL);
+    return KEY_SPLIT_PARTS;
+}
+
+static enum key_split split_getex(struct splitting *s) {
+    (void)part_add(s, 1, KEY_GET);
+    return s->count == 2 ? KEY_SPLIT_PARTS : KEY_SPLIT_UNMODELLED;
+}
+
+static enum key_split split_cas(struct splitting *s) {
+    struct key_part *part = part_add(s, 1, KEY_CAS);
+    part->step.expected = s->words[2];
+    part->step.argument = s->words[3];
+    part->step.if_absent = s->count == 5 && history_word_is(&s->words[4], "ABSENT");
+    part->step.removes = s->count == 5 && history_word_is(&s->words[4], "DELETE");
+    return s->count == 4 || part->step.if_absent || part->step.removes ? KEY_SPLIT_PARTS
+                                                                       : KEY_SPLIT_UNMODELLED;
+}
+
+static bool word_integer(const struct kv_model_word *word, int64_t *value) {
+    return decimal_parse_i64(word->data, word->length, value) == 0;
+}
+
+static enum key_split split_getrange(struct splitting *s) {
+    struct key_part *part = part_add(s, 1, KEY_GETRANGE);
+    const bool are_numbers = word_integer(&s->words[2], &part->step.amount) &&
+                             word_integer(&s->words[3], &part->step.end);
+    /* What counts from the end is not modelled: nobody asks for it. */
+    return are_numbers && part->step.amount >= 0 && part->step.end >= 0 ? KEY_SPLIT_PARTS
+                                                                        : KEY_SPLIT_NOTHING;
+}
+
+static enum key_split split_setrange(struct splitting *s) {
+    struct key_part *part = part_add(s, 1, KEY_SETRANGE);
+    part->step.argument = s->words[3];
+    return word_integer(&s->words[2], &part->step.amount) && part->step.amount >= 0 &&
+                   s->words[3].length > 0
+               ? KEY_SPLIT_PARTS
+               : KEY_SPLIT_UNMODELLED;
+}
+
 static enum key_split split_incr(struct splitting *s) {
     part_add(s, 1, KEY_ADD)->step.amount = 1;
     return KEY_SPLIT_PARTS;
@@ -175,6 +231,14 @@ static enum key_split split_incrby(struct splitting *s) {
     return decimal_parse_i64(s->words[2].data, s->words[2].length, &part->step.amount) == 0
                ? KEY_SPLIT_PARTS
                : KEY_SPLIT_UNMODELLED;
+}
+
+static enum key_split split_decrby(struct splitting *s) {
+    struct key_part *part = part_add(s, 1, KEY_ADD);
+    if (!word_integer(&s->words[2], &part->step.amount) || part->step.amount == INT64_MIN)
+        return KEY_SPLIT_UNMODELLED;
+    part->step.amount = -part->step.amount;
+    return KEY_SPLIT_PARTS;
 }
 
 static enum key_split split_append(struct splitting *s) {
@@ -235,6 +299,12 @@ static enum key_split split_nothing(struct splitting *s) {
     return KEY_SPLIT_NOTHING;
 }
 
+static enum key_split split_two_keys(struct splitting *s) {
+    (void)part_add(s, 1, KEY_GET);
+    (void)part_add(s, 2, KEY_GET);
+    return KEY_SPLIT_UNMODELLED;
+}
+
 static enum key_split split_unmodelled(struct splitting *s) {
     (void)part_add(s, 1, KEY_GET);
     return KEY_SPLIT_UNMODELLED;
@@ -273,6 +343,25 @@ static const struct split_row {
     {"flushdb", -1, split_flush},
     {"keys", 2, split_nothing},
     {"scan", -2, split_nothing},
+    {"getset", 3, split_getset},
+    {"setnx", 3, split_setnx},
+    {"getdel", 2, split_getdel},
+    {"getex", -2, split_getex},
+    {"cas", -4, split_cas},
+    {"getrange", 4, split_getrange},
+    {"setrange", 4, split_setrange},
+    {"decrby", 3, split_decrby},
+    {"unlink", -2, split_del},
+    {"touch", -2, split_exists},
+    {"rename", 3, split_two_keys},
+    {"copy", -3, split_two_keys},
+    {"sadd", -3, split_nothing},
+    {"srem", -3, split_nothing},
+    {"spop", -2, split_nothing},
+    {"smove", 4, split_nothing},
+    {"sunionstore", -3, split_nothing},
+    {"scard", 2, split_nothing},
+    {"smembers", 2, split_nothing},
 };
 
 enum key_split key_model_split(const struct kv_model_word *words, uint32_t count,
@@ -303,8 +392,9 @@ bool key_step_is_write(const struct key_step *step) {
 
 bool key_step_equal(const struct key_step *a, const struct key_step *b) {
     return a->verb == b->verb && a->if_absent == b->if_absent && a->if_present == b->if_present &&
-           a->give_old == b->give_old && a->amount == b->amount &&
-           words_equal(&a->argument, &b->argument);
+           a->give_old == b->give_old && a->give_integer == b->give_integer &&
+           a->removes == b->removes && a->amount == b->amount && a->end == b->end &&
+           words_equal(&a->argument, &b->argument) && words_equal(&a->expected, &b->expected);
 }
 
 static struct key_reply reply_of_error(const char *text) {
@@ -328,8 +418,9 @@ static bool take_set(const struct key_step *step, const struct kv_model_word *va
                      size_t room_bytes, struct kv_model_word *next, struct key_reply *reply) {
     const bool is_there = value->data != NULL;
     if ((step->if_absent && is_there) || (step->if_present && !is_there)) {
-        *reply =
-            step->give_old ? reply_of_value(value) : (struct key_reply){.kind = KEY_REPLY_NULL};
+        *reply = step->give_integer ? reply_of_integer(0)
+                 : step->give_old   ? reply_of_value(value)
+                                    : (struct key_reply){.kind = KEY_REPLY_NULL};
         return true;
     }
     if (step->argument.length > room_bytes)
@@ -337,7 +428,61 @@ static bool take_set(const struct key_step *step, const struct kv_model_word *va
     if (step->argument.length > 0)
         memcpy(room, step->argument.data, step->argument.length);
     *next = (struct kv_model_word){room, step->argument.length};
-    *reply = step->give_old ? reply_of_value(value) : reply_of_status("OK");
+    *reply = step->give_integer ? reply_of_integer(1)
+             : step->give_old   ? reply_of_value(value)
+                                : reply_of_status("OK");
+    return true;
+}
+
+static bool take_cas(const struct key_step *step, const struct kv_model_word *value, char *room,
+                     size_t room_bytes, struct kv_model_word *next, struct key_reply *reply) {
+    const bool is_there = value->data != NULL;
+    const bool is_equal =
+        step->if_absent ? !is_there : is_there && words_equal(value, &step->expected);
+    *reply = reply_of_integer(is_equal);
+    if (!is_equal)
+        return true;
+    if (step->removes) {
+        *next = (struct kv_model_word){0};
+        return true;
+    }
+    if (step->argument.length > room_bytes)
+        return false;
+    if (step->argument.length > 0)
+        memcpy(room, step->argument.data, step->argument.length);
+    *next = (struct kv_model_word){room, step->argument.length};
+    return true;
+}
+
+static void take_getrange(const struct key_step *step, const struct kv_model_word *value,
+                          struct key_reply *reply) {
+    const int64_t length = value->data == NULL ? 0 : (int64_t)value->length;
+    const int64_t end = step->end < length ? step->end + 1 : length;
+    const bool is_empty = step->amount >= end;
+    reply->kind = KEY_REPLY_BULK;
+    reply->text =
+        is_empty ? word_of("")
+                 : (struct kv_model_word){value->data + step->amount, (size_t)(end - step->amount)};
+}
+
+static bool take_setrange(const struct key_step *step, uint64_t value_bytes_max,
+                          const struct kv_model_word *value, char *room, size_t room_bytes,
+                          struct kv_model_word *next, struct key_reply *reply) {
+    const uint64_t end = (uint64_t)step->amount + step->argument.length;
+    const size_t before = value->data == NULL ? 0 : value->length;
+    const size_t length = end > before ? (size_t)end : before;
+    if (end > value_bytes_max) {
+        *reply = reply_of_error(too_long);
+        return true;
+    }
+    if (length > room_bytes)
+        return false;
+    if (before > 0)
+        memcpy(room, value->data, before);
+    memset(room + before, 0, length - before);
+    memcpy(room + step->amount, step->argument.data, step->argument.length);
+    *next = (struct kv_model_word){room, length};
+    *reply = reply_of_integer((int64_t)length);
     return true;
 }
 
@@ -389,10 +534,18 @@ bool key_step_take(const struct key_step *step, uint64_t value_bytes_max,
     case KEY_STRLEN: *reply = reply_of_integer(is_there ? (int64_t)value->length : 0); return true;
     case KEY_TYPE: *reply = reply_of_status(is_there ? "string" : "none"); return true;
     case KEY_EXISTS: *reply = reply_of_integer(is_there); return true;
+    case KEY_GETRANGE: take_getrange(step, value, reply); return true;
     case KEY_SET: return take_set(step, value, room, room_bytes, next, reply);
     case KEY_ADD: return take_add(step, value, room, room_bytes, next, reply);
     case KEY_APPEND:
         return take_append(step, value_bytes_max, value, room, room_bytes, next, reply);
+    case KEY_GETDEL:
+        *reply = reply_of_value(value);
+        *next = (struct kv_model_word){0};
+        return true;
+    case KEY_CAS: return take_cas(step, value, room, room_bytes, next, reply);
+    case KEY_SETRANGE:
+        return take_setrange(step, value_bytes_max, value, room, room_bytes, next, reply);
     case KEY_DEL:
         *reply = reply_of_integer(is_there);
         *next = (struct kv_model_word){0};

@@ -7,15 +7,20 @@
  * A key is absent or has a value, a string of bytes. A command is split into parts, one for each of
  * its keys; each part is a step on its key with the piece of the reply that speaks of it:
  *
- *     GET STRLEN TYPE EXISTS (one key)               the whole reply
+ *     GET STRLEN TYPE GETRANGE, GETEX without options   the whole reply
+ *     EXISTS and TOUCH of one key                    the whole reply
  *     SET [NX | XX] [GET]  INCR DECR INCRBY APPEND   the whole reply
- *     DEL of one key                                 the whole reply
- *     DEL of several                                 no piece: the count does not say which
+ *     GETSET SETNX GETDEL DECRBY SETRANGE            the whole reply
+ *     CAS, with ABSENT or DELETE or neither          the whole reply
+ *     DEL and UNLINK of one key                      the whole reply
+ *     DEL and UNLINK of several                      no piece: the count does not say which
  *     MGET                                           an element of the reply
  *     MSET                                           +OK
  *     FLUSHALL FLUSHDB                               a DEL of every key, no piece of the reply
  *     EXISTS of several, KEYS SCAN DBSIZE TTL PTTL   nothing: they change nothing and say nothing
  *                                                    of one key alone, or speak of time
+ *     commands about sets                            nothing: their keys are theirs alone
+ *     RENAME COPY                                    not modelled: the value comes from another key
  *     whatever sets or clears a deadline             not modelled: time would be part of the state
  *
  * Splitting loses that the parts happened at once. It is written anew, and shares nothing with the
@@ -34,20 +39,28 @@ enum key_verb {
     KEY_STRLEN,
     KEY_TYPE,
     KEY_EXISTS,
+    KEY_GETRANGE,
     KEY_SET,
     KEY_ADD,
     KEY_APPEND,
     KEY_DEL,
+    KEY_GETDEL,
+    KEY_CAS,
+    KEY_SETRANGE,
 };
 
 /* A step on one key. Words are borrowed from the command. */
 struct key_step {
     enum key_verb verb;
-    bool if_absent;  /* SET NX */
-    bool if_present; /* SET XX */
-    bool give_old;   /* SET GET */
-    int64_t amount;  /* ADD */
+    bool if_absent;    /* SET NX, CAS ABSENT */
+    bool if_present;   /* SET XX */
+    bool give_old;     /* SET GET */
+    bool give_integer; /* SETNX: 1 or 0 in place of OK or null */
+    bool removes;      /* CAS DELETE */
+    int64_t amount;    /* ADD; where GETRANGE and SETRANGE begin */
+    int64_t end;       /* GETRANGE */
     struct kv_model_word argument;
+    struct kv_model_word expected; /* CAS */
 };
 
 /* The types of a reply, or of an element of it. */

@@ -372,7 +372,7 @@ static bool is_blind(const struct search_operation *operation) {
     const bool is_any = operation->reply.kind == KEY_REPLY_ANY;
     if (step->verb == KEY_SET)
         return !step->if_absent && !step->if_present && (is_any || !step->give_old);
-    return step->verb == KEY_DEL && is_any;
+    return (step->verb == KEY_DEL || step->verb == KEY_GETDEL) && is_any;
 }
 
 /* True if the last operation of the order is an open-ended one. */

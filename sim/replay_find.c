@@ -73,7 +73,7 @@ enum fitness {
 };
 
 static enum fitness operation_fitness(struct replay *replay, uint32_t number,
-                                      const struct kv_model_word *words) {
+                                      const struct kv_model_word *words, uint32_t count) {
     const uint8_t kind = replay->kinds[number];
     if (kind == REPLAY_REFUSED)
         return FITS_REFUSED;
@@ -92,7 +92,10 @@ static enum fitness operation_fitness(struct replay *replay, uint32_t number,
                    : FITS_NOT;
     }
     const struct kv_model_word reply = history_reply(replay->history, number);
-    return next == number && replay_reply_fits(replay, words, &reply) ? FITS_ANSWERED : FITS_NOT;
+    return next == number && (replay_reply_is_free(words, count, &reply) ||
+                              replay_reply_fits(replay, words, &reply))
+               ? FITS_ANSWERED
+               : FITS_NOT;
 }
 
 /* Where the words of this hash begin. */
@@ -145,7 +148,7 @@ uint32_t replay_find(struct replay *replay, const struct kv_model_word *words, u
         const uint32_t number = replay->words[i].number;
         if (!replay_words_equal(replay, number, words, count))
             continue;
-        const enum fitness fitness = operation_fitness(replay, number, words);
+        const enum fitness fitness = operation_fitness(replay, number, words, count);
         answered += fitness == FITS_ANSWERED;
         if (best == REPLAY_NONE || fitness < best_fitness ||
             (fitness == best_fitness && operation_is_earlier(replay, number, best))) {
@@ -159,7 +162,7 @@ uint32_t replay_find(struct replay *replay, const struct kv_model_word *words, u
          answered > 1 && i < replay->words_count && replay->words[i].hash == hash; i++) {
         const uint32_t number = replay->words[i].number;
         if (number != best && replay_words_equal(replay, number, words, count) &&
-            operation_fitness(replay, number, words) == FITS_ANSWERED &&
+            operation_fitness(replay, number, words, count) == FITS_ANSWERED &&
             is_choice(replay, best, number)) {
             replay->passed_over_at[number] = replay->at;
             is_clear = false;

@@ -32,6 +32,7 @@ enum {
     MEMBERS_ONE_IN = 4, /* seeds: members come and go */
     MEMBERS_MAX = 24,
     JOINERS_MAX = 3,
+    SEED_LATER_COMMANDS = 1000000, /* seeds from here on have them */
     LOST_DISKS_ONE_IN = 5,
     LOST_DISKS_MAX = 4,
     BLINKS_ONE_IN = 4,
@@ -111,6 +112,26 @@ static void draw_clients(struct random *random, struct cluster_clients_options *
         clients->batches_max = (uint32_t)between(random, 1, 200);
         clients->reset_share = (uint32_t)random_below(random, 500);
         clients->half_share = (uint32_t)random_below(random, 500);
+    }
+}
+
+/*
+ * Commands that came later: GETSET, CAS and others; and sets, so that what a node chooses at random
+ * is chosen by all. Seeds below a million go without them, so that what is noted of them stays
+ * true.
+ */
+static void draw_later_commands(struct swarm_plan *plan) {
+    struct cluster_clients_options *clients = &plan->clients;
+    struct random random;
+    random_seed(&random, plan->seed ^ UINT64_C(0x5e75));
+    if (plan->seed < SEED_LATER_COMMANDS) {
+        return;
+    }
+    if (random_below(&random, 2) == 0) {
+        clients->exchange_share = (uint32_t)between(&random, 50, 500);
+    }
+    if (random_below(&random, 3) == 0) {
+        clients->set_share = (uint32_t)between(&random, 50, 500);
     }
 }
 
@@ -278,6 +299,7 @@ void swarm_plan_draw(struct swarm_plan *plan, uint64_t seed, uint32_t founder_co
     plan->budget_max = random_below(&random, 2) == 0 ? 0 : (uint32_t)between(&random, 1, 40);
     plan->batch_count = 1U << between(&random, 4, 6);
     draw_clients(&random, &plan->clients);
+    draw_later_commands(plan);
     if (random_below(&random, 2) == 0) {
         plan->snapshot_log_bytes = between(&random, 10000, 300000);
     }

@@ -171,7 +171,7 @@ struct batch *read_batch_begin(struct read_shard *shard, uint32_t id, uint32_t s
 void read_mark_if_rested(struct read_shard *shard, uint32_t slot, uint64_t now_ns) {
     struct read_connection *connection = &shard->connections[slot];
     if (connection->state != READ_ENDING || connection->armed || connection->in_flight > 0 ||
-        connection->starved || connection->wait_listed) {
+        connection->stash_count > 0 || connection->starved || connection->wait_listed) {
         return;
     }
     uint32_t marker = pool_take(shard->markers);
@@ -215,7 +215,7 @@ static void receive_stop(struct read_shard *shard, uint32_t slot) {
 void read_go_on(struct read_shard *shard, uint32_t slot) {
     struct read_connection *connection = &shard->connections[slot];
     bool receives = read_wait_receives(shard, connection);
-    if (!connection->paused ||
+    if (!connection->paused || connection->stash_count > 0 ||
         connection->in_flight * 2 > shard->node->options->connection_batches_max) {
         return;
     }
@@ -270,7 +270,23 @@ static void receive_ended(struct read_shard *shard, uint32_t slot, int32_t resul
             receive_arm(shard, slot); /* it carried data and merely has to be armed again */
         }
     } else {
-        read_end(shard, slot, now_ns); /* end of stream, or broken */
+        if (result < 0) {
+            read_stash_drop(shard, slot); /* broken; at the end of the stream it is still wanted */
+        }
+        read_end(shard, slot, now_ns);
+    }
+}
+
+/* Bytes of an open connection: they go to parse, or wait behind those that do. */
+static void received(struct read_shard *shard, uint32_t slot,
+                     const struct io_completion *completion, uint64_t now_ns) {
+    const bool waits = read_stash_at_limit(shard, slot);
+    struct batch *batch =
+        read_batch_begin(shard, completion->buffer, slot, (uint32_t)completion->result, 0);
+    if (waits) {
+        read_stash_push(shard, batch);
+    } else {
+        read_batch_send(shard, batch, now_ns);
     }
 }
 
@@ -286,12 +302,10 @@ static void on_receive(struct read_shard *shard, const struct io_completion *com
         read_buffers_taken(&shard->buffers);
         node_figure_add(&shard->node->read.received_bytes, (uint64_t)completion->result);
         if (connection->state == READ_OPEN) {
-            read_batch_send(
-                shard,
-                read_batch_begin(shard, completion->buffer, slot, (uint32_t)completion->result, 0),
-                now_ns);
+            received(shard, slot, completion, now_ns);
             connection->wait_batches += connection->wait_home;
-            if (connection->in_flight >= shard->node->options->connection_batches_max ||
+            if (connection->stash_count > 0 ||
+                connection->in_flight >= shard->node->options->connection_batches_max ||
                 !read_wait_receives(shard, connection)) {
                 connection->paused = true;
                 receive_stop(shard, slot);
@@ -377,6 +391,7 @@ static void batch_home(struct read_shard *shard, struct batch *batch, uint64_t n
         slot_free(shard, slot);
         return;
     }
+    read_stash_send(shard, slot, now_ns);
     if (connection->state == READ_ENDING) {
         read_mark_if_rested(shard, slot, now_ns);
     } else {
@@ -391,6 +406,7 @@ static void on_notice(struct read_shard *shard, const struct home_item *item, ui
         if (connection->starved) {
             return; /* taken out of its list by the next arming, which will see the end */
         }
+        read_stash_drop(shard, item->value); /* nobody would get the answers */
         read_end(shard, item->value, now_ns);
     }
 }

@@ -34,14 +34,18 @@ struct read_connection {
     int32_t socket;
     uint32_t generation;
     uint32_t in_flight; /* batches under way */
-    uint32_t next;      /* link in `starved` or `unmarked` */
-    uint8_t state;      /* enum read_state */
-    bool armed;         /* a receive is outstanding: its final completion has not come */
-    bool stopping;      /* io_receive_stop was called on it */
-    bool starved;       /* in the list `starved` */
-    bool paused;        /* at its limit; armed again at half of it */
-    bool watched;       /* what is armed takes no bytes: only the end is looked for */
-    bool opened;        /* its first batch was sent */
+    /* Received beyond the limit, and not sent yet: batches, linked by `next`; read_stash.c. */
+    uint32_t stash_head;
+    uint32_t stash_tail;
+    uint32_t stash_count;
+    uint32_t next; /* link in `starved` or `unmarked` */
+    uint8_t state; /* enum read_state */
+    bool armed;    /* a receive is outstanding: its final completion has not come */
+    bool stopping; /* io_receive_stop was called on it */
+    bool starved;  /* in the list `starved` */
+    bool paused;   /* at its limit; armed again at half of it */
+    bool watched;  /* what is armed takes no bytes: only the end is looked for */
+    bool opened;   /* its first batch was sent */
     /* A WAIT that is not answered yet; see read_wait.c. */
     bool wait_home;        /* its batch is home, */
     bool wait_over;        /* its answer is here, */
@@ -148,6 +152,20 @@ void read_pause_forget(struct read_shard *shard, uint32_t slot);
 /* Does what validate says of connections, and lets those go on whose pause is over; returns how
  * much there was to do. */
 uint32_t read_clients_turn(struct read_shard *shard, uint64_t now_ns);
+
+/* ---- read_stash.c ---------------------------------------------------------------------------- */
+
+/* Whether what the connection sends next has to wait. */
+bool read_stash_at_limit(const struct read_shard *shard, uint32_t slot);
+
+/* A batch with what was received waits behind the others. */
+void read_stash_push(struct read_shard *shard, struct batch *batch);
+
+/* Sends as many of those that wait as may be under way now. */
+void read_stash_send(struct read_shard *shard, uint32_t slot, uint64_t now_ns);
+
+/* Nobody wants them any more: their buffers are free. */
+void read_stash_drop(struct read_shard *shard, uint32_t slot);
 
 /* ---- read_wait.c ----------------------------------------------------------------------------- */
 

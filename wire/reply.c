@@ -52,6 +52,7 @@ static const struct reply_shape reply_shapes[REPLY_KINDS] = {
     [REPLY_BIG_NUMBER] = {REPLY_BULK_SLACK_BYTES, true, true},
     [REPLY_PAIRS] = {0, false, true},
     [REPLY_PAIR] = {0, false, true},
+    [REPLY_DOUBLE_TEXT] = {REPLY_DOUBLE_SLACK_BYTES, false, true},
 };
 
 void reply_begin(struct reply_writer *writer, uint8_t *region, size_t length) {
@@ -139,6 +140,12 @@ void reply_double(struct reply_writer *writer, double value) {
     _Static_assert(sizeof(bits) == sizeof(value), "a double is 64 bits");
     memcpy(&bits, &value, sizeof(bits));
     reply_take(writer, REPLY_DOUBLE, 0, bits);
+}
+
+void reply_double_text(struct reply_writer *writer, double value) {
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    reply_take(writer, REPLY_DOUBLE_TEXT, 0, bits);
 }
 
 static void reply_aggregate(struct reply_writer *writer, enum reply_kind kind, size_t count) {

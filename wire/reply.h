@@ -31,7 +31,7 @@
  *                array map set push      16            "*" 10 digits "\r\n"                     13
  *                pairs pair              16            "*" 10 digits "\r\n"                     13
  *                integer                 16 + 8        ":" sign 19 digits "\r\n"                23
- *                double                  16 + 16       "$24\r\n" 24 characters "\r\n"           31
+ *                double, its text        16 + 16       "$24\r\n" 24 characters "\r\n"           31
  *                status error            16 + n        "+" n "\r\n"                          3 + n
  *                bulk                    16 + n + 2    "$" 10 digits "\r\n" n "\r\n"        15 + n
  *                verbatim big_number     16 + n + 2    "=" 10 digits "\r\n" n "\r\n"        15 + n
@@ -81,6 +81,7 @@ enum reply_kind {
     REPLY_BIG_NUMBER,
     REPLY_PAIRS,
     REPLY_PAIR,
+    REPLY_DOUBLE_TEXT,
     REPLY_KINDS,
 };
 
@@ -150,6 +151,9 @@ void reply_boolean(struct reply_writer *writer, bool value);
 
 /* Printed by %.17g as Redis 7.0 does; "inf", "-inf", "nan". RESP 2: a bulk of that text. */
 void reply_double(struct reply_writer *writer, double value);
+
+/* As reply_double, but a bulk in RESP 3 as well (ZSCAN). */
+void reply_double_text(struct reply_writer *writer, double value);
 
 /* A string of `length` bytes, any bytes. `data` may be NULL if length is 0. */
 void reply_bulk(struct reply_writer *writer, const void *data, size_t length);

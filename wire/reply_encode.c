@@ -150,6 +150,7 @@ static void encode_choose(struct encode_form *form, const struct reply_record *r
     case REPLY_PAIR: resp3 ? encode_text(form, "*2\r\n", 4) : encode_text(form, "", 0); break;
     case REPLY_INTEGER: encode_number(form, ':', (int64_t)record->value); break;
     case REPLY_DOUBLE: encode_double(form, record->value, version); break;
+    case REPLY_DOUBLE_TEXT: encode_double(form, record->value, RESP_VERSION_2); break;
     case REPLY_STATUS:
         encode_text(form, "+", 1);
         form->has_payload = true;

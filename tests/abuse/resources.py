@@ -8,7 +8,9 @@ with its arithmetic, and SIGTERM ends the node with status 0.
 """
 
 import os
+import re
 import resource
+import socket
 import sys
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -138,6 +140,36 @@ class Resources(unittest.TestCase):
                     client.reset()
                 if map_name != MAPS[-1]:
                     self.tearDown()
+
+    def test_what_one_connection_sends_in_one_go_does_not_fill_the_stages(self):
+        """The kernel fills a hundred buffers before it hears that it is to stop."""
+        self.begin("--map", "fused")
+        many = [self.client() for _ in range(60)]
+        for client in many:  # so the kernel is offered many buffers from now on
+            client.send(request("SET", "many", "x" * 12000) * 40)
+        for client in many:
+            self.assertEqual([client.reply() for _ in range(40)], ["OK"] * 40)
+        one = self.client()
+        self.assertEqual(one.call("CLIENT", "SETNAME", "one"), "OK")
+        one.socket.setblocking(False)
+        one.data, sent = bytearray(), 0
+        asked = b"PING\r\n" * 500000
+        most = 0
+        while sent < len(asked):
+            try:
+                sent += one.socket.send(asked[sent:sent + 4 * MEBIBYTE])
+            except BlockingIOError:
+                pass
+            most = max(most, int(self.stage_figure("ring_read_parse", "depth")))
+        print(f"at most {most} batches were seen to wait for parse")
+        self.assertLess(most, 8 + 4)
+        one.socket.setblocking(True)
+        one.socket.shutdown(socket.SHUT_WR)
+        self.assertEqual(len(one.rest()), 500000 * len("+PONG\r\n"))
+
+    def stage_figure(self, row, name):
+        text = self.polite.call("INFO", "stages").decode()
+        return re.search(rf"^{row}:.*\b{name}=(\d+)", text, re.M).group(1)
 
     def test_a_thousand_connections_that_dribble_keep_nobody_waiting(self):
         self.begin()

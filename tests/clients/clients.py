@@ -122,6 +122,15 @@ class RedisCli(Client):
         self.assertIn("proto", self.cli("-3", "hello"))
         self.assertIn("redis_version", self.cli("info", "server"))
 
+    def test_a_transaction(self):
+        shown = self.cli(data=b"WATCH t\nMULTI\nSET t 1\nINCR t\nNOSUCH\nEXEC\nMULTI\nINCR t\n"
+                              b"EXEC\nGET t\n")
+        self.assertEqual([line for line in shown.splitlines() if line],
+                         ["OK", "OK", "QUEUED", "QUEUED",
+                          "ERR unknown command 'NOSUCH', with args beginning with: ",
+                          "EXECABORT Transaction discarded because of previous errors.",
+                          "OK", "QUEUED", "1", "1"])
+
     def test_an_interactive_session_reads_the_commands_documents_and_completes(self):
         """As in a terminal: redis-cli asks for COMMAND DOCS first, and uses it for hints."""
         process, terminal = pty.fork()

@@ -42,6 +42,28 @@ for number in range(1000):
     pipeline.get(f"pipeline:{number}")
 assert pipeline.execute() == [item for number in range(1000) for item in (True, str(number))]
 
+pipeline = client.pipeline()  # MULTI and EXEC around it
+assert pipeline.set("t", "1").incr("t").get("t").execute() == [True, 2, "2"]
+try:
+    client.pipeline().set("t", "x").incr("t").execute()
+except redis.ResponseError as error:
+    assert "not an integer" in str(error), error
+else:
+    raise AssertionError("INCR of a text passed")
+with client.pipeline() as pipeline:
+    pipeline.watch("t", "u")
+    assert pipeline.get("t") == "x"
+    client.set("t", "y")
+    pipeline.multi()
+    try:
+        pipeline.set("t", "z").execute()
+    except redis.WatchError:
+        pass
+    else:
+        raise AssertionError("a key that changed was not noticed")
+assert client.transaction(lambda pipe: pipe.multi() or pipe.append("t", "!"), "t") == [2]
+assert client.get("t") == "y!" and client.delete("t") == 1
+
 binary = redis.Redis(port=int(sys.argv[1]))
 everything = bytes(range(256)) * 300
 assert binary.set(everything[:256], everything) and binary.get(everything[:256]) == everything

@@ -12,12 +12,18 @@ from faults_processes import killed
 from hosts import CLIENT_PORT
 from weir_test import SLOWNESS, request
 
-CROWD = 24                   # clients that come when there are no descriptors for them
-FEW = 12                     # descriptors, for its peers' connections and some clients
+EACH = 4                     # descriptors for another member: two connections each way
+FEW = 12                     # and for those who write meanwhile, and who asks
+BEYOND = 4                   # clients that come when there are no descriptors for them, at least
 BUSY_SHARE = 0.5             # of a processor, of a node that cannot accept; it needs some 0.05
 ANSWER_S = 5.0 * SLOWNESS    # for them, once there are
 GAP_S = 5.0 * SLOWNESS       # without an acknowledged write, though a majority is well
 MEMORY_LEFT = 8 << 20
+
+
+def few(world):
+    """Descriptors beside those that a node serves with."""
+    return EACH * (len(world.hosts) - 1) + FEW
 
 
 class Crowd:
@@ -25,7 +31,7 @@ class Crowd:
 
     def __init__(self, world, host):
         self.world, self.sockets = world, []
-        for _ in range(CROWD):
+        for _ in range(few(world) + BEYOND):
             found = socket.socket()
             found.settimeout(ANSWER_S)
             self.sockets.append(found)
@@ -73,7 +79,7 @@ def start_with_few(world, victim):
             return sum("/log-" in name for name in names) >= 2 and \
                 sum(name.startswith("socket:") for name in names) >= 2
         world.awaited(is_up, "it does not open its log and the next segment")
-        usual = victim.limits.of_process("NOFILE", max(descriptors(victim)) + 1 + FEW)
+        usual = victim.limits.of_process("NOFILE", max(descriptors(victim)) + 1 + few(world))
     finally:
         world.network.clear()
     victim.serves()

@@ -13,6 +13,7 @@ from grammar import Row
 TIMES = "EX seconds|PX milliseconds|EXAT unix-seconds|PXAT unix-milliseconds"
 SET_OPTIONS = f"{{NX|XX|GET|KEEPTTL|{TIMES}}}"
 EXPIRE_OPTIONS = "{NX|XX|GT|LT}"
+SORTED = "{ASC|DESC|LIMIT position position|STORE list-key}"
 
 STRINGS = (
     Row("get", "key", 8),
@@ -74,6 +75,10 @@ GENERIC = (
     Row("expiretime", "key", reply="seconds to live"),
     Row("pexpiretime", "key", reply="milliseconds to live"),
     Row("object", "<ENCODING key|HELP>", 12),
+    # Numbers are sorted by hand: Redis refuses them if any command before left errno at ERANGE.
+    Row("sort", f"<list-key ALPHA {SORTED}|set-key ALPHA {SORTED}|zset-key ALPHA {SORTED}>", 8,
+        whole=False),
+    Row("sort_ro", "list-key ALPHA {ASC|DESC|LIMIT position position}", whole=False),
 )
 
 CONNECTION = (
@@ -119,6 +124,10 @@ SERVER = (
     Row("info", "[section]", 1),
     # Only what does not stop it; a test of its own stops both.
     Row("shutdown", "<ABORT|NOSAVE ABORT|SAVE NOSAVE|NOW ABORT|FORCE type|type>", 1, whole=False),
+    Row("slowlog|get", "[slow-count]", 1),
+    Row("slowlog|help", "", 1),
+    Row("slowlog|len", "", 1),
+    Row("slowlog|reset", "", 1),
     Row("time", "", 2, reply="time"),
     Row("wait", "replicas timeout", 1),
     Row("once", "session integer <GET|SET> key value", 1),

@@ -190,6 +190,17 @@ def name_is_too_long(exchange):
         any(len(word) > NAME_BYTES_MAX for word in exchange.command.words)
 
 
+def sorted_beyond_a_zero_byte(exchange):
+    redis, weir = values(exchange)
+    return isinstance(redis, list) and isinstance(weir, list) and \
+        sorted(redis) == sorted(weir) and any(b"\0" in element for element in redis)
+
+
+def sort_denies_patterns(exchange):
+    return is_error(exchange.weir, b"ERR BY option of SORT denied in cluster mode",
+                    b"ERR GET option of SORT denied in cluster mode")
+
+
 def encoding_by_history(exchange):
     return values(exchange) in ((b"raw", b"embstr"), (b"raw", b"int"), (b"embstr", b"int"))
 
@@ -293,7 +304,7 @@ DIFFERENCES = [
     Difference("command|list", fewer_names, "weir has fewer commands"),
     Difference("dbsize", due_keys_are_not_counted, "Redis counts keys whose time has come until "
                "somebody looks at them, weir does not"),
-    Difference("srandmember hrandfield", repeats_too_often,
+    Difference("srandmember hrandfield zrandmember", repeats_too_often,
                "members are repeated at most 1048576 times"),
     Difference("object|encoding", encoding_by_history, "in weir what a value is decides, not "
                "what was done to it before"),
@@ -307,6 +318,10 @@ DIFFERENCES = [
                "ids and terms are its own"),
     Difference("incrbyfloat", amount_before_type, "what is no number does not reach the log, so it "
                "is refused whatever the key holds"),
+    Difference("sort sort_ro", sorted_beyond_a_zero_byte, "ALPHA compares all bytes, as Redis does "
+               "with STORE; without, Redis asks the locale, up to a zero byte"),
+    Difference("sort sort_ro", sort_denies_patterns, "patterns over other keys are refused, as "
+               "Redis refuses them in a cluster"),
     Difference("", beyond_a_limit, "keys of at most 64 KiB; 127 arguments of a command about "
                "connections, lest a poll be long"),
 ]

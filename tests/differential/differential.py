@@ -24,6 +24,7 @@ from kinds import Draw  # noqa: E402
 from runner import Failure, Runner, minimize, script  # noqa: E402
 from sessions import run_session, session_names  # noqa: E402
 from streams import Command, Stream, make_stream  # noqa: E402
+from transactions import Transactions  # noqa: E402
 from weir_test import LIMIT_S, Client, Scratch, request, skip, until  # noqa: E402
 
 SEEDS = {"plain": 700, "cluster": 40, "password": 60}
@@ -99,7 +100,11 @@ class Run:
                       [(b"COMMAND", b"INFO", *(b"get",) * 140)], [(b"CONFIG", b"GET", b"*")],
                       [(b"SET", b"a", b"x", b"EXAT", b"1"), (b"DBSIZE",)],
                       [(b"APPEND", b"a", b"x"), (b"OBJECT", b"ENCODING", b"a")],
-                      [(b"HSET", b"a", b"f", b"x"), (b"INCRBYFLOAT", b"a", b"x")]),
+                      [(b"HSET", b"a", b"f", b"x"), (b"INCRBYFLOAT", b"a", b"x")],
+                      [(b"RPUSH", b"a", b"2", b"1", b"10"), (b"SORT", b"a"),
+                       (b"SORT", b"a", b"DESC", b"STORE", b"b"), (b"LRANGE", b"b", b"0", b"-1")],
+                      [(b"RPUSH", b"a", b"x\0b", b"x\0a"), (b"SORT", b"a", b"ALPHA")],
+                      [(b"RPUSH", b"a", b"b"), (b"SORT", b"a", b"GET", b"#")]),
             "password": ([(b"OBJECT", b"HELP", b"HELP")],),
         }
         for commands in streams.get(name, ()):
@@ -237,6 +242,7 @@ def main():
     if missing:
         skip(missing)
     assert issubclass(Connections, unittest.TestCase)  # its tests run with those above
+    assert issubclass(Transactions, unittest.TestCase)  # likewise
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
 
 

@@ -216,5 +216,22 @@ KINDS = {
                      (b"-1", b"x", b"", b"1.5", b"9223372036854775808")),
     "timeout": Kind(lambda draw: draw.choice((b"1", b"2")), (b"-1", b"x", b"", b"1.5",
                                                              b"9223372036854775808")),
+    "slow-count": Kind(lambda draw: draw.choice((b"1", b"0", b"-1", b"100")),
+                       (b"-2", b"x", b"", b"1.5", b"9223372036854775808")),
+    # Not -0, nor a product that is: as a score it is 0 here, in Redis if the sorted set is small.
+    "score": Kind(lambda draw: draw.choice((b"%d" % draw.between(-9, 9),) * 6 + (
+        b"1.5", b"-2.25", b"0.1", b"0.3", b"1e10", b"inf", b"-inf", b"+3", b"0x1p3", b".5",
+        b"123456789.987654321", b"3.0e3")), NOT_FLOATS + (b"1e400", b"1e-400")),
+    "zero": Kind(lambda draw: b"0", NOT_FLOATS),
+    "weight": Kind(lambda draw: draw.choice((b"1", b"2", b"3", b"0.5", b"inf", b"0.1", b"10")),
+                   NOT_FLOATS),
+    "score-bound": Kind(lambda draw: draw.choice((b"", b"", b"(")) + draw.choice((
+        b"%d" % draw.between(-10, 10),) * 4 + (b"-inf", b"+inf", b"inf", b"1.5", b"", b" 2",
+                                               b"1e400", b"2\0x")),
+                        (b"x", b"1 ", b"nan", b"((1", b"1.5.5", b"(-", b"[1")),
+    "lex-key": Kind(lambda draw: draw.choice((b"zl1", b"zl2"))),
+    "lex-bound": Kind(lambda draw: draw.choice((
+        b"-", b"+", draw.choice((b"[", b"(")) + field(draw),
+        draw.choice((b"[", b"(")) + field(draw))), (b"", b"x", b"++", b"-x", b"1", b"{a")),
     "session": Kind(lambda draw: draw.choice((b"1", b"2")), (b"x", b"", b"-1")),
 }

@@ -50,7 +50,9 @@ void kv_redis_pair_execute(struct kv_redis_pair *pair, const struct kv_model_wor
 
 void kv_redis_pair_play(struct kv_redis_pair *pair, const char *const *templates,
                         uint64_t command_count) {
+    const struct kv_model_word flush = {"FLUSHALL", 8};
     struct kv_templates stream;
+    kv_redis_pair_execute(pair, &flush, 1);
     kv_templates_begin(&stream, templates, 17, 24, 5000);
     for (uint64_t i = 0; i < command_count; i++) {
         /* Log time is Redis's time, taken before: what is past for us is past for it. */

@@ -175,6 +175,51 @@ static void word_element(struct kv_templates *stream) {
         word(stream, "%s", few[below(stream, ARRAY_COUNT(few))]);
 }
 
+/* Not -0: as a score it is 0 here, and in Redis if the set is small. */
+static void word_score(struct kv_templates *stream) {
+    static const char *const odd[] = {"inf", "-inf",  "+inf",   "nan",   "",
+                                      "x",   "1e400", "1e-400", "0x1p3", "1e17",
+                                      "1.1", "-1e5",  "1e-7",   "0.1",   "0.3"};
+    const uint64_t kind = below(stream, 16);
+    if (kind == 0)
+        word(stream, "%s", odd[below(stream, ARRAY_COUNT(odd))]);
+    else if (kind < 4)
+        word(stream, "%.*f", 1 + (int)below(stream, 5),
+             ((double)below(stream, 2000) - 500) / 7 + 0.75);
+    else
+        word(stream, "%" PRId64, (int64_t)below(stream, 12) - 2);
+}
+
+/* Neither 0 nor negative, lest a product be -0. */
+static void word_weight(struct kv_templates *stream) {
+    static const char *const odd[] = {"inf", "0.5", "x", "1e-3", "nan", "1e308"};
+    if (below(stream, 6) == 0)
+        word(stream, "%s", odd[below(stream, ARRAY_COUNT(odd))]);
+    else
+        word(stream, "%" PRIu64, 1 + below(stream, 4));
+}
+
+static void word_score_bound(struct kv_templates *stream) {
+    static const char *const odd[] = {"-inf",   "+inf",   "inf",  "(-inf", "(inf", "(",
+                                      "",       "((1",    "nan",  " 1",    "1 ",   "x",
+                                      "(1e400", "-1e400", "-inf", "+inf",  "+inf"};
+    const uint64_t kind = below(stream, 4);
+    if (kind == 0)
+        word(stream, "%s", odd[below(stream, ARRAY_COUNT(odd))]);
+    else
+        word(stream, "%s%" PRId64, kind == 1 ? "(" : "", (int64_t)below(stream, 16) - 4);
+}
+
+static void word_lex_bound(struct kv_templates *stream) {
+    static const char *const odd[] = {"-", "+", "-", "+", "", "[", "(", "a", "++", "-a"};
+    const uint64_t kind = below(stream, 4);
+    if (kind == 0)
+        word(stream, "%s", odd[below(stream, ARRAY_COUNT(odd))]);
+    else
+        word(stream, "%s%c%" PRIu64, kind == 1 ? "(" : "[", (char)('l' + below(stream, 3)),
+             below(stream, 100));
+}
+
 static void word_of(struct kv_templates *stream, char kind) {
     switch (kind) {
     case 'k': {
@@ -184,6 +229,11 @@ static void word_of(struct kv_templates *stream, char kind) {
     }
     case 'v': word_value(stream); break;
     case 'e': word_element(stream); break;
+    case 'w': word(stream, "m%" PRIu64, below(stream, 400)); break;
+    case 'z': word_score(stream); break;
+    case 'y': word_weight(stream); break;
+    case 'r': word_score_bound(stream); break;
+    case 'x': word_lex_bound(stream); break;
     case 'i': word_integer(stream, -12, 24); break;
     case 'o': word_integer(stream, 0, (int64_t)stream->value_bytes_max * 2); break;
     case 'b': word_integer(stream, -8, (int64_t)(below(stream, 4) == 0 ? 80000 : 300)); break;

@@ -12,6 +12,9 @@
  *     @f number for INCRBYFLOAT                        @s seconds, @m milliseconds (far, or wrong)
  *     @S, @M the same as a time of day
  *     @e element: one of a few short ones, so that they meet, seldom a value
+ *     @z score           @y weight
+ *     @r end of a range of scores   @x end of a range of members
+ *     @w one of few members, many of which a small collection does not hold
  */
 
 #include "base/random.h"
@@ -41,7 +44,10 @@ struct kv_templates {
 extern const char *const kv_templates_string[]; /* strings, bits and keys */
 extern const char *const kv_templates_hash[];
 extern const char *const kv_templates_list[];
+extern const char *const kv_templates_sort[];
 extern const char *const kv_templates_set[];
+extern const char *const kv_templates_zset[];
+extern const char *const kv_templates_zset_large[]; /* what is only met in large ones */
 
 /* Begins a stream of a list of at most KV_TEMPLATES_MAX templates. */
 void kv_templates_begin(struct kv_templates *stream, const char *const *templates, uint64_t seed,

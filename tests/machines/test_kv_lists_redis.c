@@ -11,10 +11,15 @@ static void the_machine_answers_as_redis_does(void **state) {
     kv_redis_pair_play(*state, kv_templates_list, 50000);
 }
 
+static void sort_answers_as_redis_does(void **state) {
+    kv_redis_pair_play(*state, kv_templates_sort, 20000);
+}
+
 int main(void) {
     static struct kv_redis_pair pair;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(the_machine_answers_as_redis_does, &pair),
+        cmocka_unit_test_prestate(sort_answers_as_redis_does, &pair),
     };
     if (!kv_redis_pair_begin(&pair))
         return REDIS_SERVER_SKIPPED;

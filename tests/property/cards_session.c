@@ -121,7 +121,7 @@ static void card_client_list_form(struct draft *draft) {
 /* What matches is the connection's and the server's, subcommands too: no machine has a name like
  * these. */
 static void card_command_list_pattern(struct draft *draft) {
-    static const char *const patterns[] = {"p?ng", "*o",     "c[lo][^p]*", "C[lm-o]*d",
+    static const char *const patterns[] = {"p?ng", "*fo",    "c[lo][^p]*", "C[lm-o]*d",
                                            "*|*",  "*|H?lp", "client|*",   "no-such-command"};
     draft_word(draft, "COMMAND");
     draft_word(draft, "LIST");

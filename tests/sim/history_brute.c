@@ -19,7 +19,7 @@ struct brute {
 };
 
 static bool is_write(const struct history *history, uint32_t number) {
-    static const char *const reads[] = {"GET", "MGET", "STRLEN", "EXISTS", "TYPE"};
+    static const char *const reads[] = {"GET", "MGET", "STRLEN", "EXISTS", "TYPE", "GETRANGE"};
     struct kv_model_word words[HISTORY_WORDS_MAX];
     (void)history_words(history, number, words);
     for (size_t i = 0; i < sizeof(reads) / sizeof(reads[0]); i++)

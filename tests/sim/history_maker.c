@@ -29,9 +29,40 @@ static void value_add(struct made *made, struct made_operation *operation) {
         word_add(operation, "v%u.%u", operation->connection, operation->sequence);
 }
 
+/* A value that the key may have had. */
+static void guess_add(struct made *made, struct made_operation *operation) {
+    if (made->options.few_values)
+        word_add(operation, "%u", (unsigned)random_below(&made->random, 3));
+    else
+        word_add(operation, "v%u.%u", operation->connection,
+                 (unsigned)random_below(&made->random, operation->sequence + 1));
+}
+
+/* Writes that answer with the old value, or depend on it, or change a part of it. */
+static void string_exchange(struct made *made, struct made_operation *operation, const char *key) {
+    static const char *const names[] = {"GETSET", "SETNX", "GETDEL", "CAS", "CAS", "SETRANGE"};
+    const uint64_t kind = random_below(&made->random, 6);
+    word_add(operation, "%s", names[kind]);
+    word_add(operation, "%s", key);
+    if (kind == 3)
+        guess_add(made, operation);
+    else if (kind == 4)
+        word_add(operation, "%s", "");
+    else if (kind == 5)
+        word_add(operation, "%u", (unsigned)random_below(&made->random, 3));
+    if (kind != 2)
+        value_add(made, operation);
+    if (kind == 4)
+        word_add(operation, "ABSENT");
+}
+
 static void string_write(struct made *made, struct made_operation *operation, const char *key) {
-    const uint64_t kind = random_below(&made->random, 10);
+    const uint64_t kind = random_below(&made->random, 14);
     operation->is_write = true;
+    if (kind >= 10) {
+        string_exchange(made, operation, key);
+        return;
+    }
     if (kind == 0) {
         word_add(operation, "DEL");
         word_add(operation, "%s", key);
@@ -67,8 +98,15 @@ static void string_command(struct made *made, struct made_operation *operation) 
         word_add(operation, "%s", key);
         word_add(operation, "%s", other);
     } else {
-        word_add(operation, kind == 11 ? "EXISTS" : kind == 12 ? "STRLEN" : "GET");
+        word_add(operation, kind == 11   ? "EXISTS"
+                            : kind == 12 ? "STRLEN"
+                            : kind == 13 ? "GETRANGE"
+                                         : "GET");
         word_add(operation, "%s", key);
+        if (kind == 13) {
+            word_add(operation, "%u", (unsigned)random_below(&made->random, 3));
+            word_add(operation, "9");
+        }
     }
 }
 

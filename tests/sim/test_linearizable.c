@@ -232,9 +232,18 @@ static void a_key_with_a_deadline_is_not_judged_and_that_is_said(void **state) {
     WRONG(wrong, "key y: no order");
 }
 
-static void a_command_that_is_not_known_decides_nothing(void **state) {
+static void a_key_that_is_given_anothers_value_is_not_judged(void **state) {
     (void)state;
     const struct by_hand_row rows[] = {{1, 10, 20, "RENAME x y", "+OK"},
+                                       {2, 30, 40, "GET y", "$1"},
+                                       {2, 50, 60, "SET z 1", "+OK"}};
+    UNDECIDED(rows, "key x: not judged");
+    UNDECIDED(rows, "key y: not judged");
+}
+
+static void a_command_that_is_not_known_decides_nothing(void **state) {
+    (void)state;
+    const struct by_hand_row rows[] = {{1, 10, 20, "LMOVE x y LEFT LEFT", "+OK"},
                                        {2, 30, 40, "GET x", "nil"}};
     UNDECIDED(rows, "1 commands are not known");
 }
@@ -402,6 +411,7 @@ int main(void) {
         cmocka_unit_test(unanswered_and_stale_reads_say_nothing),
         cmocka_unit_test(every_command_has_the_reply_of_its_place),
         cmocka_unit_test(a_key_with_a_deadline_is_not_judged_and_that_is_said),
+        cmocka_unit_test(a_key_that_is_given_anothers_value_is_not_judged),
         cmocka_unit_test(a_command_that_is_not_known_decides_nothing),
         cmocka_unit_test(a_bound_that_is_reached_is_undecided_and_never_ok),
         cmocka_unit_test(what_the_log_decided_makes_a_hard_history_easy),

@@ -103,6 +103,7 @@ static void write_pairs(struct reply_writer *w) {
         reply_bulk(w, i == 0 ? "a" : "b", 1);
         reply_double(w, 0.5);
     }
+    reply_double_text(w, 1.1);
     reply_array(w, 1);
     reply_pairs(w, 0);
 }
@@ -128,8 +129,10 @@ static void each_kind_is_what_redis_sends(void **state) {
          ",0.10000000000000001\n,-1.7976931348623157e+308\n,2.2250738585072014e-308\n"
          ",inf\n,-inf\n,nan\n,nan\n,-0\n"
          "(-3492890328409238509324850943850943825024385\n"},
-        {write_pairs, RESP_VERSION_2, "[\"a\", \"0.5\", \"b\", \"0.5\"]\n[[]]\n"},
-        {write_pairs, RESP_VERSION_3, "[[\"a\", ,0.5], [\"b\", ,0.5]]\n[[]]\n"},
+        {write_pairs, RESP_VERSION_2,
+         "[\"a\", \"0.5\", \"b\", \"0.5\"]\n\"1.1000000000000001\"\n[[]]\n"},
+        {write_pairs, RESP_VERSION_3,
+         "[[\"a\", ,0.5], [\"b\", ,0.5]]\n\"1.1000000000000001\"\n[[]]\n"},
         {write_texts, RESP_VERSION_2,
          "+Background saving started\n-ERR unknown command 'a  b', with NUL\n"
          "-ERR wrong number of 7\n\"\"\n\"a\\x0d\\x0ab\\x00\"\n\"Some string\"\n\"\"\n"},

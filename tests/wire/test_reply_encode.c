@@ -260,6 +260,7 @@ static void write_of_length(struct reply_writer *w, enum reply_kind kind, size_t
     case REPLY_BOOLEAN: reply_boolean(w, length % 2 == 0); break;
     case REPLY_INTEGER: reply_integer(w, -(int64_t)length); break;
     case REPLY_DOUBLE: reply_double(w, -(double)length / 3e300); break;
+    case REPLY_DOUBLE_TEXT: reply_double_text(w, -(double)length / 3e300); break;
     case REPLY_ARRAY: reply_array(w, length); break;
     case REPLY_MAP: reply_map(w, length); break;
     case REPLY_SET: reply_set(w, length); break;
