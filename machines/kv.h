@@ -74,6 +74,7 @@ struct kv_partition {
     uint64_t flushed; /* that, as it was before the last flush */
 };
 
+struct kv_element;  /* kv_collection.h */
 struct kv_snapshot; /* kv_snapshot.c */
 struct kv_restore;  /* kv_restore.c */
 
@@ -513,6 +514,13 @@ struct kv_digest_state {
 bool kv_digest_record(const struct kv_record *record, struct kv_digest_state *state,
                       uint64_t *digest, uint32_t *budget);
 
+/* Its parts, of a large collection without an order: the head's digest, with the number of
+ * elements, each element's added to state->sum in any order (false: out of budget), and the end. */
+uint64_t kv_digest_head(const struct kv_record *record, uint64_t amount);
+bool kv_digest_add(const struct kv_element *element, struct kv_digest_state *state,
+                   uint32_t *budget);
+uint64_t kv_digest_finish(uint64_t head, uint64_t sum);
+
 /* machine_operations.digest and .digest_full. */
 uint64_t kv_digest(const struct machine *machine, uint32_t partition);
 enum machine_progress kv_digest_full(struct machine *machine, struct machine_cursor *cursor,
@@ -522,6 +530,14 @@ enum machine_progress kv_digest_full(struct machine *machine, struct machine_cur
 
 /* Whether the record may be changed now; if not, emit has to be called first. */
 bool kv_snapshot_protect(struct kv *kv, struct kv_partition *partition, struct kv_record *record);
+
+/* The same of one element of a large hash or set, which is about to be changed or removed, or,
+ * NULL, of one to be added: not the collection has to be written for that, only the element. */
+bool kv_snapshot_protect_element(struct kv *kv, struct kv_record *record,
+                                 struct kv_record *element);
+
+/* Whether the record is being written: then it stays unmarked though an element was changed. */
+bool kv_snapshot_is_writing(const struct kv *kv, const struct kv_record *record);
 
 /* Moves a partition's content out of the way of a flush: into the snapshot, if that still needs
  * it, else to the retired blocks. */

@@ -156,6 +156,7 @@ uint32_t kv_collection_add(struct kv *kv, struct memory *memory, struct kv_colle
     const uint64_t hash = machine_key_hash(first.data, first.length_bytes, kv->options.hash_seed);
     struct kv_record *record =
         kv_record_make(kv, memory, hash, 0, false, first.length_bytes, second_bytes);
+    record->value_word = (record->value_word & ~KV_EMITTED) | collection->parity;
     memcpy(record->bytes, first.data, first.length_bytes);
     if (collection->type != KV_TYPE_SET)
         collection->packed_bytes += kv_packed_element_bytes(second_bytes);

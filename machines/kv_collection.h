@@ -54,6 +54,8 @@ struct kv_collection {
     struct kv_collection *next; /* in the graveyard */
     uint64_t given;             /* in the graveyard: the place up to which it has been emptied */
     enum kv_type type;
+    uint32_t parity; /* KV_EMITTED or 0: of elements that a snapshot being written does not need */
+    bool is_torn;    /* its writing was given up: not all are marked so */
 };
 
 /* One element; `second` is empty but for a hash's value and a sorted set's score. Borrowed. */
@@ -183,8 +185,13 @@ static inline uint64_t kv_score_order(uint64_t score_bits) {
 
 /* ---- Hashes and sets: members, whatever the encoding ----------------------------------------- */
 
-/* Looks for a member, or a field, of a key that is absent or of that type; *value (NULL: not
- * wanted) is what it has, borrowed until the next change. */
+/* As kv_protect, before one member, or field, is changed, added or removed: of a large hash or set
+ * that is being written to a snapshot it only makes that one be written first. */
+enum kv_step kv_protect_member(struct kv_call *call, const struct kv_found *found,
+                               struct kv_bytes member);
+
+/* Looks for a member, or a field, of any length, of a key that is absent or of that type; *value
+ * (NULL: not wanted) is what it has, borrowed until the next change. */
 bool kv_member_find(struct kv_call *call, const struct kv_found *found, struct kv_bytes member,
                     struct kv_bytes *value);
 
@@ -196,7 +203,8 @@ bool kv_member_find(struct kv_call *call, const struct kv_found *found, struct k
 enum kv_step kv_member_put(struct kv_call *call, struct kv_found *found, enum kv_type type,
                            struct kv_bytes member, const struct kv_bytes *value, bool *created);
 
-/* Removes a member, and the key with the last one, and folds the digest. False: it is not there. */
+/* Removes a member, of any length, and the key with the last one, and folds the digest. False: it
+ * is not there. */
 bool kv_member_remove(struct kv_call *call, struct kv_found *found, struct kv_bytes member);
 
 /* HSCAN, SSCAN and ZSCAN (kv_scan_elements.c): the command in execution, of a key of that type. */

@@ -69,7 +69,7 @@ static void kv_digest_spend(uint32_t *budget, uint32_t slice) {
 
 /* Of deadline, type and encoding, key, and how much there is: bytes of a string, elements of a
  * collection. */
-static uint64_t kv_digest_head(const struct kv_record *record, uint64_t amount) {
+uint64_t kv_digest_head(const struct kv_record *record, uint64_t amount) {
     uint8_t head[24];
     const uint32_t type = record->key_word & ((uint32_t)KV_TYPE_MASK | KV_LARGE);
     bytes_put_u64(head, kv_deadline_ms(record));
@@ -120,6 +120,23 @@ static bool kv_digest_slice(const struct kv_element *element, struct kv_digest_s
     return state->offset == both_bytes;
 }
 
+bool kv_digest_add(const struct kv_element *element, struct kv_digest_state *state,
+                   uint32_t *budget) {
+    do {
+        if (*budget == 0)
+            return false;
+    } while (!kv_digest_slice(element, state, budget));
+    state->sum += state->digest;
+    state->offset = 0;
+    return true;
+}
+
+uint64_t kv_digest_finish(uint64_t head, uint64_t sum) {
+    uint8_t bytes[8];
+    bytes_put_u64(bytes, sum);
+    return checksum_64(bytes, sizeof(bytes), head);
+}
+
 static bool kv_digest_collection(const struct kv_record *record, struct kv_digest_state *state,
                                  uint64_t *digest, uint32_t *budget) {
     const bool ordered = kv_type_of(record) == KV_TYPE_LIST || !kv_is_large(record);
@@ -136,9 +153,7 @@ static bool kv_digest_collection(const struct kv_record *record, struct kv_diges
         state->place = next;
         state->offset = 0;
     }
-    bytes_put_u64(bytes, state->sum);
-    *digest =
-        checksum_64(bytes, sizeof(bytes), kv_digest_head(record, kv_collection_count(record)));
+    *digest = kv_digest_finish(kv_digest_head(record, kv_collection_count(record)), state->sum);
     return true;
 }
 

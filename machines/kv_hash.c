@@ -121,14 +121,13 @@ enum kv_step kv_hscan(struct kv_call *call) {
 /* Words: 0 the argument it is at, from 1 on, 1 how many fields are new; 2..4 kv_member_put. */
 static enum kv_step kv_hash_put_all(struct kv_call *call, struct kv_found *found) {
     uint64_t *word = call->cursor->word;
-    if (kv_protect(call, found) == KV_MORE)
-        return KV_MORE;
     if (word[0] == 0)
         word[0] = 1;
     for (; word[0] < call->operation->argument_count; word[0] += 2) {
         const struct kv_bytes value = kv_hash_argument(call, word[0] + 1);
         bool created;
         if (call->run->budget == 0 ||
+            kv_protect_member(call, found, kv_hash_argument(call, word[0])) == KV_MORE ||
             kv_member_put(call, found, KV_TYPE_HASH, kv_hash_argument(call, word[0]), &value,
                           &created) == KV_MORE)
             return KV_MORE;
@@ -165,7 +164,7 @@ enum kv_step kv_hsetnx(struct kv_call *call) {
         return KV_DONE;
     }
     word[1] = 1;
-    if (kv_protect(call, &found) == KV_MORE ||
+    if (kv_protect_member(call, &found, kv_hash_argument(call, 1)) == KV_MORE ||
         kv_member_put(call, &found, KV_TYPE_HASH, kv_hash_argument(call, 1), &value, &created) ==
             KV_MORE)
         return KV_MORE;
@@ -180,12 +179,11 @@ enum kv_step kv_hdel(struct kv_call *call) {
     struct kv_found found = kv_find(call, 0, 0);
     if (word[1] == 0 && !kv_typed(call, &found, KV_TYPE_HASH))
         return KV_DONE;
-    if (kv_protect(call, &found) == KV_MORE)
-        return KV_MORE;
     if (word[0] == 0)
         word[0] = 1;
     for (; word[0] < call->operation->argument_count && found.present != NULL; word[0]++) {
-        if (call->run->budget == 0)
+        if (call->run->budget == 0 ||
+            kv_protect_member(call, &found, kv_hash_argument(call, word[0])) == KV_MORE)
             return KV_MORE;
         word[1] += kv_member_remove(call, &found, kv_hash_argument(call, word[0]));
         kv_spend(call, 1);

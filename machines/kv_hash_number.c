@@ -27,7 +27,7 @@ enum kv_step kv_hincrby(struct kv_call *call) {
         kv_error(call->reply, "ERR increment or decrement would overflow");
         return KV_DONE;
     }
-    if (kv_protect(call, &found) == KV_MORE)
+    if (kv_protect_member(call, &found, field) == KV_MORE)
         return KV_MORE;
     char text[DECIMAL_BYTES_MAX];
     const struct kv_bytes sum = {(const uint8_t *)text, (uint32_t)decimal_format_i64(text, number)};
@@ -84,7 +84,7 @@ enum kv_step kv_hincrbyfloat(struct kv_call *call) {
         if (call->run->budget == 0)
             return KV_MORE;
     }
-    if (kv_protect(call, &found) == KV_MORE)
+    if (kv_protect_member(call, &found, field) == KV_MORE)
         return KV_MORE;
     char text[KV_FLOAT_TEXT_BYTES_MAX];
     uint32_t units;

@@ -15,6 +15,23 @@ static uint64_t kv_member_hash(const struct kv_call *call, struct kv_bytes membe
     return machine_key_hash(member.data, member.length_bytes, call->kv->options.hash_seed);
 }
 
+enum kv_step kv_protect_member(struct kv_call *call, const struct kv_found *found,
+                               struct kv_bytes member) {
+    struct kv_record *record = found->present;
+    if (call->kv->snapshot == NULL || record == NULL || !kv_is_large(record))
+        return kv_protect(call, found);
+    const struct kv_table *table = &kv_collection_of(record)->table;
+    ASSERT(kv_collection_of(record)->tree.root == NULL);
+    if (member.length_bytes > KV_KEY_BYTES_MAX)
+        return KV_DONE;    /* there is none such, so nothing is going to be changed */
+    if (table->count == 1) /* it may be removed, and its key with it */
+        return kv_protect(call, found);
+    const uint64_t *slot =
+        kv_table_find(table, kv_member_hash(call, member), member.data, member.length_bytes);
+    struct kv_record *element = slot != NULL ? kv_slot_record(*slot) : NULL;
+    return kv_snapshot_protect_element(call->kv, record, element) ? KV_DONE : KV_MORE;
+}
+
 static struct kv_bytes kv_packed_at(const struct kv_record *record, uint32_t offset) {
     struct kv_bytes bytes;
     const bool there = kv_packed_next(kv_value(record), kv_value_bytes(record), &offset, &bytes);
@@ -25,7 +42,7 @@ static struct kv_bytes kv_packed_at(const struct kv_record *record, uint32_t off
 bool kv_member_find(struct kv_call *call, const struct kv_found *found, struct kv_bytes member,
                     struct kv_bytes *value) {
     const struct kv_record *record = found->present;
-    if (record == NULL)
+    if (record == NULL || member.length_bytes > KV_KEY_BYTES_MAX)
         return false;
     if (kv_is_large(record)) {
         const uint64_t *slot =
@@ -156,9 +173,10 @@ static enum kv_step kv_large_put(struct kv_call *call, struct kv_found *found, e
     kv_spend(call, 1 + (member.length_bytes + value.length_bytes) / KV_UNIT_BYTES);
     if (old != NULL && apart.data == NULL && kv_record_fits(old, value.length_bytes, false)) {
         memcpy(kv_value_place(old), value.data, value.length_bytes);
-        old->value_word = value.length_bytes | call->kv->parity;
+        old->value_word = value.length_bytes | collection->parity;
     } else {
         struct kv_record *record = kv_member_make(call, memory, hash, member, value, &apart);
+        record->value_word = (record->value_word & ~KV_EMITTED) | collection->parity;
         if (old == NULL) {
             kv_spend(call, kv_table_insert(&collection->table, memory, hash, record));
         } else {
@@ -229,7 +247,7 @@ static bool kv_large_drop(struct kv_call *call, struct kv_found *found, enum kv_
 }
 
 bool kv_member_remove(struct kv_call *call, struct kv_found *found, struct kv_bytes member) {
-    if (found->present == NULL)
+    if (found->present == NULL || member.length_bytes > KV_KEY_BYTES_MAX)
         return false;
     const enum kv_type type = kv_type_of(found->present);
     ASSERT(type == KV_TYPE_HASH || type == KV_TYPE_SET);

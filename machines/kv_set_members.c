@@ -148,12 +148,10 @@ enum kv_step kv_sadd(struct kv_call *call) {
     struct kv_found found = kv_find(call, 0, 0);
     if (!kv_typed(call, &found, KV_TYPE_SET))
         return KV_DONE;
-    if (kv_protect(call, &found) == KV_MORE)
-        return KV_MORE;
     for (; word[0] + 1 < operation->argument_count; word[0]++) {
-        if (call->run->budget == 0)
-            return KV_MORE;
         const struct kv_bytes member = kv_member_of(&operation->arguments[1 + word[0]]);
+        if (call->run->budget == 0 || kv_protect_member(call, &found, member) == KV_MORE)
+            return KV_MORE;
         if (!kv_set_has(call, &found, member)) {
             kv_set_add(call, &found, member);
             word[1]++;
@@ -171,14 +169,11 @@ enum kv_step kv_srem(struct kv_call *call) {
     struct kv_found found = kv_find(call, 0, 0);
     if (!kv_typed(call, &found, KV_TYPE_SET))
         return KV_DONE;
-    if (found.present != NULL && kv_protect(call, &found) == KV_MORE)
-        return KV_MORE;
     for (; found.present != NULL && word[0] + 1 < operation->argument_count; word[0]++) {
-        if (call->run->budget == 0)
-            return KV_MORE;
         const struct kv_bytes member = kv_member_of(&operation->arguments[1 + word[0]]);
-        word[1] +=
-            member.length_bytes <= KV_KEY_BYTES_MAX && kv_member_remove(call, &found, member);
+        if (call->run->budget == 0 || kv_protect_member(call, &found, member) == KV_MORE)
+            return KV_MORE;
+        word[1] += kv_member_remove(call, &found, member);
         kv_spend(call, 1 + member.length_bytes / KV_UNIT_BYTES);
     }
     kv_reply_integer(call, (int64_t)word[1]);
@@ -200,7 +195,8 @@ enum kv_step kv_smove(struct kv_call *call) {
         kv_reply_integer(call, there);
         return KV_DONE;
     }
-    if (kv_protect(call, &source) == KV_MORE || kv_protect(call, &target) == KV_MORE)
+    if (kv_protect_member(call, &source, member) == KV_MORE ||
+        kv_protect_member(call, &target, member) == KV_MORE)
         return KV_MORE;
     const bool removed = kv_member_remove(call, &source, member);
     ASSERT(removed);

@@ -11,7 +11,9 @@
  *
  * Bytes go through a stage of KV_STAGE_BYTES, so that a command can write without a sink. When
  * the stage is full, or a record too long for it is being written piece by piece, protect says no:
- * the command waits until emit has made room.
+ * the command waits until emit has made room. It does not wait for a large hash or set of which it
+ * changes an element: that element is written first, and the others when their turn comes
+ * (kv_item.h).
  *
  * A flush would take away what is still to be written. So it hands the whole space over to the
  * snapshot, which reads it there and gives it back at end.
@@ -67,10 +69,7 @@ struct kv_snapshot {
 
     /* A long record being written in pieces; NULL: none. */
     struct kv_record *current;
-    struct kv_item item; /* that much of it is staged */
-    struct kv_digest_state digesting;
-    uint64_t digest;
-    bool is_digested;
+    struct kv_item item; /* how much of it is staged */
 
     uint32_t staged_bytes;
     uint32_t drained_bytes;
@@ -155,6 +154,8 @@ void kv_snapshot_end(struct machine *machine) {
     struct kv *kv = (struct kv *)machine;
     struct kv_snapshot *snapshot = kv->snapshot;
     ASSERT(snapshot != NULL && snapshot->phase != KV_PHASE_SWEEP);
+    if (snapshot->current != NULL)
+        kv_item_abandon(&snapshot->item);
     kv_snapshot_unpin(kv);
     if (snapshot->phase == KV_PHASE_RECORDS) {
         snapshot->phase = KV_PHASE_SWEEP;
@@ -207,6 +208,12 @@ uint64_t kv_snapshot_bytes(const struct kv *kv) {
 
 enum kv_written { KV_WRITTEN, KV_NO_ROOM, KV_IN_PIECES };
 
+static void kv_count_written(struct kv *kv, const struct kv_item *item) {
+    kv->snapshot->digest_sum += item->digest;
+    kv->snapshot->record_count++;
+    kv_mark(kv, item->record);
+}
+
 /* Writes an unmarked record to the stage and marks it; a long one is only begun. */
 static enum kv_written kv_write(struct kv *kv, struct kv_record *record) {
     struct kv_snapshot *snapshot = kv->snapshot;
@@ -215,27 +222,22 @@ static enum kv_written kv_write(struct kv *kv, struct kv_record *record) {
         kv_mark(kv, record);
         return KV_WRITTEN;
     }
-    const uint64_t item_bytes = kv_item_bytes(record);
-    struct kv_item item = {.record = record};
     if (!kv_item_is_short(record)) {
         snapshot->current = record;
-        snapshot->item = item;
-        snapshot->digesting = (struct kv_digest_state){0};
-        snapshot->is_digested = false;
+        kv_item_begin(&snapshot->item, record);
         return KV_IN_PIECES;
     }
-    if (item_bytes > KV_STAGE_BYTES - snapshot->staged_bytes)
+    if (kv_item_bytes(record) > KV_STAGE_BYTES - snapshot->staged_bytes)
         return KV_NO_ROOM;
-    struct kv_digest_state digesting = {0};
-    uint64_t digest = 0;
-    uint32_t unlimited = UINT32_MAX;
-    snapshot->staged_bytes += kv_item_write(&item, snapshot->stage + snapshot->staged_bytes,
-                                            (uint32_t)item_bytes, &unlimited);
-    const bool complete = kv_digest_record(record, &digesting, &digest, &unlimited);
-    ASSERT_HOT(complete && kv_item_is_done(&item));
-    snapshot->digest_sum += digest;
-    snapshot->record_count++;
-    kv_mark(kv, record);
+    struct kv_item item;
+    kv_item_begin(&item, record);
+    while (!kv_item_is_done(&item)) {
+        uint32_t unlimited = UINT32_MAX;
+        const uint32_t room = KV_STAGE_BYTES - snapshot->staged_bytes;
+        snapshot->staged_bytes +=
+            kv_item_write(&item, snapshot->stage + snapshot->staged_bytes, room, &unlimited);
+    }
+    kv_count_written(kv, &item);
     return KV_WRITTEN;
 }
 
@@ -250,6 +252,35 @@ bool kv_snapshot_protect(struct kv *kv, struct kv_partition *partition, struct k
     }
     ASSERT(snapshot->phase == KV_PHASE_RECORDS);
     return snapshot->current == NULL && kv_write(kv, record) == KV_WRITTEN;
+}
+
+/* Ends the long record if all of it is staged. */
+static void kv_end_item(struct kv *kv) {
+    struct kv_snapshot *snapshot = kv->snapshot;
+    if (!kv_item_is_done(&snapshot->item))
+        return;
+    kv_count_written(kv, &snapshot->item);
+    snapshot->current = NULL;
+}
+
+bool kv_snapshot_is_writing(const struct kv *kv, const struct kv_record *record) {
+    return kv->snapshot != NULL && kv->snapshot->current == record;
+}
+
+bool kv_snapshot_protect_element(struct kv *kv, struct kv_record *record,
+                                 struct kv_record *element) {
+    struct kv_snapshot *snapshot = kv->snapshot;
+    if (!kv_snapshot_is_writing(kv, record) && kv_snapshot_protect(kv, NULL, record))
+        return true;
+    if (!kv_snapshot_is_writing(kv, record))
+        return false; /* another one is, or there is no room */
+    uint32_t written;
+    const bool may =
+        kv_item_protect(&snapshot->item, element, snapshot->stage + snapshot->staged_bytes,
+                        KV_STAGE_BYTES - snapshot->staged_bytes, &written);
+    snapshot->staged_bytes += written;
+    kv_end_item(kv);
+    return may;
 }
 
 void kv_snapshot_flush(struct kv *kv, struct kv_partition *partition) {
@@ -297,15 +328,9 @@ static bool kv_drain(struct kv_snapshot *snapshot, const struct machine_sink *si
     return true;
 }
 
-/* One step at the long record: of its digest first, then of its bytes. */
+/* One step at the long record. */
 static enum kv_written kv_write_piece(struct kv *kv, uint32_t *budget) {
     struct kv_snapshot *snapshot = kv->snapshot;
-    struct kv_record *record = snapshot->current;
-    if (!snapshot->is_digested) {
-        snapshot->is_digested =
-            kv_digest_record(record, &snapshot->digesting, &snapshot->digest, budget);
-        return KV_WRITTEN;
-    }
     uint32_t room = KV_STAGE_BYTES - snapshot->staged_bytes;
     if (room == 0)
         return KV_NO_ROOM;
@@ -313,12 +338,7 @@ static enum kv_written kv_write_piece(struct kv *kv, uint32_t *budget) {
     snapshot->staged_bytes +=
         kv_item_write(&snapshot->item, snapshot->stage + snapshot->staged_bytes, room, budget);
     kv_spend_units(budget, 1);
-    if (kv_item_is_done(&snapshot->item)) {
-        snapshot->digest_sum += snapshot->digest;
-        snapshot->record_count++;
-        kv_mark(kv, record);
-        snapshot->current = NULL;
-    }
+    kv_end_item(kv);
     return KV_WRITTEN;
 }
 

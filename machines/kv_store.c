@@ -116,7 +116,8 @@ void kv_record_changed(const struct kv_call *call, const struct kv_found *found,
                        struct kv_record *record) {
     found->partition->changed = call->run->moment.index;
     record->change = (uint32_t)call->run->moment.index;
-    record->value_word = (record->value_word & ~KV_EMITTED) | call->kv->parity;
+    if (call->kv->snapshot == NULL || !kv_snapshot_is_writing(call->kv, record))
+        record->value_word = (record->value_word & ~KV_EMITTED) | call->kv->parity;
 }
 
 void kv_record_install(struct kv_call *call, struct kv_found *found, struct kv_record *record) {

@@ -220,6 +220,7 @@ struct apply_shard {
     uint64_t clock_ms;      /* the leader's log time now, as far as it is known; for reads */
     uint64_t tail_ns;       /* the monotonic clock when `tail` was applied, in poll's time */
     uint64_t now_ns;        /* of this poll */
+    uint64_t run_begin_ns;  /* when the next operation of the run was begun */
     uint64_t deadline_told_ms;
     struct apply_snapshot snapshot;
     int32_t directory_handle;

@@ -12,7 +12,9 @@
 
 #include "base/assert.h"
 #include "stages/apply_internal.h"
+#include "stages/node_settings.h"
 #include "stages/refusal.h"
+#include "stages/slowlog.h"
 
 void apply_replies_begin(struct batch *batch) {
     ASSERT(batch->reply_block == BATCH_NO_BLOCK);
@@ -95,8 +97,22 @@ static void canned_write(struct apply_shard *shard, struct batch *batch,
     }
 }
 
+/* Notes a command that validate has executed, if it took long. */
+static void local_slow(struct apply_shard *shard, const struct batch *batch,
+                       const struct batch_command *command) {
+    uint64_t slow_from = node_slow_from(shard->node);
+    uint64_t took_us = command->table == TABLE_CONNECTION ? command->local_us : 0;
+    if (slow_from != 0 && took_us >= slow_from - 1 && command->argument_count > 0 &&
+        (batch->flags & BATCH_WAITING) == 0) {
+        slowlog_note(shard->node, batch, command, took_us);
+    }
+}
+
 void apply_reply_canned(struct apply_shard *shard, struct batch *batch,
                         struct batch_command *command) {
+    if (command->fate == FATE_LOCAL) {
+        local_slow(shard, batch, command);
+    }
     if (command->fate == FATE_LOCAL && command->reply != NULL) {
         return; /* validate wrote it, in its own block */
     }

@@ -13,7 +13,9 @@
 #include "base/assert.h"
 #include "base/mutant.h"
 #include "stages/apply_internal.h"
+#include "stages/node_settings.h"
 #include "stages/refusal.h"
+#include "stages/slowlog.h"
 
 static struct machine_operation *run_add(struct apply_shard *shard, uint16_t row) {
     struct machine_run *run = &shard->work.run;
@@ -129,6 +131,7 @@ static void run_start(struct apply_shard *shard) {
                       : shard->once.step != APPLY_ONCE_NONE ? &shard->once.writer
                       : work->batch == NULL                 ? NULL
                                                             : &work->batch->reply;
+    shard->run_begin_ns = shard->now_ns;
     work->collecting = false;
     work->running = true;
 }
@@ -326,10 +329,36 @@ static void run_reply_full(struct apply_shard *shard) {
     work->command = refused + 1;
 }
 
+/* Operations from `from` up to the next one are done: notes those that took long.  The first was
+ * begun when the run had come to it, the others in this poll. */
+static void run_slow(struct apply_shard *shard, uint32_t from) {
+    const struct apply_work *work = &shard->work;
+    uint64_t slow_from = node_slow_from(shard->node);
+    uint64_t took_us = (shard->now_ns - shard->run_begin_ns) / 1000;
+    if (work->run.next == from) {
+        return;
+    }
+    shard->run_begin_ns = shard->now_ns;
+    if (slow_from == 0 || work->batch == NULL || (slow_from > 1 && took_us < slow_from - 1)) {
+        return;
+    }
+    uint32_t end = slow_from == 1 ? work->run.next : from + 1;
+    bool is_exec = shard->exec.step != APPLY_EXEC_NONE; /* its commands are one */
+    for (uint32_t i = from; i < end; i++, took_us = 0) {
+        const struct batch_command *command =
+            is_exec ? shard->exec.waiting : &work->batch->commands[work->run_first + i];
+        if (command != NULL) {
+            slowlog_note(shard->node, work->batch, command, took_us);
+        }
+    }
+}
+
 bool apply_run_continue(struct apply_shard *shard, uint32_t *units) {
     struct apply_work *work = &shard->work;
+    uint32_t from = work->run.next;
     work->run.budget = *units;
     enum machine_progress progress = shard->operations->execute(shard->machine, &work->run);
+    run_slow(shard, from);
     *units = work->run.budget;
     switch (progress) {
     case MACHINE_DONE:

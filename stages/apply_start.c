@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "stages/apply_internal.h"
 #include "stages/pages.h"
+#include "stages/slowlog.h"
 
 void apply_fini(void *state) {
     struct apply_shard *shard = state;
@@ -19,6 +20,8 @@ void apply_fini(void *state) {
         while (shard->operations->destroy(shard->machine, UINT32_MAX) == MACHINE_MORE) {
         }
     }
+    pages_destroy(shard->node->slowlog, 1, sizeof(*shard->node->slowlog));
+    shard->node->slowlog = NULL;
     if (shard->pages != NULL) {
         machine_host_destroy(shard->pages);
     }
@@ -65,12 +68,13 @@ int apply_init(void **out, const struct stage_environment *environment, struct e
     /* A run's arguments: those of a batch, or of one command as large as allowed. */
     shard->arguments_capacity =
         shard->node->options->resp_limits.argument_count_max + 2 * BATCH_ARGUMENTS_MAX;
+    shard->node->slowlog = pages_create(1, sizeof(*shard->node->slowlog));
     shard->run_operations = calloc(BATCH_COMMANDS_MAX, sizeof(*shard->run_operations));
     shard->arguments = pages_create(shard->arguments_capacity, sizeof(*shard->arguments));
     shard->reply_held_bytes =
         calloc(shard->node->options->connections_max, sizeof(*shard->reply_held_bytes));
     int result = WEIR_ENOMEM;
-    if (shard->run_operations == NULL || shard->arguments == NULL ||
+    if (shard->node->slowlog == NULL || shard->run_operations == NULL || shard->arguments == NULL ||
         shard->reply_held_bytes == NULL || sessions_create(&shard->sessions) != WEIR_OK ||
         machine_host_create(&shard->pages) != WEIR_OK ||
         arena_create(&shard->arena, shard->node->options->reply_bytes_max) != WEIR_OK) {

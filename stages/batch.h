@@ -172,7 +172,11 @@ struct batch_command {
     uint32_t reply_bytes;
     uint32_t argument_first; /* of the name, in batch->arguments */
     uint32_t argument_count; /* with the name */
-    uint32_t key_first;      /* in batch->key_hashes */
+    union {
+        uint32_t key_first; /* in batch->key_hashes */
+        uint32_t
+            local_us; /* of a command about connections: how long validate took, with waiting */
+    };
     uint32_t key_count;
     uint16_t row;         /* in its table */
     uint8_t table;        /* enum batch_table */
@@ -230,6 +234,7 @@ struct batch {
     uint32_t carry_block; /* of the parse shard's arena, or BATCH_NO_BLOCK */
 
     /* validate */
+    uint64_t judged_ms; /* wall clock */
     uint32_t write_count;
     uint32_t read_count;
     uint32_t write_entry_bytes; /* the body of its entry */

@@ -242,11 +242,7 @@ enum connection_step connection_client_pause(struct connection_run *run) {
 }
 
 void connection_client_pause_write(const struct connection_run *run, struct reply_writer *writer) {
-    struct kill_text text = kill_argument(run, 1);
-    reply_error_format(writer,
-                       "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try CLIENT "
-                       "HELP.",
-                       (int)text.length, (const char *)text.bytes);
+    connection_form_write(run, "CLIENT", writer);
 }
 
 enum connection_step connection_client_unpause(struct connection_run *run) {

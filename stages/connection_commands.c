@@ -83,6 +83,8 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
     COMMAND_ROW(SHUTDOWN, "shutdown", -1, CONNECTION_ADMIN, "1.0.0",
                 "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
                 "Stops the server, once what it received is answered.", "server"),
+    COMMAND_ROW(SLOWLOG, "slowlog", -2, CONNECTION_CONTAINER, "2.2.12", "subcommand ...",
+                "A container for commands about slow commands.", "server"),
     COMMAND_ROW(TIME, "time", 1, CONNECTION_FAST, "2.6.0", "", "Returns the server's clock.",
                 "server"),
     COMMAND_ROW(UNWATCH, "unwatch", 1, CONNECTION_FAST, "2.2.0", "", "Forgets what is watched.",
@@ -171,6 +173,15 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
     SUBCOMMAND_ROW(CONFIG, SET, "config|set", -4, CONNECTION_ADMIN, "2.0.0",
                    "parameter value [parameter value ...]",
                    "Changes parameters while the server runs: all of them, or none.", "server"),
+    SUBCOMMAND_ROW(SLOWLOG, GET, "slowlog|get", -2, CONNECTION_ADMIN, "2.2.12", "[count]",
+                   "Returns the commands that took longest to execute, the newest first.",
+                   "server"),
+    SUBCOMMAND_ROW(SLOWLOG, HELP, "slowlog|help", 2, 0, "6.2.0", "",
+                   "Returns text about the subcommands.", "server"),
+    SUBCOMMAND_ROW(SLOWLOG, LEN, "slowlog|len", 2, CONNECTION_ADMIN, "2.2.12", "",
+                   "Returns how many slow commands are kept.", "server"),
+    SUBCOMMAND_ROW(SLOWLOG, RESET, "slowlog|reset", 2, CONNECTION_ADMIN, "2.2.12", "",
+                   "Forgets the slow commands.", "server"),
 };
 
 /* Whether `length` bytes are `name`, which is lower case, in any case. */
@@ -226,6 +237,7 @@ static const char *const canned_errors[CONNECTION_REPLY_COUNT] = {
     [CONNECTION_REPLY_CLIENT_ID] = "ERR Invalid client ID",
     [CONNECTION_REPLY_KILL_ID] = "ERR client-id should be greater than 0",
     [CONNECTION_REPLY_KILL_NOBODY] = "ERR No such client",
+    [CONNECTION_REPLY_SLOWLOG_COUNT] = "ERR count should be greater than or equal to -1",
     [CONNECTION_REPLY_PAUSE_MODE] = "ERR CLIENT PAUSE mode must be WRITE or ALL",
     [CONNECTION_REPLY_ARGUMENTS] =
         "ERR too many arguments: commands about the connection or the server take at most 127",
@@ -275,6 +287,7 @@ void connection_reply_write(struct reply_writer *writer, const struct batch *bat
     case CONNECTION_REPLY_CLIENT_ID:
     case CONNECTION_REPLY_KILL_ID:
     case CONNECTION_REPLY_KILL_NOBODY:
+    case CONNECTION_REPLY_SLOWLOG_COUNT:
     case CONNECTION_REPLY_PAUSE_MODE:
     case CONNECTION_REPLY_ARGUMENTS:
     case CONNECTION_REPLY_NO_SHUTDOWN:

@@ -19,6 +19,7 @@
 #include "base/decimal.h"
 #include "base/log.h"
 #include "stages/node_settings.h"
+#include "stages/slowlog.h"
 
 enum {
     CONFIG_VALUE_BYTES = 32, /* of a value that is shown: a number, a word */
@@ -120,6 +121,21 @@ static bool take_clients(const struct node *node, struct config_value *value) {
     return true;
 }
 
+/* -1: nothing is slow; kept plus 1, so that this is 0. */
+static bool take_slow(const struct node *node, struct config_value *value) {
+    (void)node;
+    if (!config_number(value, -1, INT64_MAX)) {
+        return false;
+    }
+    value->number++;
+    return true;
+}
+
+static bool take_slow_entries(const struct node *node, struct config_value *value) {
+    (void)node;
+    return config_number(value, 0, SLOWLOG_ENTRIES_MAX);
+}
+
 static const char *const log_level_words[] = {"debug", "notice", "warning"};
 static const enum log_level log_levels[] = {LOG_DEBUG, LOG_INFO, LOG_WARN};
 
@@ -153,6 +169,10 @@ static void show_number(uint64_t number, char out[CONFIG_VALUE_BYTES]) {
     (void)snprintf(out, CONFIG_VALUE_BYTES, "%llu", (unsigned long long)number);
 }
 
+static void show_slow(uint64_t number, char out[CONFIG_VALUE_BYTES]) {
+    (void)snprintf(out, CONFIG_VALUE_BYTES, "%lld", (long long)(number - 1));
+}
+
 static void show_log_level(uint64_t number, char out[CONFIG_VALUE_BYTES]) {
     (void)snprintf(out, CONFIG_VALUE_BYTES, "%s", log_level_words[number]);
 }
@@ -174,6 +194,9 @@ static const struct config_setting {
     {"maxmemory", take_memory, offsetof(struct node_settings, memory_bytes_max), show_number},
     {"reads", take_reads, offsetof(struct node_settings, reads), show_reads},
     {"requirepass", take_password, offsetof(struct node_settings, password_required), NULL},
+    {"slowlog-log-slower-than", take_slow, offsetof(struct node_settings, slow_from), show_slow},
+    {"slowlog-max-len", take_slow_entries, offsetof(struct node_settings, slow_entries),
+     show_number},
     {"snapshot-log-bytes", take_memory, offsetof(struct node_settings, snapshot_log_bytes),
      show_number},
 };

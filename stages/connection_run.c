@@ -80,6 +80,14 @@ static const struct connection_functions functions[CONNECTION_ROW_COUNT] = {
     [CONNECTION_CONFIG_RESETSTAT] = {.effect = connection_config_resetstat},
     [CONNECTION_CONFIG_SET] = {.effect = connection_config_set,
                                .write = connection_config_set_write},
+    [CONNECTION_SLOWLOG_GET] = {.effect = connection_slowlog_get,
+                                .text_bytes = connection_slowlog_get_bytes,
+                                .compose = connection_slowlog_get_compose,
+                                .write = connection_slowlog_get_write,
+                                .streams = true},
+    [CONNECTION_SLOWLOG_HELP] = {.write = connection_slowlog_help_write},
+    [CONNECTION_SLOWLOG_LEN] = {.write = connection_slowlog_len_write},
+    [CONNECTION_SLOWLOG_RESET] = {.effect = connection_slowlog_reset},
 };
 
 static const struct connection_functions *connection_row(const struct connection_run *run) {
@@ -186,6 +194,16 @@ void connection_names_publish(const struct connection_run *run) {
     memcpy(value.library_name, run->connection->library_name, sizeof(value.library_name));
     memcpy(value.library_version, run->connection->library_version, sizeof(value.library_version));
     node_record_publish_names(connection_record(run), &value);
+}
+
+void connection_form_write(const struct connection_run *run, const char *container,
+                           struct reply_writer *writer) {
+    uint32_t length = 0;
+    const char *name = (const char *)batch_argument(run->batch, run->command, 1, &length);
+    reply_error_format(writer,
+                       "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s "
+                       "HELP.",
+                       (int)length, name, container);
 }
 
 void connection_help_write(struct reply_writer *writer, const char *const *lines, size_t count) {

@@ -63,6 +63,7 @@ struct connection_run {
     uint64_t newest_id;          /* of compose: the last client that was there when it began */
     uint32_t note;               /* from effect to write: the row's own */
     uint32_t count;              /* of compose; 0 at first: the row's own */
+    struct reply_mark array;     /* of compose that streams: where its array begins */
     uint32_t units;              /* what the effect cost beside the command itself and its reply */
 };
 
@@ -105,6 +106,10 @@ struct node_record *connection_record(const struct connection_run *run);
 
 /* Publishes the connection's names in its record. */
 void connection_names_publish(const struct connection_run *run);
+
+/* Writes the error of a subcommand with too many arguments whose number its row cannot bound. */
+void connection_form_write(const struct connection_run *run, const char *container,
+                           struct reply_writer *writer);
 
 /* Writes an array of the lines of a HELP text, each a status. */
 void connection_help_write(struct reply_writer *writer, const char *const *lines, size_t count);
@@ -175,6 +180,15 @@ void connection_config_set_write(const struct connection_run *run, struct reply_
 /* connection_server.c */
 enum connection_step connection_shutdown(struct connection_run *run);
 void connection_time_write(const struct connection_run *run, struct reply_writer *writer);
+
+/* connection_slowlog.c */
+enum connection_step connection_slowlog_get(struct connection_run *run);
+size_t connection_slowlog_get_bytes(struct connection_run *run);
+bool connection_slowlog_get_compose(struct connection_run *run);
+void connection_slowlog_get_write(const struct connection_run *run, struct reply_writer *writer);
+void connection_slowlog_help_write(const struct connection_run *run, struct reply_writer *writer);
+void connection_slowlog_len_write(const struct connection_run *run, struct reply_writer *writer);
+enum connection_step connection_slowlog_reset(struct connection_run *run);
 
 /* connection_info.c */
 size_t connection_info_bytes(struct connection_run *run);

@@ -120,8 +120,10 @@ struct node_options {
     const char *map_text;         /* the map as configured, for INFO */
     const char *data_directory;
     uint64_t started_wall_ms;
-    const char *version; /* of this program */
-    uint8_t reads;       /* enum read_mode, of connections that choose none */
+    const char *version;   /* of this program */
+    uint64_t slow_from;    /* slowlog-log-slower-than, us, plus 1; 0: nothing is noted */
+    uint64_t slow_entries; /* slowlog-max-len: at most SLOWLOG_ENTRIES_MAX */
+    uint8_t reads;         /* enum read_mode, of connections that choose none */
     enum node_leases leases;
     uint32_t election_timeout_ms;   /* within the bounds above; 0: the default */
     uint32_t append_messages_max;   /* to one follower, without an answer: [1, the limit above];
@@ -411,6 +413,7 @@ struct node {
     CACHE_ALIGNED struct node_apply_figures apply;
     CACHE_ALIGNED struct node_write_figures write;
     struct node_record *records;      /* connections_max of them */
+    struct slowlog *slowlog;          /* stages/slowlog.h; apply makes and writes it */
     void (*wake_main)(void *context); /* any thread: makes the main thread look at the signals */
     void *wake_context;
     const uint8_t *gauges; /* the gauge file's memory (queues/gauge.h) */

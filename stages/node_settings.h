@@ -40,6 +40,16 @@ static inline uint8_t node_reads(const struct node *node) {
     return (uint8_t)node_setting(&node->settings.reads, node->options->reads);
 }
 
+/* From how many us on a command is noted as slow, plus 1; 0: none is. */
+static inline uint64_t node_slow_from(const struct node *node) {
+    return node_setting(&node->settings.slow_from, node->options->slow_from);
+}
+
+/* How many slow commands are kept. */
+static inline uint64_t node_slow_entries(const struct node *node) {
+    return node_setting(&node->settings.slow_entries, node->options->slow_entries);
+}
+
 /* Whether clients must authenticate. */
 static inline bool node_password_required(const struct node *node) {
     return node_setting(&node->settings.password_required,

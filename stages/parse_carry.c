@@ -185,6 +185,9 @@ static bool carry_move_begin(struct parse_shard *shard, struct parse_connection 
     uint32_t total = carry->length_bytes + added_bytes;
     uint32_t arguments = carry->argument_count +
                          (connection->unparsed_bytes + added_bytes) / RESP_ARGUMENT_BYTES_MIN + 1;
+    if (connection->held) { /* nothing is parsed now: room for arguments is made when it is */
+        arguments = carry->argument_count + 1;
+    }
     if (carry_suffices(carry, total, arguments)) {
         return true;
     }

@@ -43,6 +43,8 @@ struct node_settings {
     uint64_t log_level;
     uint64_t slow_from; /* as node_options.slow_from */
     uint64_t slow_entries;
+    uint64_t
+        slow_forgotten; /* entries of the slow log before this one: SLOWLOG RESET; no setting */
     uint64_t password_required; /* 1 or 0, plus 1 */
     /* The password, if one is required and password_required is set: validate reads it alone. */
     char password[NODE_PASSWORD_BYTES_MAX + 1];

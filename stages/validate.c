@@ -407,6 +407,7 @@ static void connection_forget(struct validate_shard *shard, struct batch *batch,
 static void batch_finish(struct validate_shard *shard, struct connection *connection,
                          const struct stage_moment *moment) {
     struct batch *batch = shard->work.batch;
+    batch->judged_ms = moment->wall_ms;
     bool answers = (batch->flags & BATCH_GOES_ON) != 0 && batch->wait_reached != BATCH_NO_ANSWER;
     if (batch->command_count > 0 && !answers) { /* else it was counted when it began to wait */
         struct node_record *record = &shard->node->records[batch->connection.slot];

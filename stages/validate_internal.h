@@ -98,6 +98,7 @@ struct validate_work {
     enum validate_slices slices;
     struct connection_run run;
     struct reply_mark mark; /* where its reply begins */
+    uint64_t begin_ns;      /* when its effect was */
     uint32_t arguments_block;
     uint32_t arguments_noted;
     uint64_t arguments_bytes;

@@ -82,6 +82,8 @@ bool validate_compose(struct validate_shard *shard, const struct stage_moment *m
         reply_verbatim_commit(&work->reply, "txt", run->text.used);
     }
     ASSERT(work->reply.overflow_bytes == 0);
+    uint64_t took_us = (moment->monotonic_ns - work->begin_ns) / 1000;
+    run->command->local_us = took_us < UINT32_MAX ? (uint32_t)took_us : UINT32_MAX;
     validate_local_answer(shard, run->command, work->mark);
     validate_local_shrink(shard, run->batch);
     work->slices = SLICES_NONE;
@@ -110,6 +112,7 @@ void validate_run(struct validate_shard *shard, struct connection *connection,
     case CONNECTION_COMPOSES:
         shard->work.run = run;
         shard->work.slices = SLICES_PLACE;
+        shard->work.begin_ns = moment->monotonic_ns;
         break;
     case CONNECTION_SILENT:
         ASSERT(connection->state == CONNECTION_CLOSING);

@@ -16,6 +16,7 @@
 #include "base/decimal.h"
 #include "io/io.h"
 #include "machines/machine.h"
+#include "stages/slowlog.h"
 #include "wire/resp_parse.h"
 
 enum {
@@ -23,6 +24,8 @@ enum {
     CONFIG_CLIENTS_DEFAULT = 10000,
     CONFIG_CLIENTS_MAX = 65000, /* connection slots: some 600 bytes each in every table */
     CONFIG_BULK_MIN = 1024 * 1024,
+    CONFIG_SLOW_US_DEFAULT = 10000, /* Redis's, and so are 128 entries */
+    CONFIG_SLOW_ENTRIES_DEFAULT = 128,
     CONFIG_TYPO_MAX = 3, /* more edits than this make another word */
 };
 
@@ -328,6 +331,34 @@ static void show_leases(const struct config *config, char *out, size_t capacity)
     (void)snprintf(out, capacity, "%s", leases_names[config->leases]);
 }
 
+/* As Redis has it: -1 for nothing. */
+static const char *take_slow(struct config *config, const char *value) {
+    uint64_t slow_us = 0;
+    if (strcmp(value, "-1") == 0) {
+        config->slow_from = 0;
+        return TAKEN;
+    }
+    if (!config_take_number(&slow_us, value, 0, INT64_MAX)) {
+        return "a number of microseconds, such as 10000, 0 (all commands) or -1 (none)";
+    }
+    config->slow_from = slow_us + 1;
+    return TAKEN;
+}
+
+static void show_slow(const struct config *config, char *out, size_t capacity) {
+    (void)snprintf(out, capacity, "%lld", (long long)(config->slow_from - 1));
+}
+
+static const char *take_slow_entries(struct config *config, const char *value) {
+    return config_take_number(&config->slow_entries, value, 0, SLOWLOG_ENTRIES_MAX)
+               ? TAKEN
+               : "a number of commands, 0 to 1024";
+}
+
+static void show_slow_entries(const struct config *config, char *out, size_t capacity) {
+    config_show_number(config->slow_entries, out, capacity);
+}
+
 static const char *take_jump(struct config *config, const char *value) {
     return config_take_number(&config->log_time_jump_s_max, value, 0, CONFIG_JUMP_S_MAX)
                ? TAKEN
@@ -400,6 +431,8 @@ static const struct config_row rows[] = {
     {"proto-max-bulk-len", take_bulk, show_bulk},
     {"reads", take_reads, show_reads},
     {"requirepass", take_requirepass, NULL},
+    {"slowlog-log-slower-than", take_slow, show_slow},
+    {"slowlog-max-len", take_slow_entries, show_slow_entries},
     {"snapshot-log-bytes", take_snapshot, show_snapshot},
     {"snapshot-rate", take_rate, show_rate},
 };
@@ -419,6 +452,8 @@ void config_default(struct config *config) {
                               .bulk_bytes_max = RESP_BULK_LENGTH_DEFAULT,
                               .snapshot_log_bytes = CONFIG_SNAPSHOT_LOG_DEFAULT,
                               .snapshot_rate_bytes_s = CONFIG_SNAPSHOT_RATE_DEFAULT,
+                              .slow_from = CONFIG_SLOW_US_DEFAULT + 1,
+                              .slow_entries = CONFIG_SLOW_ENTRIES_DEFAULT,
                               .log_level = LOG_INFO};
 }
 

@@ -74,15 +74,17 @@ struct config {
     uint64_t memory_bytes_max;                      /* maxmemory; 0: no limit */
     uint32_t bulk_bytes_max;                        /* proto-max-bulk-len */
     uint64_t snapshot_log_bytes;                    /* snapshot-log-bytes; 0: never */
-    uint64_t snapshot_rate_bytes_s;                 /* snapshot-rate; 0: no limit */
-    uint8_t reads;                                  /* reads: enum read_mode */
-    enum node_leases leases;                        /* leases */
-    uint32_t election_timeout_ms;                   /* election-timeout */
-    uint32_t append_messages_max;                   /* append-messages */
-    uint64_t append_bytes_max;                      /* append-bytes; 0: as there is room */
-    uint64_t log_time_jump_s_max;                   /* log-time-jump-max; 0: no limit */
-    enum log_level log_level;                       /* loglevel */
-    uint32_t io_features;                           /* io-features: mask of enum io_feature */
+    uint64_t slow_from;             /* slowlog-log-slower-than, us, plus 1; 0: nothing is slow */
+    uint64_t slow_entries;          /* slowlog-max-len */
+    uint64_t snapshot_rate_bytes_s; /* snapshot-rate; 0: no limit */
+    uint8_t reads;                  /* reads: enum read_mode */
+    enum node_leases leases;        /* leases */
+    uint32_t election_timeout_ms;   /* election-timeout */
+    uint32_t append_messages_max;   /* append-messages */
+    uint64_t append_bytes_max;      /* append-bytes; 0: as there is room */
+    uint64_t log_time_jump_s_max;   /* log-time-jump-max; 0: no limit */
+    enum log_level log_level;       /* loglevel */
+    uint32_t io_features;           /* io-features: mask of enum io_feature */
 };
 
 /* The defaults. */

@@ -249,6 +249,8 @@ int serve_node_options(struct node_options *options, const struct config *config
         .version = WEIR_VERSION,
         .snapshot_log_bytes = config->snapshot_log_bytes,
         .snapshot_rate_bytes_s = config->snapshot_rate_bytes_s,
+        .slow_from = config->slow_from,
+        .slow_entries = config->slow_entries,
         .reads = config->reads,
         .leases = config->leases,
         .election_timeout_ms = config->election_timeout_ms,

@@ -124,6 +124,10 @@ SERVER = (
     Row("info", "[section]", 1),
     # Only what does not stop it; a test of its own stops both.
     Row("shutdown", "<ABORT|NOSAVE ABORT|SAVE NOSAVE|NOW ABORT|FORCE type|type>", 1, whole=False),
+    Row("slowlog|get", "[slow-count]", 1),
+    Row("slowlog|help", "", 1),
+    Row("slowlog|len", "", 1),
+    Row("slowlog|reset", "", 1),
     Row("time", "", 2, reply="time"),
     Row("wait", "replicas timeout", 1),
     Row("once", "session integer <GET|SET> key value", 1),

@@ -81,6 +81,28 @@ class Connections(unittest.TestCase):
                         found.append(waits(pair.flush[name], client, words))
                 self.assertEqual(*found, words)
 
+    def test_the_slow_log_cuts_and_hides_the_same(self):
+        words = [("SET", "k", b"v" * length) for length in (1, 127, 128, 129, 100000)] + [
+            ("MSET", *("x",) * (2 * count)) for count in (15, 16, 20, 500)] + [
+            ("AUTH", "secret"), ("AUTH", "default", "secret"), ("HELLO", "2", "SETNAME", "me"),
+            ("HELLO", "2", "AUTH", "default", "x", "SETNAME", "me"), ("CONFIG", "GET", "save"),
+            ("CONFIG", "SET", "maxmemory", "0", "requirepass", ""), ("GET",), ("NOSUCH", "a"),
+            ("client", "Id"), ("SET", "k", "v", "NOSUCH"), ("MGET", "a", "k"), ("PING",)]
+        with Scratch() as scratch, servers.Pair(scratch) as pair:
+            found = []
+            for port in pair.ports.values():
+                with Client(port) as client:
+                    client.call("CONFIG", "SET", "slowlog-log-slower-than", "0")
+                    client.call("SLOWLOG", "RESET")
+                    for command in words:
+                        client.send(request(*command))
+                        client.reply()
+                    seen = client.call("SLOWLOG", "GET", "-1")
+                    self.assertEqual(client.call("SLOWLOG", "LEN"), len(seen) + 1)
+                    found.append([(entry[3], entry[5], len(entry)) for entry in seen])
+                    client.call("CONFIG", "SET", "slowlog-log-slower-than", "-1")
+            self.assertEqual(*found)
+
     def test_the_same_connections_are_killed(self):
         with Scratch() as scratch, servers.Pair(scratch) as pair:
             found = []

@@ -216,6 +216,8 @@ KINDS = {
                      (b"-1", b"x", b"", b"1.5", b"9223372036854775808")),
     "timeout": Kind(lambda draw: draw.choice((b"1", b"2")), (b"-1", b"x", b"", b"1.5",
                                                              b"9223372036854775808")),
+    "slow-count": Kind(lambda draw: draw.choice((b"1", b"0", b"-1", b"100")),
+                       (b"-2", b"x", b"", b"1.5", b"9223372036854775808")),
     # Not -0, nor a product that is: as a score it is 0 here, in Redis if the sorted set is small.
     "score": Kind(lambda draw: draw.choice((b"%d" % draw.between(-9, 9),) * 6 + (
         b"1.5", b"-2.25", b"0.1", b"0.3", b"1e10", b"inf", b"-inf", b"+3", b"0x1p3", b".5",

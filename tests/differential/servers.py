@@ -118,8 +118,9 @@ class Redis:
     def __init__(self, directory, *options, cluster=False):
         self.port = free_port()
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-                   "--appendonly", "no", "--dir", directory, "--databases", "1", "--daemonize",
-                   "no", "--proto-max-bulk-len", str(ARGUMENT_BYTES_MAX), *options]
+                   "--appendonly", "no", "--slowlog-log-slower-than", "-1", "--dir", directory,
+                   "--databases", "1", "--daemonize", "no", "--proto-max-bulk-len",
+                   str(ARGUMENT_BYTES_MAX), *options]
         if cluster:
             command += ["--cluster-enabled", "yes", "--cluster-port", str(free_port()),
                         "--cluster-announce-ip", "127.0.0.1"]
@@ -176,7 +177,8 @@ class Pair:
         options = ("--requirepass", password) if password else ()
         self.redis = Redis(self.directory, *options, cluster=cluster)
         self.node = Node(os.path.join(self.directory, "data"), durability="none",
-                         config={"requirepass": password} if password else None)
+                         config={"slowlog-log-slower-than": "-1",
+                                 **({"requirepass": password} if password else {})})
         self.node.start()
         self.ports = {"redis": self.redis.port, "weir": self.node.port}
         self.flush = {name: Client(port) for name, port in self.ports.items()}

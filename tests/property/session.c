@@ -343,58 +343,66 @@ static void command_docs(struct session_call *call) {
 
 /* The names of a session are in the order of the alphabet, and so are each command's subcommands
  * behind it. */
+static const char *const command_names[] = {
+    "auth",
+    "client",
+    "client|getname",
+    "client|getredir",
+    "client|help",
+    "client|id",
+    "client|info",
+    "client|kill",
+    "client|list",
+    "client|no-evict",
+    "client|no-touch",
+    "client|pause",
+    "client|reads",
+    "client|reply",
+    "client|setinfo",
+    "client|setname",
+    "client|unpause",
+    "cluster",
+    "cluster|help",
+    "cluster|info",
+    "cluster|keyslot",
+    "cluster|myid",
+    "cluster|nodes",
+    "cluster|shards",
+    "cluster|slots",
+    "command",
+    "command|count",
+    "command|docs",
+    "command|help",
+    "command|info",
+    "command|list",
+    "config",
+    "config|get",
+    "config|help",
+    "config|resetstat",
+    "config|set",
+    "echo",
+    "hello",
+    "info",
+    "once",
+    "once.open",
+    "ping",
+    "quit",
+    "readonly",
+    "readwrite",
+    "reset",
+    "select",
+    "shutdown",
+    "slowlog",
+    "slowlog|get",
+    "slowlog|help",
+    "slowlog|len",
+    "slowlog|reset",
+    "time",
+    "wait",
+};
+
 static void command_list(struct session_call *call) {
-    static const char *const names[] = {"auth",
-                                        "client",
-                                        "client|getname",
-                                        "client|getredir",
-                                        "client|help",
-                                        "client|id",
-                                        "client|info",
-                                        "client|kill",
-                                        "client|list",
-                                        "client|no-evict",
-                                        "client|no-touch",
-                                        "client|pause",
-                                        "client|reads",
-                                        "client|reply",
-                                        "client|setinfo",
-                                        "client|setname",
-                                        "client|unpause",
-                                        "cluster",
-                                        "cluster|help",
-                                        "cluster|info",
-                                        "cluster|keyslot",
-                                        "cluster|myid",
-                                        "cluster|nodes",
-                                        "cluster|shards",
-                                        "cluster|slots",
-                                        "command",
-                                        "command|count",
-                                        "command|docs",
-                                        "command|help",
-                                        "command|info",
-                                        "command|list",
-                                        "config",
-                                        "config|get",
-                                        "config|help",
-                                        "config|resetstat",
-                                        "config|set",
-                                        "echo",
-                                        "hello",
-                                        "info",
-                                        "once",
-                                        "once.open",
-                                        "ping",
-                                        "quit",
-                                        "readonly",
-                                        "readwrite",
-                                        "reset",
-                                        "select",
-                                        "shutdown",
-                                        "time",
-                                        "wait"};
-    const size_t name_count = sizeof(names) / sizeof(names[0]);
+    const size_t name_count = sizeof(command_names) / sizeof(command_names[0]);
     if (call->count == 2) {
         say(call, ANY_ARRAY);
     } else if (call->count != 5 || !word_is(&call->words[2], "filterby") ||
@@ -404,11 +412,11 @@ static void command_list(struct session_call *call) {
         size_t listed = 0;
         const bool by_name = word_is(&call->words[3], "pattern");
         for (size_t i = 0; i < name_count; i++)
-            listed += by_name && word_matches(&call->words[4], names[i]);
+            listed += by_name && word_matches(&call->words[4], command_names[i]);
         text_print(call->pattern, "*%zu\n", listed);
         for (size_t i = 0; i < name_count; i++)
-            if (by_name && word_matches(&call->words[4], names[i]))
-                say_word(call, names[i]);
+            if (by_name && word_matches(&call->words[4], command_names[i]))
+                say_word(call, command_names[i]);
     }
 }
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 from weir_test import ErrorReply, Node, Scratch, request, until  # noqa: E402
@@ -121,10 +122,59 @@ def reads_is_the_mode_of_who_chose_none(node):
         assert client.call("CONFIG", "SET", "reads", "quorum") == "OK"
 
 
+def slow_commands_are_kept_with_how_long_they_took(node):
+    with node.client() as client:
+        client.call("CLIENT", "SETNAME", "me")
+        for first in range(0, 200000, 5000):
+            client.call("MSET", *(word for i in range(first, first + 5000) for word in (i, i)))
+        assert client.call("CONFIG", "SET", "slowlog-log-slower-than", "1500") == "OK"
+        assert client.call("SLOWLOG", "RESET") == "OK"
+        assert client.call("PING") == "PONG"
+        begin = time.monotonic()
+        assert client.call("KEYS", "nothing*") == []
+        passed_us = (time.monotonic() - begin) * 1000000
+        entries = client.call("SLOWLOG", "GET")
+        words = [entry[3] for entry in entries]
+        assert words == [[b"KEYS", b"nothing*"]], words
+        _, unix_s, took_us, _, address, name = entries[0]
+        assert 1500 <= took_us <= passed_us, (took_us, passed_us)
+        assert abs(time.time() - unix_s) < 60 and name == b"me"
+        assert address in client.call("CLIENT", "INFO")
+        assert client.call("CONFIG", "SET", "slowlog-log-slower-than", "-1") == "OK"
+        client.call("KEYS", "nothing*")
+        assert client.call("SLOWLOG", "LEN") == 1
+        client.call("FLUSHALL")
+
+
+def the_slow_log_is_as_long_as_it_is_told(node):
+    with node.client() as client:
+        assert client.call("CONFIG", "SET", "slowlog-log-slower-than", "0", "slowlog-max-len",
+                           "3") == "OK"
+        client.call("SLOWLOG", "RESET")
+        for number in range(10):
+            client.call("SET", "k", number)
+        assert client.call("SLOWLOG", "LEN") == 3
+        # The last of them came before this question, which is noted behind it.
+        assert [entry[3][:2] for entry in client.call("SLOWLOG", "GET", "-1")] == [
+            [b"SLOWLOG", b"LEN"], [b"SET", b"k"], [b"SET", b"k"]]
+        assert client.call("CONFIG", "SET", "slowlog-max-len", "1024") == "OK"
+        client.pipeline([("SET", "k", "x" * 1000)] * 2000)
+        assert len(client.call("SLOWLOG", "GET", "-1")) == 1024
+        ids = [entry[0] for entry in client.call("SLOWLOG", "GET", "1024")]
+        assert ids == list(range(ids[0], ids[0] - 1024, -1))
+        assert said(client, "CONFIG", "SET", "slowlog-max-len", "1025").startswith("ERR CONFIG SET")
+        assert client.call("CONFIG", "SET", "slowlog-max-len", "0") == "OK"
+        client.call("PING")
+        assert client.call("SLOWLOG", "LEN") == 0
+        assert client.call("CONFIG", "SET", "slowlog-log-slower-than", "10000", "slowlog-max-len",
+                           "128") == "OK"
+
+
 def what_cannot_change_says_so(node):
     with node.client() as client:
         known = client.call("CONFIG", "GET", "*")[::2]
-        changeable = {b"loglevel", b"maxclients", b"maxmemory", b"reads", b"snapshot-log-bytes"}
+        changeable = {b"loglevel", b"maxclients", b"maxmemory", b"reads", b"slowlog-max-len",
+                      b"slowlog-log-slower-than", b"snapshot-log-bytes"}
         assert changeable < set(known)
         for name in set(known) - changeable:
             client.send(request("CONFIG", "SET", name, "1"))
@@ -155,7 +205,8 @@ def resetstat_sets_counters_to_zero(node):
 
 TESTS = (a_wrong_value_changes_nothing, maxmemory_refuses_and_lets_in_again,
          maxclients_refuses_newcomers, requirepass_is_asked_of_newcomers,
-         reads_is_the_mode_of_who_chose_none,
+         reads_is_the_mode_of_who_chose_none, slow_commands_are_kept_with_how_long_they_took,
+         the_slow_log_is_as_long_as_it_is_told,
          snapshots_follow_the_log_and_loglevel_decides_what_is_logged, what_cannot_change_says_so,
          resetstat_sets_counters_to_zero)
 

@@ -386,7 +386,7 @@ static void time_is_the_moment(void **state) {
 static void command_describes_both_tables(void **state) {
     (void)state;
     char expected[32];
-    (void)snprintf(expected, sizeof(expected), ":%u\r\n", 24 + rig.options.machine->command_count);
+    (void)snprintf(expected, sizeof(expected), ":%u\r\n", 25 + rig.options.machine->command_count);
     rig_expect(&rig, 0, "command count", expected);
     rig_expect(&rig, 0, "command info get nosuch",
                "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n*0"
