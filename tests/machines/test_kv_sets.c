@@ -322,8 +322,8 @@ static void a_snapshot_that_is_written_during_commands_is_of_its_beginning(void 
     kv_replicas_snapshot_is_of_its_beginning(kv_templates_set, 200);
 }
 
-/* What is under way is no reason to refuse a union: its length was told as that of a value which the
- * next one finds, so a pipeline of ten seemed to need terabytes. */
+/* What is under way is no reason to refuse a union: its length was told as that of a value which
+ * the next one finds, so a pipeline of ten seemed to need terabytes. */
 static void a_pipeline_of_unions_does_not_ask_for_more_with_each(void **state) {
     (void)state;
     static const char *const rows[] = {"sunionstore", "zunionstore"};
