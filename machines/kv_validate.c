@@ -116,12 +116,11 @@ static uint64_t kv_sdiffstore_bytes(uint32_t argument_count, uint64_t longest_by
 
 /* A value that is written to at an offset becomes at most so long, and if it is moved for that, has
  * as much room again. INCRBYFLOAT prints all digits of 1e4900. BITOP and COPY make a value no
- * longer than the longest.
+ * longer than the longest, a union one as long as all of them.
  *
- * A union needs as much as all of its sources. It is not told as a longer value that those behind
- * it may find: ten unions of small sets in a row would then be taken for one of k to the tenth. So
- * where unions of unions are under way at the same time, the last ones are told to need less than
- * they may: at most what all members that are there make, for each of them. */
+ * A union is not told as a value that the next command may find: ten of them under way, of a few
+ * small sets each, would seem to need more memory than there is. What that leaves out is bounded:
+ * a union of unions has no element that is not there already. */
 uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
                          uint32_t argument_count, uint64_t longest_bytes, uint64_t *value_bytes) {
     int64_t start = 0;
