@@ -435,6 +435,8 @@ void connection_command_help_write(const struct connection_run *run, struct repl
         "    Return a list of all commands in this server.",
         "INFO [<command-name> ...]",
         "    Return details about multiple commands.",
+        "GETKEYS <full-command>",
+        "    Return the keys from a full Redis command.",
         "DOCS [<command-name> ...]",
         "    Return documentation details about multiple commands.",
         "HELP",
