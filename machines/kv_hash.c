@@ -107,7 +107,7 @@ enum kv_step kv_hgetall(struct kv_call *call) {
             return KV_MORE;
         word[0] = next;
         word[2] = 0;
-        kv_spend(call, 1);
+        kv_spend(call, fields && values ? 2 : 1);
     }
     return KV_DONE;
 }

@@ -122,6 +122,7 @@ static enum kv_step kv_reply_field(struct kv_call *call, const struct kv_drawing
         kv_reply_bytes(call, element.second.data, element.second.length_bytes) == KV_MORE)
         return KV_MORE;
     word[4] = word[7] = 0;
+    kv_spend(call, 1);
     return KV_DONE;
 }
 

@@ -8,8 +8,9 @@
 
 #include "machines/kv_zset.h"
 
-/* So many scores of a ZADD are read before it costs a quorum. */
-enum { KV_ZADD_VALIDATE_PAIRS = 32 };
+/* Scores of a ZADD are read before it costs a quorum, but no more than these, and none any more
+ * when that has taken so many units: 0.1 ms, and 0.1 ms for the last one, which may be long. */
+enum { KV_ZADD_VALIDATE_PAIRS = 32, KV_ZADD_VALIDATE_UNITS = 1000 };
 
 static const char kv_error_range[] = "ERR min or max is not a float";
 static const char kv_error_lex_range[] = "ERR min or max not valid string range item";
@@ -77,9 +78,10 @@ static bool validate_zadd(uint32_t row, const struct machine_argument *arguments
     if (!kv_options_zadd(row, arguments, count, &options, error))
         return false;
     uint32_t left = KV_ZADD_VALIDATE_PAIRS;
-    for (uint32_t i = options.first; i < count && left > 0; i += 2, left--) {
+    uint32_t units = 0;
+    for (uint32_t i = options.first; i < count && left > 0 && units < KV_ZADD_VALIDATE_UNITS;
+         i += 2, left--) {
         double score;
-        uint32_t units = 0;
         if (!kv_options_zadd_pair(&arguments[i], &score, &units, error))
             return false;
     }

@@ -382,6 +382,9 @@ struct node_record {
     /* serialize: batches with replies of more than BATCH_LONG_REPLIES_BYTES; parse glances at it,
        and a late glance only delays */
     CACHE_ALIGNED uint32_t long_batches;
+
+    /* write: its client has left replies unread; read glances at it, likewise */
+    CACHE_ALIGNED uint32_t unread;
 };
 
 /* What the snapshot held: apply restores it before replicate opens the log behind it. */

@@ -1,25 +1,32 @@
 /*
  * What a connection has sent beyond its limit: batches that wait here, in order.
  *
- * A connection may have only so many batches under way, and its receive is stopped at that.  But the
- * kernel goes on until the stop has reached it, and where much lies in the socket it fills a hundred
- * buffers by then.  Those are kept, and are sent as others come home: so a connection that sends
- * without end takes no more of the stages' time than its turn, whatever it has sent.
+ * A connection may have only so many batches under way, and its receive is stopped at that.  But
+ * the kernel goes on until the stop has reached it, and where much lies in the socket it fills a
+ * hundred buffers by then.  Those are kept, and are sent as others come home: so a connection that
+ * sends without end takes no more of the stages' time than its turn, whatever it has sent.
  *
- * Failure modes: the connection is broken, or cut: what is kept is given back unseen.  Who has ended
- * its sending half only is served to the last byte.
+ * Failure modes: the connection is broken, or cut: what is kept is given back unseen.  Who has
+ * ended its sending half only is served to the last byte.
  */
 
 #include "base/assert.h"
 #include "stages/read_internal.h"
 
-/* Who has not said who it is needs one batch to do so. */
+/* Of who does not read its replies: nothing is gained by more, and others wait behind them. */
+enum { READ_UNREAD_BATCHES_MAX = 2 };
+
+/* How many the connection may have under way, at a glance at what validate and write say of it. */
 static uint32_t batches_max(const struct read_shard *shard, uint32_t slot) {
     const struct node_options *options = shard->node->options;
-    /* A glance at what validate has published, as parse's and write's. */
-    bool authenticated = options->password[0] == '\0' ||
-                         atomic_load_relaxed_u32(&shard->node->records[slot].authenticated) != 0;
-    return authenticated ? options->connection_batches_max : 1;
+    const struct node_record *record = &shard->node->records[slot];
+    if (options->password[0] != '\0' && atomic_load_relaxed_u32(&record->authenticated) == 0) {
+        return 1; /* who has not said who it is needs one to do so */
+    }
+    const uint32_t most = options->connection_batches_max;
+    return most > READ_UNREAD_BATCHES_MAX && atomic_load_relaxed_u32(&record->unread) != 0
+               ? READ_UNREAD_BATCHES_MAX
+               : most;
 }
 
 bool read_stash_at_limit(const struct read_shard *shard, uint32_t slot) {

@@ -196,6 +196,7 @@ static void send_start(struct write_shard *shard, struct write_connection *conne
     shard->held += connection->waiting ? connection->queue_count : 0;
     connection->sending_bytes = bytes;
     if (connection->waiting) {
+        write_unread_set(shard, connection, true);
         write_stall_note(shard, connection);
     }
     io_send(shard->port, connection->socket, pieces, count, mode, (uint64_t)slot << 1);
@@ -280,8 +281,11 @@ static void on_sent(struct write_shard *shard, const struct io_completion *compl
         if (connection->state == WRITE_OPEN) {
             if (connection->backlog_bytes > 0 || sent < connection->sending_bytes) {
                 keep_rest(shard, connection);
-            } else if (connection->queue_head != BATCH_NO_BLOCK) {
-                make_ready(shard, connection);
+            } else {
+                write_unread_set(shard, connection, false);
+                if (connection->queue_head != BATCH_NO_BLOCK) {
+                    make_ready(shard, connection);
+                }
             }
         }
     }
@@ -306,6 +310,8 @@ static void batch_arrives(struct write_shard *shard, struct batch *batch, uint64
                                                 .backlog_tail = BATCH_NO_BLOCK,
                                                 .marker = BATCH_NO_BLOCK};
         state_set(connection, WRITE_OPEN);
+        connection->unread = true; /* whatever the slot's last one left there */
+        write_unread_set(shard, connection, false);
     }
     ASSERT(connection->generation == batch->connection.generation);
     if (batch->flags & BATCH_END) {

@@ -96,3 +96,13 @@ bool write_stall_scan(struct write_shard *shard, uint64_t now_ns, uint32_t *slot
     shard->stall_ns = shard->stall_next_ns;
     return false;
 }
+
+void write_unread_set(struct write_shard *shard, struct write_connection *connection, bool unread) {
+    const size_t slot = (size_t)(connection - shard->connections);
+    ASSERT(slot < shard->connections_max);
+    if (connection->unread != unread) {
+        connection->unread = unread;
+        /* Partner: read's glance.  Late, it only delays. */
+        atomic_store_relaxed_u32(&shard->node->records[slot].unread, unread);
+    }
+}

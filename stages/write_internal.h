@@ -65,6 +65,7 @@ struct write_connection {
     bool from_backlog; /* ... of the backlog, not of the queue */
     bool waiting;      /* ... and waits until the client has read something */
     bool ready;
+    bool unread;            /* as its record says */
     uint32_t sending_bytes; /* of it */
 };
 
@@ -150,5 +151,8 @@ void write_stall_note(struct write_shard *shard, const struct write_connection *
 /* Looks for a connection that has read nothing for WRITE_STALL_NS, when it is time for that: *slot
  * is it, or BATCH_NO_BLOCK.  True if there are more slots to be looked at. */
 bool write_stall_scan(struct write_shard *shard, uint64_t now_ns, uint32_t *slot);
+
+/* Says in the connection's record whether its client leaves replies unread: read is then slower. */
+void write_unread_set(struct write_shard *shard, struct write_connection *connection, bool unread);
 
 #endif

@@ -85,6 +85,20 @@ ANSWERED = {
         b"-ERR invalid expire time in 'expire' command\r\n",
     request("MSET", "same", "1", "same", "2"): b"+OK\r\n",
     request("GET", "same"): b"$1\r\n2\r\n",
+    request("MSETNX", "twice", "1", "twice", "2"): b":1\r\n",
+    request("GET", "twice"): b"$1\r\n2\r\n",
+    request("DECRBY", "n", "-9223372036854775808"): b"-ERR decrement would overflow\r\n",
+    request("SETRANGE", "n", "9223372036854775807", "x"):
+        b"-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n",
+    request("SETRANGE", "n", "-1", "x"): b"-ERR offset is out of range\r\n",
+    request("SETBIT", "n", "9223372036854775807", "1"):
+        b"-ERR bit offset is not an integer or out of range\r\n",
+    request("INCRBYFLOAT", "f", "nan"): b"-ERR value is not a valid float\r\n",
+    request("SPOP", "s", "-1"): b"-ERR value is out of range, must be positive\r\n",
+    request("SRANDMEMBER", "s", "-9223372036854775808"):
+        b"-ERR value is out of range, value must between -1048576 and 9223372036854775807\r\n",
+    request("HRANDFIELD", "h", "-9223372036854775807"):
+        b"-ERR value is out of range, value must between -1048576 and 9223372036854775807\r\n",
     request("WAIT", "x", "-1"): b"-ERR value is not an integer or out of range\r\n",
     request("WAIT", "1", "x"): b"-ERR timeout is not an integer or out of range\r\n",
     request("WAIT", "1", "-1"): b"-ERR timeout is negative\r\n",

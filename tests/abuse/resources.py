@@ -281,6 +281,25 @@ class Resources(unittest.TestCase):
             self.assertEqual(client.rest(), b"+OK\r\n+RESET\r\n"
                              b"-ERR Protocol error: unauthenticated bulk length\r\n")
 
+    def test_before_the_password_little_may_be_left_unfinished(self):
+        """Redis keeps a megabyte of each such client; here it is two of the largest arguments."""
+        self.begin(config={"requirepass": "secret"})
+        self.polite.call("AUTH", "secret")
+        argument = b"$16000\r\n" + b"x" * 16000 + b"\r\n"
+        before_kb = self.node.status_kb("VmRSS")
+        waiting = [self.client() for _ in range(200)]
+        for client in waiting:
+            client.send(b"*10\r\n" + 2 * argument)
+        self.assertEqual(self.polite.call("PING"), "PONG")
+        grown_kb = self.node.status_kb("VmHWM") - before_kb
+        print(f"200 that leave 32 kB unfinished cost {grown_kb >> 10} MiB")
+        # Blocks of whole powers of two, and the receive buffers of the batches.
+        self.assertLess(grown_kb, 200 * 128 + 1024 * 16 + 16 * 1024)
+        for client in waiting:
+            client.send(argument)
+            self.assertEqual(client.rest(),
+                             b"-ERR Protocol error: unauthenticated bulk length\r\n")
+
     def test_unauthenticated_replies_cannot_fill_the_memory(self):
         """CVE-2025-21605: nobody reads the NOAUTH errors."""
         self.begin(config={"requirepass": "secret"})
@@ -345,6 +364,26 @@ class Resources(unittest.TestCase):
         self.assertGreater(number, 100)
         self.assertEqual(self.polite.call("STRLEN", "key:0"), 100000)
         self.assertEqual(self.polite.call("DEL", *[f"key:{i}" for i in range(50)]), 50)
+        self.assertEqual(self.polite.call("SET", "again", "x"), "OK")
+
+    def test_maxmemory_is_overshot_by_no_more_than_what_is_under_way(self):
+        """It is kept before the log, and what is in that is applied: 16 MiB in receive buffers, and
+        what was whole of the 256 MiB of longer commands."""
+        limit = 32 * MEBIBYTE
+        self.begin(config={"maxmemory": str(limit)})
+        clients = [self.client() for _ in range(40)]
+        for number, client in enumerate(clients):
+            client.send(b"".join(request("SET", f"{number}:{i}", b"x" * 500000) for i in range(4)))
+        replies = [client.reply() for client in clients for _ in range(4)]
+        refused = [str(reply) for reply in replies if reply != "OK"]
+        over = int(self.info("used_memory")) - limit
+        print(f"{len(refused)} of {len(replies)} refused; {over >> 20} MiB beyond the limit")
+        self.assertGreater(len(refused), 0)
+        self.assertTrue(all(reply.startswith(("OOM ", "TRYAGAIN ")) for reply in refused), refused)
+        self.assertLess(over, (16 + 256) * MEBIBYTE)
+        # Deleting is always accepted, and makes room.
+        keys = [f"{n}:{i}" for n in range(40) for i in range(4)]
+        self.assertEqual(self.polite.call("DEL", *keys), len(replies) - len(refused))
         self.assertEqual(self.polite.call("SET", "again", "x"), "OK")
 
 

@@ -121,8 +121,9 @@ def say(line, record, *words):
 
 def refuses_and_reads(world, room_again):
     """
-    Whoever leads refuses writes by its name for that, and answers reads, again and again; one answer
-    is waited for as long as ever, for an election may be under way. Unless there is room again.
+    Whoever leads refuses writes by its name for that, and answers reads, again and again; one
+    answer is waited for as long as ever, for an election may be under way. Unless there is room
+    again.
     """
     record, line, refused, number = world.record(), None, 0, 0
     end = world.now() + REFUSED_S
@@ -174,11 +175,11 @@ def full_leader(world, _):
         assert write_much(world, world.record(), lambda: victim.says("log_full", begin)), \
             "the disk is not full"
         full = world.now()
-        if world.leader() is victim:
-            world.awaited(lambda: victim.says("leader_full", full),
-                          "a leader without room does not hand over")
-        else:
-            world.tell(f"    node {victim.number} did not lead any more when it was full")
+        world.awaited(lambda: victim.says("leader_full", full) or
+                      victim.says("leadership_lost", begin),
+                      "a leader without room does not hand over")
+        if not victim.says("leader_full", full):
+            world.tell(f"    node {victim.number} lost its lead for something else")
         world.awaited(lambda: world.leader() is not victim, "a leader without room leads on")
         world.served()
         world.bounded(world.gap_since(full), GAP_S, full, "a full leader holds the majority up:")
@@ -259,9 +260,8 @@ def stalled_leader(world, rng):
     victim, begin = world.leader(), world.now()
     victim.limits.stall(victim.disk.path, True)
     try:
-        world.lasting(0.3)  # what was under way has ended, or never will
-        written = log_writes(world, victim)
         world.awaited(lambda: victim.says("disk_stalled", begin), "it does not notice")
+        written = log_writes(world, victim)  # what was under way has ended, or never will
         world.awaited(lambda: any(host.role()[1] for host in world.hosts if host is not victim),
                       "nobody else leads")
         world.lasting(rng.uniform(0.5, 2.0))

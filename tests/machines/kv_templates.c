@@ -184,7 +184,8 @@ static void word_score(struct kv_templates *stream) {
     if (kind == 0)
         word(stream, "%s", odd[below(stream, ARRAY_COUNT(odd))]);
     else if (kind < 4)
-        word(stream, "%.*f", (int)below(stream, 6), ((double)below(stream, 2000) - 500) / 7 + 0.75);
+        word(stream, "%.*f", 1 + (int)below(stream, 5),
+             ((double)below(stream, 2000) - 500) / 7 + 0.75);
     else
         word(stream, "%" PRId64, (int64_t)below(stream, 12) - 2);
 }

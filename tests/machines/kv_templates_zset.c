@@ -118,6 +118,8 @@ const char *const kv_templates_zset_large[] = {
     "ZADD p GT CH @z @w @z @w",
     "ZADD q LT @z @w @z @w",
     "ZADD p INCR @z @w",
+    "ZADD p GT INCR 0 @w",
+    "ZADD q LT INCR 0 @w",
     "ZINCRBY q @z @w",
     "ZREM p @w @w @w",
     "ZSCORE p @w",

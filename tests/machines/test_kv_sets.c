@@ -200,6 +200,36 @@ static void a_member_that_is_too_long_is_refused_or_not_found(void **state) {
     driver_end(&driver);
 }
 
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+/* What a command of keys a, b, c ... may need, when nothing that is there is longer than 1000. */
+static uint64_t growth_of(const char *name, uint32_t key_count, uint64_t *value_bytes) {
+    struct machine_argument arguments[16];
+    struct machine_name_index names;
+    assert_true(key_count <= ARRAY_COUNT(arguments));
+    for (uint32_t i = 0; i < key_count; i++)
+        arguments[i] = (struct machine_argument){(const uint8_t *)"abcdefghijklmnop" + i, 1};
+    machine_name_index_build(&names, &machine_kv);
+    const int32_t row =
+        machine_name_find(&names, &machine_kv, (const uint8_t *)name, (uint32_t)strlen(name));
+    assert_true(row >= 0);
+    assert_true((machine_kv.commands[row].flags & MACHINE_AMPLIFIES) != 0);
+    return machine_kv.growth_bytes((uint32_t)row, arguments, key_count, 1000, value_bytes);
+}
+
+static void what_is_stored_is_told_before_the_log(void **state) {
+    (void)state;
+    uint64_t value_bytes;
+    assert_int_equal(growth_of("sinterstore", 4, &value_bytes), 1000);
+    assert_int_equal(value_bytes, 0);
+    assert_int_equal(growth_of("sunionstore", 4, &value_bytes), 3000);
+    assert_int_equal(value_bytes, 3000);
+    assert_int_equal(growth_of("sdiffstore", 4, &value_bytes), 1000);
+    /* With so many, what is taken away is gathered first. */
+    assert_int_equal(growth_of("sdiffstore", 12, &value_bytes), 11000);
+    assert_int_equal(value_bytes, 0);
+}
+
 /* ---- Chance ---------------------------------------------------------------------------------- */
 
 static void add_numbers(struct driver *driver, const char *key, uint32_t count) {
@@ -298,6 +328,7 @@ int main(void) {
         cmocka_unit_test(a_key_of_another_type_is_refused),
         cmocka_unit_test(a_member_that_is_too_long_is_refused_or_not_found),
         cmocka_unit_test(sets_do_what_they_are_for),
+        cmocka_unit_test(what_is_stored_is_told_before_the_log),
         cmocka_unit_test(spop_and_srandmember_choose_all_alike),
         cmocka_unit_test(two_spops_of_one_entry_choose_apart),
         cmocka_unit_test(a_snapshot_and_the_rest_of_the_log_are_the_whole_log),

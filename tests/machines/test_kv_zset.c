@@ -166,6 +166,9 @@ static void a_score_of_minus_0_is_stored_as_0(void **state) {
                   "*2\r\n$1\r\na\r\n$2\r\n-0\r\n"); /* not stored, as in Redis */
     driver_expect(&driver, "ZUNIONSTORE l 1 k WEIGHTS -1", &at_1000, ":1\r\n");
     driver_expect(&driver, "ZSCORE l a", &at_1000, "$1\r\n0\r\n");
+    fill(&driver, "m", 0, 200); /* large; the first one's score is 0 */
+    driver_expect(&driver, "ZUNIONSTORE m 1 m WEIGHTS -1", &at_1000, ":200\r\n");
+    driver_expect(&driver, "ZSCORE m member-0", &at_1000, "$1\r\n0\r\n");
     driver_expect(&driver, "ZADD k -0 A", &at_1000, ":1\r\n"); /* equal scores: by the bytes */
     driver_expect(&driver, "ZRANGE k 0 -1", &at_1000, "*2\r\n$1\r\nA\r\n$1\r\na\r\n");
     driver_end(&driver);

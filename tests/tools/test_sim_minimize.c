@@ -111,7 +111,7 @@ static void findings_are_the_same_if_only_numbers_and_details_differ(void **stat
 /* Clients that ask for next to nothing: a healed quorum answers nothing, which is a finding,
  * whatever else happens.  Thirty power cuts have nothing to do with it. */
 static void plan_that_breaks_by_itself(void) {
-    swarm_plan_draw(drawn, 1, 3);
+    swarm_plan_draw(drawn, 2, 3);
     drawn->node_count = drawn->founder_count;
     drawn->world = world_options_calm();
     drawn->safety_ns = 4 * SECOND_NS;
