@@ -45,6 +45,7 @@ static struct document document_of(const struct connection_run *run, uint8_t tab
     }
     ASSERT(table == TABLE_CONNECTION && row < CONNECTION_ROW_COUNT);
     const struct connection_command *command = &connection_commands[row];
+    bool has_keys = row == CONNECTION_WATCH; /* all its arguments */
     bool contains = (command->flags & CONNECTION_CONTAINER) != 0;
     return (struct document){.name = command->name,
                              .summary = command->summary,
@@ -52,6 +53,9 @@ static struct document document_of(const struct connection_run *run, uint8_t tab
                              .group = command->group,
                              .since = command->since,
                              .arity = command->arity,
+                             .first_key = has_keys ? 1 : 0,
+                             .last_key = has_keys ? -1 : 0,
+                             .key_step = has_keys ? 1 : 0,
                              .connection_flags = command->flags,
                              .container = contains ? row : CONNECTION_ROW_COUNT};
 }
