@@ -116,7 +116,11 @@ static uint64_t kv_sdiffstore_bytes(uint32_t argument_count, uint64_t longest_by
 
 /* A value that is written to at an offset becomes at most so long, and if it is moved for that, has
  * as much room again. INCRBYFLOAT prints all digits of 1e4900. BITOP and COPY make a value no
- * longer than the longest, a union one as long as all of them. */
+ * longer than the longest, a union one as long as all of them.
+ *
+ * A union is not told as a value that the next command may find: ten of them under way, of a few
+ * small sets each, would seem to need more memory than there is. What that leaves out is bounded:
+ * a union of unions has no element that is not there already. */
 uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
                          uint32_t argument_count, uint64_t longest_bytes, uint64_t *value_bytes) {
     int64_t start = 0;
@@ -144,15 +148,12 @@ uint64_t kv_growth_bytes(uint32_t row, const struct machine_argument *arguments,
     case KV_ROW_ZUNIONSTORE:
         if (!kv_integer(&arguments[1], &start, NULL) || start < 1 || start > KV_ZSOURCES_MAX)
             return 0; /* refused */
-        *value_bytes = (uint64_t)start * kv_result_bytes(longest_bytes);
-        return *value_bytes;
+        return (uint64_t)start * kv_result_bytes(longest_bytes);
     case KV_ROW_BITOP:
     case KV_ROW_COPY:
     case KV_ROW_SINTERSTORE: return longest_bytes;
     case KV_ROW_SDIFFSTORE: return kv_sdiffstore_bytes(argument_count, longest_bytes);
-    case KV_ROW_SUNIONSTORE:
-        *value_bytes = longest_bytes * (argument_count - 1);
-        return *value_bytes;
+    case KV_ROW_SUNIONSTORE: return longest_bytes * (argument_count - 1);
     default: return 0;
     }
 }

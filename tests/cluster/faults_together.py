@@ -92,7 +92,7 @@ def together(world, rng):
         for end, _ in ends:
             end()
         world.lenient = False
-    if one_way_stuck in behind:  # who led when it began may have been killed, and the rest be silent
+    if one_way_stuck in behind:  # who led when it began may have been killed, the rest be silent
         world.tell(f"    {ends[behind.index(one_way_stuck)][1]()}")
     world.all_serve(world.hosts)
 

@@ -138,6 +138,16 @@ SERVER = (
     Row("once.open", "[PX milliseconds]", 1),
 )
 
+# Almost never among others, whose replies would become one of EXEC's: transactions.py mixes them.
+SELDOM = 1e-9
+TRANSACTIONS = (
+    Row("multi", "", SELDOM),
+    Row("exec", "", SELDOM),
+    Row("discard", "", SELDOM),
+    Row("watch", "key+", SELDOM),
+    Row("unwatch", "", SELDOM),
+)
+
 CLUSTER = tuple(Row(name, text, 2, servers="cluster") for name, text in (
     ("cluster|help", ""),
     ("cluster|info", ""),
@@ -151,4 +161,4 @@ CLUSTER = tuple(Row(name, text, 2, servers="cluster") for name, text in (
 ))
 
 ROWS = (STRINGS + BITS + GENERIC + HASHES + LISTS + SETS + SORTED_SETS + CONNECTION + SERVER +
-        CLUSTER)
+        TRANSACTIONS + CLUSTER)
