@@ -155,6 +155,9 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
     SUBCOMMAND_ROW(COMMAND, DOCS, "command|docs", -2, 0, "7.0.0",
                    "[command-name [command-name ...]]",
                    "Returns documentation about one, several or all commands.", "server"),
+    SUBCOMMAND_ROW(COMMAND, GETKEYS, "command|getkeys", -4, 0, "2.8.13",
+                   "command-name [arg [arg ...]]", "Returns the keys among the arguments.",
+                   "server"),
     SUBCOMMAND_ROW(COMMAND, HELP, "command|help", 2, 0, "5.0.0", "",
                    "Returns text about the subcommands.", "server"),
     SUBCOMMAND_ROW(COMMAND, INFO, "command|info", -2, 0, "2.8.13",
@@ -237,6 +240,10 @@ static const char *const canned_errors[CONNECTION_REPLY_COUNT] = {
     [CONNECTION_REPLY_CLIENT_ID] = "ERR Invalid client ID",
     [CONNECTION_REPLY_KILL_ID] = "ERR client-id should be greater than 0",
     [CONNECTION_REPLY_KILL_NOBODY] = "ERR No such client",
+    [CONNECTION_REPLY_GETKEYS_COMMAND] = "ERR Invalid command specified",
+    [CONNECTION_REPLY_GETKEYS_NONE] = "ERR The command has no key arguments",
+    [CONNECTION_REPLY_GETKEYS_ARITY] = "ERR Invalid number of arguments specified for command",
+    [CONNECTION_REPLY_GETKEYS_ARGUMENTS] = "ERR Invalid arguments specified for command",
     [CONNECTION_REPLY_SLOWLOG_COUNT] = "ERR count should be greater than or equal to -1",
     [CONNECTION_REPLY_PAUSE_MODE] = "ERR CLIENT PAUSE mode must be WRITE or ALL",
     [CONNECTION_REPLY_ARGUMENTS] =
@@ -287,6 +294,10 @@ void connection_reply_write(struct reply_writer *writer, const struct batch *bat
     case CONNECTION_REPLY_CLIENT_ID:
     case CONNECTION_REPLY_KILL_ID:
     case CONNECTION_REPLY_KILL_NOBODY:
+    case CONNECTION_REPLY_GETKEYS_COMMAND:
+    case CONNECTION_REPLY_GETKEYS_NONE:
+    case CONNECTION_REPLY_GETKEYS_ARITY:
+    case CONNECTION_REPLY_GETKEYS_ARGUMENTS:
     case CONNECTION_REPLY_SLOWLOG_COUNT:
     case CONNECTION_REPLY_PAUSE_MODE:
     case CONNECTION_REPLY_ARGUMENTS:

@@ -104,6 +104,7 @@ enum connection_row {
     CONNECTION_CLUSTER_SLOTS,
     CONNECTION_COMMAND_COUNT_OF, /* COMMAND COUNT */
     CONNECTION_COMMAND_DOCS,
+    CONNECTION_COMMAND_GETKEYS,
     CONNECTION_COMMAND_HELP,
     CONNECTION_COMMAND_INFO,
     CONNECTION_COMMAND_LIST,
@@ -142,31 +143,35 @@ enum connection_reply {
     CONNECTION_REPLY_SYNTAX,
     CONNECTION_REPLY_NAME_CHARACTERS, /* CLIENT SETNAME with a space or worse */
     CONNECTION_REPLY_NAME_LENGTH,
-    CONNECTION_REPLY_PASSWORD_WRONG, /* AUTH */
-    CONNECTION_REPLY_PASSWORD_NONE,  /* AUTH without a password being configured */
-    CONNECTION_REPLY_VERSION_NUMBER, /* HELLO with what is no number */
-    CONNECTION_REPLY_VERSION,        /* HELLO: -NOPROTO */
-    CONNECTION_REPLY_HELLO_AUTH,     /* HELLO: authentication is required */
-    CONNECTION_REPLY_CLIENT_ID,      /* CLIENT LIST ID with what is no number */
-    CONNECTION_REPLY_KILL_ID,        /* CLIENT KILL ID with what no connection has */
-    CONNECTION_REPLY_KILL_NOBODY,    /* CLIENT KILL of an address that nobody has */
-    CONNECTION_REPLY_SLOWLOG_COUNT,  /* SLOWLOG GET of less than all */
-    CONNECTION_REPLY_PAUSE_MODE,     /* CLIENT PAUSE of what there is not */
-    CONNECTION_REPLY_ARGUMENTS,      /* more than CONNECTION_ARGUMENTS_MAX */
-    CONNECTION_REPLY_NO_SHUTDOWN,    /* SHUTDOWN ABORT */
-    CONNECTION_REPLY_SHUTDOWN_SAVE,  /* SHUTDOWN SAVE, and nothing is kept */
-    CONNECTION_REPLY_READS,          /* CLIENT READS of another mode than there are */
-    CONNECTION_REPLY_KEY_LENGTH,     /* CLUSTER KEYSLOT of a longer key than any */
-    CONNECTION_REPLY_WAIT,           /* batch->wait_reached, once replicate has set it */
-    CONNECTION_REPLY_QUEUED,         /* +QUEUED */
-    CONNECTION_REPLY_NESTED,         /* MULTI in a transaction */
-    CONNECTION_REPLY_EXEC_ALONE,     /* EXEC without MULTI */
-    CONNECTION_REPLY_DISCARD_ALONE,  /* DISCARD without MULTI */
-    CONNECTION_REPLY_WATCH_INSIDE,   /* WATCH in a transaction */
-    CONNECTION_REPLY_NOT_INSIDE,     /* a command that cannot be in a transaction */
-    CONNECTION_REPLY_EXEC_ERRORS,    /* EXEC after a command that was refused */
-    CONNECTION_REPLY_EXEC_LOST,      /* EXEC of a transaction of another term */
-    CONNECTION_REPLY_UNWATCHABLE,    /* WATCH where the machine's keys cannot be watched */
+    CONNECTION_REPLY_PASSWORD_WRONG,    /* AUTH */
+    CONNECTION_REPLY_PASSWORD_NONE,     /* AUTH without a password being configured */
+    CONNECTION_REPLY_VERSION_NUMBER,    /* HELLO with what is no number */
+    CONNECTION_REPLY_VERSION,           /* HELLO: -NOPROTO */
+    CONNECTION_REPLY_HELLO_AUTH,        /* HELLO: authentication is required */
+    CONNECTION_REPLY_CLIENT_ID,         /* CLIENT LIST ID with what is no number */
+    CONNECTION_REPLY_KILL_ID,           /* CLIENT KILL ID with what no connection has */
+    CONNECTION_REPLY_KILL_NOBODY,       /* CLIENT KILL of an address that nobody has */
+    CONNECTION_REPLY_GETKEYS_COMMAND,   /* COMMAND GETKEYS of no command, */
+    CONNECTION_REPLY_GETKEYS_NONE,      /* of one without keys, */
+    CONNECTION_REPLY_GETKEYS_ARITY,     /* of too few or too many arguments, */
+    CONNECTION_REPLY_GETKEYS_ARGUMENTS, /* or of such that have no keys */
+    CONNECTION_REPLY_SLOWLOG_COUNT,     /* SLOWLOG GET of less than all */
+    CONNECTION_REPLY_PAUSE_MODE,        /* CLIENT PAUSE of what there is not */
+    CONNECTION_REPLY_ARGUMENTS,         /* more than CONNECTION_ARGUMENTS_MAX */
+    CONNECTION_REPLY_NO_SHUTDOWN,       /* SHUTDOWN ABORT */
+    CONNECTION_REPLY_SHUTDOWN_SAVE,     /* SHUTDOWN SAVE, and nothing is kept */
+    CONNECTION_REPLY_READS,             /* CLIENT READS of another mode than there are */
+    CONNECTION_REPLY_KEY_LENGTH,        /* CLUSTER KEYSLOT of a longer key than any */
+    CONNECTION_REPLY_WAIT,              /* batch->wait_reached, once replicate has set it */
+    CONNECTION_REPLY_QUEUED,            /* +QUEUED */
+    CONNECTION_REPLY_NESTED,            /* MULTI in a transaction */
+    CONNECTION_REPLY_EXEC_ALONE,        /* EXEC without MULTI */
+    CONNECTION_REPLY_DISCARD_ALONE,     /* DISCARD without MULTI */
+    CONNECTION_REPLY_WATCH_INSIDE,      /* WATCH in a transaction */
+    CONNECTION_REPLY_NOT_INSIDE,        /* a command that cannot be in a transaction */
+    CONNECTION_REPLY_EXEC_ERRORS,       /* EXEC after a command that was refused */
+    CONNECTION_REPLY_EXEC_LOST,         /* EXEC of a transaction of another term */
+    CONNECTION_REPLY_UNWATCHABLE,       /* WATCH where the machine's keys cannot be watched */
     CONNECTION_REPLY_COUNT,
 };
 

@@ -45,6 +45,7 @@ static struct document document_of(const struct connection_run *run, uint8_t tab
     }
     ASSERT(table == TABLE_CONNECTION && row < CONNECTION_ROW_COUNT);
     const struct connection_command *command = &connection_commands[row];
+    bool has_keys = row == CONNECTION_WATCH; /* all its arguments */
     bool contains = (command->flags & CONNECTION_CONTAINER) != 0;
     bool has_keys = (command->flags & CONNECTION_KEYS) != 0;
     return (struct document){.name = command->name,
@@ -439,6 +440,8 @@ void connection_command_help_write(const struct connection_run *run, struct repl
         "    Return a list of all commands in this server.",
         "INFO [<command-name> ...]",
         "    Return details about multiple commands.",
+        "GETKEYS <full-command>",
+        "    Return the keys from a full Redis command.",
         "DOCS [<command-name> ...]",
         "    Return documentation details about multiple commands.",
         "HELP",

@@ -71,6 +71,8 @@ static const struct connection_functions functions[CONNECTION_ROW_COUNT] = {
     [CONNECTION_CLUSTER_SLOTS] = {.write = connection_cluster_slots_write},
     [CONNECTION_COMMAND_COUNT_OF] = {.write = connection_command_count_write},
     [CONNECTION_COMMAND_DOCS] = {.write = connection_command_docs_write},
+    [CONNECTION_COMMAND_GETKEYS] = {.effect = connection_command_getkeys,
+                                    .write = connection_command_getkeys_write},
     [CONNECTION_COMMAND_HELP] = {.write = connection_command_help_write},
     [CONNECTION_COMMAND_INFO] = {.write = connection_command_info_write},
     [CONNECTION_COMMAND_LIST] = {.effect = connection_command_list,

@@ -181,6 +181,11 @@ void connection_config_set_write(const struct connection_run *run, struct reply_
 enum connection_step connection_shutdown(struct connection_run *run);
 void connection_time_write(const struct connection_run *run, struct reply_writer *writer);
 
+/* connection_getkeys.c */
+enum connection_step connection_command_getkeys(struct connection_run *run);
+void connection_command_getkeys_write(const struct connection_run *run,
+                                      struct reply_writer *writer);
+
 /* connection_slowlog.c */
 enum connection_step connection_slowlog_get(struct connection_run *run);
 size_t connection_slowlog_get_bytes(struct connection_run *run);

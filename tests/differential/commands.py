@@ -113,13 +113,17 @@ SERVER = (
     Row("command", "", 1),
     Row("command|count", "", 1),
     Row("command|docs", "command-name+", 1),
+    Row("command|getkeys", "<GET key|SET key value {NX|GET}|MSET (key value)+|DEL key+|"
+        "BITOP AND key key+|LCS key key|ECHO message|CLIENT ID|"
+        "ZUNION 2 key key|ZUNION 3 key key|LMPOP 1 key LEFT|SINTERCARD 2 key key|WATCH key+|"
+        "ZUNIONSTORE key 2 key key|SORT key STORE key|command-name key+|EXPIRE key>", 3),
     Row("command|help", "", 1),
     Row("command|info", "command-name+", 2),
     Row("command|list", "[FILTERBY <MODULE user|PATTERN pattern>]", 1),
     Row("config|get", "parameter+", 2, reply="any order"),
     Row("config|help", "", 1),
     Row("config|resetstat", "", 1),
-    Row("config|set", "{LOGLEVEL <NOTICE|WARNING>|MAXMEMORY <1GB|2GB|1000MB|user>|"
+    Row("config|set", "{LOGLEVEL <NOTICE|WARNING>|MAXMEMORY <0|0B|0GB|user>|"
         "DATABASES user|type user}", 2),
     Row("info", "[section]", 1),
     # Only what does not stop it; a test of its own stops both.

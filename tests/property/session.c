@@ -372,6 +372,7 @@ static const char *const command_names[] = {
     "command",
     "command|count",
     "command|docs",
+    "command|getkeys",
     "command|help",
     "command|info",
     "command|list",

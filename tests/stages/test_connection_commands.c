@@ -411,6 +411,26 @@ static void command_describes_both_tables(void **state) {
     has(rig_say(&rig, 0, "command list"), "\r\n$3\r\nget\r\n");
 }
 
+static void keys_of_a_command_are_found(void **state) {
+    (void)state;
+    rig_expect(&rig, 0, "command getkeys get",
+               "-ERR wrong number of arguments for 'command|getkeys' command\r\n");
+    rig_expect(&rig, 0, "command getkeys nosuch a", "-ERR Invalid command specified\r\n");
+    rig_expect(&rig, 0, "command getkeys client nosuch", "-ERR Invalid command specified\r\n");
+    rig_expect(&rig, 0, "command getkeys client id", "-ERR The command has no key arguments\r\n");
+    rig_expect(&rig, 0, "command getkeys dbsize a", "-ERR The command has no key arguments\r\n");
+    rig_expect(&rig, 0, "command getkeys get a b",
+               "-ERR Invalid number of arguments specified for command\r\n");
+    rig_expect(&rig, 0, "command getkeys zunion 3 a b",
+               "-ERR Invalid arguments specified for command\r\n");
+    rig_expect(&rig, 0, "command getkeys Mset a 1 b 2", "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+    rig_expect(&rig, 0, "command getkeys zunion 2 a b", "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+    rig_expect(&rig, 0, "command getkeys watch a b", "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+    rig_expect(&rig, 0, "command getkeys once 1 2 set k v", "*1\r\n$1\r\nk\r\n");
+    rig_expect(&rig, 0, "command getkeys once 1 2 once",
+               "-ERR Invalid number of arguments specified for command\r\n");
+}
+
 static void docs_tell_the_arguments(void **state) {
     (void)state;
     has(rig_say(&rig, 0, "hello 3\r\ncommand docs auth"),
@@ -520,6 +540,7 @@ int main(void) {
         RIGGED(config_set_changes_all_or_nothing),
         RIGGED(time_is_the_moment),
         RIGGED(command_describes_both_tables),
+        RIGGED(keys_of_a_command_are_found),
         RIGGED(docs_tell_the_arguments),
         RIGGED(a_reply_larger_than_its_block_moves),
         RIGGED(info_tells_what_the_figures_say),

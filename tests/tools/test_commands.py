@@ -115,6 +115,8 @@ SERVER = {
     "info": does((("INFO", "server"), names(b"\r\nserver_name:weir\r\n"))),
     "once.open": does((("ONCE.OPEN",), within(1, 100)),
                       (("ONCE.OPEN", "PX", "60000"), within(2, 100))),
+    "command|getkeys": does((("COMMAND", "GETKEYS", "WATCH", "k", "l"), [b"k", b"l"]),
+                            (("COMMAND", "GETKEYS", "PING", "x"), error("ERR The command has no"))),
     "multi": does((("MULTI",), "OK"), (("PING",), "QUEUED"), (("MULTI",), error("ERR MULTI calls")),
                   (("EXEC",), ["PONG"])),
     "exec": does((("EXEC",), error("ERR EXEC without MULTI")), (("MULTI",), "OK"),
