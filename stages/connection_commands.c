@@ -94,7 +94,7 @@ const struct connection_command connection_commands[CONNECTION_ROW_COUNT] = {
         "Waits until so many other members have all that this connection wrote; returns how "
         "many do.",
         "generic"),
-    COMMAND_ROW(WATCH, "watch", -2, CONNECTION_FAST | CONNECTION_KEYS, "2.2.0", "key [key ...]",
+    COMMAND_ROW(WATCH, "watch", -2, CONNECTION_FAST, "2.2.0", "key [key ...]",
                 "Lets the next transaction fail if one of the keys is changed before its EXEC.",
                 "transactions"),
 

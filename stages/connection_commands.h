@@ -34,7 +34,6 @@ enum connection_flags {
     CONNECTION_ADMIN = 1 << 2,           /* steers the server: shown by COMMAND */
     CONNECTION_CONTAINER = 1 << 3,       /* has subcommands */
     CONNECTION_LOGGED = 1 << 4,          /* goes through the log: shown by COMMAND as "write" */
-    CONNECTION_KEYS = 1 << 6,            /* all its arguments are keys */
     CONNECTION_KEYS_INSIDE = 1 << 5, /* its keys are those of the command in it: "movablekeys" */
 };
 

@@ -47,7 +47,6 @@ static struct document document_of(const struct connection_run *run, uint8_t tab
     const struct connection_command *command = &connection_commands[row];
     bool has_keys = row == CONNECTION_WATCH; /* all its arguments */
     bool contains = (command->flags & CONNECTION_CONTAINER) != 0;
-    bool has_keys = (command->flags & CONNECTION_KEYS) != 0;
     return (struct document){.name = command->name,
                              .summary = command->summary,
                              .arguments = command->arguments,

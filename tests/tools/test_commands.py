@@ -135,12 +135,6 @@ SERVER = {
     "slowlog|len": does((("CONFIG", "SET", "slowlog-log-slower-than", "0"), "OK"),
                         (("PING",), "PONG"), (("SLOWLOG", "LEN"), 2)),
     "slowlog|reset": does((("SLOWLOG", "RESET"), "OK"), (("SLOWLOG", "LEN"), 0)),
-    "multi": does((("MULTI",), "OK"), (("PING",), "QUEUED"), (("EXEC",), ["PONG"])),
-    "exec": does((("EXEC",), error("ERR EXEC without MULTI")), (("MULTI",), "OK"),
-                 (("NOSUCH",), error("ERR unknown command")), (("EXEC",), error("EXECABORT "))),
-    "discard": does((("MULTI",), "OK"), (("DISCARD",), "OK"), (("PING",), "PONG")),
-    "unwatch": does((("UNWATCH",), "OK"), (("MULTI",), "OK"), (("UNWATCH",), "QUEUED"),
-                    (("EXEC",), ["OK"])),
     "time": does((("TIME",), lambda reply: int(reply[0]) > 1600000000)),
     "wait": does((("WAIT", "0", "0"), 0), (("WAIT", "1", "1"), 0),
                  (("WAIT", "-1", "0"), 0), (("WAIT", "1", "-1"), error("ERR timeout is negative"))),
@@ -150,8 +144,6 @@ SERVER = {
 SESSION = "3"
 
 KV = {
-    "watch": does((("WATCH", "k"), "OK"), (("SET", "k", "v"), "OK"), (("MULTI",), "OK"),
-                  (("SET", "k", "w"), "QUEUED"), (("EXEC",), None), (("GET", "k"), b"v")),
     "once": does((("ONCE.OPEN",), int(SESSION)), (("ONCE", SESSION, "1", "INCR", "n"), 1),
                  (("ONCE", SESSION, "1", "INCR", "n"), 1), (("GET", "n"), b"1"),
                  (("ONCE", SESSION, "1", "DECR", "n"), error("SEQUENCE ")),
@@ -254,7 +246,6 @@ KV = {
 }
 
 LOG = {
-    "watch": does((("WATCH", "k"), error("ERR this machine has no keys")),),
     "once": does((("ONCE.OPEN",), int(SESSION)),
                  (("ONCE", SESSION, "1", "LOG.APPEND", "a"), 0),
                  (("ONCE", SESSION, "1", "LOG.APPEND", "a"), 0), (("LOG.LEN",), 1)),
