@@ -22,7 +22,7 @@ enum {
     /* Connections that come or go while a list begins, on a thread that is not this one. */
     CLIENT_LINES_SPARE = 64,
     /* Words, numbers of at most 20 digits, a command's name, two addresses and three names. */
-    CLIENT_LINE_BYTES_MAX = 448 + 2 * NODE_ADDRESS_BYTES_MAX + 3 * NODE_CLIENT_NAME_BYTES_MAX,
+    CLIENT_LINE_BYTES_MAX = 576 + 2 * NODE_ADDRESS_BYTES_MAX + 3 * NODE_CLIENT_NAME_BYTES_MAX,
 };
 
 enum client_setinfo_note {
@@ -201,7 +201,8 @@ static void client_flags(const struct node_record *record, char out[CLIENT_FLAGS
     out[count] = '\0';
 }
 
-/* One line, from a copy of the record. */
+/* One line, from a copy of the record.  Libraries (python3-redis) take Redis's fields by name and
+ * do not ask whether they are there; those about memory are 0, for none is a connection's own. */
 static void client_line_add(struct connection_run *run, const struct node_record *record) {
     char flags[CLIENT_FLAGS_BYTES];
     client_flags(record, flags);
@@ -215,7 +216,8 @@ static void client_line_add(struct connection_run *run, const struct node_record
     connection_text_add(
         &run->text,
         "id=%llu addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu flags=%s db=0 sub=0 "
-        "psub=0 ssub=0 multi=-1 cmd=%s user=default redir=-1 resp=%u reads=%s "
+        "psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 "
+        "oll=0 omem=0 tot-mem=0 events=r cmd=%s user=default redir=-1 resp=%u reads=%s "
         "lib-name=%s lib-ver=%s tot-cmds=%llu\n",
         (unsigned long long)record->client_id, record->address, record->local_address,
         record->socket, record->name,

@@ -108,8 +108,10 @@ static void client_info_tells_what_is_so(void **state) {
     rig_expect(&rig, 2, "get a", "<READ>");
     rig.moment.wall_ms += 2000;
     answer = rig_say(&rig, 1, "client list");
-    has(answer, " idle=2 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 cmd=get ");
-    has(answer, " idle=0 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 cmd=client|list ");
+    has(answer, " idle=2 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 ");
+    has(answer, " tot-mem=0 events=r cmd=get ");
+    has(answer, " idle=0 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 ");
+    has(answer, " tot-mem=0 events=r cmd=client|list ");
 }
 
 static void reply_takes_replies_away_and_gives_them_back(void **state) {
