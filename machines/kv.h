@@ -19,9 +19,11 @@
  *     kv_validate.c   what is refused before it enters the log
  *     kv_scan.c       KEYS, SCAN, DBSIZE      kv_pattern.c   their patterns
  *     kv_set.h        sets                    kv_scan_elements.c  HSCAN, SSCAN, ZSCAN
+ *     kv_list.h       lists                   kv_sort.h      SORT, SORT_RO
  *     kv_snapshot.c   begin, emit, end        kv_restore.c   the way back
  *     kv_digest.c     what replicas compare     kv_watch.c    what WATCH asks
  *     kv_pick.c       a random choice that is the same on every replica
+ *     kv_packed.c, kv_tree.c   small collections in one piece; sequences by rank and order
  *     kv_table.c, kv_expiry.c, kv_record.h   a partition's data;  memory.c, vector.c below them
  *
  * A partition is a space (table, deadlines, memory), its running digest, and blocks of flushed
