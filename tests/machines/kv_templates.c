@@ -142,7 +142,8 @@ static void word_float(struct kv_templates *stream) {
              random_u64(&stream->random), random_u64(&stream->random), (int)below(stream, 60) - 40);
 }
 
-/* An amount of time: far away, or not positive. */
+/* An amount of time: far away, or not positive. A time of day is half a day away from all that an
+ * amount can lead to: GT and LT do not depend on how fast the machine is beside Redis. */
 static void word_time(struct kv_templates *stream, int64_t unit_ms, int64_t from_ms) {
     const uint64_t kind = below(stream, 16);
     if (kind == 0) {
@@ -154,7 +155,8 @@ static void word_time(struct kv_templates *stream, int64_t unit_ms, int64_t from
     if (kind == 1 && from > 0)
         word(stream, "%" PRId64, from - 1 - (int64_t)below(stream, 100));
     else
-        word(stream, "%" PRId64, from + day * (10 + (int64_t)below(stream, 4)));
+        word(stream, "%" PRId64,
+             from + day * (10 + (int64_t)below(stream, 4)) + (from > 0 ? day / 2 : 0));
 }
 
 static void word_element(struct kv_templates *stream) {
