@@ -93,6 +93,7 @@ enum apply_once_step {
 struct apply_once {
     enum apply_once_step step;
     bool kept;                     /* its reply is, or will be, in `room` */
+    bool differs;                  /* that reply may be another on another member */
     struct batch_command *waiting; /* who waits for it; NULL: nobody */
     struct entry_command command;
     uint8_t *reply; /* from RUN to STORE: where it is, or NULL */

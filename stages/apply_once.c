@@ -13,6 +13,9 @@
  * copy.  (Never straight to the batch: whether a reply is kept must not depend on anybody
  * listening, or on how much room he has left.)
  *
+ * What is remembered is part of the state, so it is the same on every member: not the reply of an
+ * EXEC with a read in it whose answer depends on how a table lies (MACHINE_UNORDERED).
+ *
  * Failure modes: the reply is larger than that room, and so than what is kept: it goes to the batch
  * as others do, and the session remembers that there was one.  A session that changes while a
  * snapshot still needs it is emitted first; while the snapshot has no room, it waits.  The batch
@@ -190,6 +193,7 @@ static bool step_judge(struct apply_shard *shard, uint32_t *units) {
     if (verdict == SESSION_NEW) {
         room_begin(once);
         once->kept = true;
+        once->differs = false;
         once->step = APPLY_ONCE_RUN;
         if (once->command.id == ENTRY_COMMAND_ID_EXEC) {
             apply_exec_begin(shard, &once->command, once->waiting, true);
@@ -230,8 +234,8 @@ void apply_once_executed(struct apply_shard *shard, uint8_t *reply, uint32_t rep
 
 static bool step_store(struct apply_shard *shard, uint32_t *units) {
     struct apply_once *once = &shard->once;
-    uint32_t reply_bytes = once->kept ? once->reply_bytes : 0;
-    ASSERT(!once->kept || (once->reply == once->room && reply_bytes > 0));
+    uint32_t reply_bytes = once->kept && !once->differs ? once->reply_bytes : 0;
+    ASSERT(!once->kept || (once->reply == once->room && once->reply_bytes > 0));
     uint32_t victim =
         sessions_cell_victim(shard->sessions, moment_of(shard).log_time_ms, reply_bytes);
     if (victim != SESSION_NONE) {

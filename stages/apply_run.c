@@ -127,6 +127,10 @@ struct machine_moment apply_moment(const struct apply_shard *shard) {
 static void run_start(struct apply_shard *shard) {
     struct apply_work *work = &shard->work;
     work->run.moment = apply_moment(shard);
+    if (shard->exec.step != APPLY_EXEC_NONE && work->entry_open) {
+        /* A read in a transaction of the log: its reply may be remembered. */
+        work->run.moment.clock_ms = work->run.moment.log_time_ms;
+    }
     work->run.reply = shard->exec.step != APPLY_EXEC_NONE   ? shard->exec.writer
                       : shard->once.step != APPLY_ONCE_NONE ? &shard->once.writer
                       : work->batch == NULL                 ? NULL
@@ -207,6 +211,8 @@ static bool run_extend_exec(struct apply_shard *shard) {
     }
     exec->cursor = cursor;
     run_add_command(shard, &command);
+    uint32_t flags = shard->operations->commands[run->operations[run->count - 1].row].flags;
+    shard->once.differs |= exec->once && (flags & MACHINE_UNORDERED) != 0;
     return true;
 }
 

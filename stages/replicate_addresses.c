@@ -52,7 +52,8 @@ static const struct entry_address *missing(const struct replicate_shard *shard) 
     const struct configuration *configuration = raft_configuration(shard->raft);
     for (uint32_t i = 0; i <= PEERS_MAX; i++) {
         const struct entry_address *address = &shard->peers->addresses.announced[i];
-        if (i < PEERS_MAX && !replicate_members_heard(shard, &shard->links->links[i])) {
+        if (i < PEERS_MAX &&
+            !replicate_members_heard(shard, &shard->links->links[i], PEER_CONTROL)) {
             continue; /* not of one that is not let in */
         }
         if (address->node_id != 0 && configuration_find(configuration, address->node_id) != NULL &&

@@ -244,7 +244,7 @@ static bool record_take(struct replicate_shard *shard, struct peer_link *link,
             replicate_members_introduced(shard, link, &introduction);
             replicate_address_announced(shard, link, &introduction.address);
         }
-    } else if (!replicate_members_heard(shard, link)) {
+    } else if (!replicate_members_heard(shard, link, lane)) {
         shard->peers->dropped++; /* of a node that is not let in, or before this one is */
     } else if (bytes_get_u32(record) == PEER_RECORD_DISCONNECTED) {
         struct raft_event event = {.kind = RAFT_EVENT_DISCONNECTED, .node_id = link->node_id};

@@ -412,7 +412,8 @@ void replicate_standing_forget(struct replicate_shard *shard, struct peer_link *
 /* ---- replicate_members.c, again ------------------------------------------------------------ */
 
 /* Whether what that member sends counts. */
-bool replicate_members_heard(const struct replicate_shard *shard, const struct peer_link *link);
+bool replicate_members_heard(const struct replicate_shard *shard, const struct peer_link *link,
+                             enum peer_lane lane);
 
 /* The incarnation of a member, or of a node that has introduced itself; 0: not known. */
 uint64_t replicate_members_incarnation(const struct replicate_shard *shard, uint64_t node_id);

@@ -212,8 +212,13 @@ void replicate_members_introduced(struct replicate_shard *shard, const struct pe
     }
 }
 
-bool replicate_members_heard(const struct replicate_shard *shard, const struct peer_link *link) {
+bool replicate_members_heard(const struct replicate_shard *shard, const struct peer_link *link,
+                             enum peer_lane lane) {
     const struct replicate_members *members = &shard->members;
+    uint64_t life = members->lives[row_of(shard, link)][lane];
+    if (lane == PEER_DATA && life != link->told.life) {
+        return false; /* of an earlier life, or of one that is not judged yet */
+    }
     uint64_t introduced = members->introduced[row_of(shard, link)];
     uint64_t expected = incarnation_of(shard, link->node_id);
     return !members->passive && introduced != 0 && !members->is_behind[row_of(shard, link)] &&

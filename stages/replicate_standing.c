@@ -17,8 +17,10 @@
  * replaced them.  Nor is anything if all who remember have been started again, too.
  *
  * Connections are opened anew while messages of an older one are still on their way, and the two
- * sorts of a member's connections are not in step.  So each names its life first, what is said on
- * it counts for that life, and only lives are compared that are not the same.
+ * sorts of a member's connections are not in step: data may wait for room on the disk while its
+ * sender is started again.  So each names its life first, and what is said on it counts for that
+ * life; a life is judged on the connection for control, which nothing holds up, and data of a life
+ * that was not judged there, or of an earlier one, is dropped: it will be sent again.
  */
 
 #include "base/assert.h"
@@ -139,7 +141,8 @@ void replicate_standing_introduced(struct replicate_shard *shard, struct peer_li
         members->told_by[row] = introduction->incarnation;
     }
     members->lives[row][lane] = introduction->own.life;
-    if (introduction->own.life != link->told.life) {
+    /* What waits in the lane for data may be of an earlier life, and says nothing of this one. */
+    if (lane == PEER_CONTROL && introduction->own.life != link->told.life) {
         judge_life(shard, link, introduction);
     }
     if (introduction->known == shard->node->options->identity.incarnation) {

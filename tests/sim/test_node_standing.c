@@ -117,6 +117,30 @@ static void a_late_word_of_an_earlier_life_counts_for_none(void **state) {
     }
 }
 
+/* Data waits for room on the disk, say, while its sender is started again: what begins a connection
+ * of the earlier life is looked at behind the introduction of the later one. */
+static void a_late_begin_of_an_earlier_life_silences_nobody(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        scripted_begin(scripted, seed);
+        begins(20, 1, 1);
+        assert_true(is_heard(9));
+        const struct peer_introduction later = {.incarnation = 2, .own = {21, 9, 7}};
+        const struct peer_introduction earlier = {.incarnation = 2, .own = {20, 1, 1}};
+        scripted_introduce(scripted, 2, PEER_CONTROL, &later);
+        scripted_run(scripted, MILLISECOND_NS);
+        assert_true(is_heard(10));
+        scripted_introduce(scripted, 2, PEER_DATA, &earlier);
+        scripted_run(scripted, MILLISECOND_NS);
+        assert_true(is_heard(11));
+        assert_int_equal(told()->life, 21);
+        scripted_introduce(scripted, 2, PEER_DATA, &later);
+        scripted_run(scripted, MILLISECOND_NS);
+        assert_true(is_heard(12));
+        scripted_end(scripted);
+    }
+}
+
 /* What the node does when 2 says that much of it. */
 static bool is_ended_by(uint64_t known, struct peer_standing told_of_it) {
     const struct peer_introduction introduction = {
@@ -158,6 +182,7 @@ int main(void) {
         cmocka_unit_test(who_lacks_an_entry_that_it_acknowledged_is_not_heard),
         cmocka_unit_test(who_promises_no_entries_is_judged_by_its_votes_alone),
         cmocka_unit_test(a_late_word_of_an_earlier_life_counts_for_none),
+        cmocka_unit_test(a_late_begin_of_an_earlier_life_silences_nobody),
         cmocka_unit_test(a_node_that_has_told_more_than_it_has_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,6 +95,31 @@ class Transactions(unittest.TestCase):
         self.assertTrue(once(5, *long).startswith("APPLIED sequence 5"))
         self.assertEqual(client.call("GET", "n"), b"4")
 
+    def test_what_once_keeps_of_a_transaction_is_the_same_on_every_member(self):
+        """So nothing that depends on a table's layout; and times to live by the entry's own time."""
+        node = self.node(durability="write")
+        client = self.client(node)
+        client.call("MSET", "a", "1", "b", "2")
+        client.call("SET", "brief", "x", "PX", "100000000")
+        session = client.call("ONCE.OPEN")
+
+        def once(sequence, *commands):
+            return self.execute(client, ("INCR", "n"), *commands,
+                                execute=("ONCE", session, sequence, "EXEC"))
+        listed = once(1, ("KEYS", "[ab]"))
+        self.assertEqual((listed[0], sorted(listed[1])), (1, [b"a", b"b"]))
+        for sequence, words in ((1, ("KEYS", "[ab]")), (2, ("RANDOMKEY",)), (3, ("SCAN", "0"))):
+            if sequence > 1:
+                self.assertEqual(once(sequence, words)[0], sequence)
+            self.assertTrue(once(sequence, words).startswith(f"APPLIED sequence {sequence} "))
+        said = {sequence: once(sequence, ("PTTL", "brief"), ("GET", "a"))
+                for sequence in range(4, 60)}
+        node.kill()
+        client = self.client(node.start())
+        for sequence, reply in said.items():
+            self.assertEqual(once(sequence, ("PTTL", "brief"), ("GET", "a")), reply)
+        self.assertEqual(client.call("GET", "n"), b"59")
+
     def conversation(self, node):
         """Transactions of many commands, and readers who see all of one or nothing."""
         client, reader = self.client(node), self.client(node)
