@@ -96,7 +96,7 @@ class Transactions(unittest.TestCase):
         self.assertEqual(client.call("GET", "n"), b"4")
 
     def test_what_once_keeps_of_a_transaction_is_the_same_on_every_member(self):
-        """So nothing that depends on a table's layout; and times to live by the entry's own time."""
+        """So nothing that depends on a table's layout; times to live are by the entry's time."""
         node = self.node(durability="write")
         client = self.client(node)
         client.call("MSET", "a", "1", "b", "2")
