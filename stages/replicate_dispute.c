@@ -135,14 +135,14 @@ static enum verdict judge(const struct replicate_shard *shard,
     if (majority_has(shard, dispute->hash, &own)) {
         return VERDICT_OWN;
     }
-    const struct replicate_voice *differing = NULL; /* of all, one that knows where */
+    const struct replicate_voice *differing = NULL; /* of others, one that knows where */
     uint32_t silent = 0;
     uint32_t without = 0;
     for (uint32_t i = 0; i < members->member_count; i++) {
         const struct replicate_voice *voice = voice_of(shard, members->members[i].node_id, &own);
         if (voice != NULL && voice->known) {
             bool knows = voice->difference.count > 0;
-            differing = differing == NULL || knows ? voice : differing;
+            differing = voice != &own && (differing == NULL || knows) ? voice : differing;
             if (majority_has(shard, voice->hash, &own)) {
                 *other = *other == NULL || knows ? voice : *other;
             }

@@ -24,7 +24,7 @@ static void expect_cores(const char *map, uint32_t cores, enum wait_policy_index
     node_world_start(&test);
     gauges_open(&test, &view);
     assert_int_equal(view.counts.shards, STAGE_COUNT);
-    assert_int_equal(view.counts.rings, 17);
+    assert_int_equal(view.counts.rings, 18);
     assert_int_equal(view.counts.cores, cores);
     for (uint32_t i = 0; i < cores; i++)
         assert_int_equal(view.core_rows[i].wait_policy, policy);
@@ -94,7 +94,7 @@ static void run_with_second_shards(const char *map, uint64_t seed) {
     node_world_expect(&test, load_settle(&test.load), "what is there is what was answered");
     gauges_open(&test, &view);
     assert_int_equal(view.counts.shards, STAGE_COUNT + 2);
-    assert_int_equal(view.counts.rings, 17 + 5 + 2 + 2); /* notes, and members */
+    assert_int_equal(view.counts.rings, 18 + 5 + 2 + 2); /* notes, and members */
     expect_link(&view, STAGE_READ, 1, STAGE_PARSE, 2);
     expect_link(&view, STAGE_PARSE, 2, STAGE_VALIDATE, 1);
     expect_link(&view, STAGE_VALIDATE, 1, STAGE_REPLICATE, 1);
