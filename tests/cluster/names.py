@@ -12,6 +12,7 @@ from cluster import Asked, Cluster, ErrorReply, Node, Scratch, free_ports, skip,
 
 INSIDE = "WEIR_NAMES_NAMESPACE"
 NAME = "two.weir.test"
+HOSTS_BYTES = 200  # of /etc/hosts, filled up with empty lines
 
 
 def enter():
@@ -39,8 +40,13 @@ def mount_over(path, scratch, text):
 
 
 def hosts_say(address):
-    with open("/etc/hosts", "w", encoding="utf-8") as file:  # the one that is mounted there
-        file.write("127.0.0.1 localhost\n" + (f"{address} {NAME}\n" if address else ""))
+    """In one write, always as long: who reads the file meanwhile finds the old names or the new."""
+    text = "127.0.0.1 localhost\n" + (f"{address} {NAME}\n" if address else "")
+    file = os.open("/etc/hosts", os.O_WRONLY)  # the one that is mounted there
+    try:
+        assert os.pwrite(file, text.ljust(HOSTS_BYTES, "\n").encode(), 0) == HOSTS_BYTES
+    finally:
+        os.close(file)
 
 
 class Named(Cluster):
