@@ -173,7 +173,7 @@ static void a_snapshot_in_which_a_bit_is_turned_is_refused(void **state) {
     driver_end(&driver);
 }
 
-/* It would take as much memory before its bytes are there, and its length has no room in a record. */
+/* Its memory would be taken before its bytes are there, and its length has no room in a record. */
 static void a_snapshot_with_a_value_longer_than_any_is_refused(void **state) {
     (void)state;
     for (uint32_t type = KV_TYPE_LIST; type <= KV_TYPE_HASH; type += KV_TYPE_HASH - KV_TYPE_LIST) {
