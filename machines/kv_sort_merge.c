@@ -10,6 +10,7 @@
  */
 
 #include "machines/kv_float.h"
+#include "machines/kv_score.h"
 #include "machines/kv_sort.h"
 
 enum { KV_SORT_UNIT_ENTRIES = 8 }; /* merged by their order alone, some 10 ns each */
@@ -77,14 +78,13 @@ void kv_sort_end(struct kv_call *call, const struct kv_found *found) {
 /* As strtod of all the text up to a zero byte; false: it is no number. */
 static bool kv_sort_number(struct kv_call *call, struct kv_bytes bytes, uint64_t *order) {
     const uint8_t *at = bytes.data;
-    const uint8_t *zero = bytes.length_bytes > 0 ? memchr(at, 0, bytes.length_bytes) : NULL;
-    const uint8_t *end = zero != NULL ? zero : at + bytes.length_bytes;
+    const uint8_t *end = at + bytes.length_bytes;
     double number = 0;
     uint32_t units = 0;
     uint64_t bits;
-    if (at != end) {
-        while (at != end && (*at == ' ' || (*at >= '\t' && *at <= '\r')))
-            at++;
+    if (at != end && *at != 0) {
+        if (!kv_score_text(&at, &end))
+            return false;
         const enum kv_double result = kv_double_parse(at, (uint32_t)(end - at), &number, &units);
         kv_spend(call, units + (uint32_t)(end - bytes.data) / KV_UNIT_BYTES);
         if (result != KV_DOUBLE_EXACT)

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "machines/kv_collection.h"
+#include "machines/kv_item.h"
 #include "tests/cmocka_wrapper.h"
 #include "tests/machines/driver.h"
 #include "tests/machines/kv_replicas.h"
@@ -172,6 +173,39 @@ static void a_snapshot_in_which_a_bit_is_turned_is_refused(void **state) {
     driver_end(&driver);
 }
 
+/* Its memory would be taken before its bytes are there, and its length has no room in a record. */
+static void a_snapshot_with_a_value_longer_than_any_is_refused(void **state) {
+    (void)state;
+    for (uint32_t type = KV_TYPE_LIST; type <= KV_TYPE_HASH; type += KV_TYPE_HASH - KV_TYPE_LIST) {
+        struct driver driver;
+        struct driver copy;
+        struct kv_model_text bytes = {0};
+        uint8_t item[KV_ITEM_BYTES + 3 + KV_PACKED_LENGTH_BYTES_MAX] = {0};
+        uint8_t *at = item + KV_ITEM_BYTES;
+        size_t consumed;
+        driver_begin(&driver, &machine_kv, 0);
+        driver_begin(&copy, &machine_kv, 0);
+        driver_snapshot(&driver, &at_1000, &bytes);
+        bytes.length -= KV_ITEM_BYTES; /* its tail */
+        bytes_put_u64(item, KV_DEADLINE_NONE);
+        bytes_put_u64(item + 8, UINT64_C(1) << 40);
+        bytes_put_u32(item + 16, 1);
+        bytes_put_u32(item + 24, type | KV_ITEM_LARGE);
+        *at++ = 'k';
+        if (type == KV_TYPE_HASH)
+            at += kv_packed_put(at, (const uint8_t *)"f", 1);
+        at += kv_packed_put_length(at, (uint32_t)KV_VALUE_BYTES_MAX + 1);
+        kv_model_text_append(&bytes, (const char *)item, (size_t)(at - item));
+        assert_int_equal(machine_kv.restore(copy.machine, machine_kv.version,
+                                            (const uint8_t *)bytes.data, bytes.length, &consumed,
+                                            UINT32_MAX),
+                         WEIR_ECORRUPT);
+        kv_model_text_free(&bytes);
+        driver_end(&driver);
+        driver_end(&copy);
+    }
+}
+
 /* A snapshot in progress, and the changes made meanwhile. */
 struct emitting {
     struct driver *driver;
@@ -272,6 +306,7 @@ int main(void) {
         cmocka_unit_test(scan_finds_the_keys_of_a_type),
         cmocka_unit_test(a_hash_grows_beyond_what_is_compact_and_back_to_nothing),
         cmocka_unit_test(a_snapshot_in_which_a_bit_is_turned_is_refused),
+        cmocka_unit_test(a_snapshot_with_a_value_longer_than_any_is_refused),
         cmocka_unit_test(a_large_hash_is_changed_while_it_is_written),
         cmocka_unit_test(a_snapshot_and_the_rest_of_the_log_give_the_same_as_the_log),
         cmocka_unit_test(a_snapshot_is_of_its_beginning_whatever_is_changed_meanwhile),
