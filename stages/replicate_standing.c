@@ -58,8 +58,11 @@ static bool is_behind(const struct peer_standing *began, const struct peer_stand
 /* A release: whoever reads one of both (write's standing_of, which acquires) then reads the life
  * that told it, or a later one. */
 static void told_set(struct peer_link *link, uint64_t term, uint64_t index) {
-    atomic_store_release_u64(&link->told.term, term);
+    /* The index first: with an index of a later term the earlier one says nothing wrong, since who
+       has told the later one is not behind in it; the later term with an index of the earlier one
+       would ask for more than was told. */
     atomic_store_release_u64(&link->told.index, index);
+    atomic_store_release_u64(&link->told.term, term);
 }
 
 void replicate_standing_heard(struct replicate_shard *shard, struct peer_link *link,
