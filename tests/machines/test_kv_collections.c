@@ -286,6 +286,66 @@ static void a_large_hash_is_changed_while_it_is_written(void **state) {
     driver_end(&driver);
 }
 
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+enum { WAY_COUNT = 40000, WAY_ROUNDS = 8, WAY_LEFT_BYTES = 512 * 1024 };
+
+/* Sets s and t, a hash h0, a list l: each takes a megabyte or more. */
+static void way_fill(struct driver *driver) {
+    char line[512];
+    for (uint32_t first = 0; first < WAY_COUNT; first += 10) {
+        static const char *const begins[] = {"SADD s", "SADD t", "HSET h0", "RPUSH l"};
+        for (size_t i = 0; i < ARRAY_COUNT(begins); i++) {
+            int length = snprintf(line, sizeof(line), "%s", begins[i]);
+            for (uint32_t j = 0; j < 10; j++)
+                length += snprintf(line + length, sizeof(line) - (size_t)length,
+                                   i == 2 ? " %u long-enough" : " %u", first + j);
+            driver_command(driver, line, &at_1000, NULL);
+        }
+    }
+    driver_command(driver, "SADD small 1", &at_1000, NULL);
+    driver_maintain(driver, 1000);
+}
+
+/* Many commands may be executed before maintain is called again. So what one takes for its own
+ * work, or replaces by a copy, does not wait for that; and is given back in slices. */
+static void what_a_command_takes_on_its_way_it_gives_back(void **state) {
+    (void)state;
+    static const char *const lines[] = {
+        "SORT_RO l LIMIT 0 1",
+        "SORT l LIMIT 0 1",
+        "SORT l LIMIT 0 1 STORE few",
+        "SDIFF s t small small small small small small small small small",
+        "SDIFFSTORE few s t small small small small small small small small small",
+        "SUNION s t small small small small small small small small small",
+        "ZUNION 2 s t",
+        "ZINTER 2 s t",
+    };
+    struct driver driver;
+    char line[64];
+    driver_begin(&driver, &machine_kv, KV_REPLICAS_PARTITION_BITS);
+    way_fill(&driver);
+    driver.budget = 2000;
+    const uint64_t before = machine_kv.memory_bytes(driver.machine);
+    for (size_t i = 0; i < ARRAY_COUNT(lines); i++)
+        for (uint32_t round = 0; round < WAY_ROUNDS; round++) {
+            driver_command(&driver, lines[i], &at_1000, NULL);
+            const uint64_t after = machine_kv.memory_bytes(driver.machine);
+            if (after > before + WAY_LEFT_BYTES)
+                fail_msg("%s: %llu KiB left", lines[i], (unsigned long long)(after - before) >> 10);
+        }
+    for (uint32_t round = 0; round < 2 * WAY_ROUNDS; round++) {
+        snprintf(line, sizeof(line), "RENAME h%u h%u", round, round + 1);
+        driver_expect(&driver, line, &at_1000, "+OK\r\n");
+        const uint64_t after = machine_kv.memory_bytes(driver.machine);
+        if (after > before + WAY_LEFT_BYTES)
+            fail_msg("%s: %llu KiB left", line, (unsigned long long)(after - before) >> 10);
+    }
+    snprintf(line, sizeof(line), "HLEN h%u", (unsigned)(2 * WAY_ROUNDS));
+    driver_expect(&driver, line, &at_1000, ":40000\r\n");
+    driver_end(&driver);
+}
+
 /* ---- Replicas -------------------------------------------------------------------------------- */
 
 static void a_snapshot_and_the_rest_of_the_log_give_the_same_as_the_log(void **state) {
@@ -308,6 +368,7 @@ int main(void) {
         cmocka_unit_test(a_snapshot_in_which_a_bit_is_turned_is_refused),
         cmocka_unit_test(a_snapshot_with_a_value_longer_than_any_is_refused),
         cmocka_unit_test(a_large_hash_is_changed_while_it_is_written),
+        cmocka_unit_test(what_a_command_takes_on_its_way_it_gives_back),
         cmocka_unit_test(a_snapshot_and_the_rest_of_the_log_give_the_same_as_the_log),
         cmocka_unit_test(a_snapshot_is_of_its_beginning_whatever_is_changed_meanwhile),
     };
