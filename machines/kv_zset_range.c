@@ -2,8 +2,8 @@
  * Ranges: from what was asked for to ranks, and what is done with those: count, reply, remove,
  * store.
  *
- * Happy path: both ends of a range become ranks in O(log n), LIMIT cuts them, and the members
- * between are visited by rank, in slices.
+ * Happy path: both ends of a range become ranks in O(log n), or, of members, in O(log^2 n); LIMIT
+ * cuts them, and the members between are visited by rank, in slices.
  *
  * A range of members by their bytes means something only among members of one score. Where scores
  * differ, Redis's answer depends on how its structure is searched; a compact set is searched here
@@ -61,16 +61,22 @@ static bool lex_is_empty(const struct kv_lex_bound *min, const struct kv_lex_bou
     return order > 0 || (order == 0 && (min->exclusive || max->exclusive));
 }
 
-struct lex_context {
-    const struct kv_lex_bound *bound;
-    bool is_min;
-};
-
-static bool lex_entry_is_before(const void *context, const struct kv_tree_entry *entry) {
-    const struct lex_context *lex = context;
-    const struct kv_record *record = (const struct kv_record *)(uintptr_t)entry->word[1];
-    const struct kv_bytes member = {kv_key(record), kv_key_bytes(record)};
-    return lex->is_min ? !lex_from(member, lex->bound) : lex_to(member, lex->bound);
+/* Large: the first member that is within the bound, if it is the lower one, or is not, found by
+ * halving the ranks. Where the answer depends on which members are asked, these are the same on
+ * every replica, whatever the shape of its tree. */
+static uint64_t lex_rank(struct kv_zset_view *view, const struct kv_lex_bound *bound, bool is_min) {
+    uint64_t low = 0;
+    uint64_t high = view->count;
+    while (low < high) {
+        const uint64_t middle = low + (high - low) / 2;
+        struct kv_zmember at;
+        kv_zset_at(view, middle, &at);
+        if (is_min ? !lex_from(at.member, bound) : lex_to(at.member, bound))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 /* Compact: in the direction of the walk, the first member within the bound where it begins, and
@@ -110,10 +116,8 @@ static struct kv_zrange zrange_by_lex(struct kv_zset_view *view,
         return none;
     if (view->large == NULL)
         return lex_compact(view, &options->lex_min, &options->lex_max, options->reverse);
-    const struct lex_context min = {&options->lex_min, true};
-    const struct lex_context max = {&options->lex_max, false};
-    const struct kv_zrange range = {kv_tree_rank(&view->large->tree, lex_entry_is_before, &min),
-                                    kv_tree_rank(&view->large->tree, lex_entry_is_before, &max)};
+    const struct kv_zrange range = {lex_rank(view, &options->lex_min, true),
+                                    lex_rank(view, &options->lex_max, false)};
     return range.first < range.end ? range : none;
 }
 

@@ -175,7 +175,8 @@ static void scratch_reply(struct validate_shard *shard, const struct entry_comma
         *run = (struct connection_run){.node = shard->node,
                                        .directory = shard->directory,
                                        .connection =
-                                           &shard->connections[shard->work.batch->connection.slot]};
+                                           &shard->connections[shard->work.batch->connection.slot],
+                                       .to_read = shard->to_read};
         run->moment = moment;
         run->batch = &shard->scratch_batch;
         run->command = command;

@@ -92,6 +92,8 @@ def data_ways(world, leader, clogged):
 
 def data_stuck_and_opened_anew(world, _):
     """What is open now is stuck for ever; what is opened anew is not."""
+    # A connection that is still to come, after the fault before, would be none that is open now.
+    world.awaited(lambda: met(world), "members are not connected", REST_S)
     leader, begin = world.leader(), world.now()
     term, before = leader.role()[0], peers(world, leader)["peers_out_opened"]
     stuck = counted(world)["stuck"]

@@ -272,6 +272,16 @@ static void a_pause_is_a_word_that_grows_only(void **state) {
     assert_int_equal(item.kind, HOME_PAUSE_OVER);
 }
 
+static void a_pause_is_taken_back_in_a_transaction_too(void **state) {
+    (void)state;
+    rig_expect(&rig, 0, "multi\r\nclient pause 10\r\nclient unpause\r\nexec",
+               "+OK\r\n+QUEUED\r\n+QUEUED\r\n<READ>");
+    assert_int_equal(node_pause(&rig.node, 1), NODE_PAUSE_NONE);
+    struct home_item item;
+    assert_int_equal(ring_home_dequeue(rig.to_read, &item, 1), 1);
+    assert_int_equal(item.kind, HOME_PAUSE_OVER);
+}
+
 static void client_list_selects(void **state) {
     (void)state;
     for (uint32_t slot = 0; slot < 5; slot++) {
@@ -536,6 +546,7 @@ int main(void) {
         RIGGED(who_kills_itself_is_answered_first),
         RIGGED(a_kill_of_more_than_read_has_been_told_waits),
         RIGGED(a_pause_is_a_word_that_grows_only),
+        RIGGED(a_pause_is_taken_back_in_a_transaction_too),
         RIGGED(client_list_selects),
         RIGGED(a_long_list_takes_several_polls),
         RIGGED(config_get_takes_patterns),
