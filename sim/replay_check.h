@@ -24,7 +24,7 @@
  * commands. A WATCH is a read that changes nothing, of the connection whose next EXEC it is for. If
  * that was executed, the WATCH has to stand behind its keys' last change before the EXEC. If
  * it was answered null, one of the keys has to have changed since the first place that the WATCH
- * can have; or to have been absent then and now, since it may have come and gone. The log says, too,
+ * can have; or to have been absent then and now: it may have come and gone. The log says, too,
  * after which entry a key was watched; that must explain the same answer, and decides what nobody
  * was answered. Where an absent key leaves that open, a history that does not fit is undecided.
  *
