@@ -33,6 +33,9 @@
     X(TRUNCATES_ALWAYS, "truncates-always", "truncates a log that is longer than a late message") \
     X(ACKNOWLEDGES_BEYOND, "acknowledges-beyond",                                                 \
       "acknowledges more than the messages have covered")                                         \
+    X(ACKNOWLEDGES_CUT_SHORT, "acknowledges-cut-short",                                           \
+      "acknowledges entries that its full log could not take")                                    \
+    X(STAYS_FULL, "stays-full", "refuses writes for ever once its disk was full")                 \
     X(KEEPS_CONFLICT, "keeps-conflict", "keeps an entry that conflicts with the leader's")        \
     X(READS_UNCONFIRMED, "reads-unconfirmed",                                                     \
       "answers a read without confirming that it still leads")                                    \

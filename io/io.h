@@ -292,6 +292,14 @@ void io_local_name(struct io *io, int32_t socket, char out[64]);
 /* Releases a handle of any sort; no operation on it may be outstanding. */
 void io_close(struct io *io, int32_t handle);
 
+/*
+ * Releases a socket likewise, with the next submission of the door's loop: what the kernel does at
+ * the end of a connection, and what else is due to it then, is not time of the stage that says so.
+ * The handle is gone for the caller at once, and io_destroy waits for no submission.  Called by the
+ * owner's thread; neither blocks nor allocates.
+ */
+void io_socket_close(struct io *io, int32_t socket);
+
 /* ---- timers ------------------------------------------------------------------------------ */
 
 /*

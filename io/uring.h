@@ -50,6 +50,7 @@ _Static_assert(URING_PORTS_MAX <= URING_PORT_SYNC &&
 enum uring_internal {
     URING_WAKE = 1,   /* the multishot poll on the wake descriptor */
     URING_CANCEL = 2, /* a cancellation; what it cancels answers for itself */
+    URING_CLOSE = 3,  /* a close: it says nothing, unless it fails */
 };
 
 /* A read or write of a file, and how far it has come. */

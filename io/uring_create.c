@@ -272,9 +272,20 @@ void io_adopt(struct io *io) {
     uring_enable(io);
 }
 
+/* Closes the sockets whose close waits for a submission that is not to come any more. */
+static void closes_carry_out(struct io *io) {
+    const struct io_uring_sq *sq = &io->ring.sq;
+    for (unsigned at = IO_URING_READ_ONCE(*sq->khead); at != sq->sqe_tail; at++) {
+        const struct io_uring_sqe *entry = &sq->sqes[at & sq->ring_mask];
+        if (entry->opcode == IORING_OP_CLOSE)
+            close(entry->fd);
+    }
+}
+
 void io_destroy(struct io *io) {
     for (uint32_t i = 0; i < io->ports_high; i++)
         ASSERT(io->ports[i] == NULL);
+    closes_carry_out(io);
     io_uring_queue_exit(&io->ring);
     uring_buffers_free(io);
     close(io->wake_descriptor);

@@ -198,6 +198,8 @@ static void internal_completed(struct io *io, const struct io_uring_cqe *complet
     uint32_t which = (uint32_t)(completion->user_data & (URING_SLOTS_MAX - 1));
     if (which == URING_CANCEL)
         return; /* it came too late: the operation's own completion is on its way */
+    if (which == URING_CLOSE)
+        return; /* the descriptor is gone whatever close says */
     ASSERT(which == URING_WAKE);
     io->woken = true;
     if (completion->flags & IORING_CQE_F_MORE)

@@ -1,5 +1,5 @@
 /*
- * Sockets: the core's receive buffers, accept, receive, send.
+ * Sockets: the core's receive buffers, accept, receive, send, close.
  *
  * The happy path: one multishot receive stays armed for a connection's whole life.  The kernel
  * takes a buffer from the ring of provided buffers for each piece that arrives and names it in the
@@ -173,6 +173,18 @@ void io_send(struct io_port *port, int32_t socket, const struct iovec *pieces, u
         io_uring_prep_sendmsg(entry, socket, &operation->message, (unsigned)flags);
     }
     uring_entry_name(entry, port, operation);
+}
+
+/* ---- close ------------------------------------------------------------------------------- */
+
+void io_socket_close(struct io *io, int32_t socket) {
+    struct uring_descriptor *descriptor = uring_descriptor(io, socket);
+    ASSERT(descriptor->armed_slot == 0);
+    *descriptor = (struct uring_descriptor){0};
+    struct io_uring_sqe *entry = uring_entry(io);
+    io_uring_prep_close(entry, socket);
+    io_uring_sqe_set_flags(entry, IOSQE_CQE_SKIP_SUCCESS);
+    io_uring_sqe_set_data64(entry, uring_name(0, URING_PORT_INTERNAL, URING_CLOSE));
 }
 
 /* ---- completions ------------------------------------------------------------------------- */

@@ -39,7 +39,9 @@ static enum machine_progress kv_destroy(struct machine *machine, uint32_t budget
     kv_restore_discard(kv);
     kv_scratch_give(kv);
     if (kv->sources.memory.blocks != NULL)
-        memory_retire(&kv->sources.memory, &kv->partition[0].retired);
+        memory_retire(&kv->sources.memory, &kv->sources.retired);
+    if (memory_retired_give(&kv->sources.retired, &kv->host, &budget))
+        return MACHINE_MORE;
     for (; kv->destroy_partition < kv->partition_count; kv->destroy_partition++) {
         struct kv_partition *partition = &kv->partition[kv->destroy_partition];
         if (partition->space.memory.blocks != NULL)
@@ -107,7 +109,7 @@ static uint64_t kv_next_deadline_ms(const struct machine *machine) {
 static uint64_t kv_memory_bytes(const struct machine *machine) {
     const struct kv *kv = (const struct kv *)machine;
     uint64_t bytes = kv->length_bytes + kv_snapshot_bytes(kv) + kv->scratch_bytes +
-                     kv->sources.memory.used_bytes;
+                     kv->sources.memory.used_bytes + kv->sources.retired.taken_bytes;
     for (uint32_t i = 0; i < kv->partition_count; i++)
         bytes += kv->partition[i].space.memory.used_bytes + kv->partition[i].retired.taken_bytes;
     return bytes;

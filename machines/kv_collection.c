@@ -266,6 +266,14 @@ void kv_collection_bury(struct kv_space *space, struct kv_collection *collection
     space->graveyard = collection;
 }
 
+struct kv_collection *kv_collection_unbury(struct kv_space *space) {
+    struct kv_collection *collection = space->graveyard;
+    ASSERT(collection != NULL && collection->given == 0);
+    space->graveyard = collection->next;
+    collection->next = NULL;
+    return collection;
+}
+
 /* What the entries of a list hold apart; `given` is the rank. */
 static bool kv_entries_give(struct kv_collection *list, struct memory *memory, uint32_t *budget) {
     while (list->given < list->tree.count) {
@@ -281,20 +289,25 @@ static bool kv_entries_give(struct kv_collection *list, struct memory *memory, u
     return false;
 }
 
+bool kv_collection_give(struct memory *memory, struct kv_collection *collection, uint32_t *budget) {
+    if (collection->type == KV_TYPE_LIST && collection->tree.root != NULL &&
+        kv_entries_give(collection, memory, budget))
+        return true;
+    if (kv_tree_give_step(&collection->tree, memory, budget) ||
+        kv_table_give_step(&collection->table, memory, &collection->given, kv_record_free,
+                           budget) ||
+        *budget == 0)
+        return true;
+    memory_give(memory, collection, sizeof(*collection));
+    return false;
+}
+
 bool kv_graveyard_give(struct kv_space *space, uint32_t *budget) {
-    struct memory *memory = &space->memory;
     while (space->graveyard != NULL) {
-        struct kv_collection *collection = space->graveyard;
-        if (collection->type == KV_TYPE_LIST && collection->tree.root != NULL &&
-            kv_entries_give(collection, memory, budget))
+        struct kv_collection *next = space->graveyard->next;
+        if (kv_collection_give(&space->memory, space->graveyard, budget))
             return true;
-        if (kv_tree_give_step(&collection->tree, memory, budget) ||
-            kv_table_give_step(&collection->table, memory, &collection->given, kv_record_free,
-                               budget) ||
-            *budget == 0)
-            return true;
-        space->graveyard = collection->next;
-        memory_give(memory, collection, sizeof(*collection));
+        space->graveyard = next;
     }
     return false;
 }

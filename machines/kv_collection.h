@@ -25,7 +25,8 @@
  * A collection without elements is no key. Who removes the last one removes the key.
  *
  * What was large and is removed is put in the space's graveyard, in one step. maintain empties it,
- * element by element.
+ * element by element. That may be many commands later: so what a command made for itself, or
+ * replaced by a copy, it gives back itself, before it ends (kv_collection_give).
  *
  * Whoever changes one: kv_find, kv_typed, kv_protect; then it cannot fail; at the end the change is
  * in the digest (kv_digest_element), and, of a large one, kv_collection_changed is told.
@@ -135,6 +136,13 @@ uint32_t kv_collection_add(struct kv *kv, struct memory *memory, struct kv_colle
 
 /* Puts a collection that is nobody's any more in the graveyard. */
 void kv_collection_bury(struct kv_space *space, struct kv_collection *collection);
+
+/* Takes what was buried last out of the graveyard again: whoever buried it gives it back. */
+struct kv_collection *kv_collection_unbury(struct kv_space *space);
+
+/* Gives a collection back that is nobody's any more, a piece at a time. Returns whether there is
+ * more to do; then it can only be given back further. */
+bool kv_collection_give(struct memory *memory, struct kv_collection *collection, uint32_t *budget);
 
 /* Gives back what is in the graveyard, a piece at a time. Returns whether there is more to do. */
 bool kv_graveyard_give(struct kv_space *space, uint32_t *budget);

@@ -274,13 +274,17 @@ bool kv_options_expire(uint32_t row, const struct machine_argument *arguments, u
     return true;
 }
 
+/* Zeros in front of a cursor are taken, but not without end. */
+enum { KV_CURSOR_DIGITS_MAX = 64 };
+
 /* A cursor as strtoul reads it, without leading space: an optional sign, then digits to the end
  * or to a zero byte; nothing at all is 0. */
 static bool kv_cursor(const struct machine_argument *argument, uint64_t *cursor) {
     uint32_t i = 0;
     uint32_t length = 0;
     while (length < argument->length_bytes && argument->data[length] != 0)
-        length++;
+        if (length++ > KV_CURSOR_DIGITS_MAX)
+            return false;
     const bool negative = length > 0 && argument->data[0] == '-';
     if (length > 0 && (negative || argument->data[0] == '+'))
         i++;

@@ -3,7 +3,8 @@
  *
  * RENAME gives a long value to the other key without copying it, also into another partition, and a
  * large collection within its partition. All else is copied, as COPY always does; in slices, the
- * source untouched until the end.
+ * source untouched until the end. A large collection that was copied is given back at once: else
+ * many RENAMEs in a row would need as much memory as if each were a COPY.
  */
 
 #include "machines/kv_collection.h"
@@ -19,9 +20,41 @@ static enum kv_step kv_store_copy(struct kv_call *call, const struct kv_found *s
     return kv_store_value(call, target, &value, kv_deadline_ms(source->present));
 }
 
+/* Removes the source, which was copied. A large collection is word 0 from then on. */
+static void kv_rename_remove(struct kv_call *call) {
+    struct kv_found source = kv_find(call, 0, 0); /* the table may have been split */
+    const bool is_large = kv_is_large(source.present);
+    kv_store_remove(call, &source);
+    if (is_large)
+        call->cursor->word[0] = (uintptr_t)kv_collection_unbury(&source.partition->space);
+}
+
+/* Gives back the collection that was copied, before the next is: word 0. */
+static enum kv_step kv_rename_give(struct kv_call *call) {
+    uint64_t *word = call->cursor->word;
+    struct memory *memory = &kv_find(call, 0, 0).partition->space.memory;
+    if (word[0] != 0 &&
+        kv_collection_give(memory, (struct kv_collection *)(uintptr_t)word[0], &call->run->budget))
+        return KV_MORE;
+    word[0] = 0;
+    return KV_DONE;
+}
+
+static enum kv_step kv_rename_reply(struct kv_call *call) {
+    if (kv_rename_give(call) == KV_MORE)
+        return KV_MORE;
+    if (call->operation->row == KV_ROW_RENAMENX)
+        kv_reply_integer(call, 1);
+    else
+        kv_reply_ok(call);
+    return KV_DONE;
+}
+
 /* RENAME and RENAMENX. */
 enum kv_step kv_rename(struct kv_call *call) {
     const bool counts = call->operation->row == KV_ROW_RENAMENX;
+    if (call->cursor->word[0] != 0)
+        return kv_rename_reply(call);
     struct kv_found source = kv_find(call, 0, 0);
     struct kv_found target = kv_find(call, 1, 1);
     if (source.present == NULL) {
@@ -43,15 +76,10 @@ enum kv_step kv_rename(struct kv_call *call) {
         } else {
             if (kv_store_copy(call, &source, &target) == KV_MORE)
                 return KV_MORE;
-            source = kv_find(call, 0, 0); /* the table may have been split */
-            kv_store_remove(call, &source);
+            kv_rename_remove(call);
         }
     }
-    if (counts)
-        kv_reply_integer(call, 1);
-    else
-        kv_reply_ok(call);
-    return KV_DONE;
+    return kv_rename_reply(call);
 }
 
 enum kv_step kv_copy(struct kv_call *call) {

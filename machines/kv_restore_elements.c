@@ -113,6 +113,8 @@ static int kv_restore_length(struct kv *kv, struct kv_restore_elements *elements
         elements->to = elements->score;
         if (type == KV_TYPE_ZSET)
             return length == KV_SCORE_BYTES ? 0 : WEIR_ECORRUPT;
+        if (length > KV_VALUE_BYTES_MAX)
+            return WEIR_ECORRUPT;
         kv_restore_add(kv, elements, budget);
         return 0;
     }

@@ -56,20 +56,31 @@ static bool score_is_space(uint8_t byte) {
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
+bool kv_score_text(const uint8_t **at, const uint8_t **end) {
+    ASSERT_HOT(*at <= *end);
+    const size_t length_bytes = (size_t)(*end - *at);
+    const size_t bytes_max = KV_FLOAT_PARSE_BYTES_MAX;
+    const size_t seen = length_bytes < bytes_max + 1 ? length_bytes : bytes_max + 1;
+    const uint8_t *zero = seen == 0 ? NULL : memchr(*at, 0, seen);
+    if (zero == NULL && length_bytes > bytes_max)
+        return false;
+    *end = zero != NULL ? zero : *end;
+    while (*at != *end && score_is_space(**at))
+        ++*at;
+    return true;
+}
+
 bool kv_score_bound_parse(const struct machine_argument *text, struct kv_score_bound *bound) {
     const uint8_t *at = text->data;
-    const uint8_t *zero = text->length_bytes == 0 ? NULL : memchr(at, 0, text->length_bytes);
-    const uint8_t *end = zero != NULL ? zero : at + text->length_bytes;
+    const uint8_t *end = at + text->length_bytes;
     uint32_t units;
     bound->exclusive = at != end && *at == '(';
     at += bound->exclusive;
     bound->score = 0;
-    if (at == end)
+    if (at == end || *at == 0)
         return true;
-    while (at != end && score_is_space(*at))
-        at++;
-    ASSERT_HOT(at <= end);
-    return kv_double_parse(at, (uint32_t)(end - at), &bound->score, &units) != KV_DOUBLE_NONE;
+    return kv_score_text(&at, &end) &&
+           kv_double_parse(at, (uint32_t)(end - at), &bound->score, &units) != KV_DOUBLE_NONE;
 }
 
 double kv_score_aggregate(enum kv_aggregate aggregate, double a, double b) {

@@ -42,6 +42,11 @@ struct kv_score_bound {
     bool exclusive; /* "(" */
 };
 
+/* What strtod would read of a text: up to a zero byte, without the spaces in front. False: longer
+ * than a number may be, the spaces counted (KV_FLOAT_PARSE_BYTES_MAX): it is none. Looks at no more
+ * than that, since the text may be as long as a value. */
+bool kv_score_text(const uint8_t **at, const uint8_t **end);
+
 /* Reads a bound, "(1.5" or "1.5". As Redis's, it may have spaces in front, ends at a zero byte, is
  * 0 if it is empty, and infinite if it is too large. False: it is none. */
 bool kv_score_bound_parse(const struct machine_argument *text, struct kv_score_bound *bound);

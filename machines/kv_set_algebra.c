@@ -12,7 +12,7 @@
  * not pass if that is less than asking. Where a result is stored, SUNION asks that.
  *
  * Collections that were needed on the way, and a result that is short enough to be compact, are
- * buried like a value that was removed.
+ * given back before the command ends.
  *
  * Words of the cursor:
  *
@@ -28,7 +28,7 @@
 
 #include "machines/kv_set.h"
 
-enum kv_set_phase { KV_SET_LOOK, KV_SET_GATHER, KV_SET_WALK, KV_SET_STORE };
+enum kv_set_phase { KV_SET_LOOK, KV_SET_GATHER, KV_SET_WALK, KV_SET_STORE, KV_SET_GIVE };
 
 enum kv_set_operation { KV_SET_INTER, KV_SET_UNION, KV_SET_DIFF };
 
@@ -92,10 +92,13 @@ static void kv_way_add(struct kv_call *call, uint64_t *word, struct kv_bytes mem
              kv_collection_add(call->kv, memory, kv_collection_word(*word), &element, &place));
 }
 
-static void kv_way_bury(struct kv_call *call, uint64_t *word) {
-    if (*word != 0)
-        kv_collection_bury(kv_way_space(call), kv_collection_word(*word));
+/* Gives one back, if there is one. */
+static enum kv_step kv_way_give(struct kv_call *call, uint64_t *word) {
+    if (*word != 0 && kv_collection_give(&kv_way_space(call)->memory, kv_collection_word(*word),
+                                         &call->run->budget))
+        return KV_MORE;
     *word = 0;
+    return KV_DONE;
 }
 
 /* ---- Looking at the keys --------------------------------------------------------------------- */
@@ -321,13 +324,24 @@ static enum kv_step kv_store_result(struct kv_call *call) {
         const uint32_t count = kv_way_members(result, members);
         kv_compact_splice(call, &target, KV_TYPE_SET, 0, 0, members, count);
         kv_spend(call, count);
-        kv_way_bury(call, &word[7]);
     } else if (result != NULL) {
         kv_collection_install(call, &target, result, KV_DEADLINE_NONE);
         kv_collection_changed(call, &target);
         word[7] = 0;
     }
     return KV_DONE;
+}
+
+/* Completes the reply. Word 7 is a result that is to be given back, or 0, from then on. */
+static void kv_set_reply_end(struct kv_call *call, const struct kv_algebra *algebra) {
+    uint64_t *word = call->cursor->word;
+    if (algebra->stores || algebra->counts) {
+        kv_reply_integer(call, (int64_t)word[5]);
+    } else {
+        const struct reply_mark mark = {(uint8_t *)(uintptr_t)word[7], 0};
+        reply_array_end(call->reply, mark, word[5]);
+        word[7] = 0;
+    }
 }
 
 static enum kv_step kv_set_algebra(struct kv_call *call, const struct kv_algebra *algebra) {
@@ -337,18 +351,17 @@ static enum kv_step kv_set_algebra(struct kv_call *call, const struct kv_algebra
         return KV_DONE;
     if (word[0] == KV_SET_LOOK && !kv_look(call, algebra, &failed))
         return failed ? KV_DONE : KV_MORE;
-    if (word[0] != KV_SET_STORE && kv_walk_sources(call, algebra) == KV_MORE)
+    if (word[0] < KV_SET_STORE && kv_walk_sources(call, algebra) == KV_MORE)
         return KV_MORE;
-    if (algebra->stores && kv_store_result(call) == KV_MORE)
-        return KV_MORE;
-    kv_way_bury(call, &word[6]);
-    if (algebra->stores || algebra->counts) {
-        kv_reply_integer(call, (int64_t)word[5]);
-    } else {
-        const struct reply_mark mark = {(uint8_t *)(uintptr_t)word[7], 0};
-        reply_array_end(call->reply, mark, word[5]);
+    if (word[0] == KV_SET_STORE) {
+        if (algebra->stores && kv_store_result(call) == KV_MORE)
+            return KV_MORE;
+        kv_set_reply_end(call, algebra);
+        word[0] = KV_SET_GIVE;
     }
-    return KV_DONE;
+    if (kv_way_give(call, &word[7]) == KV_MORE)
+        return KV_MORE;
+    return kv_way_give(call, &word[6]);
 }
 
 /* ---- Commands -------------------------------------------------------------------------------- */

@@ -137,10 +137,13 @@ static bool kv_sort_typed(struct kv_call *call, const struct kv_found *found) {
     return false;
 }
 
-/* Words: 0 and 5..7 those of the reply or of the store, 1 those of kv_sort_all. */
+/* Words: 0 and 5..7 those of the reply or of the store, 1 how far it is. */
 enum kv_step kv_sort(struct kv_call *call) {
     const struct machine_operation *operation = call->operation;
+    uint64_t *word = call->cursor->word;
     struct kv_sort_options options;
+    if (word[1] == KV_SORT_END)
+        return kv_sort_end(call);
     if (!kv_options_sort(operation->row, operation->arguments, operation->argument_count, &options,
                          call->reply))
         return KV_DONE;
@@ -165,14 +168,15 @@ enum kv_step kv_sort(struct kv_call *call) {
         if (failed)
             return KV_DONE;
         if (sorted.entries == NULL) {
-            kv_sort_end(call, &found);
             kv_error(call->reply, "ERR One or more scores can't be converted into double");
-            return KV_DONE;
+            word[1] = KV_SORT_END;
+            return kv_sort_end(call);
         }
     }
     const enum kv_step step = options.store != 0 ? kv_sort_store(call, &sorted, options.store)
                                                  : kv_sort_reply(call, &sorted);
-    if (step == KV_DONE)
-        kv_sort_end(call, &found);
-    return step;
+    if (step == KV_MORE)
+        return KV_MORE;
+    word[1] = KV_SORT_END;
+    return kv_sort_end(call);
 }

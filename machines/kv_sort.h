@@ -36,13 +36,16 @@ struct kv_sort_entry {
     struct kv_bytes bytes;
 };
 
+/* How far the command is: word 1 of its cursor. */
+enum { KV_SORT_BEGIN, KV_SORT_ON, KV_SORT_END };
+
 /* Sorting in progress: kv->scratch. */
 struct kv_sort;
 
 /*
  * Sorts all elements of a collection, in slices: KV_MORE, call again with the same arguments.
  * *entries is NULL if one is no number; else they lie in kv->scratch, which kv_sort_end gives
- * back. Word 1: it has begun. Takes 48 bytes an element from the host: if it has none left, a
+ * back. Takes 48 bytes an element from the host: if it has none left, a
  * command that stores ends the process (machines/machine.h says why), another gets an error, and
  * `*failed` is set.
  */
@@ -50,7 +53,7 @@ enum kv_step kv_sort_all(struct kv_call *call, const struct kv_found *found,
                          const struct kv_sort_options *options,
                          const struct kv_sort_entry **entries, bool *failed);
 
-/* Gives the scratch memory back, in slices of maintain. */
-void kv_sort_end(struct kv_call *call, const struct kv_found *found);
+/* Gives the scratch memory back, in slices: many SORTs may be executed before maintain is. */
+enum kv_step kv_sort_end(struct kv_call *call);
 
 #endif

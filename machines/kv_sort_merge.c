@@ -10,12 +10,12 @@
  */
 
 #include "machines/kv_float.h"
+#include "machines/kv_score.h"
 #include "machines/kv_sort.h"
 
 enum { KV_SORT_UNIT_ENTRIES = 8 }; /* merged by their order alone, some 10 ns each */
 
 struct kv_sort {
-    struct memory_block block; /* for the way back to the host */
     uint64_t count;
     uint64_t loaded;
     uint64_t place; /* of the walk */
@@ -50,26 +50,27 @@ static bool kv_sort_begin(struct kv_call *call, const struct kv_found *found, bo
     }
     kv->scratch_bytes = length_bytes;
     struct kv_sort *sort = kv->scratch;
-    sort->block.length_bytes = length_bytes;
     sort->count = count;
     sort->from = sort->entry;
     sort->to = sort->entry + count;
     return true;
 }
 
-void kv_sort_end(struct kv_call *call, const struct kv_found *found) {
+enum kv_step kv_sort_end(struct kv_call *call) {
     struct kv *kv = call->kv;
-    struct memory memory;
-    if (kv->scratch == NULL)
-        return;
-    memory_begin(&memory, &kv->host, NULL);
-    memory.blocks = kv->scratch;
-    memory.taken_bytes = kv->scratch_bytes;
-    ASSERT(memory.blocks->length_bytes == memory.taken_bytes && memory.blocks->next == NULL);
-    memory_retire(&memory, &found->partition->retired);
-    kv->flushing = 1;
-    kv->scratch = NULL;
-    kv->scratch_bytes = 0;
+    while (kv->scratch != NULL) {
+        if (call->run->budget == 0)
+            return KV_MORE;
+        const uint64_t part_bytes =
+            kv->scratch_bytes < MEMORY_GIVE_BYTES_MAX ? kv->scratch_bytes : MEMORY_GIVE_BYTES_MAX;
+        kv->scratch_bytes -= part_bytes; /* from its end */
+        kv->host.pages_give(kv->host.context, (uint8_t *)kv->scratch + kv->scratch_bytes,
+                            part_bytes);
+        if (kv->scratch_bytes == 0)
+            kv->scratch = NULL;
+        kv_spend(call, part_bytes / MEMORY_PAGE_BYTES);
+    }
+    return KV_DONE;
 }
 
 /* ---- Loading --------------------------------------------------------------------------------- */
@@ -77,14 +78,13 @@ void kv_sort_end(struct kv_call *call, const struct kv_found *found) {
 /* As strtod of all the text up to a zero byte; false: it is no number. */
 static bool kv_sort_number(struct kv_call *call, struct kv_bytes bytes, uint64_t *order) {
     const uint8_t *at = bytes.data;
-    const uint8_t *zero = bytes.length_bytes > 0 ? memchr(at, 0, bytes.length_bytes) : NULL;
-    const uint8_t *end = zero != NULL ? zero : at + bytes.length_bytes;
+    const uint8_t *end = at + bytes.length_bytes;
     double number = 0;
     uint32_t units = 0;
     uint64_t bits;
-    if (at != end) {
-        while (at != end && (*at == ' ' || (*at >= '\t' && *at <= '\r')))
-            at++;
+    if (at != end && *at != 0) {
+        if (!kv_score_text(&at, &end))
+            return false;
         const enum kv_double result = kv_double_parse(at, (uint32_t)(end - at), &number, &units);
         kv_spend(call, units + (uint32_t)(end - bytes.data) / KV_UNIT_BYTES);
         if (result != KV_DOUBLE_EXACT)
@@ -206,11 +206,11 @@ enum kv_step kv_sort_all(struct kv_call *call, const struct kv_found *found,
     uint64_t *word = call->cursor->word;
     *entries = NULL;
     *failed = false;
-    if (word[1] == 0 && !kv_sort_begin(call, found, options->store != 0)) {
+    if (word[1] == KV_SORT_BEGIN && !kv_sort_begin(call, found, options->store != 0)) {
         *failed = true;
         return KV_DONE;
     }
-    word[1] = 1;
+    word[1] = KV_SORT_ON;
     struct kv_sort *sort = call->kv->scratch;
     if (sort->width == 0 && !sort->is_no_number &&
         kv_sort_load(call, found->present, options, sort) == KV_MORE)

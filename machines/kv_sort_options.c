@@ -3,7 +3,7 @@
 #include "machines/kv_sort.h"
 
 /* LIMIT, BY, GET and STORE with what follows them. Returns how many arguments it took; 0: there is
- * an error. */
+ * an error. (A pattern that is longer than a key is no BY: it would be looked through often.) */
 static uint32_t kv_sort_option(const struct machine_argument *arguments, uint32_t at,
                                uint32_t count, bool stores, struct kv_sort_options *options,
                                struct reply_writer *error) {
@@ -18,7 +18,7 @@ static uint32_t kv_sort_option(const struct machine_argument *arguments, uint32_
         options->store = at + 1;
         return 2;
     }
-    if (following >= 1 && kv_is_word(word, "BY")) {
+    if (following >= 1 && kv_is_word(word, "BY") && word[1].length_bytes <= KV_KEY_BYTES_MAX) {
         /* Redis looks for the asterisk in front of a zero byte only. */
         const uint32_t length_bytes = word[1].length_bytes;
         const uint8_t *zero = length_bytes > 0 ? memchr(word[1].data, 0, length_bytes) : NULL;

@@ -16,7 +16,8 @@ enum {
 
 /* Zeroed, but for `memory`, before the first command. */
 struct kv_sources {
-    struct memory memory; /* of a result that is only replied */
+    struct memory memory;          /* of a result that is only replied */
+    struct memory_retired retired; /* that, on its way back to the host */
     uint32_t count;
     enum kv_aggregate aggregate;
     bool with_scores;

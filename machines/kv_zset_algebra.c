@@ -11,8 +11,9 @@
  *               A member of a set has the score 1. What belongs to the result is put in a large
  *               sorted set that is no key's: in the memory of the destination's partition, or, if
  *               nothing is stored, in one of its own.
- *     result    replied; or digested in its order, which is the same on every replica whatever the
- *               order of the sources' tables, and given to the destination.
+ *     result    replied, and its memory given back; or digested in its order, which is the same on
+ *               every replica whatever the order of the sources' tables, and given to the
+ *               destination.
  *
  * What else may happen: a key of another type, or options that make no sense; nothing has been
  * changed then. A result that is only replied may take KV_RESULT_BYTES_MAX: more is refused before
@@ -50,7 +51,13 @@ static struct zalgebra_form zalgebra_form(uint32_t row) {
  * be read; the member's score so far; how many members the result has, and then its rank. Word 7 is
  * kv_zset_store's. */
 enum { W_PHASE, W_AT, W_PLACE, W_RESULT, W_OTHER, W_SCORE, W_COUNT };
-enum zalgebra_phase { ZALGEBRA_KEYS, ZALGEBRA_OPTIONS, ZALGEBRA_MEMBERS, ZALGEBRA_RESULT };
+enum zalgebra_phase {
+    ZALGEBRA_KEYS,
+    ZALGEBRA_OPTIONS,
+    ZALGEBRA_MEMBERS,
+    ZALGEBRA_RESULT,
+    ZALGEBRA_GIVE, /* the memory of a result that was replied */
+};
 
 /* What a phase came to. */
 enum zalgebra_step { ZALGEBRA_MORE, ZALGEBRA_NEXT, ZALGEBRA_ERROR };
@@ -195,12 +202,13 @@ static struct memory *zalgebra_memory(struct kv_call *call, const struct zalgebr
     return &kv_find(call, 0, 0).partition->space.memory;
 }
 
-/* What was taken for a result that is not stored goes home, by and by. */
-static void zalgebra_memory_give(struct kv *kv) {
-    if (kv->sources.memory.blocks == NULL)
-        return;
-    memory_retire(&kv->sources.memory, &kv->partition[0].retired);
-    kv->flushing = 1;
+/* What was taken for a result that is not stored goes back to the host, in slices. */
+static enum kv_step zalgebra_give(struct kv_call *call) {
+    struct kv_sources *sources = &call->kv->sources;
+    if (sources->memory.blocks != NULL)
+        memory_retire(&sources->memory, &sources->retired);
+    return memory_retired_give(&sources->retired, &call->kv->host, &call->run->budget) ? KV_MORE
+                                                                                       : KV_DONE;
 }
 
 static bool zalgebra_begin(struct kv_call *call, const struct zalgebra_form *form) {
@@ -209,7 +217,8 @@ static bool zalgebra_begin(struct kv_call *call, const struct zalgebra_form *for
     if (form->counts)
         return true;
     if (!form->stores) {
-        zalgebra_memory_give(kv); /* of a call that was abandoned */
+        if (kv->sources.memory.blocks != NULL) /* of a call that was abandoned */
+            memory_retire(&kv->sources.memory, &kv->sources.retired);
         if (zalgebra_result_bytes(&kv->sources, form->kind) > KV_RESULT_BYTES_MAX) {
             kv_error(call->reply, "ERR Insufficient memory, the result may take more than 256 MiB");
             return false;
@@ -412,8 +421,8 @@ static enum kv_step zalgebra_result(struct kv_call *call, const struct zalgebra_
     if (kv_reply_zrange(call, &view, (struct kv_zrange){0, view.count}, false,
                         call->kv->sources.with_scores, &word[W_PLACE]) == KV_MORE)
         return KV_MORE;
-    zalgebra_memory_give(call->kv);
-    return KV_DONE;
+    word[W_PHASE] = ZALGEBRA_GIVE;
+    return zalgebra_give(call);
 }
 
 enum kv_step kv_zalgebra(struct kv_call *call) {
@@ -427,6 +436,8 @@ enum kv_step kv_zalgebra(struct kv_call *call) {
                           form.stores, &key_count, call->reply))
         return KV_DONE;
     ASSERT(operation->key_count == key_count + form.stores);
+    if (word[W_PHASE] == ZALGEBRA_GIVE)
+        return zalgebra_give(call);
     if (word[W_PHASE] == ZALGEBRA_KEYS) {
         step = zalgebra_keys(call, &form, key_count);
         word[W_PHASE] += step == ZALGEBRA_NEXT;

@@ -76,6 +76,8 @@ void raft_append_answer(struct raft *raft, struct raft_actions *actions) {
     ASSERT(raft->role == RAFT_FOLLOWER && raft->leader != 0);
     uint64_t match_index = MUTANT(ACKNOWLEDGES_BEYOND, raft->stored_index,
                                   smaller(raft->stored_index, raft->verified_index));
+    match_index = MUTANT(ACKNOWLEDGES_CUT_SHORT, raft->full ? raft->verified_index : match_index,
+                         match_index);
     raft->answer_owed = match_index < raft->verified_index;
     answer_send(raft, match_index, actions);
 }

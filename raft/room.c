@@ -34,6 +34,9 @@ static void forget(struct raft *raft, uint64_t index, struct raft_actions *actio
     if (index >= raft->last_index || !terms_at(&raft->terms, index, &term)) {
         return;
     }
+    if (MUTANT(ACKNOWLEDGES_CUT_SHORT, raft->answer_owed && raft->leader != 0, false)) {
+        raft_append_answer(raft, actions);
+    }
     raft_log_cut(raft, index, term);
     if (raft->answer_owed && raft->leader != 0 && raft->stored_index >= raft->verified_index) {
         raft_append_answer(raft, actions);

@@ -120,6 +120,7 @@ struct cluster_clients_counts {
     uint64_t operations;
     uint64_t ok;
     uint64_t refused;
+    uint64_t refused_for_room; /* answered -MISCONF, under ONCE each time */
     uint64_t unknown;
     uint64_t stale;  /* of the operations, those that asked for reads that may be */
     uint64_t beside; /* commands beside that were answered */

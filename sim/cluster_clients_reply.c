@@ -120,6 +120,7 @@ static void follow(struct cluster_clients *clients, struct client *client,
                    const struct kv_model_word *reply, uint64_t now_ns) {
     static const uint64_t back_off_ns = 50 * 1000 * 1000;
     const bool is_moved = begins(reply, "-MOVED ");
+    clients->counts.refused_for_room += begins(reply, "-MISCONF ");
     if (is_moved || begins(reply, "-CLUSTERDOWN ") || begins(reply, "-READONLY ")) {
         const uint32_t host = is_moved ? moved_to(clients, reply) : CLIENT_NONE;
         clients->counts.moved += is_moved;

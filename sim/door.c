@@ -89,6 +89,11 @@ void io_close(struct io *io, int32_t handle) {
     }
 }
 
+/* The simulated kernel takes no time for it. */
+void io_socket_close(struct io *io, int32_t socket) {
+    io_close(io, socket);
+}
+
 /* ---- doors and ports --------------------------------------------------------------------- */
 
 struct io *world_io(struct world *world, uint32_t node) {

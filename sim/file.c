@@ -79,10 +79,12 @@ static void operation_comes(struct world *world, void *object, uint64_t argument
 static void operation_schedule(struct sim_operation *operation) {
     struct node *node = operation->port->io->node;
     operation->scheduled = true;
-    world_schedule(
-        node->world,
-        world_random_between(node->world, node->disk.delay_ns_min, node->disk.delay_ns_max),
-        operation_comes, operation, 0);
+    uint64_t delay_ns =
+        world_random_between(node->world, node->disk.delay_ns_min, node->disk.delay_ns_max);
+    if (operation->kind == IO_FILE_READ) {
+        delay_ns *= node->world->options.disk_read_times;
+    }
+    world_schedule(node->world, delay_ns, operation_comes, operation, 0);
 }
 
 void world_disk_stall(struct world *world, uint32_t node, bool stalled) {

@@ -76,13 +76,14 @@ enum swarm_fault {
     SWARM_FULL_DISK,
     SWARM_SYNC_FAILS,
     SWARM_WRITE_FAILS,
-    SWARM_HALT,      /* a power cut at a named point of sim/world.h */
-    SWARM_DAMAGE,    /* of a sector at rest */
-    SWARM_TRANSFER,  /* the leader is asked to hand over: no fault, but it may seem one */
-    SWARM_MEMBERS,   /* a node is added, promoted or removed: likewise */
-    SWARM_LOST_DISK, /* and an empty one in its place */
-    SWARM_BLINK,     /* links are cut for a moment, which TCP mends */
-    SWARM_LOSS,      /* pieces are lost, which TCP sends again */
+    SWARM_HALT,       /* a power cut at a named point of sim/world.h */
+    SWARM_DAMAGE,     /* of a sector at rest */
+    SWARM_TRANSFER,   /* the leader is asked to hand over: no fault, but it may seem one */
+    SWARM_MEMBERS,    /* a node is added, promoted or removed: likewise */
+    SWARM_LOST_DISK,  /* and an empty one in its place */
+    SWARM_BLINK,      /* links are cut for a moment, which TCP mends */
+    SWARM_LOSS,       /* pieces are lost, which TCP sends again */
+    SWARM_NO_HANDLES, /* no file can be opened: its process has no descriptor left */
     SWARM_FAULTS,
 };
 
@@ -130,6 +131,8 @@ struct swarm_counts {
     uint64_t configurations;  /* that were seen in logs, behind the first one */
     uint64_t faults[SWARM_FAULTS];
     uint64_t disks_lost;
+    uint64_t logs_full;         /* full disks that left the log without room when they ended */
+    uint64_t refused_for_room;  /* commands that were answered -MISCONF */
     uint64_t replays_undecided; /* runs whose history nobody has judged as a whole: worth a look */
     uint64_t keys_given_up;     /* runs with keys that the search by key gave up; replay judged */
     uint64_t keys_not_judged;   /* runs with keys that it does not model; likewise */

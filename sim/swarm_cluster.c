@@ -123,11 +123,16 @@ static bool may_start(const struct swarm *swarm, const struct swarm_node *node) 
            node->start_at_ns <= world_now_ns(swarm->world);
 }
 
+/* It may not start.  Without room or descriptors it waits for some once it has started. */
+static bool is_ill(const struct swarm_node *node) {
+    bool wants = node->holds_full > 0 || node->holds_no_handles > 0;
+    return node->damaged || (!node->healed && (node->holds_failing > 0 || wants));
+}
+
 static void process_start(struct swarm *swarm, uint32_t index) {
     struct swarm_node *node = &swarm->nodes[index];
     struct error_text error = {.text = ""};
-    bool ill =
-        node->damaged || (!node->healed && (node->holds_failing > 0 || node->holds_full > 0));
+    bool ill = is_ill(node);
     node->options.schedule_seed = random_u64(&swarm->random);
     if (node->wipe) {
         swarm_say(swarm, "node %u has an empty disk", index + 1);
@@ -139,7 +144,7 @@ static void process_start(struct swarm *swarm, uint32_t index) {
         swarm->result->counts.disks_lost++;
         node->damaged = false;
         node->vote_damaged = false;
-        ill = !node->healed && (node->holds_failing > 0 || node->holds_full > 0);
+        ill = is_ill(node);
     }
     position_node(swarm, index + 1);
     int status = sim_node_start(&node->node, swarm->world, node->host, &node->options, &error);
@@ -161,7 +166,7 @@ static void process_start(struct swarm *swarm, uint32_t index) {
     swarm->result->counts.starts++;
     node->process = SWARM_UP;
     node->incarnation = sim_node_figures(node->node)->options->identity.incarnation;
-    node->may_fail = ill;
+    node->may_fail = node->damaged || (!node->healed && node->holds_failing > 0);
     node->end = SWARM_END_POWER;
     node->cut = WORLD_KEEP_RANDOM;
     swarm_say(swarm, "node %u starts", index + 1);

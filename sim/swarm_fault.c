@@ -267,9 +267,33 @@ static void begin_full(struct swarm *swarm, const struct swarm_action *action, u
     swarm_node_apply(swarm, node);
 }
 
+/* Whether the log has come to its end while its disk was full, or it could open none. */
+static void count_full(struct swarm *swarm, uint32_t node) {
+    struct sim_node *process = swarm->nodes[node].node;
+    if (process != NULL) {
+        swarm->result->counts.logs_full +=
+            node_figure(&sim_node_figures(process)->replicate.log_full);
+    }
+}
+
 static void end_full(struct swarm *swarm, const struct swarm_action *action, uint32_t node) {
     (void)action;
+    count_full(swarm, node);
     swarm->nodes[node].holds_full--;
+    swarm_node_apply(swarm, node);
+}
+
+static void begin_no_handles(struct swarm *swarm, const struct swarm_action *action,
+                             uint32_t node) {
+    (void)action;
+    swarm->nodes[node].holds_no_handles++;
+    swarm_node_apply(swarm, node);
+}
+
+static void end_no_handles(struct swarm *swarm, const struct swarm_action *action, uint32_t node) {
+    (void)action;
+    count_full(swarm, node);
+    swarm->nodes[node].holds_no_handles--;
     swarm_node_apply(swarm, node);
 }
 
@@ -364,6 +388,12 @@ void swarm_node_apply(struct swarm *swarm, uint32_t index) {
                         ill && node->holds_full > 0
                             ? world_disk_used_bytes(swarm->world, node->host)
                             : usual->disk_capacity_bytes);
+    bool no_handles = ill && node->holds_no_handles > 0;
+    if (no_handles != node->no_handles) {
+        node->no_handles = no_handles;
+        world_disk_fail(swarm->world, node->host, WORLD_DISK_OPEN, 1, no_handles ? UINT32_MAX : 0,
+                        no_handles ? -EMFILE : 0);
+    }
 }
 
 /* ---- the table ------------------------------------------------------------------------------ */
@@ -408,6 +438,8 @@ static const struct fault_row rows[SWARM_FAULTS] = {
                          NULL},
     [SWARM_BLINK] = {"blink", 0, 5, 90, true, swarm_links_draw, begin_cut, end_cut, NULL},
     [SWARM_LOSS] = {"loss", 0, 200, 5000, true, draw_losses, begin_loss, end_loss, "per mille"},
+    [SWARM_NO_HANDLES] = {"no descriptors", 0, 200, 6000, false, draw_nothing, begin_no_handles,
+                          end_no_handles, NULL},
     [SWARM_HALT] = {"halt", 0, 500, 4000, false, swarm_halt_draw, swarm_halt_begin, swarm_halt_end,
                     NULL},
 };

@@ -7,6 +7,7 @@
  *   swarm_plan.c      what a seed draws; plans as text
  *   swarm_plan_members.c  likewise: changes of members that come to nothing
  *   swarm_plan_logs.c what makes logs differ: coordinated actions
+ *   swarm_plan_full.c disks that are full until logs are
  *   swarm_plan_reads.c  likewise: leaders that notice late that they lead no more
  *   swarm_edit.c      smaller plans (sim/swarm_edit.h)
  *   swarm_plan_votes.c  likewise: contested elections
@@ -60,6 +61,7 @@ struct swarm_node {
     enum world_power_cut cut;
     bool may_fail;          /* a fault lets this process fail */
     bool healed;            /* no fault applies any more */
+    bool no_handles;        /* the world was told so */
     bool damaged;           /* its disk: it may refuse to start, or stop, for good */
     bool absent;            /* never started: it may be added later */
     bool vote_damaged;      /* one slot; the other one is spared */
@@ -75,6 +77,7 @@ struct swarm_node {
     uint32_t holds_stalled;
     uint32_t holds_slow_disk;
     uint32_t holds_full;
+    uint32_t holds_no_handles;
     uint32_t holds_failing;
     uint32_t holds_slow_cpu;
     uint64_t slow_disk_ns;
@@ -222,6 +225,16 @@ uint32_t swarm_leader(const struct swarm *swarm);
 
 /* Adds, in a share of the seeds, what makes logs differ; from a stream of chance of its own. */
 void swarm_plan_logs_draw(struct swarm_plan *plan);
+
+/* Draws a load of large values, of so much at most; false, and nothing changed, if the links do not
+ * carry it. */
+bool swarm_plan_draw_large(struct random *random, struct swarm_plan *plan,
+                           uint64_t bytes_a_second_max);
+
+/* ---- swarm_plan_full.c --------------------------------------------------------------------- */
+
+/* Adds, in a share of the seeds, full disks and slow reads; likewise. */
+void swarm_plan_draw_full(struct swarm_plan *plan);
 
 /* ---- swarm_fault.c ------------------------------------------------------------------------- */
 

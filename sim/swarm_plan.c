@@ -274,6 +274,7 @@ static void draw_beside(struct swarm_plan *plan, bool members) {
     swarm_plan_draw_reads(plan);
     swarm_plan_draw_members(plan);
     swarm_plan_logs_draw(plan);
+    swarm_plan_draw_full(plan);
     swarm_plan_draw_votes(plan); /* the last: it may clear the end of the plan for an election */
 }
 
@@ -341,14 +342,15 @@ void swarm_plan_print(const struct swarm_plan *plan, struct kv_model_text *out) 
     }
     print(out, "), %u clients, %" PRIu64 " ms of faults\n", plan->clients.clients,
           plan->safety_ns / SWARM_MS_NS);
-    print(out,
-          "network %" PRIu64 " to %" PRIu64 " us, pieces of %u bytes%s; disk %" PRIu64
-          " to %" PRIu64 " us; budget %u, batches %u, snapshots each %" PRIu64 " bytes\n",
-          plan->world.network_delay_ns_min / 1000, plan->world.network_delay_ns_max / 1000,
-          plan->world.network_piece_bytes_max,
-          plan->has_secret ? ", authenticated between members" : "",
-          plan->world.disk_delay_ns_min / 1000, plan->world.disk_delay_ns_max / 1000,
-          plan->budget_max, plan->batch_count, plan->snapshot_log_bytes);
+    print(
+        out,
+        "network %" PRIu64 " to %" PRIu64 " us, pieces of %u bytes%s; disk %" PRIu64 " to %" PRIu64
+        " us, reads %u times; budget %u, batches %u, snapshots each %" PRIu64 " bytes\n",
+        plan->world.network_delay_ns_min / 1000, plan->world.network_delay_ns_max / 1000,
+        plan->world.network_piece_bytes_max,
+        plan->has_secret ? ", authenticated between members" : "",
+        plan->world.disk_delay_ns_min / 1000, plan->world.disk_delay_ns_max / 1000,
+        plan->world.disk_read_times, plan->budget_max, plan->batch_count, plan->snapshot_log_bytes);
     for (uint32_t i = 0; i < plan->action_count; i++) {
         char text[SWARM_TEXT_BYTES];
         if (plan->actions[i].left_out) {

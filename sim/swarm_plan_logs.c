@@ -23,6 +23,7 @@
 enum {
     LARGE_ONE_IN = 5, /* seeds */
     LARGE_BYTES_MIN = 8 * 1024,
+    LARGE_BYTES_A_SECOND_MAX = 400 * 1000,
     /* Who is behind by a log's memory of 1 MB has it in 800 ms, the longest that a leader waits for
        a commit; on a slower way leaders may give up, one after the other, until it has it. */
     LARGE_WAY_BYTES_A_SECOND = 1280 * 1024,
@@ -55,11 +56,15 @@ static uint64_t way_bytes_a_second(const struct world_options *world) {
     return world->network_piece_bytes_max / 2 * SWARM_SECOND_NS / delay_ns;
 }
 
-static void draw_large(struct random *random, struct swarm_plan *plan) {
+bool swarm_plan_draw_large(struct random *random, struct swarm_plan *plan,
+                           uint64_t bytes_a_second_max) {
     struct cluster_clients_options *clients = &plan->clients;
+    if (way_bytes_a_second(&plan->world) < LARGE_WAY_BYTES_A_SECOND) {
+        return false;
+    }
     /* An eighth of what a way carries, and not more than makes a run slow. */
     uint64_t load_max = way_bytes_a_second(&plan->world) / 8;
-    load_max = load_max < 400000 ? load_max : 400000;
+    load_max = load_max < bytes_a_second_max ? load_max : bytes_a_second_max;
     uint64_t load = between(random, load_max / 4, load_max);
     clients->value_bytes_max = (uint32_t)between(random, LARGE_BYTES_MIN, SIM_NODE_BULK_BYTES_MAX);
     /* Values a second that are written: most writes have one. */
@@ -69,6 +74,7 @@ static void draw_large(struct random *random, struct swarm_plan *plan) {
     if (random_below(random, 2) == 0) {
         plan->snapshot_log_bytes = between(random, clients->value_bytes_max, 500000);
     }
+    return true;
 }
 
 /* ---- whoever leads is alone, and comes back -------------------------------------------------  */
@@ -157,8 +163,8 @@ void swarm_plan_logs_draw(struct swarm_plan *plan) {
     bool large = random_below(&random, LARGE_ONE_IN) == 0;
     bool returns = random_below(&random, RETURNS_ONE_IN) == 0;
     bool resends = random_below(&random, large ? 2 : RESENDS_ONE_IN) == 0;
-    if (large && way_bytes_a_second(&plan->world) >= LARGE_WAY_BYTES_A_SECOND) {
-        draw_large(&random, plan);
+    if (large) {
+        (void)swarm_plan_draw_large(&random, plan, LARGE_BYTES_A_SECOND_MAX);
     }
     if (returns && plan->node_count > 2) {
         draw_returns(&random, plan);

@@ -296,6 +296,20 @@ static void say_unanswered(struct swarm *swarm, uint64_t from_ns) {
     }
 }
 
+/* The operations that were begun since then and were refused for want of room on disks. */
+static uint32_t refused_for_room(const struct swarm *swarm, uint64_t from_ns) {
+    static const char refusal[] = "-MISCONF ";
+    const struct history *history = cluster_clients_history(swarm->clients);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < history->operation_count; i++) {
+        const struct history_operation *each = &history->operations[i];
+        count += each->invoked_ns >= swarm->begun_ns + from_ns &&
+                 each->outcome == HISTORY_REFUSED && each->reply_bytes >= sizeof(refusal) &&
+                 memcmp(history->bytes + each->reply_offset, refusal, sizeof(refusal) - 1) == 0;
+    }
+    return count;
+}
+
 /* Goes on, while clients go to whoever serves.  *healed_leads becomes false if somebody who is not
  * healed led, or nobody. */
 static void swarm_until_led(struct swarm *swarm, uint64_t time_ns, bool *healed_leads) {
@@ -329,6 +343,12 @@ static bool answers_round(struct swarm *swarm, bool is_last) {
     cluster_clients_since(swarm->clients, swarm->begun_ns + from_ns, &since);
     swarm_say(swarm, "answered: %u, refused: %u, unknown: %u, never: %u", since.ok, since.refused,
               since.unknown, since.pending);
+    uint32_t for_room = refused_for_room(swarm, from_ns);
+    if (healed_leads && for_room > 0) {
+        swarm_find(swarm, "a healed quorum, which has room, refused %u operations for want of it",
+                   for_room);
+        return false;
+    }
     bool is_silent = since.ok == 0 && (healed_leads || is_last);
     if ((healed_leads && since.unknown + since.pending > 0) || is_silent) {
         say_unanswered(swarm, from_ns);
@@ -402,6 +422,7 @@ static void count_outcomes(struct swarm *swarm) {
     counts->ok = clients->ok;
     counts->refused = clients->refused;
     counts->unknown = clients->unknown;
+    counts->refused_for_room = clients->refused_for_room;
     counts->operations_once = clients->once_operations;
     counts->committed = swarm->check.committed_count;
     counts->configurations = swarm->check.configuration_count - 1;

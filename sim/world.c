@@ -32,6 +32,7 @@ struct world_options world_options_calm(void) {
         .socket_receive_bytes = 16384,
         .disk_delay_ns_min = 20 * US_NS,
         .disk_delay_ns_max = 300 * US_NS,
+        .disk_read_times = 1,
         .disk_parts_max = 3,
         .disk_alignment_bytes = 512,
         .disk_capacity_bytes = UINT64_C(64) << 30,
@@ -282,6 +283,7 @@ void world_clock_rate(struct world *world, uint32_t node, int32_t ppm) {
 struct world *world_create(uint64_t seed, const struct world_options *options) {
     ASSERT(options->network_delay_ns_min <= options->network_delay_ns_max);
     ASSERT(options->disk_delay_ns_min <= options->disk_delay_ns_max);
+    ASSERT(options->disk_read_times >= 1 && options->disk_read_times <= 1000);
     ASSERT(options->network_piece_bytes_max > 0 && options->disk_parts_max > 0);
     ASSERT(options->socket_send_bytes > 0 && options->socket_receive_bytes > 0);
     ASSERT(IS_POWER_OF_TWO(options->disk_alignment_bytes));

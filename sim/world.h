@@ -87,6 +87,7 @@ struct world_options {
 
     uint64_t disk_delay_ns_min; /* of each operation, and of each part of a write */
     uint64_t disk_delay_ns_max;
+    uint32_t disk_read_times;      /* reads take so many times as long, [1, 1000] */
     uint32_t disk_parts_max;       /* a write reaches the disk in 1 to so many parts */
     uint32_t disk_alignment_bytes; /* of direct files: 512 to 4096 */
     uint64_t disk_capacity_bytes;  /* of each node */

@@ -2,7 +2,9 @@
  * The machine restored from a snapshot while the node runs.
  *
  *     NONE ──> FORSAKING ──> DESTROYING ──> FORGETTING ──> LOADING ──> NONE
- *                                                             └──────> FAILED
+ *                                                           ▲ │└──────> FAILED
+ *                                                           │ ▼
+ *                                                         STARVED
  *
  * Happy path: replicate has placed a snapshot that another member sent, and says so in the order of
  * entries.  Behind everything that was applied before, a snapshot of this node's own that is under
@@ -13,9 +15,10 @@
  * Meanwhile no entry comes.  Batches do: they are answered without the machine, for this node
  * follows.
  *
- * Failure modes: the file cannot be read any more, no memory for the machine, digests that are not
- * those of the snapshot: final, since there is no machine to go back to.  The next start begins
- * with the same file.  The node stops: it is left as it is, for the same reason.
+ * Failure modes: no file descriptor is left for the file: it is tried again after INSTALL_RETRY_NS.
+ * The file cannot be read any more, no memory for the machine, digests that are not those of the
+ * snapshot: final, since there is no machine to go back to.  The next start begins with the same
+ * file.  The node stops: it is left as it is, for the same reason.
  */
 
 #include <stdio.h>
@@ -29,6 +32,8 @@
 enum {
     INSTALL_SESSIONS_SLICE = 8,  /* removed in one go: 128 places each, some us */
     INSTALL_RESTORE_UNITS = 250, /* of a slice of sessions restored: 64 KiB, less than 50 us */
+    /* Between two attempts to open the file when no descriptor is left; as the log has it. */
+    INSTALL_RETRY_NS = 200 * 1000 * 1000,
 };
 
 static const uint8_t install_transitions[] = {
@@ -36,7 +41,9 @@ static const uint8_t install_transitions[] = {
     [APPLY_INSTALL_FORSAKING] = 1 << APPLY_INSTALL_DESTROYING,
     [APPLY_INSTALL_DESTROYING] = 1 << APPLY_INSTALL_FORGETTING,
     [APPLY_INSTALL_FORGETTING] = 1 << APPLY_INSTALL_LOADING,
-    [APPLY_INSTALL_LOADING] = 1 << APPLY_INSTALL_NONE | 1 << APPLY_INSTALL_FAILED,
+    [APPLY_INSTALL_LOADING] =
+        1 << APPLY_INSTALL_NONE | 1 << APPLY_INSTALL_FAILED | 1 << APPLY_INSTALL_STARVED,
+    [APPLY_INSTALL_STARVED] = 1 << APPLY_INSTALL_LOADING,
     [APPLY_INSTALL_FAILED] = 0,
 };
 
@@ -155,17 +162,35 @@ static bool load_begin(struct apply_shard *shard) {
     return true;
 }
 
+static void stream_failed(struct apply_shard *shard) {
+    struct apply_install *install = &shard->install;
+    const char *text;
+    if (snapshot_stream_error(install->stream, &text) != WEIR_ELIMIT) {
+        install_fail(shard, text);
+        return;
+    }
+    ASSERT(!install->begun); /* it is what opening it says */
+    log_warn_limited("snapshot_short_of_descriptors",
+                     "snapshot=%s consequence=\"restoring it waits for a file descriptor\"",
+                     install->name);
+    snapshot_stream_close(install->stream);
+    install->retry_ns = shard->now_ns + INSTALL_RETRY_NS;
+    install_move(shard, APPLY_INSTALL_STARVED);
+}
+
+static void load_open(struct apply_shard *shard) {
+    struct apply_install *install = &shard->install;
+    install_move(shard, APPLY_INSTALL_LOADING);
+    snapshot_stream_open(install->stream, install->name, install->index, false);
+}
+
 static bool load_on(struct apply_shard *shard, uint32_t *units) {
     struct apply_install *install = &shard->install;
     bool worked = false;
     while (*units > 0) {
-        const char *text;
         switch (snapshot_stream_state(install->stream)) {
         case SNAPSHOT_STREAM_BUSY: return worked;
-        case SNAPSHOT_STREAM_FAILED:
-            (void)snapshot_stream_error(install->stream, &text);
-            install_fail(shard, text);
-            return true;
+        case SNAPSHOT_STREAM_FAILED: stream_failed(shard); return true;
         case SNAPSHOT_STREAM_END: install_finish(shard); return true;
         case SNAPSHOT_STREAM_BLOCK:
             worked = true;
@@ -203,11 +228,16 @@ bool apply_install_turn(struct apply_shard *shard, uint32_t *units) {
         return true;
     case APPLY_INSTALL_FORGETTING:
         if (sessions_clear(shard->sessions, &install->session_slot, INSTALL_SESSIONS_SLICE)) {
-            install_move(shard, APPLY_INSTALL_LOADING);
-            snapshot_stream_open(install->stream, install->name, install->index, false);
+            load_open(shard);
         }
         return true;
     case APPLY_INSTALL_LOADING: return load_on(shard, units);
+    case APPLY_INSTALL_STARVED:
+        if (shard->now_ns < install->retry_ns) {
+            return false;
+        }
+        load_open(shard);
+        return true;
     case APPLY_INSTALL_NONE:
     case APPLY_INSTALL_FAILED: return false;
     }

@@ -175,6 +175,7 @@ enum apply_install_step {
     APPLY_INSTALL_DESTROYING,
     APPLY_INSTALL_FORGETTING,
     APPLY_INSTALL_LOADING,
+    APPLY_INSTALL_STARVED,
     APPLY_INSTALL_FAILED,
 };
 struct apply_install {
@@ -186,6 +187,7 @@ struct apply_install {
     bool begun;            /* the new machine is made */
     uint64_t session_left; /* bytes of sessions still to come */
     size_t used_bytes;     /* of the block that is there */
+    uint64_t retry_ns;     /* while STARVED: when the file is to be opened again */
 };
 
 struct apply_shard {

@@ -213,7 +213,9 @@ static bool snapshot_due(const struct apply_shard *shard, uint64_t now_ns) {
 static void timer_arm(struct apply_shard *shard, uint64_t now_ns) {
     struct apply_snapshot *snapshot = &shard->snapshot;
     uint64_t due_ns = UINT64_MAX;
-    if (snapshot->emitting) {
+    if (shard->install.step == APPLY_INSTALL_STARVED) {
+        due_ns = shard->install.retry_ns;
+    } else if (snapshot->emitting) {
         due_ns = snapshot_pace_ns(snapshot->writer);
     } else if (!snapshot->sealing && snapshot_wanted(shard)) {
         due_ns = snapshot->retry_ns;

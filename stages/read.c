@@ -475,7 +475,7 @@ static void on_completion(struct read_shard *shard, const struct io_completion *
         break;
     case READ_USER_REFUSAL:
         shard->refusals--;
-        io_close(shard->io, (int32_t)((uint32_t)completion->user >> READ_USER_KIND_BITS));
+        io_socket_close(shard->io, (int32_t)((uint32_t)completion->user >> READ_USER_KIND_BITS));
         break;
     default: UNREACHABLE("a completion of read's");
     }

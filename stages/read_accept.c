@@ -22,7 +22,7 @@ static void refuse(struct read_shard *shard, int32_t socket) {
     node_figure_add(&shard->node->read.rejected, 1);
     log_warn_limited("client_refused", "reason=maxclients limit=%u", node_clients_max(shard->node));
     if (shard->refusals == READ_REFUSALS_MAX || shard->draining) {
-        io_close(shard->io, socket);
+        io_socket_close(shard->io, socket);
         return;
     }
     shard->refusals++;

@@ -11,6 +11,7 @@
  */
 
 #include "base/assert.h"
+#include "stages/node_settings.h"
 #include "stages/read_internal.h"
 
 /* Of who does not read its replies: nothing is gained by more, and others wait behind them. */
@@ -20,7 +21,8 @@ enum { READ_UNREAD_BATCHES_MAX = 2 };
 static uint32_t batches_max(const struct read_shard *shard, uint32_t slot) {
     const struct node_options *options = shard->node->options;
     const struct node_record *record = &shard->node->records[slot];
-    if (options->password[0] != '\0' && atomic_load_relaxed_u32(&record->authenticated) == 0) {
+    if (node_password_required(shard->node) &&
+        atomic_load_relaxed_u32(&record->authenticated) == 0) {
         return 1; /* who has not said who it is needs one to do so */
     }
     const uint32_t most = options->connection_batches_max;

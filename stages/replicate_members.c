@@ -58,7 +58,10 @@ static void incarnations_publish(struct replicate_shard *shard) {
             continue;
         }
         uint64_t incarnation = incarnation_of(shard, link->node_id);
-        if (incarnation != link->incarnation && incarnation != shard->members.told_by[i]) {
+        /* Who is no member for a while, and comes back, may have kept its connections: it has said
+           on them once who it is. */
+        if (incarnation != 0 && incarnation != link->incarnation &&
+            incarnation != shard->members.told_by[i]) {
             replicate_standing_forget(shard, link);
         }
         /* Partner: write's acquire. */

@@ -103,7 +103,7 @@ static void connection_close(struct write_shard *shard, struct write_connection 
     struct batch *marker = pipeline_batch(shard->pipeline, connection->marker);
     connection->marker = BATCH_NO_BLOCK;
     state_set(connection, WRITE_CLOSED);
-    io_close(shard->io, connection->socket);
+    io_socket_close(shard->io, connection->socket);
     write_spend(shard, WRITE_SOCKET_UNITS);
     write_batch_home(shard, marker);
 }

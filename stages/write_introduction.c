@@ -30,9 +30,9 @@ static uint64_t incarnation_of(const struct write_link *link) {
 /* As it has told it: what is read before the life was told by that one or one before it. */
 static struct peer_standing standing_of(const struct write_link *link) {
     const struct peer_standing *told = &link->peer->told;
-    /* Partner: the releases of told_set in replicate_standing.c. */
-    struct peer_standing standing = {.term = atomic_load_acquire_u64(&told->term),
-                                     .index = atomic_load_acquire_u64(&told->index)};
+    /* Partner: the releases of told_set in replicate_standing.c, which come the other way round. */
+    struct peer_standing standing = {.term = atomic_load_acquire_u64(&told->term)};
+    standing.index = atomic_load_acquire_u64(&told->index);
     standing.life = atomic_load_relaxed_u64(&told->life);
     return standing;
 }

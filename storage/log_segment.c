@@ -39,6 +39,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/log.h"
+#include "base/mutant.h"
 #include "storage/log_internal.h"
 
 #include <errno.h>
@@ -146,7 +147,7 @@ static void spare_ready(struct log *log) {
         return;
     log->is_short_of_space = false;
     log_info("log_has_room_again", "segment=%s", log->spare_name);
-    if (log->state != LOG_FULL)
+    if (MUTANT(STAYS_FULL, true, log->state != LOG_FULL))
         return;
     log->state = LOG_READY;
     log->error.text[0] = '\0';

@@ -28,6 +28,10 @@ enum { EXIT_RIGHT = 0, EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_UNDECIDED = 3 };
 /* As many as a configuration has members. */
 enum { LOGS_MAX = CONFIGURATION_MEMBERS_MAX };
 
+/* Of one key's different values together: a thousand of the largest that is usual, 1 MiB.  Memory
+   that is not needed is not touched. */
+enum { VALUE_BYTES = 1024 << 20 };
+
 /* The state of one invocation. Not on the stack: files are many. */
 struct checking {
     struct check_file files[CHECK_FILES_MAX];
@@ -176,6 +180,7 @@ static void print_history(struct checking *checking) {
 static int keys_check(struct checking *checking, const struct replay_report *replay) {
     struct linearizable_options options = linearizable_options_default();
     struct linearizable_report found;
+    options.value_bytes = VALUE_BYTES;
     if (checking->steps_max > 0)
         options.steps_max = checking->steps_max;
     if (replay != NULL) {

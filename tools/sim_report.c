@@ -23,6 +23,8 @@ void sim_totals_add(struct sim_totals *totals, const struct swarm_result *result
     totals->counts.committed += counts->committed;
     totals->counts.starts += counts->starts;
     totals->counts.configurations += counts->configurations;
+    totals->counts.logs_full += counts->logs_full;
+    totals->counts.refused_for_room += counts->refused_for_room;
     totals->counts.reads_at_once += counts->reads_at_once;
     totals->counts.disks_lost += counts->disks_lost;
     totals->counts.replays_undecided += counts->replays_undecided;
@@ -86,6 +88,9 @@ static void print_counts(const struct swarm_counts *counts) {
                  counts->configurations, counts->disks_lost);
     (void)printf("reads       %" PRIu64 " batches answered at once by a leader that has a lease\n",
                  counts->reads_at_once);
+    (void)printf("room        %" PRIu64 " logs had none in the end, of those of full disks or "
+                 "without descriptors; %" PRIu64 " commands were refused for want of it\n",
+                 counts->logs_full, counts->refused_for_room);
     (void)printf("undecided   %" PRIu64 " by replay; key by key %" PRIu64 " given up, %" PRIu64
                  " with what it does not model: there replay judged\n",
                  counts->replays_undecided, counts->keys_given_up, counts->keys_not_judged);
@@ -97,12 +102,14 @@ static void print_counts_json(const struct swarm_counts *counts) {
     (void)printf("\"ok\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"unknown\": %" PRIu64
                  ", \"elections\": %" PRIu64 ", \"committed\": %" PRIu64 ", \"starts\": %" PRIu64
                  ", \"configurations\": %" PRIu64 ", \"disks_lost\": %" PRIu64
+                 ", \"logs_full\": %" PRIu64 ", \"refused_for_room\": %" PRIu64
                  ", \"reads_at_once\": %" PRIu64 ", \"replays_undecided\": %" PRIu64
                  ", \"keys_given_up\": %" PRIu64 ", \"keys_not_judged\": %" PRIu64
                  ", \"faults\": {",
                  counts->ok, counts->refused, counts->unknown, counts->elections, counts->committed,
-                 counts->starts, counts->configurations, counts->disks_lost, counts->reads_at_once,
-                 counts->replays_undecided, counts->keys_given_up, counts->keys_not_judged);
+                 counts->starts, counts->configurations, counts->disks_lost, counts->logs_full,
+                 counts->refused_for_room, counts->reads_at_once, counts->replays_undecided,
+                 counts->keys_given_up, counts->keys_not_judged);
     for (enum swarm_fault fault = 0; fault < SWARM_FAULTS; fault++) {
         (void)printf("%s\"%s\": %" PRIu64, fault == 0 ? "" : ", ", swarm_fault_name(fault),
                      counts->faults[fault]);

@@ -266,6 +266,26 @@ static void either_end_is_told_of_the_end_of_the_other(void **state) {
     pair_close(&pair);
 }
 
+static void the_other_end_is_told_of_a_socket_that_is_closed_with_the_next_submission(
+    void **state) {
+    enum { ROUNDS = 3 };
+    struct pair pair;
+    pair_open(&pair, *state, 8);
+    for (int round = 0; round < ROUNDS; round++) {
+        int32_t accepted;
+        int32_t connected = connect_one(&pair, &accepted);
+        const struct end far = {pair.peer, pair.port, accepted, 1, pair.buffers};
+        io_socket_close(pair.fixture->io, connected);
+        uint8_t none[1];
+        assert_int_equal(receive_at(&pair, &far, none, 0), IO_RECEIVE_EOF);
+        assert_int_equal(io_outstanding(pair.fixture->port), 0); /* and it completes nowhere */
+        struct io_completion completion;
+        assert_int_equal(io_take(pair.fixture->port, &completion, 1), 0);
+        io_socket_close(far.io, accepted);
+    }
+    pair_close(&pair);
+}
+
 static void many_connect_at_once(void **state) {
     enum { COUNT = 20 };
     struct pair pair;
@@ -407,6 +427,7 @@ const struct CMUnitTest door_connect_tests[] = {
     cmocka_unit_test(more_attempts_than_a_port_may_hold_are_a_bug),
     cmocka_unit_test(a_connection_carries_bytes_both_ways),
     cmocka_unit_test(either_end_is_told_of_the_end_of_the_other),
+    cmocka_unit_test(the_other_end_is_told_of_a_socket_that_is_closed_with_the_next_submission),
     cmocka_unit_test(many_connect_at_once),
     cmocka_unit_test(a_port_that_is_full_loses_no_connection),
     cmocka_unit_test(an_attempt_that_hangs_is_stopped),

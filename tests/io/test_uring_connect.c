@@ -224,6 +224,20 @@ static void an_address_of_version_6_is_connected_to(void **state) {
     io_close(fixture->io, listener);
 }
 
+static void a_socket_closed_with_the_next_submission_leaves_no_descriptor(void **state) {
+    struct door_fixture *fixture = *state;
+    int next = descriptor_next();
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    io_socket_close(fixture->io, ends[0]);
+    io_poll(fixture->io);
+    assert_int_equal(fcntl(ends[0], F_GETFD), -1);
+    char none;
+    assert_int_equal(recv(ends[1], &none, 1, MSG_DONTWAIT), 0);
+    close(ends[1]);
+    assert_int_equal(descriptor_next(), next);
+}
+
 /* ---- running ----------------------------------------------------------------------------- */
 
 static struct io *open_door(void) {
@@ -258,6 +272,7 @@ int main(void) {
         DOOR_TEST(a_socket_that_reaches_itself_is_refused),
         DOOR_TEST(stopped_and_failed_attempts_leave_no_descriptor),
         DOOR_TEST(connected_sockets_do_not_delay),
+        DOOR_TEST(a_socket_closed_with_the_next_submission_leaves_no_descriptor),
         DOOR_TEST(an_address_of_version_6_is_connected_to),
     };
     return cmocka_run_group_tests_name("connecting by io_uring, hindered", tests, NULL, NULL);

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "machines/kv_collection.h"
+#include "machines/kv_item.h"
 #include "tests/cmocka_wrapper.h"
 #include "tests/machines/driver.h"
 #include "tests/machines/kv_replicas.h"
@@ -172,6 +173,39 @@ static void a_snapshot_in_which_a_bit_is_turned_is_refused(void **state) {
     driver_end(&driver);
 }
 
+/* Its memory would be taken before its bytes are there, and its length has no room in a record. */
+static void a_snapshot_with_a_value_longer_than_any_is_refused(void **state) {
+    (void)state;
+    for (uint32_t type = KV_TYPE_LIST; type <= KV_TYPE_HASH; type += KV_TYPE_HASH - KV_TYPE_LIST) {
+        struct driver driver;
+        struct driver copy;
+        struct kv_model_text bytes = {0};
+        uint8_t item[KV_ITEM_BYTES + 3 + KV_PACKED_LENGTH_BYTES_MAX] = {0};
+        uint8_t *at = item + KV_ITEM_BYTES;
+        size_t consumed;
+        driver_begin(&driver, &machine_kv, 0);
+        driver_begin(&copy, &machine_kv, 0);
+        driver_snapshot(&driver, &at_1000, &bytes);
+        bytes.length -= KV_ITEM_BYTES; /* its tail */
+        bytes_put_u64(item, KV_DEADLINE_NONE);
+        bytes_put_u64(item + 8, UINT64_C(1) << 40);
+        bytes_put_u32(item + 16, 1);
+        bytes_put_u32(item + 24, type | KV_ITEM_LARGE);
+        *at++ = 'k';
+        if (type == KV_TYPE_HASH)
+            at += kv_packed_put(at, (const uint8_t *)"f", 1);
+        at += kv_packed_put_length(at, (uint32_t)KV_VALUE_BYTES_MAX + 1);
+        kv_model_text_append(&bytes, (const char *)item, (size_t)(at - item));
+        assert_int_equal(machine_kv.restore(copy.machine, machine_kv.version,
+                                            (const uint8_t *)bytes.data, bytes.length, &consumed,
+                                            UINT32_MAX),
+                         WEIR_ECORRUPT);
+        kv_model_text_free(&bytes);
+        driver_end(&driver);
+        driver_end(&copy);
+    }
+}
+
 /* A snapshot in progress, and the changes made meanwhile. */
 struct emitting {
     struct driver *driver;
@@ -252,6 +286,66 @@ static void a_large_hash_is_changed_while_it_is_written(void **state) {
     driver_end(&driver);
 }
 
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+enum { WAY_COUNT = 40000, WAY_ROUNDS = 8, WAY_LEFT_BYTES = 512 * 1024 };
+
+/* Sets s and t, a hash h0, a list l: each takes a megabyte or more. */
+static void way_fill(struct driver *driver) {
+    char line[512];
+    for (uint32_t first = 0; first < WAY_COUNT; first += 10) {
+        static const char *const begins[] = {"SADD s", "SADD t", "HSET h0", "RPUSH l"};
+        for (size_t i = 0; i < ARRAY_COUNT(begins); i++) {
+            int length = snprintf(line, sizeof(line), "%s", begins[i]);
+            for (uint32_t j = 0; j < 10; j++)
+                length += snprintf(line + length, sizeof(line) - (size_t)length,
+                                   i == 2 ? " %u long-enough" : " %u", first + j);
+            driver_command(driver, line, &at_1000, NULL);
+        }
+    }
+    driver_command(driver, "SADD small 1", &at_1000, NULL);
+    driver_maintain(driver, 1000);
+}
+
+/* Many commands may be executed before maintain is called again. So what one takes for its own
+ * work, or replaces by a copy, does not wait for that; and is given back in slices. */
+static void what_a_command_takes_on_its_way_it_gives_back(void **state) {
+    (void)state;
+    static const char *const lines[] = {
+        "SORT_RO l LIMIT 0 1",
+        "SORT l LIMIT 0 1",
+        "SORT l LIMIT 0 1 STORE few",
+        "SDIFF s t small small small small small small small small small",
+        "SDIFFSTORE few s t small small small small small small small small small",
+        "SUNION s t small small small small small small small small small",
+        "ZUNION 2 s t",
+        "ZINTER 2 s t",
+    };
+    struct driver driver;
+    char line[64];
+    driver_begin(&driver, &machine_kv, KV_REPLICAS_PARTITION_BITS);
+    way_fill(&driver);
+    driver.budget = 2000;
+    const uint64_t before = machine_kv.memory_bytes(driver.machine);
+    for (size_t i = 0; i < ARRAY_COUNT(lines); i++)
+        for (uint32_t round = 0; round < WAY_ROUNDS; round++) {
+            driver_command(&driver, lines[i], &at_1000, NULL);
+            const uint64_t after = machine_kv.memory_bytes(driver.machine);
+            if (after > before + WAY_LEFT_BYTES)
+                fail_msg("%s: %llu KiB left", lines[i], (unsigned long long)(after - before) >> 10);
+        }
+    for (uint32_t round = 0; round < 2 * WAY_ROUNDS; round++) {
+        snprintf(line, sizeof(line), "RENAME h%u h%u", round, round + 1);
+        driver_expect(&driver, line, &at_1000, "+OK\r\n");
+        const uint64_t after = machine_kv.memory_bytes(driver.machine);
+        if (after > before + WAY_LEFT_BYTES)
+            fail_msg("%s: %llu KiB left", line, (unsigned long long)(after - before) >> 10);
+    }
+    snprintf(line, sizeof(line), "HLEN h%u", (unsigned)(2 * WAY_ROUNDS));
+    driver_expect(&driver, line, &at_1000, ":40000\r\n");
+    driver_end(&driver);
+}
+
 /* ---- Replicas -------------------------------------------------------------------------------- */
 
 static void a_snapshot_and_the_rest_of_the_log_give_the_same_as_the_log(void **state) {
@@ -272,7 +366,9 @@ int main(void) {
         cmocka_unit_test(scan_finds_the_keys_of_a_type),
         cmocka_unit_test(a_hash_grows_beyond_what_is_compact_and_back_to_nothing),
         cmocka_unit_test(a_snapshot_in_which_a_bit_is_turned_is_refused),
+        cmocka_unit_test(a_snapshot_with_a_value_longer_than_any_is_refused),
         cmocka_unit_test(a_large_hash_is_changed_while_it_is_written),
+        cmocka_unit_test(what_a_command_takes_on_its_way_it_gives_back),
         cmocka_unit_test(a_snapshot_and_the_rest_of_the_log_give_the_same_as_the_log),
         cmocka_unit_test(a_snapshot_is_of_its_beginning_whatever_is_changed_meanwhile),
     };

@@ -85,6 +85,24 @@ static void a_bound_is_read_more_loosely_than_a_score(void **state) {
         check(texts[i]);
 }
 
+/* Spaces count, since they are looked at: however long a text is, a part of it is read. */
+static void a_bound_is_as_long_as_a_number_with_its_spaces(void **state) {
+    (void)state;
+    enum { BYTES = KV_FLOAT_PARSE_BYTES_MAX };
+    static uint8_t spaces[BYTES + 2];
+    struct kv_score_bound bound;
+    memset(spaces, ' ', sizeof(spaces));
+    spaces[BYTES] = '1';
+    assert_false(
+        kv_score_bound_parse(&(struct machine_argument){spaces, BYTES + 1}, &bound)); /* Redis: 1 */
+    assert_true(kv_score_bound_parse(&(struct machine_argument){spaces + 1, BYTES}, &bound));
+    assert_true(bound.score == 1);
+    spaces[BYTES] = 0; /* what is behind it does not count */
+    spaces[BYTES - 1] = '2';
+    assert_true(kv_score_bound_parse(&(struct machine_argument){spaces, BYTES + 2}, &bound));
+    assert_true(bound.score == 2);
+}
+
 static void edges_are_rounded_as_by_strtod(void **state) {
     (void)state;
     static const char *const texts[] = {"0",
@@ -183,6 +201,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_no_number_is_refused),
         cmocka_unit_test(a_bound_is_read_more_loosely_than_a_score),
+        cmocka_unit_test(a_bound_is_as_long_as_a_number_with_its_spaces),
         cmocka_unit_test(edges_are_rounded_as_by_strtod),
         cmocka_unit_test(any_double_is_read_back),
         cmocka_unit_test(what_is_not_a_number_becomes_0),

@@ -55,6 +55,8 @@ static void forms_are_judged_before_keys_as_redis_does(void **state) {
         {"SINTERCARD 1 str LIMIT -1", "-ERR LIMIT can't be negative\r\n"},
         {"SINTERCARD 1 str LIMIT x", "-ERR LIMIT can't be negative\r\n"},
         {"SSCAN str x", "-ERR invalid cursor\r\n"},
+        {"SSCAN s 000000000000000000000000000000000000000000000000000000000000000000 FOO",
+         "-ERR invalid cursor\r\n"}, /* 66 digits; Redis takes it for 0 */
         {"SSCAN str 0 FOO", WRONG_TYPE},
         {"SSCAN nokey 0 FOO", "*2\r\n$1\r\n0\r\n*0\r\n"},
         {"SSCAN s 0 FOO", SYNTAX},

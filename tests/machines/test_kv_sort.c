@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/random.h"
+#include "machines/kv_float.h"
 #include "machines/kv_sort.h"
 #include "tests/cmocka_wrapper.h"
 #include "tests/machines/kv_replicas.h"
@@ -45,6 +46,35 @@ static void more_arguments_than_are_looked_at_are_a_syntax_error(void **state) {
     driver_execute(&driver, words, WORDS, &at_1000, &reply);
     assert_memory_equal(reply.data, "*0\r\n", 4);
     driver_execute(&driver, words, WORDS + 1, &at_1000, &reply);
+    assert_memory_equal(reply.data, "-ERR syntax error\r\n", 19);
+    kv_model_text_free(&reply);
+    driver_end(&driver);
+}
+
+/* What is read in one piece is no longer than that takes: an element as a number, with its spaces,
+ * and a BY. */
+static void what_is_too_long_is_not_read(void **state) {
+    (void)state;
+    static char text[KV_KEY_BYTES_MAX + 1];
+    enum { NUMBER_BYTES = KV_FLOAT_PARSE_BYTES_MAX };
+    static const char no_number[] = "-ERR One or more scores can't be converted into double\r\n";
+    struct kv_model_word push[] = {{"RPUSH", 5}, {"l", 1}, {text, NUMBER_BYTES}};
+    struct kv_model_word sort[] = {{"SORT", 4}, {"m", 1}, {"BY", 2}, {text, KV_KEY_BYTES_MAX}};
+    struct kv_model_text reply = {0};
+    struct driver driver;
+    driver_begin(&driver, &machine_kv, PARTITION_BITS);
+    memset(text, ' ', sizeof(text));
+    text[NUMBER_BYTES - 1] = text[NUMBER_BYTES] = '1';
+    driver_execute(&driver, push, ARRAY_COUNT(push), &at_1000, NULL);
+    driver_expect(&driver, "SORT l STORE n", &at_1000, ":1\r\n");
+    push[2] = (struct kv_model_word){text, NUMBER_BYTES + 1};
+    driver_execute(&driver, push, ARRAY_COUNT(push), &at_1000, NULL);
+    driver_expect(&driver, "SORT l STORE n", &at_1000, no_number);
+    memset(text, 'b', sizeof(text));
+    driver_execute(&driver, sort, ARRAY_COUNT(sort), &at_1000, &reply);
+    assert_memory_equal(reply.data, "*0\r\n", 4);
+    sort[3].length++;
+    driver_execute(&driver, sort, ARRAY_COUNT(sort), &at_1000, &reply);
     assert_memory_equal(reply.data, "-ERR syntax error\r\n", 19);
     kv_model_text_free(&reply);
     driver_end(&driver);
@@ -161,6 +191,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(patterns_over_other_keys_are_refused),
         cmocka_unit_test(more_arguments_than_are_looked_at_are_a_syntax_error),
+        cmocka_unit_test(what_is_too_long_is_not_read),
         cmocka_unit_test(a_snapshot_and_the_rest_of_the_log_give_the_same_as_the_log),
         cmocka_unit_test(a_long_list_is_sorted_in_slices_and_its_memory_goes_back),
         cmocka_unit_test(long_elements_are_compared_in_slices),

@@ -24,6 +24,9 @@ enum {
     /* Of which two segments of 1 MiB are full, and then some. */
     LARGE_MAX = 80,
     SNAPSHOT_LOG_BYTES = 256 * 1024,
+    /* What an earlier process left, the file received, the same to be judged, a segment, and the
+       file to be restored; twice, where a second attempt begins anew. */
+    SNAPSHOT_OPENS = 7,
     APART =
         100, /* small writes: each takes two sectors by itself, and a quarter of one with others */
 };
@@ -381,6 +384,30 @@ static void a_member_without_room_for_the_snapshot_it_needs_says_so(void **state
     }
 }
 
+/* From the n-th file on that it is to open for its snapshot there is no descriptor left. */
+static void of_a_snapshot_without_descriptors(uint64_t seed, uint32_t nth) {
+    uint32_t leader = begin_with(seed, SNAPSHOT_LOG_BYTES);
+    uint32_t behind = (leader + 1) % MEMBERS;
+    const struct sim_node *node = group->nodes[behind].node;
+    leave_behind(leader, behind);
+    world_disk_fail(group->world, group->nodes[behind].host, WORLD_DISK_OPEN, nth, UINT32_MAX,
+                    -EMFILE);
+    cut_off(behind, false);
+    group_run(group, 2 * SECOND_NS);
+    group_expect(group, sim_node_failure(node) == NULL, "it waits");
+    descriptors_used_up(behind, false);
+    group_run(group, 2 * SECOND_NS);
+    group_expect(group, node_figure(&sim_node_figures(node)->apply.snapshots_installed) >= 1,
+                 "it goes on when there are some");
+    end();
+}
+
+static void a_member_waits_for_each_descriptor_that_its_snapshot_needs(void **state) {
+    (void)state;
+    for (uint32_t nth = 1; nth <= SNAPSHOT_OPENS; nth++)
+        of_a_snapshot_without_descriptors(1100 + nth, nth);
+}
+
 /* The full one has the whole log, and could win as well. */
 static void a_member_whose_disk_is_full_lets_another_one_lead(void **state) {
     (void)state;
@@ -412,6 +439,7 @@ int main(void) {
         cmocka_unit_test(a_leader_with_room_whose_majority_is_full_serves_reads),
         cmocka_unit_test(a_member_whose_disk_is_full_lets_another_one_lead),
         cmocka_unit_test(a_member_without_room_for_the_snapshot_it_needs_says_so),
+        cmocka_unit_test(a_member_waits_for_each_descriptor_that_its_snapshot_needs),
         cmocka_unit_test(a_full_majority_elects_a_leader_for_those_who_read),
     };
     return cmocka_run_group_tests_name("sim_node_no_room", tests, NULL, NULL);

@@ -118,6 +118,15 @@ class CheckHistory(unittest.TestCase):
         self.assertEqual(self.check(path, "--steps", "1")[0], UNDECIDED)
         self.assertEqual(self.check(path, "--steps", "100")[0], RIGHT)
 
+    def test_many_megabytes_of_values_of_one_key_are_judged(self):
+        lines = [LOST_SET]  # so that the key is searched
+        for number in range(1, 25):
+            value = f"{number:04}" + "x" * (1 << 20)
+            lines.append(f"client 1 connection 1 #{number} [{100 * number}, {100 * number + 10}] "
+                         f"ok: SET k {value} -> +OK\\r\\n")
+        lines.append(GET_C.replace("#2 [70, 80]", "#1 [9000, 9010]"))
+        self.verdict(RIGHT, *lines)
+
     def test_several_files_are_one_history_with_numbers_of_their_own(self):
         writer, reader = self.file(SET_A, SET_B), self.file(GET_A_LATE.replace(" 2 ", " 1 "))
         status, output, _ = self.check("--json", writer, reader)
