@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "base/error.h"
 #include "stages/pages.h"
 
@@ -240,7 +241,7 @@ enum session_verdict sessions_use(struct sessions *sessions, uint32_t slot,
     }
     const struct session_place *place = &sessions_places(sessions, slot)[sequence % SESSION_WINDOW];
     if (place->sequence != sequence) {
-        ASSERT(place->sequence < sequence); /* a higher one would have made this one too old */
+        ASSERT(place->sequence < sequence || MUTANT_IS(REPEATS_ONCE)); /* a higher one would have made this one too old */
         return SESSION_NEW;
     }
     if (place->hash != hash) {
@@ -309,7 +310,7 @@ bool sessions_remember(struct sessions *sessions, uint32_t slot, uint64_t sequen
     struct session_place *place = &sessions_places(sessions, slot)[sequence % SESSION_WINDOW];
     ASSERT(session->id != 0 && !sessions_needs_emit(sessions, slot));
     if (place->sequence != 0) {
-        ASSERT(place->sequence < sequence);
+        ASSERT(place->sequence < sequence || MUTANT_IS(REPEATS_ONCE));
         place_clear(sessions, session, place);
     }
     if (sequence > session->highest) {
