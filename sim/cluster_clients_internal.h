@@ -7,7 +7,7 @@
  *     cluster_clients_connection.c  connections: beginning, sending, receiving, ending
  *     cluster_clients_batch.c       batches: what is sent, and what is noted of it
  *     cluster_clients_command.c     random commands
- *     cluster_clients_collections.c those about hashes, lists, sets and sorted sets, and transactions
+ *     cluster_clients_collections.c those about collections, and transactions
  *     cluster_clients_reply.c       replies: where they end, and what they mean
  */
 

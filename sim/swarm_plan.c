@@ -117,8 +117,8 @@ static void draw_clients(struct random *random, struct cluster_clients_options *
 
 /*
  * Commands that came later: GETSET, CAS and others; large sets, so that what a node chooses at
- * random is chosen by all; hashes, lists, sets and sorted sets; and transactions. Seeds below a million go without them, so that what is noted of them stays
- * true.
+ * random is chosen by all; hashes, lists, sets and sorted sets; and transactions. Seeds
+ * below a million go without them, so that what is noted of them stays true.
  */
 static void draw_later_commands(struct swarm_plan *plan) {
     struct cluster_clients_options *clients = &plan->clients;
