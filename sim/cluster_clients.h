@@ -45,11 +45,11 @@
  * that are lost, doubled or exchanged go to wrong operations, and the checkers see that.
  *
  * Keys. "k0" and so on hold strings, "n0" numbers, "a0" texts that grow, "h0" hashes, "l0" lists,
- * "m0" sets, "z0" sorted sets, "s0" large sets, "x0" whatever has a
- * deadline: key by key strings without one are judged (sim/linearizable.h), by replay all. A write
- * is unique, by a value, an amount or a key that nobody else names, or it is under ONCE, which tells whose it is
- * by session and number (cluster_clients_once_operation). So of a command in the log it is always
- * known whose it is (sim/replay_check.h), and no verdict is undecided for want of that.
+ * "m0" sets, "z0" sorted sets, "s0" large sets, "x0" whatever has a deadline: key by key strings
+ * without one are judged (sim/linearizable.h), by replay all. A write is unique, by a value, an
+ * amount or a key that nobody else names, or it is under ONCE, which tells whose it is by session
+ * and number (cluster_clients_once_operation). So of a command in the log it is always known whose
+ * it is (sim/replay_check.h), and no verdict is undecided for want of that.
  *
  * Memory: the history's two blocks, and some 100 KB a client that grow with the longest batch. One
  * thread. Nothing blocks, nothing fails but by assertion.
