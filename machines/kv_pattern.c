@@ -149,7 +149,7 @@ static uint32_t kv_pattern_skip(const uint8_t *pattern, uint32_t pattern_bytes, 
         from++;
         first = kv_pattern_first(alive);
     }
-    state->one_by_one = *steps >= steps_max;
+    state->one_by_one = first == 0 && *steps >= steps_max;
     return first;
 }
 
