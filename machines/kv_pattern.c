@@ -133,10 +133,13 @@ static uint32_t kv_pattern_keep(const uint8_t *pattern, uint32_t pattern_bytes, 
 }
 
 /* How many beginnings in the text, from star_text on, are not those of the part behind the last *.
- * It looks at KV_PATTERN_BEGINNINGS of them at once, and as far as they have bytes to be compared. */
-static uint32_t kv_pattern_skip(const uint8_t *pattern, uint32_t pattern_bytes, const uint8_t *text,
-                                uint32_t text_bytes, struct kv_pattern_state *state,
-                                uint32_t *steps) {
+ * It looks at many at once, as far as all have bytes to be compared; apart, since short texts
+ * never come here. */
+__attribute__((noinline)) static uint32_t kv_pattern_skip(const uint8_t *pattern,
+                                                          uint32_t pattern_bytes,
+                                                          const uint8_t *text, uint32_t text_bytes,
+                                                          struct kv_pattern_state *state,
+                                                          uint32_t *steps) {
     uint8_t alive[KV_PATTERN_BEGINNINGS];
     const uint32_t steps_max = *steps + KV_PATTERN_SKIP_STEPS;
     uint32_t at = state->star;

@@ -8,8 +8,9 @@
  *
  * Not recursive, and only the last * is ever gone back to: at most pattern times text steps,
  * whatever the pattern, and 64 of them at a time where it searches (as long as that part of the
- * pattern has no more than some 8,000 bytes, or 600 sets). A set counts for each of its bytes. That can still be
- * long for a pattern and a key of 64 KiB made for it, so a match can be left and taken up again.
+ * pattern has no more than some 8,000 bytes, or 600 sets). A set counts for each of its bytes.
+ * That can still be long for a pattern and a key of 64 KiB made for it, so a match can be left and
+ * taken up again.
  */
 
 #include <stdbool.h>
