@@ -361,6 +361,7 @@ def main():
                                     config={"requirepass": PASSWORD, "maxclients": 400}) as node:
         node.start()
         polite = Polite(node.port)
+        assert polite.client.call("SET", "short", SHORT) == "OK"
         warm_up(node.port)
         beside = Beside(node, polite, arguments)
         beside.settled()
