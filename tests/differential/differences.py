@@ -311,8 +311,8 @@ DIFFERENCES = [
                "members are repeated at most 1048576 times"),
     Difference("object|encoding", encoding_by_history, "in weir what a value is decides, not "
                "what was done to it before"),
-    Difference("object|* memory|*", is_not_let_in, "its subcommands are arguments here, so who has not said "
-               "the password is told that before what is wrong with them"),
+    Difference("object|* memory|*", is_not_let_in, "their subcommands are arguments here, so who "
+               "has not said the password is told that before what is wrong with them"),
     Difference("cluster|myid", both_ids, "each has an id of its own"),
     Difference("cluster|slots cluster|shards", same_shape, "ids and ports are each server's own, "
                "and what was replicated is counted in entries"),
