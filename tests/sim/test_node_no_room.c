@@ -479,6 +479,37 @@ static void a_member_whose_disk_is_full_lets_another_one_lead(void **state) {
     }
 }
 
+/* It applies what its log holds, after a start, and no segment of it can be opened. */
+static void a_member_stops_though_what_it_is_to_apply_waits_for_a_descriptor(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        uint32_t leader = begin(1200 + seed);
+        uint32_t member = (leader + 1) % MEMBERS;
+        struct group_node *node = &group->nodes[member];
+        talk_open(writer, group, leader);
+        for (uint32_t i = 0; i < LARGE_MAX / 4; i++)
+            group_expect(group, strncmp(write_large(), "+OK", 3) == 0, "there is room");
+        group_crash(group, member);
+        group_start(group, member);
+        descriptors_used_up(member, true);
+        group_run(group, SECOND_NS);
+        group_expect(group,
+                     node_figure(&sim_node_figures(node->node)->apply.applied_index) <
+                         node_figure(&figures(leader)->commit_index),
+                     "it cannot apply what it has");
+        group_expect(group, sim_node_failure(node->node) == NULL, "it waits");
+        sim_node_stop(node->node);
+        uint64_t until_ns = world_now_ns(group->world) + SECOND_NS;
+        while (!sim_node_ended(node->node) && world_now_ns(group->world) < until_ns)
+            (void)group_step(group);
+        group_expect(group, sim_node_ended(node->node), "it ends");
+        group_crash(group, member);
+        descriptors_used_up(member, false);
+        group_start(group, member);
+        end();
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_leader_whose_disk_is_full_gives_leadership_away),
@@ -489,6 +520,7 @@ int main(void) {
         cmocka_unit_test(a_member_whose_disk_is_full_lets_another_one_lead),
         cmocka_unit_test(a_member_without_room_for_the_snapshot_it_needs_says_so),
         cmocka_unit_test(a_member_waits_for_each_descriptor_that_its_snapshot_needs),
+        cmocka_unit_test(a_member_stops_though_what_it_is_to_apply_waits_for_a_descriptor),
         cmocka_unit_test(a_full_majority_elects_a_leader_for_those_who_read),
         cmocka_unit_test(keys_that_end_leave_the_room_that_the_next_leader_needs),
     };
