@@ -111,6 +111,5 @@ const char *const kv_templates_string[] = {
     "MEMORY USAGE @k SAMPLES x",
     "MEMORY USAGE @k 5",
     "MEMORY HELP @k",
-    "MEMORY DOCTOR",
     NULL,
 };
