@@ -99,6 +99,12 @@ def same_sections(exchange):
         redis.split(b"\r\n")[0] == weir.split(b"\r\n")[0] and (not redis) == (not weir)
 
 
+def destination_is_told(exchange):
+    """The number of keys is none: Redis refuses, weir has the destination all the same."""
+    return is_error(exchange.redis, b"ERR Invalid arguments specified") and \
+        decode(exchange.weir)[0] == [exchange.command.words[3]]
+
+
 def same_help(exchange):
     redis, weir = values(exchange)
     return isinstance(redis, list) and isinstance(weir, list) and redis[0] == weir[0] and \
@@ -305,6 +311,8 @@ DIFFERENCES = [
     Difference("command|docs", same_documents, "summaries and arguments say what weir does"),
     Difference("command|count", fewer_commands, "weir has fewer commands"),
     Difference("command|list", fewer_names, "weir has fewer commands"),
+    Difference("command|getkeys", destination_is_told, "of a command whose number of keys is none "
+               "weir tells the destination, which is where it was looked for"),
     Difference("dbsize", due_keys_are_not_counted, "Redis counts keys whose time has come until "
                "somebody looks at them, weir does not"),
     Difference("srandmember hrandfield zrandmember", repeats_too_often,
