@@ -7,8 +7,10 @@
  * is. One oddity is kept: an empty key matches the pattern "*" alone and the empty pattern.
  *
  * Not recursive, and only the last * is ever gone back to: at most pattern times text steps,
- * whatever the pattern. That can still be a second for a pattern and a key of 64 KiB made for it,
- * so a match can be left and taken up again.
+ * whatever the pattern, and 64 of them at a time where it searches (as long as that part of the
+ * pattern has no more than some 8,000 bytes, or 600 sets). A set counts for each of its bytes.
+ * That can still be long for a pattern and a key of 64 KiB made for it, so a match can be left and
+ * taken up again.
  */
 
 #include <stdbool.h>
@@ -17,10 +19,11 @@
 
 /* Where a match stands. Zeroed: at the beginning. */
 struct kv_pattern_state {
-    uint32_t at;        /* in the pattern */
-    uint32_t position;  /* in the text */
-    uint32_t star;      /* in the pattern behind the last * met; 0: none */
-    uint32_t star_text; /* where in the text the part behind it was tried last */
+    uint32_t at;             /* in the pattern */
+    uint32_t position;       /* in the text */
+    uint32_t star : 31;      /* in the pattern behind the last * met; 0: none */
+    uint32_t one_by_one : 1; /* the part behind it is too long to be tried at many places at once */
+    uint32_t star_text;      /* where in the text it was tried last */
 };
 
 /* What is known of a match so far. */

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static const struct machine_moment at_1000 = {.index = 1, .log_time_ms = 1000, .clock_ms = 1000};
 
@@ -59,12 +58,6 @@ static void put(struct driver *driver, uint64_t number, const char *value, uint6
     };
     const struct machine_moment moment = driver_moment(index, 1000);
     driver_execute(driver, words, 3, &moment, NULL);
-}
-
-static uint64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 /* ---- Growth ---------------------------------------------------------------------------------- */
@@ -304,46 +297,6 @@ static void a_long_value_is_copied_in_slices(void **state) {
     driver_end(&driver);
 }
 
-/* A pattern of stars against a key made for it: slices, and steps bounded by the product. */
-static void a_pathological_pattern_is_left_and_taken_up_again(void **state) {
-    (void)state;
-    enum { TEXT = 60000, RUN = 4000 };
-    char *text = malloc(TEXT);
-    char *pattern = malloc(RUN + 2);
-    assert_true(text != NULL && pattern != NULL);
-    memset(text, 'a', TEXT);
-
-    /* "a*a*a*...b": recursion would never end; here each star is settled once. */
-    for (size_t i = 0; i < RUN; i++)
-        pattern[i] = i % 2 == 0 ? 'a' : '*';
-    pattern[RUN] = 'b';
-    struct kv_pattern_state position = {0};
-    uint32_t units = 1u << 20;
-    assert_int_equal(kv_pattern_match((const uint8_t *)pattern, RUN + 1, (const uint8_t *)text,
-                                      TEXT, &position, &units),
-                     KV_PATTERN_DIFFERS);
-    assert_true((1u << 20) - units < 4 * (TEXT + RUN) / 64);
-
-    /* "*aaa...b": the product of both lengths, in slices. */
-    memset(pattern, 'a', RUN);
-    pattern[0] = '*';
-    uint64_t calls = 0;
-    enum kv_pattern_result result;
-    const uint64_t begin_ns = now_ns();
-    do {
-        units = 1000;
-        result = kv_pattern_match((const uint8_t *)pattern, RUN + 1, (const uint8_t *)text, TEXT,
-                                  &position, &units);
-        calls++;
-    } while (result == KV_PATTERN_MORE);
-    printf("  %d by %d: %" PRIu64 " slices of %.0f us\n", TEXT, RUN, calls,
-           (double)(now_ns() - begin_ns) / 1000.0 / (double)calls);
-    assert_int_equal(result, KV_PATTERN_DIFFERS);
-    assert_true(calls >= 1000 && calls <= (uint64_t)TEXT * RUN / 64000 + 2);
-    free(text);
-    free(pattern);
-}
-
 /* ---- Time and memory ------------------------------------------------------------------------- */
 
 static void maintain_removes_what_is_due_and_nothing_shows_it(void **state) {
@@ -537,35 +490,6 @@ static void a_tag_decides_the_partition_and_nothing_else(void **state) {
             hash_key(untagged[i], strlen(untagged[i]), 9));
 }
 
-static void patterns_are_those_of_redis(void **state) {
-    (void)state;
-    static const struct {
-        const char *pattern;
-        const char *text;
-        bool matches;
-    } cases[] = {
-        {"", "", true},         {"*", "", true},          {"**", "", false},
-        {"", "a", false},       {"a", "a", true},         {"a*", "a", true},
-        {"*a", "ba", true},     {"*ab*", "aab", true},    {"?", "a", true},
-        {"?", "", false},       {"[abc]", "b", true},     {"[^abc]", "b", false},
-        {"[a-c]x", "bx", true}, {"[c-a]x", "bx", true},   {"[a", "a", true},
-        {"[", "a", false},      {"[^", "a", true},        {"\\*", "*", true},
-        {"\\*", "a", false},    {"\\", "\\", true},       {"a\\", "a\\", true},
-        {"[\\]]", "]", true},   {"h*l?o", "hello", true}, {"*l*l*l*", "hello", false},
-        {"[a-", "a", true},     {"[a-", "-", true},       {"a**b", "ab", true},
-        {"*?", "a", true},      {"a*?b", "ab", false},    {"[]]", "]", false},
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        struct kv_pattern_state position = {0};
-        uint32_t units = 1000;
-        const enum kv_pattern_result result = kv_pattern_match(
-            (const uint8_t *)cases[i].pattern, (uint32_t)strlen(cases[i].pattern),
-            (const uint8_t *)cases[i].text, (uint32_t)strlen(cases[i].text), &position, &units);
-        if ((result == KV_PATTERN_MATCHES) != cases[i].matches)
-            fail_msg("%s against %s", cases[i].pattern, cases[i].text);
-    }
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_is_set_and_got),
@@ -575,14 +499,12 @@ int main(void) {
         cmocka_unit_test(scan_returns_every_key_that_stays),
         cmocka_unit_test(long_commands_are_done_in_slices),
         cmocka_unit_test(a_long_value_is_copied_in_slices),
-        cmocka_unit_test(a_pathological_pattern_is_left_and_taken_up_again),
         cmocka_unit_test(maintain_removes_what_is_due_and_nothing_shows_it),
         cmocka_unit_test(flushall_gives_all_memory_back_in_slices),
         cmocka_unit_test(a_key_costs_what_we_say),
         cmocka_unit_test(replies_that_do_not_fit),
         cmocka_unit_test(a_long_reply_that_does_not_fit_is_measured_in_slices),
         cmocka_unit_test(a_tag_decides_the_partition_and_nothing_else),
-        cmocka_unit_test(patterns_are_those_of_redis),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
