@@ -13,6 +13,7 @@
  *     kv_string.c     GET SET APPEND ...      kv_generic.c   DEL EXPIRE FLUSHALL ...
  *     kv_getset.c     GETDEL, GETEX, CAS      kv_rename.c    RENAME, COPY
  *     kv_range.c      GETRANGE, SETRANGE      kv_object.c    OBJECT, RANDOMKEY
+ *     kv_memory.c     MEMORY USAGE
  *     kv_number.c     INCR, INCRBYFLOAT ...   kv_float.c     its arithmetic
  *     kv_bits.c       SETBIT, BITCOUNT ...    kv_bitop.c     BITOP
  *     kv_lcs.c        LCS                     kv_options_bits.c  the options of these

@@ -56,6 +56,8 @@
       "7.0.0", "Get the expiration Unix timestamp for a key", "key")                               \
     X(PEXPIRETIME, kv_expiretime, NULL, "pexpiretime", 51, 2, KV_READ_FAST, 1, 1, 1, "generic",    \
       "7.0.0", "Get the expiration Unix timestamp for a key in milliseconds", "key")               \
+    X(MEMORY, kv_memory, kv_validate_generic, "memory", 242, -2, KV_READ, 2, 2, 1, "server",       \
+      "4.0.0", "Tell how many bytes of memory a key costs", "USAGE key [SAMPLES count] | HELP")    \
     X(OBJECT, kv_object, kv_validate_generic, "object", 52, -2, KV_READ, 2, 2, 1, "generic",       \
       "2.2.3", "Tell how the value of a key is encoded", "ENCODING key | HELP")                    \
     X(SORT, kv_sort, kv_validate_sort, "sort", 240, -2, KV_AMPLIFY | MACHINE_ODD_KEYS, 1, 1, 1,    \

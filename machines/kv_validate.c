@@ -9,6 +9,7 @@
 #include "machines/kv.h"
 #include "machines/kv_float.h"
 #include "machines/kv_hash.h"
+#include "machines/kv_memory.h"
 #include "machines/kv_zset.h"
 
 static bool kv_validate_pairs(const char *name, uint32_t argument_count,
@@ -25,6 +26,7 @@ bool kv_validate_generic(uint32_t row, const struct machine_argument *arguments,
     (void)options;
     struct kv_expire_options expire;
     struct kv_scan_options scan;
+    struct kv_memory_options memory;
     bool flag;
     switch ((enum kv_row)row) {
     case KV_ROW_EXPIRE:
@@ -35,6 +37,7 @@ bool kv_validate_generic(uint32_t row, const struct machine_argument *arguments,
     case KV_ROW_FLUSHALL:
     case KV_ROW_FLUSHDB: return kv_options_flush(arguments, count, error);
     case KV_ROW_COPY: return kv_options_copy(arguments, count, &flag, error);
+    case KV_ROW_MEMORY: return kv_options_memory(arguments, count, &memory, error);
     case KV_ROW_OBJECT: return kv_options_object(arguments, count, &flag, error);
     default: UNREACHABLE("a row of another group");
     }

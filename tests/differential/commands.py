@@ -74,6 +74,7 @@ GENERIC = (
     Row("pexpireat", f"key unix-milliseconds {EXPIRE_OPTIONS}", 6),
     Row("expiretime", "key", reply="seconds to live"),
     Row("pexpiretime", "key", reply="milliseconds to live"),
+    Row("memory", "<USAGE key {SAMPLES samples}|HELP>", 10, reply="bytes"),
     Row("object", "<ENCODING key|HELP>", 12),
     # Numbers are sorted by hand: Redis refuses them if any command before left errno at ERANGE.
     Row("sort", f"<list-key ALPHA {SORTED}|set-key ALPHA {SORTED}|zset-key ALPHA {SORTED}>", 8,

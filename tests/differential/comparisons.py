@@ -76,6 +76,14 @@ def some_key(exchange):
     return isinstance(redis, bytes) and isinstance(weir, bytes)
 
 
+def both_cost(exchange):
+    """Bytes that a key costs: of both, or of neither."""
+    redis, weir = exchange.values()
+    if isinstance(redis, list) and isinstance(weir, list):
+        return redis[0] == weir[0] and redis[-2:] == weir[-2:]
+    return type(redis) is int and type(weir) is int and min(redis, weir) > 0
+
+
 def some_members(exchange):
     """One, or as many."""
     redis, weir = exchange.values()
@@ -121,6 +129,7 @@ TOLERANCES = {
     "any order": (same_set, "both have tables with a random seed: the order says nothing"),
     "any order of pairs": (same_pairs, "as above: of fields with their values"),
     "some key": (some_key, "each takes one at random"),
+    "bytes": (both_cost, "each has its own structures, and help for the subcommands that it has"),
     "popped": (popped, "each takes one at random, or all in its own order"),
     "some members": (some_members, "each takes them at random: as many, and no error"),
     "scan": (same_scan, "cursors are places in a table; the keys of a whole scan are compared, "

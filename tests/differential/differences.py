@@ -99,6 +99,12 @@ def same_sections(exchange):
         redis.split(b"\r\n")[0] == weir.split(b"\r\n")[0] and (not redis) == (not weir)
 
 
+def destination_is_told(exchange):
+    """The number of keys is none: Redis refuses, weir has the destination all the same."""
+    return is_error(exchange.redis, b"ERR Invalid arguments specified") and \
+        decode(exchange.weir)[0] == [exchange.command.words[3]]
+
+
 def same_help(exchange):
     redis, weir = values(exchange)
     return isinstance(redis, list) and isinstance(weir, list) and redis[0] == weir[0] and \
@@ -305,14 +311,16 @@ DIFFERENCES = [
     Difference("command|docs", same_documents, "summaries and arguments say what weir does"),
     Difference("command|count", fewer_commands, "weir has fewer commands"),
     Difference("command|list", fewer_names, "weir has fewer commands"),
+    Difference("command|getkeys", destination_is_told, "of a command whose number of keys is none "
+               "weir tells the destination, which is where it was looked for"),
     Difference("dbsize", due_keys_are_not_counted, "Redis counts keys whose time has come until "
                "somebody looks at them, weir does not"),
     Difference("srandmember hrandfield zrandmember", repeats_too_often,
                "members are repeated at most 1048576 times"),
     Difference("object|encoding", encoding_by_history, "in weir what a value is decides, not "
                "what was done to it before"),
-    Difference("object|*", is_not_let_in, "its subcommands are arguments here, so who has not said "
-               "the password is told that before what is wrong with them"),
+    Difference("object|* memory|*", is_not_let_in, "their subcommands are arguments here, so who "
+               "has not said the password is told that before what is wrong with them"),
     Difference("cluster|myid", both_ids, "each has an id of its own"),
     Difference("cluster|slots cluster|shards", same_shape, "ids and ports are each server's own, "
                "and what was replicated is counted in entries"),

@@ -177,6 +177,8 @@ KINDS = {
     "all-count": Kind(lambda draw: draw.choice((b"1000", b"9223372036854775807", b"0")),
                       NOT_INTEGERS + (b"-1", b"-9223372036854775808")),
     "pop-count": Kind(lambda draw: draw.choice((b"0", b"1", b"2")), NOT_INTEGERS + (b"-1",)),
+    "samples": Kind(lambda draw: draw.choice((b"0", b"1", b"5", b"100")),
+                    NOT_INTEGERS + (b"-1", b"-9223372036854775808")),
     "random-count": Kind(lambda draw: draw.choice((b"0", b"1", b"3", b"100", b"-1", b"-5")),
                          NOT_INTEGERS + (b"-9223372036854775808",) * 9),
     "key-count": Kind(lambda draw: b"2", NOT_INTEGERS + (b"0", b"-1", b"3", b"4294967297")),

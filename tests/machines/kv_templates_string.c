@@ -105,5 +105,11 @@ const char *const kv_templates_string[] = {
     "OBJECT ENCODING @k @k",
     "OBJECT HELP @k",
     "OBJECT FOO @k",
+    "MEMORY USAGE",
+    "MEMORY USAGE @k SAMPLES",
+    "MEMORY USAGE @k SAMPLES -1",
+    "MEMORY USAGE @k SAMPLES x",
+    "MEMORY USAGE @k 5",
+    "MEMORY HELP @k",
     NULL,
 };
