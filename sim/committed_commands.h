@@ -9,6 +9,8 @@
  * The entries may come from a simulated cluster (sim/committed_log.h) or from the disk of a real
  * node (weir check-history --log). They have been verified (entry_check).
  *
+ * A transaction is one command, of the words that sim/kv_model.h says.
+ *
  * ONCE. Repetitions stand in the log too; apply knows that they are, by its table of sessions.
  * They are left out here by a table of its own: first the number's session, then whether it has
  * expired in log time, then whether the number was used, or is below the window of 128. It does not
@@ -32,10 +34,12 @@ typedef const uint8_t *committed_entry(const void *source, uint64_t index);
 struct committed_commands {
     struct replay_command *commands;
     size_t count;
-    struct kv_model_word *words; /* of all commands */
-    uint64_t once_repeated;      /* commands left out, since they had been applied before */
-    uint64_t once_refused;       /* and since their session or number was not valid any more */
-    uint64_t not_known;          /* and since their id is none of machine kv's: no log of kv */
+    struct kv_model_word *words;    /* of all commands */
+    char *numbers;                  /* those among them, of how many words a command has */
+    struct replay_watched *watched; /* of all transactions */
+    uint64_t once_repeated;         /* commands left out, since they had been applied before */
+    uint64_t once_refused;          /* and since their session or number was not valid any more */
+    uint64_t not_known;             /* and since their id is none of machine kv's: no log of kv */
 };
 
 /*

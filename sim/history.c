@@ -5,6 +5,8 @@
 
 #include "sim/history.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -98,30 +100,47 @@ static int64_t header_length(const char *line, size_t length) {
     return value;
 }
 
+static void piece_copy(uint8_t *out, size_t *written, const char *from, size_t length) {
+    if (out != NULL)
+        memcpy(out + *written, from, length);
+    *written += length;
+}
+
+/* Copies a head line of RESP 3, without its CRLF, as RESP 2 says it. */
+static void head_copy(uint8_t *out, size_t *written, const char *line, size_t length) {
+    char text[64];
+    int bytes = -1;
+    if (length == 1 && *line == '_')
+        bytes = snprintf(text, sizeof(text), "$-1");
+    else if (*line == '%' && header_length(line, length) >= 0)
+        bytes = snprintf(text, sizeof(text), "*%" PRId64, 2 * header_length(line, length));
+    else if (*line == '~' && header_length(line, length) >= 0)
+        bytes = snprintf(text, sizeof(text), "*%" PRId64, header_length(line, length));
+    else if (*line == ',' && length < 40)
+        bytes = snprintf(text, sizeof(text), "$%zu\r\n%.*s", length - 1, (int)length - 1, line + 1);
+    ASSERT(bytes < (int)sizeof(text));
+    piece_copy(out, written, bytes < 0 ? line : text, bytes < 0 ? length : (size_t)bytes);
+}
+
 /*
- * Copies a reply, RESP 3's null as RESP 2's, and returns its new length; with `out` NULL only that.
- * What is no reply at all is copied as it is.
+ * Copies a reply, RESP 3's nulls, maps, sets and doubles as RESP 2 has them, and returns its new
+ * length; with `out` NULL only that. What is no reply at all is copied as it is.
  */
 static size_t reply_copy(uint8_t *out, const char *reply, size_t length) {
-    static const char null_of_2[] = "$-1\r\n";
     size_t written = 0;
     for (size_t at = 0; at < length;) {
-        const char *end = memmem(reply + at, length - at, "\r\n", 2);
-        size_t piece = end == NULL ? length - at : (size_t)(end - (reply + at)) + 2;
         const char *from = reply + at;
-        const int64_t bulk = *from == '$' && end != NULL ? header_length(from, piece - 2) : -1;
-        const bool is_null = piece == 3 && *from == '_';
-        if (bulk >= 0)
-            piece =
-                (uint64_t)bulk + 2 > length - at - piece ? length - at : piece + (size_t)bulk + 2;
-        at += piece;
-        if (is_null) {
-            from = null_of_2;
-            piece = sizeof(null_of_2) - 1;
-        }
-        if (out != NULL)
-            memcpy(out + written, from, piece);
-        written += piece;
+        const char *end = memmem(from, length - at, "\r\n", 2);
+        const size_t line = end == NULL ? length - at : (size_t)(end - from);
+        head_copy(out, &written, from, line);
+        at += line;
+        if (end == NULL)
+            break;
+        const int64_t bulk = *from == '$' ? header_length(from, line) : -1;
+        size_t behind = 2 + (bulk >= 0 ? (size_t)bulk + 2 : 0);
+        behind = behind > length - at ? length - at : behind;
+        piece_copy(out, &written, reply + at, behind);
+        at += behind;
     }
     return written;
 }

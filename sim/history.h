@@ -26,8 +26,11 @@
  * first sent, returned when one of its replies came, recorded without the prefix. Once repeated it
  * stands on a connection of its own, since it may take effect behind what was asked after it.
  *
- * Replies are RESP 2. Those of a RESP 3 connection are recorded with its null as that of RESP 2,
- * which is the only difference that kv's replies have.
+ * Replies are RESP 2. Those of a RESP 3 connection are recorded as RESP 2 has them: a map as an
+ * array of twice as many, a set as an array, a double as a bulk string, and its null.
+ *
+ * A transaction is one operation, invoked when its EXEC is, of the words that sim/kv_model.h says;
+ * a WATCH before it, on the same connection, is one of its own.
  *
  * Memory. Two blocks, taken when the history is created: the records, and an arena of bytes for
  * words and replies. Nothing is given back before the end. One thread at a time; nothing blocks.

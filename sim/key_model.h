@@ -19,7 +19,11 @@
  *     FLUSHALL FLUSHDB                               a DEL of every key, no piece of the reply
  *     EXISTS of several, KEYS SCAN DBSIZE TTL PTTL   nothing: they change nothing and say nothing
  *                                                    of one key alone, or speak of time
- *     commands about sets                            nothing: their keys are theirs alone
+ *     commands about hashes, lists, sets and sorted sets
+ *                                                    nothing: their keys are theirs alone, and
+ *                                                    replay judges them (sim/replay_check.h)
+ *     EXEC                                           the parts of its commands; null: nothing
+ *     WATCH                                          nothing
  *     RENAME COPY                                    not modelled: the value comes from another key
  *     whatever sets or clears a deadline             not modelled: time would be part of the state
  *

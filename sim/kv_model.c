@@ -37,7 +37,7 @@ __attribute__((format(printf, 2, 3))) void model_format(struct kv_model_text *te
     kv_model_text_append(text, line, (size_t)length);
 }
 
-static void text_bulk(struct kv_model_text *text, const char *data, size_t length) {
+void model_text_bulk(struct kv_model_text *text, const char *data, size_t length) {
     model_format(text, "$%zu\r\n", length);
     kv_model_text_append(text, data, length);
     kv_model_text_append(text, "\r\n", 2);
@@ -46,6 +46,9 @@ static void text_bulk(struct kv_model_text *text, const char *data, size_t lengt
 /* ---- Keys ------------------------------------------------------------------------------------ */
 
 void model_key_remove(struct kv_model *model, size_t index) {
+    const struct kv_model_text *name = &model->keys[index].name;
+    model_touch(model, &(struct kv_model_word){name->data, name->length});
+    model_elements_free(&model->keys[index]);
     kv_model_text_free(&model->keys[index].name);
     kv_model_text_free(&model->keys[index].value);
     model->keys[index] = model->keys[--model->count];
@@ -67,6 +70,7 @@ struct model_key *model_key_find(struct kv_model *model, const struct kv_model_w
 
 struct model_key *model_key_make(struct kv_model *model, const struct kv_model_word *name) {
     struct model_key *key = model_key_find(model, name);
+    model_touch(model, name);
     if (key != NULL)
         return key;
     if (model->count == model->capacity) {
@@ -75,7 +79,7 @@ struct model_key *model_key_make(struct kv_model *model, const struct kv_model_w
         ASSERT(model->keys != NULL);
     }
     key = &model->keys[model->count++];
-    *key = (struct model_key){.deadline_ms = NO_DEADLINE};
+    *key = (struct model_key){.deadline_ms = NO_DEADLINE, .type = MODEL_STRING};
     model_text_set(&key->name, name->data, name->length);
     return key;
 }
@@ -83,8 +87,10 @@ struct model_key *model_key_make(struct kv_model *model, const struct kv_model_w
 void model_key_set(struct kv_model *model, const struct kv_model_word *name,
                    const struct kv_model_word *value, uint64_t deadline_ms) {
     struct model_key *key = model_key_make(model, name);
+    model_elements_free(key);
     model_text_set(&key->value, value->data, value->length);
     key->deadline_ms = deadline_ms;
+    key->type = MODEL_STRING;
 }
 
 /* ---- Replies and arguments ------------------------------------------------------------------- */
@@ -98,10 +104,23 @@ void model_integer(struct model_call *call, int64_t value) {
 }
 
 void model_value(struct model_call *call, const struct model_key *key) {
-    if (key == NULL)
+    if (key == NULL || key->type != MODEL_STRING)
         model_format(call->reply, "$-1\r\n");
     else
-        text_bulk(call->reply, key->value.data, key->value.length);
+        model_bulk(call, &key->value);
+}
+
+void model_bulk(struct model_call *call, const struct kv_model_text *text) {
+    model_text_bulk(call->reply, text->data, text->length);
+}
+
+void model_wrong_type(struct model_call *call) {
+    model_format(call->reply,
+                 "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n");
+}
+
+void model_anything(struct model_call *call) {
+    model_format(call->reply, KV_MODEL_ANYTHING);
 }
 
 bool model_word_is(const struct kv_model_word *word, const char *text) {
@@ -282,14 +301,19 @@ static void model_mset(struct model_call *call) {
 
 static void model_del(struct model_call *call) {
     int64_t removed = 0;
+    bool is_vague = false;
     for (size_t i = 1; i < call->count; i++) {
         const struct model_key *key = model_key_find(call->model, &call->words[i]);
         if (key == NULL)
             continue;
+        is_vague |= key->is_vague;
         model_key_remove(call->model, (size_t)(key - call->model->keys));
         removed++;
     }
-    model_integer(call, removed);
+    if (is_vague)
+        model_anything(call);
+    else
+        model_integer(call, removed);
 }
 
 static void model_exists(struct model_call *call) {
@@ -317,6 +341,12 @@ static void model_ttl(struct model_call *call) {
 
 static void model_pttl(struct model_call *call) {
     model_left(call, false);
+}
+
+static void model_deadline_set(struct model_call *call, struct model_key *key,
+                               uint64_t deadline_ms) {
+    model_touch(call->model, &call->words[1]);
+    key->deadline_ms = deadline_ms;
 }
 
 static void model_expire_in(struct model_call *call, const char *name, int64_t unit_ms) {
@@ -363,7 +393,7 @@ static void model_expire_in(struct model_call *call, const char *name, int64_t u
     if (deadline_ms <= call->now_ms)
         model_key_remove(call->model, (size_t)(key - call->model->keys));
     else
-        key->deadline_ms = (uint64_t)deadline_ms;
+        model_deadline_set(call, key, (uint64_t)deadline_ms);
     model_keys_expire(call->model, call->now_ms);
     model_integer(call, 1);
 }
@@ -380,13 +410,16 @@ static void model_persist(struct model_call *call) {
     struct model_key *key = model_key_find(call->model, &call->words[1]);
     const bool had = key != NULL && key->deadline_ms != NO_DEADLINE;
     if (had)
-        key->deadline_ms = NO_DEADLINE;
+        model_deadline_set(call, key, NO_DEADLINE);
     model_integer(call, had);
 }
 
 static void model_type(struct model_call *call) {
-    const bool there = model_key_find(call->model, &call->words[1]) != NULL;
-    model_format(call->reply, there ? "+string\r\n" : "+none\r\n");
+    static const char *const names[] = {
+        [MODEL_ANY] = "none",  [MODEL_STRING] = "string", [MODEL_HASH] = "hash",
+        [MODEL_LIST] = "list", [MODEL_SET] = "set",       [MODEL_ZSET] = "zset"};
+    const struct model_key *key = model_key_find(call->model, &call->words[1]);
+    model_format(call->reply, "+%s\r\n", names[key == NULL ? MODEL_ANY : key->type]);
 }
 
 static void model_dbsize(struct model_call *call) {
@@ -404,86 +437,37 @@ static void model_flush(struct model_call *call) {
     model_format(call->reply, "+OK\r\n");
 }
 
-/* ---- Listing --------------------------------------------------------------------------------- */
-
-/* Redis's own matching never looks at a pattern when the text is empty. */
-static bool pattern_matches(const struct kv_model_word *pattern, const struct kv_model_text *text) {
-    if (pattern == NULL || (pattern->length == 1 && pattern->data[0] == '*'))
-        return true;
-    if (text->length == 0)
-        return pattern->length == 0;
-    return kv_model_glob(pattern->data, pattern->data + pattern->length, text->data,
-                         text->data + text->length);
-}
-
-static void list_keys(struct model_call *call, const struct kv_model_word *pattern) {
-    struct kv_model_text list = {0};
-    size_t listed = 0;
-    for (size_t i = 0; i < call->model->count; i++) {
-        const struct kv_model_text *name = &call->model->keys[i].name;
-        if (!pattern_matches(pattern, name))
-            continue;
-        text_bulk(&list, name->data, name->length);
-        listed++;
-    }
-    model_format(call->reply, "*%zu\r\n", listed);
-    kv_model_text_append(call->reply, list.data, list.length);
-    kv_model_text_free(&list);
-}
-
-static void model_keys(struct model_call *call) {
-    list_keys(call, &call->words[1]);
-    kv_model_sort_array(call->reply);
-}
-
-static void model_scan(struct model_call *call) {
-    const struct kv_model_word *pattern = NULL;
-    bool all = true;
-    int64_t number;
-    if (!kv_model_is_cursor(call->words[1].data, call->words[1].length)) {
-        model_error(call, "invalid cursor");
-        return;
-    }
-    for (size_t i = 2; i < call->count; i += 2) {
-        const struct kv_model_word *word = &call->words[i];
-        const bool more = i + 1 < call->count;
-        if (more && model_word_is(word, "COUNT")) {
-            if (!model_argument_integer(call, i + 1, &number))
-                return;
-            if (number < 1) {
-                model_error(call, "syntax error");
-                return;
-            }
-        } else if (more && model_word_is(word, "MATCH")) {
-            pattern = &call->words[i + 1];
-        } else if (more && model_word_is(word, "TYPE")) {
-            all = model_word_is(&call->words[i + 1], "string");
-        } else {
-            model_error(call, "syntax error");
-            return;
-        }
-    }
-    model_format(call->reply, "*2\r\n$1\r\n0\r\n");
-    if (all)
-        list_keys(call, pattern);
-    else
-        model_format(call->reply, "*0\r\n");
-    kv_model_sort_array(call->reply);
-}
-
 /* ---- The store ------------------------------------------------------------------------------- */
 
+#define S MODEL_STRING
 static const struct model_command model_commands[] = {
-    {"get", 2, model_get},         {"set", -3, model_set},       {"del", -2, model_del},
-    {"exists", -2, model_exists},  {"incr", 2, model_incr},      {"decr", 2, model_decr},
-    {"incrby", 3, model_incrby},   {"append", 3, model_append},  {"strlen", 2, model_strlen},
-    {"mget", -2, model_mget},      {"mset", -3, model_mset},     {"ttl", 2, model_ttl},
-    {"pttl", 2, model_pttl},       {"expire", -3, model_expire}, {"pexpire", -3, model_pexpire},
-    {"persist", 2, model_persist}, {"type", 2, model_type},      {"dbsize", 1, model_dbsize},
-    {"flushall", -1, model_flush}, {"flushdb", -1, model_flush}, {"keys", 2, model_keys},
-    {"scan", -2, model_scan},      {"unlink", -2, model_del},    {"touch", -2, model_exists},
-    {"decrby", 3, model_decrby},
+    {"get", 2, model_get, S},
+    {"set", -3, model_set, 0},
+    {"del", -2, model_del, 0},
+    {"exists", -2, model_exists, 0},
+    {"incr", 2, model_incr, S},
+    {"decr", 2, model_decr, S},
+    {"incrby", 3, model_incrby, S},
+    {"append", 3, model_append, S},
+    {"strlen", 2, model_strlen, S},
+    {"mget", -2, model_mget, 0},
+    {"mset", -3, model_mset, 0},
+    {"ttl", 2, model_ttl, 0},
+    {"pttl", 2, model_pttl, 0},
+    {"expire", -3, model_expire, 0},
+    {"pexpire", -3, model_pexpire, 0},
+    {"persist", 2, model_persist, 0},
+    {"type", 2, model_type, 0},
+    {"dbsize", 1, model_dbsize, 0},
+    {"flushall", -1, model_flush, 0},
+    {"flushdb", -1, model_flush, 0},
+    {"unlink", -2, model_del, 0},
+    {"touch", -2, model_exists, 0},
+    {"decrby", 3, model_decrby, S},
+    {"exec", -2, model_exec, 0},
+    {NULL, 0, NULL, 0},
 };
+#undef S
 
 struct kv_model *kv_model_new(size_t value_bytes_max) {
     struct kv_model *model = calloc(1, sizeof(*model));
@@ -495,12 +479,57 @@ struct kv_model *kv_model_new(size_t value_bytes_max) {
 void kv_model_free(struct kv_model *model) {
     while (model->count > 0)
         model_key_remove(model, 0);
+    for (size_t i = 0; i < model->change_count; i++)
+        kv_model_text_free(&model->changes[i].name);
+    free(model->changes);
     free(model->keys);
     free(model);
 }
 
-void kv_model_execute(struct kv_model *model, const struct kv_model_word *words, size_t count,
-                      uint64_t log_time_ms, uint64_t clock_ms, struct kv_model_text *reply) {
+static void unknown_command(struct model_call *call) {
+    const struct kv_model_word *words = call->words;
+    model_format(call->reply, "-ERR unknown command '%.*s', with args beginning with: ",
+                 (int)(words[0].length < 128 ? words[0].length : 128), words[0].data);
+    for (size_t i = 1, used = 0; i < call->count && used < 128; i++) {
+        const size_t room = 128 - used;
+        const size_t length = words[i].length < room ? words[i].length : room;
+        model_format(call->reply, "'%.*s' ", (int)length, words[i].data);
+        used += length + 3;
+    }
+    model_format(call->reply, "\r\n");
+}
+
+void model_command_execute(struct model_call *call) {
+    static const struct model_command *const tables[] = {
+        model_commands, model_more_commands, model_listing_commands, model_collection_commands,
+        model_set_commands};
+    const struct model_command *command = NULL;
+    for (size_t t = 0; t < ARRAY_COUNT(tables); t++)
+        for (const struct model_command *row = tables[t]; row->name != NULL; row++)
+            if (model_word_is(&call->words[0], row->name))
+                command = row;
+    if (command == NULL) {
+        unknown_command(call);
+        return;
+    }
+    const int arity = command->arity;
+    if ((arity > 0 && (size_t)arity != call->count) ||
+        (arity < 0 && call->count < (size_t)-arity)) {
+        model_format(call->reply, "-ERR wrong number of arguments for '%s' command\r\n",
+                     command->name);
+        return;
+    }
+    const struct model_key *key =
+        command->type == MODEL_ANY ? NULL : model_key_find(call->model, &call->words[1]);
+    if (key != NULL && key->type != command->type)
+        model_wrong_type(call);
+    else
+        command->execute(call);
+}
+
+void kv_model_execute_seen(struct kv_model *model, const struct kv_model_word *words, size_t count,
+                           uint64_t log_time_ms, uint64_t clock_ms, struct kv_model_word seen,
+                           struct kv_model_text *reply) {
     ASSERT(count > 0);
     reply->length = 0;
     struct model_call call = {.model = model,
@@ -508,33 +537,20 @@ void kv_model_execute(struct kv_model *model, const struct kv_model_word *words,
                               .count = count,
                               .now_ms = (int64_t)log_time_ms,
                               .clock_ms = (int64_t)clock_ms,
+                              .seen = seen,
                               .reply = reply};
     model_keys_expire(model, call.now_ms);
-    const struct model_command *command = NULL;
-    for (size_t i = 0; i < ARRAY_COUNT(model_commands); i++)
-        if (model_word_is(&words[0], model_commands[i].name))
-            command = &model_commands[i];
-    for (const struct model_command *more = model_more_commands; more->name != NULL; more++)
-        if (model_word_is(&words[0], more->name))
-            command = more;
-    if (command != NULL) {
-        const int arity = command->arity;
-        if ((arity > 0 && (size_t)arity != count) || (arity < 0 && count < (size_t)-arity))
-            model_format(reply, "-ERR wrong number of arguments for '%s' command\r\n",
-                         command->name);
-        else
-            command->execute(&call);
-        return;
-    }
-    model_format(reply, "-ERR unknown command '%.*s', with args beginning with: ",
-                 (int)(words[0].length < 128 ? words[0].length : 128), words[0].data);
-    for (size_t i = 1, used = 0; i < count && used < 128; i++) {
-        const size_t room = 128 - used;
-        const size_t length = words[i].length < room ? words[i].length : room;
-        model_format(reply, "'%.*s' ", (int)length, words[i].data);
-        used += length + 3;
-    }
-    model_format(reply, "\r\n");
+    model_command_execute(&call);
+}
+
+void kv_model_execute(struct kv_model *model, const struct kv_model_word *words, size_t count,
+                      uint64_t log_time_ms, uint64_t clock_ms, struct kv_model_text *reply) {
+    kv_model_execute_seen(model, words, count, log_time_ms, clock_ms, (struct kv_model_word){0},
+                          reply);
+}
+
+bool kv_model_has(struct kv_model *model, const struct kv_model_word *name) {
+    return model_key_find(model, name) != NULL;
 }
 
 size_t kv_model_size(struct kv_model *model, uint64_t log_time_ms) {

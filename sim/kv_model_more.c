@@ -32,8 +32,10 @@ static void model_getex(struct model_call *call) {
         return;
     }
     model_value(call, key);
-    if (key != NULL && persists)
+    if (key != NULL && persists && key->deadline_ms != NO_DEADLINE) {
+        model_touch(call->model, &call->words[1]);
         key->deadline_ms = NO_DEADLINE;
+    }
 }
 
 static void model_setnx(struct model_call *call) {
@@ -114,14 +116,16 @@ static void model_setrange(struct model_call *call) {
     model_integer(call, (int64_t)key->value.length);
 }
 
-/* Gives the first key's value and deadline to the second. */
+/* Gives what the first key has, and its deadline, to the second. */
 static void model_give(struct model_call *call, const struct model_key *from) {
-    struct kv_model_text value = {0};
-    const uint64_t deadline_ms = from->deadline_ms;
-    kv_model_text_append(&value, from->value.data, from->value.length);
-    model_key_set(call->model, &call->words[2], &(struct kv_model_word){value.data, value.length},
-                  deadline_ms);
-    kv_model_text_free(&value);
+    const size_t index = (size_t)(from - call->model->keys);
+    const struct kv_model_word nothing = {"", 0};
+    model_key_set(call->model, &call->words[2], &nothing, from->deadline_ms);
+    struct model_key *to = model_key_find(call->model, &call->words[2]);
+    from = &call->model->keys[index]; /* where it is, if there are more of them now */
+    to->type = from->type;
+    kv_model_text_append(&to->value, from->value.data, from->value.length);
+    model_elements_copy(to, from);
 }
 
 static bool model_same_key(const struct model_call *call) {
@@ -163,10 +167,12 @@ static void model_copy(struct model_call *call) {
     model_integer(call, 1);
 }
 
+#define S MODEL_STRING
 const struct model_command model_more_commands[] = {
-    {"getset", 3, model_getset},     {"getdel", 2, model_getdel},
-    {"getex", -2, model_getex},      {"setnx", 3, model_setnx},
-    {"cas", -4, model_cas},          {"getrange", 4, model_getrange},
-    {"setrange", 4, model_setrange}, {"rename", 3, model_rename},
-    {"copy", -3, model_copy},        {NULL, 0, NULL},
+    {"getset", 3, model_getset, S},     {"getdel", 2, model_getdel, S},
+    {"getex", -2, model_getex, S},      {"setnx", 3, model_setnx, 0},
+    {"cas", -4, model_cas, S},          {"getrange", 4, model_getrange, S},
+    {"setrange", 4, model_setrange, S}, {"rename", 3, model_rename, 0},
+    {"copy", -3, model_copy, 0},        {NULL, 0, NULL, 0},
 };
+#undef S

@@ -128,40 +128,39 @@ static size_t text_number(const struct kv_model_text *text, size_t *at) {
 }
 
 struct element {
-    const char *data; /* with its head and CRLF */
+    const char *data; /* with its head and CRLF, and those behind it in its group */
     size_t length;
     size_t head;
+    size_t bytes; /* of what it is sorted by, behind the head */
 };
 
 static int element_compare(const void *a, const void *b) {
     const struct element *x = a;
     const struct element *y = b;
-    return kv_model_text_compare(x->data + x->head, x->length - x->head, y->data + y->head,
-                                 y->length - y->head);
+    return kv_model_text_compare(x->data + x->head, x->bytes, y->data + y->head, y->bytes);
 }
 
-void kv_model_sort_array(struct kv_model_text *reply) {
-    static const char scan_head[] = "*2\r\n$1\r\n0\r\n";
-    size_t at = 0;
-    if (reply->length > sizeof(scan_head) - 1 &&
-        memcmp(reply->data, scan_head, sizeof(scan_head) - 1) == 0)
-        at = sizeof(scan_head) - 1;
-    if (at == reply->length || reply->data[at] != '*')
-        return;
-    const size_t count = text_number(reply, &at);
+/* Sorts what stands in groups of so many elements, by the first of each. */
+static void sort_groups(struct kv_model_text *reply, size_t at, size_t group) {
+    const size_t begin = at;
+    const size_t count = text_number(reply, &at) / group;
     struct element *elements = calloc(count + 1, sizeof(*elements));
     ASSERT(elements != NULL);
     size_t position = at;
     for (size_t i = 0; i < count; i++) {
-        ASSERT(reply->data[position] == '$');
-        const size_t begin = position;
-        const size_t length = text_number(reply, &position);
-        elements[i].data = reply->data + begin;
-        elements[i].head = position - begin;
-        position += length + 2;
-        elements[i].length = position - begin;
+        elements[i].data = reply->data + position;
+        for (size_t j = 0; j < group; j++) {
+            ASSERT(reply->data[position] == '$');
+            const size_t length = text_number(reply, &position);
+            if (j == 0) {
+                elements[i].head = (size_t)(reply->data + position - elements[i].data);
+                elements[i].bytes = length;
+            }
+            position += length + 2;
+        }
+        elements[i].length = (size_t)(reply->data + position - elements[i].data);
     }
-    ASSERT(position == reply->length);
+    ASSERT(position == reply->length && begin <= at);
     qsort(elements, count, sizeof(*elements), element_compare);
     struct kv_model_text sorted = {0};
     kv_model_text_append(&sorted, reply->data, at);
@@ -170,4 +169,19 @@ void kv_model_sort_array(struct kv_model_text *reply) {
     free(elements);
     kv_model_text_free(reply);
     *reply = sorted;
+}
+
+void kv_model_sort_array(struct kv_model_text *reply) {
+    static const char scan_head[] = "*2\r\n$1\r\n0\r\n";
+    size_t at = 0;
+    if (reply->length > sizeof(scan_head) - 1 &&
+        memcmp(reply->data, scan_head, sizeof(scan_head) - 1) == 0)
+        at = sizeof(scan_head) - 1;
+    if (at < reply->length && reply->data[at] == '*')
+        sort_groups(reply, at, 1);
+}
+
+void kv_model_sort_pairs(struct kv_model_text *reply) {
+    if (reply->length > 0 && *reply->data == '*')
+        sort_groups(reply, 0, 2);
 }

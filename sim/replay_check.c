@@ -52,8 +52,12 @@ static void execute(struct replay *replay, const struct kv_model_word *words, ui
 static void say_hindered(struct replay *replay, uint32_t number) {
     struct kv_model_word words[HISTORY_WORDS_MAX];
     replay->hindered = number;
-    if (replay->kinds[number] == REPLAY_READ) {
-        const uint32_t count = history_words(replay->history, number, words);
+    const uint32_t count = history_words(replay->history, number, words);
+    if (replay_is_watch(words)) {
+        say_operation(replay,
+                      "a watched key changed, and the EXEC was executed: no place for its WATCH",
+                      number);
+    } else if (replay->kinds[number] == REPLAY_READ) {
         say_operation(replay,
                       "a read fits nowhere: its reply was not right at any place it could have",
                       number);
@@ -76,9 +80,13 @@ static bool place_read(struct replay *replay, struct replay_lane *lane) {
     const uint32_t count = history_words(replay->history, number, words);
     const struct kv_model_word reply = history_reply(replay->history, number);
     const bool is_free = replay_reply_is_free(words, count, &reply);
-    if (!is_free) {
+    if (replay_is_watch(words)) {
+        if (!replay_watch_fits(replay, number))
+            return false;
+        replay_watch_place(replay, number);
+    } else if (!is_free) {
         execute(replay, words, count);
-        if (!replay_reply_fits(replay, words, &reply))
+        if (!replay_reply_fits(replay, words, count, &reply))
             return false;
     }
     replay->report->places[number] = ++replay->placed;
@@ -142,8 +150,14 @@ static bool place_write(struct replay *replay, const struct replay_command *comm
         return true;
     }
     const struct kv_model_word reply = history_reply(replay->history, number);
+    const char *wrong = replay_exec_wrong(replay, command, number);
+    if (wrong != NULL) {
+        say_operation(replay, wrong, number);
+        say_command(replay, command);
+        return false;
+    }
     if (!replay_reply_is_free(command->words, command->word_count, &reply) &&
-        !replay_reply_fits(replay, command->words, &reply)) {
+        !replay_reply_fits(replay, command->words, command->word_count, &reply)) {
         say_operation(replay, "a write's reply is not that of its place in the log", number);
         say_model(replay, "there");
         say_command(replay, command);
@@ -165,11 +179,13 @@ static bool replay_one(struct replay *replay, const struct replay_command *comma
     replay->log_time_ms = command->log_time_ms;
     if (command->word_count == 0)
         return true;
-    execute(replay, command->words, command->word_count);
     uint32_t number = command->operation;
-    if (number == REPLAY_OPERATION_UNSAID && replay->forced[replay->at] != REPLAY_NONE)
+    if (number == REPLAY_OPERATION_UNSAID)
         number = replay->forced[replay->at];
-    else if (number == REPLAY_OPERATION_UNSAID)
+    if (number == REPLAY_NONE)
+        number = replay_find_only(replay, command->words, command->word_count);
+    replay_execute(replay, command, number);
+    if (number == REPLAY_NONE)
         number = replay_find(replay, command->words, command->word_count);
     if (number == REPLAY_NONE) {
         history_print(&replay->report->text, "the log has a command that nobody asked for\n");
@@ -193,6 +209,7 @@ static bool walk(struct replay *replay, const struct replay_command *commands, s
     place_reads(replay);
     for (size_t i = 0; i < count; i++) {
         replay->at = (uint32_t)i;
+        replay->executed = (uint32_t)i + 1;
         if (!replay_one(replay, &commands[i]))
             return false;
         place_reads(replay);
@@ -245,7 +262,8 @@ static void walk_begin(struct replay *replay, uint32_t walked, uint64_t value_by
     }
     for (uint32_t i = 0; i < replay->lane_count; i++)
         replay->lanes[i].next = 0;
-    replay->lanes_begun = replay->active_count = replay->placed = 0;
+    replay->lanes_begun = replay->active_count = replay->placed = replay->executed = 0;
+    replay->is_doubtful = false;
     replay->log_time_ms = 0;
     replay->hindered = REPLAY_NONE;
     kv_model_text_free(&report->text);
@@ -263,7 +281,7 @@ static enum history_verdict walks(struct replay *replay, const struct replay_com
         walk_begin(replay, i, value_bytes_max);
         if (walk(replay, commands, count))
             return HISTORY_RIGHT;
-        if (i == 0 && replay->report->choices == 0)
+        if (i == 0 && replay->report->choices == 0 && !replay->is_doubtful)
             return HISTORY_WRONG;
         if (!choose_otherwise(replay))
             break;
@@ -293,7 +311,7 @@ static void kinds_find(struct replay *replay, uint64_t value_bytes_max) {
         const uint32_t count = history_words(replay->history, i, words);
         const bool is_ok = operation->outcome == HISTORY_OK;
         uint8_t kind = is_ok && !operation->stale ? REPLAY_READ : REPLAY_IGNORED;
-        if (replay_name_is_write(&words[0])) {
+        if (replay_is_write(words, count)) {
             kind = operation->outcome == HISTORY_REFUSED ? REPLAY_REFUSED : REPLAY_OPEN;
             if (is_ok)
                 kind = REPLAY_WRITE;
@@ -319,8 +337,9 @@ static int replay_begin(struct replay *replay, size_t count, uint64_t value_byte
     for (size_t i = 0; i <= count; i++)
         replay->forced[i] = REPLAY_NONE;
     kinds_find(replay, value_bytes_max);
-    const int error = replay_lanes_create(replay);
-    return error != 0 ? error : replay_find_create(replay);
+    int error = replay_lanes_create(replay);
+    error = error != 0 ? error : replay_find_create(replay);
+    return error != 0 ? error : replay_watch_create(replay);
 }
 
 static void replay_end(struct replay *replay) {
@@ -328,6 +347,7 @@ static void replay_end(struct replay *replay) {
         kv_model_free(replay->model);
     kv_model_text_free(&replay->reply);
     kv_model_text_free(&replay->sorted);
+    replay_watch_destroy(replay);
     free(replay->kinds);
     free(replay->ordered);
     free(replay->lanes);
@@ -354,7 +374,11 @@ int replay_check(const struct history *history, const struct replay_command *com
             (commands[i].operation != REPLAY_OPERATION_UNSAID &&
              commands[i].operation >= history->operation_count))
             return WEIR_EINVAL;
-    struct replay replay = {.history = history, .report = report};
+    struct replay replay = {.history = history,
+                            .report = report,
+                            .commands = commands,
+                            .command_count = count,
+                            .value_bytes_max = value_bytes_max};
     ASSERT(count < REPLAY_NONE);
     const int error = replay_begin(&replay, count, value_bytes_max);
     if (error == 0) {
@@ -362,8 +386,9 @@ int replay_check(const struct history *history, const struct replay_command *com
         if (report->verdict == HISTORY_UNDECIDED)
             history_print(&report->text,
                           "undecided: %" PRIu64 " commands of the log might have been another "
-                          "operation's, with the same words\n",
-                          report->choices);
+                          "operation's, with the same words%s\n",
+                          report->choices,
+                          replay.is_doubtful ? ", or an unanswered EXEC null" : "");
         unknown_count(&replay);
     } else {
         replay_free(report);

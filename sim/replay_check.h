@@ -20,6 +20,16 @@
  * the reply may be less than the model's, since the node's clock goes on between entries; of a SCAN
  * that is not complete only the form is known, and it is not judged.
  *
+ * Transactions. EXEC is one command, and its reply an array: nothing can stand between two of its
+ * commands. A WATCH is a read that changes nothing, of the connection whose next EXEC it is for. If
+ * that was executed, the WATCH has to stand behind its keys' last change before the EXEC. If
+ * it was answered null, one of the keys has to have changed since the first place that the WATCH
+ * can have; or to have been absent then and now: it may have come and gone. The log says, too,
+ * after which entry a key was watched; that must explain the same answer, and decides what nobody
+ * was answered. Where an absent key leaves that open, a history that does not fit is undecided.
+ *
+ * What SPOP took is known from its reply, if there is one (sim/kv_model.h).
+ *
  * The search for places is exact. All connections are walked at once. A connection's next operation
  * is due when no other's next one had returned before it was invoked. A write has its place where
  * its command is reached in the log. A read is given the first place from which on it is due and
@@ -54,6 +64,14 @@
 /* It is not known whose command it is. */
 #define REPLAY_OPERATION_UNSAID UINT32_MAX
 
+/* A key that a transaction of the log watched, borrowed: after which entry, and whether it was
+ * there then. */
+struct replay_watched {
+    struct kv_model_word key;
+    uint64_t index;
+    bool present;
+};
+
 /* One command of the log, in log order; or, without words, an entry that only says what time it
  * is. The words are borrowed. */
 struct replay_command {
@@ -62,6 +80,8 @@ struct replay_command {
     const struct kv_model_word *words; /* with the name */
     uint32_t word_count;
     uint32_t operation; /* its number in the history, or REPLAY_OPERATION_UNSAID */
+    const struct replay_watched *watched; /* of an EXEC; NULL: nothing is known of it */
+    uint32_t watched_count;
 };
 
 /* What was found. */

@@ -13,13 +13,19 @@
 #include "base/assert.h"
 #include "base/checksum.h"
 
+static uint64_t lower_hash(const struct kv_model_word *word, uint64_t hash) {
+    for (size_t i = 0; i < word->length; i++)
+        hash = hash * 31 + (uint64_t)tolower((unsigned char)word->data[i]);
+    return hash;
+}
+
 static uint64_t words_hash(const struct kv_model_word *words, uint32_t count) {
+    const bool is_exec = history_word_is(&words[0], "exec");
     uint64_t hash = count;
     for (uint32_t i = 1; i < count; i++)
-        hash = checksum_64(words[i].data, words[i].length, hash);
-    for (size_t i = 0; i < words[0].length; i++)
-        hash = hash * 31 + (uint64_t)tolower((unsigned char)words[0].data[i]);
-    return hash;
+        hash = is_exec ? lower_hash(&words[i], hash + i)
+                       : checksum_64(words[i].data, words[i].length, hash);
+    return lower_hash(&words[0], hash);
 }
 
 static int words_compare(const void *a, const void *b) {
@@ -51,13 +57,15 @@ int replay_find_create(struct replay *replay) {
 bool replay_words_equal(const struct replay *replay, uint32_t number,
                         const struct kv_model_word *words, uint32_t count) {
     struct kv_model_word own[HISTORY_WORDS_MAX];
+    const bool is_exec = history_word_is(&words[0], "exec"); /* there are names in it */
     if (history_words(replay->history, number, own) != count)
         return false;
     for (uint32_t i = 0; i < count; i++) {
         if (own[i].length != words[i].length)
             return false;
-        if (i == 0 ? strncasecmp(own[i].data, words[i].data, own[i].length) != 0
-                   : own[i].length > 0 && memcmp(own[i].data, words[i].data, own[i].length) != 0)
+        if (i == 0 || is_exec
+                ? strncasecmp(own[i].data, words[i].data, own[i].length) != 0
+                : own[i].length > 0 && memcmp(own[i].data, words[i].data, own[i].length) != 0)
             return false;
     }
     return true;
@@ -93,7 +101,7 @@ static enum fitness operation_fitness(struct replay *replay, uint32_t number,
     }
     const struct kv_model_word reply = history_reply(replay->history, number);
     return next == number && (replay_reply_is_free(words, count, &reply) ||
-                              replay_reply_fits(replay, words, &reply))
+                              replay_reply_fits(replay, words, count, &reply))
                ? FITS_ANSWERED
                : FITS_NOT;
 }
@@ -110,6 +118,22 @@ static uint32_t words_first(const struct replay *replay, uint64_t hash) {
             high = middle;
     }
     return low;
+}
+
+uint32_t replay_find_only(struct replay *replay, const struct kv_model_word *words,
+                          uint32_t count) {
+    const uint64_t hash = words_hash(words, count);
+    uint32_t only = REPLAY_NONE;
+    for (uint32_t i = words_first(replay, hash);
+         i < replay->words_count && replay->words[i].hash == hash; i++) {
+        const uint32_t number = replay->words[i].number;
+        if (!replay_words_equal(replay, number, words, count))
+            continue;
+        if (only != REPLAY_NONE)
+            return REPLAY_NONE;
+        only = number;
+    }
+    return only;
 }
 
 /* By return, and then by invocation. */

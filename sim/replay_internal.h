@@ -8,6 +8,7 @@
  *     replay_lanes.c   operations by connection: which of them is next, and due
  *     replay_find.c    whose command it is, by its words
  *     replay_reply.c   one reply against the model
+ *     replay_watch.c   WATCH and EXEC
  */
 
 #include <stdbool.h>
@@ -47,8 +48,13 @@ struct replay {
     struct kv_model *model;
     struct kv_model_text reply;  /* of the model */
     struct kv_model_text sorted; /* a reply whose order is of no account */
+    const struct replay_command *commands;
+    size_t command_count;
+    uint64_t value_bytes_max;
     uint64_t log_time_ms;
-    uint32_t placed; /* operations that have their place */
+    uint32_t executed; /* commands of the log */
+    bool is_doubtful;  /* an EXEC may have been null, which was taken for executed */
+    uint32_t placed;   /* operations that have their place */
 
     uint8_t *kinds;    /* enum replay_kind of each operation */
     uint32_t *ordered; /* numbers of READ and WRITE, by lane, in its order */
@@ -72,6 +78,13 @@ struct replay {
     /* Of each operation: the last command that might have been its own, and became another's; or
        REPLAY_NONE. */
     uint32_t *passed_over_at;
+    bool has_watches;
+    uint8_t record_says; /* of the command executed last: what is in replay_watch.c */
+    /* Of each EXEC: the last WATCH for it; and of each WATCH: the one before; or REPLAY_NONE. */
+    uint32_t *watch;
+    uint32_t *watch_needs; /* of each WATCH: so many commands of the log have to be before it */
+    uint32_t *watch_place; /* and there were, where it has its place; */
+    bool *watch_absent;    /* and whether one of its keys was absent there */
     uint32_t hindered; /* what the walk failed at: an operation without a place; or REPLAY_NONE */
 };
 
@@ -104,9 +117,12 @@ int replay_find_create(struct replay *replay);
  * none can stand here, one of which to say why; or REPLAY_NONE. */
 uint32_t replay_find(struct replay *replay, const struct kv_model_word *words, uint32_t count);
 
-/* Whether the operation has these words: the name in any case. */
+/* Whether the operation has these words: the name in any case, those of a transaction all. */
 bool replay_words_equal(const struct replay *replay, uint32_t number,
                         const struct kv_model_word *words, uint32_t count);
+
+/* The one operation that has these words; REPLAY_NONE: there are several, or none. */
+uint32_t replay_find_only(struct replay *replay, const struct kv_model_word *words, uint32_t count);
 
 /* ---- replay_reply.c -------------------------------------------------------------------------- */
 
@@ -115,10 +131,31 @@ bool replay_reply_is_free(const struct kv_model_word *words, uint32_t count,
                           const struct kv_model_word *reply);
 
 /* Whether the reply fits the one that the model gave, replay->reply. */
-bool replay_reply_fits(struct replay *replay, const struct kv_model_word *words,
+bool replay_reply_fits(struct replay *replay, const struct kv_model_word *words, uint32_t count,
                        const struct kv_model_word *reply);
 
-/* Whether the name is that of a command that goes through the log. */
-bool replay_name_is_write(const struct kv_model_word *name);
+/* Whether it is a command that goes through the log. */
+bool replay_is_write(const struct kv_model_word *words, uint32_t count);
+
+/* Whether a reply is null, of an array or a string. */
+bool replay_is_null(const struct kv_model_word *reply);
+
+/* ---- replay_watch.c -------------------------------------------------------------------------- */
+
+/* Executes the log's next command; `number` is whose it is, or REPLAY_NONE. */
+void replay_execute(struct replay *replay, const struct replay_command *command, uint32_t number);
+
+/* Finds which WATCH is for which EXEC, and what it needs. Errors: WEIR_ENOMEM. */
+int replay_watch_create(struct replay *replay);
+void replay_watch_destroy(struct replay *replay);
+
+/* Whether it is a WATCH, which stands for itself; whether it may stand here; and that it does. */
+bool replay_is_watch(const struct kv_model_word *words);
+bool replay_watch_fits(const struct replay *replay, uint32_t number);
+void replay_watch_place(struct replay *replay, uint32_t number);
+
+/* NULL, or what is wrong with the answer of the EXEC that was executed last. */
+const char *replay_exec_wrong(const struct replay *replay, const struct replay_command *command,
+                              uint32_t number);
 
 #endif

@@ -165,6 +165,8 @@ void swarm_plan_draw_full(struct swarm_plan *plan) {
     if (full && plan->node_count > 2 &&
         swarm_plan_draw_large(&random, plan, FULL_BYTES_A_SECOND_MAX)) {
         plan->clients.rate *= 2;
+        plan->clients.operations_max *= 2; /* and most is refused at once, and asked again */
+        plan->clients.history_bytes *= 2;
         draw_full(&random, plan);
     }
 }

@@ -20,7 +20,9 @@
  * sorts of a member's connections are not in step: data may wait for room on the disk while its
  * sender is started again.  So each names its life first, and what is said on it counts for that
  * life; a life is judged on the connection for control, which nothing holds up, and data of a life
- * that was not judged there, or of an earlier one, is dropped: it will be sent again.
+ * that was not judged there, or of an earlier one, is dropped: it will be sent again.  A host that
+ * stood still finds connections of several lives at once, and may look at an earlier one last: that
+ * life is behind, and nothing is heard until the later one opens its next connection.
  */
 
 #include "base/assert.h"
@@ -113,12 +115,14 @@ static void judge_own(struct replicate_shard *shard, const struct peer_link *lin
                           "remove the member and add it again under a new id");
 }
 
-/* A member in a life that this node has not met. */
+/* Of a member in any life: of a host that stood still connections of several lives are taken one
+ * after the other, and the last one need not be the latest. */
 static void judge_life(struct replicate_shard *shard, struct peer_link *link,
                        const struct peer_introduction *introduction) {
     const uint32_t row = row_of(shard, link);
     bool *behind = &shard->members.is_behind[row];
     const struct peer_standing told = link->told;
+    /* A life is not behind what it has told itself: if it is that one, it is heard again. */
     *behind = is_behind(&introduction->own, &told);
     if (*behind) {
         log_error_limited("member_behind",
@@ -145,7 +149,7 @@ void replicate_standing_introduced(struct replicate_shard *shard, struct peer_li
     }
     members->lives[row][lane] = introduction->own.life;
     /* What waits in the lane for data may be of an earlier life, and says nothing of this one. */
-    if (lane == PEER_CONTROL && introduction->own.life != link->told.life) {
+    if (lane == PEER_CONTROL) {
         judge_life(shard, link, introduction);
     }
     if (introduction->known == shard->node->options->identity.incarnation) {

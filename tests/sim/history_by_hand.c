@@ -33,6 +33,8 @@ uint32_t by_hand_words(const char *command, struct kv_model_word words[BY_HAND_W
 static void bulk_add(struct kv_model_text *out, const struct kv_model_word *word) {
     if (history_word_is(word, "nil"))
         history_print(out, "$-1\r\n");
+    else if (*word->data == ':' || *word->data == '+')
+        history_print(out, "%.*s\r\n", (int)word->length, word->data);
     else
         history_print(out, "$%zu\r\n%.*s\r\n", word->length, (int)word->length, word->data);
 }

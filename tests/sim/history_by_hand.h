@@ -8,13 +8,13 @@
  *
  * Connection 1 asks at 10 and has the reply at 20. Its operations are numbered as they are added.
  * The command's words are parted by single spaces. The reply is a line of RESP 2, or "$text",
- * "nil", "[a nil b]" (an array of bulks), "?" (unknown), or "!" (refused).
+ * "nil", "[a nil :1 +OK]" (an array, of bulks without a sign), "?" (unknown), or "!" (refused).
  */
 
 #include "sim/history.h"
 #include "sim/replay_check.h"
 
-enum { BY_HAND_OPERATIONS_MAX = 64, BY_HAND_WORDS_MAX = 16 };
+enum { BY_HAND_OPERATIONS_MAX = 64, BY_HAND_WORDS_MAX = 24 };
 
 /* A history, and the log that belongs to it. Zeroed: begin with by_hand_begin. */
 struct by_hand {

@@ -97,7 +97,7 @@ static void a_reply_says_whether_its_command_was_done(void **state) {
     assert_int_equal(history_outcome_of("-", 1), HISTORY_OK);
 }
 
-static void a_null_of_resp_3_is_kept_as_that_of_resp_2(void **state) {
+static void what_only_resp_3_has_is_kept_as_resp_2_has_it(void **state) {
     (void)state;
     static const struct {
         const char *given;
@@ -107,6 +107,8 @@ static void a_null_of_resp_3_is_kept_as_that_of_resp_2(void **state) {
         {"*3\r\n_\r\n$3\r\n_\r\n\r\n_\r\n", "*3\r\n$-1\r\n$3\r\n_\r\n\r\n$-1\r\n"},
         {"$3\r\n_\r\n\r\n", "$3\r\n_\r\n\r\n"},
         {"+_\r\n", "+_\r\n"},
+        {"%2\r\n$1\r\na\r\n_\r\n:1\r\n,2.5\r\n", "*4\r\n$1\r\na\r\n$-1\r\n:1\r\n$3\r\n2.5\r\n"},
+        {"~1\r\n$2\r\n~1\r\n", "*1\r\n$2\r\n~1\r\n"},
         {"$99\r\nshort", "$99\r\nshort"},
         {"$99999999999999999999\r\n_\r\n", "$99999999999999999999\r\n$-1\r\n"},
         {"no end", "no end"},
@@ -256,7 +258,7 @@ int main(void) {
         cmocka_unit_test(a_command_without_words_or_with_too_many_is_refused),
         cmocka_unit_test(a_full_history_refuses_and_stays_as_it_was),
         cmocka_unit_test(a_reply_says_whether_its_command_was_done),
-        cmocka_unit_test(a_null_of_resp_3_is_kept_as_that_of_resp_2),
+        cmocka_unit_test(what_only_resp_3_has_is_kept_as_resp_2_has_it),
         cmocka_unit_test(a_repeated_operation_stands_on_a_connection_of_its_own),
         cmocka_unit_test(what_a_person_reads_is_what_is_loaded),
         cmocka_unit_test(a_line_that_is_no_operation_is_named),

@@ -243,7 +243,7 @@ static void a_key_that_is_given_anothers_value_is_not_judged(void **state) {
 
 static void a_command_that_is_not_known_decides_nothing(void **state) {
     (void)state;
-    const struct by_hand_row rows[] = {{1, 10, 20, "LMOVE x y LEFT LEFT", "+OK"},
+    const struct by_hand_row rows[] = {{1, 10, 20, "PFMERGE x y", "+OK"},
                                        {2, 30, 40, "GET x", "nil"}};
     UNDECIDED(rows, "1 commands are not known");
 }
@@ -387,6 +387,22 @@ static void the_search_and_all_permutations_say_the_same(void **state) {
     assert_in_range(wrong, VERDICT_MIN, HISTORIES);
 }
 
+static void what_a_transaction_did_to_each_key_is_seen(void **state) {
+    (void)state;
+    const struct by_hand_row lost[] = {
+        {1, 10, 20, "EXEC 2 INCR x 3 HGET h f 2 INCR y", "[:1 nil :1]"},
+        {2, 30, 40, "GET y", "nil"}};
+    const struct by_hand_row wrong[] = {{1, 10, 20, "EXEC 2 INCR x 2 INCR y", "[:1 :2]"}};
+    const struct by_hand_row right[] = {{1, 10, 20, "EXEC 2 WATCH x 2 INCR x 3 MGET y x 2 INCR y",
+                                         "*3\r\n:1\r\n*2\r\n$-1\r\n$1\r\n1\r\n:1"},
+                                        {1, 21, 22, "EXEC 2 WATCH x 2 INCR x", "*-1"},
+                                        {2, 23, N, "EXEC 2 INCR y 2 INCR x", "?"},
+                                        {2, 30, 40, "GET y", "$2"}};
+    WRONG(lost, "no order");
+    WRONG(wrong, "no order");
+    RIGHT(right);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_read_after_a_write_that_misses_it_is_stale),
@@ -401,6 +417,7 @@ int main(void) {
         cmocka_unit_test(a_write_after_an_empty_value_changes_it),
         cmocka_unit_test(a_connection_sees_its_own_pipelined_write),
         cmocka_unit_test(the_second_of_two_set_nx_fails),
+        cmocka_unit_test(what_a_transaction_did_to_each_key_is_seen),
         cmocka_unit_test(a_part_of_mget_may_not_be_stale),
         cmocka_unit_test(a_flushed_key_stays_away),
         cmocka_unit_test(a_deletion_that_says_0_left_the_key_there),

@@ -141,6 +141,28 @@ static void a_late_begin_of_an_earlier_life_silences_nobody(void **state) {
     }
 }
 
+/* Whose host stood still finds the connections of both lives, and looks at them in any order. */
+static void a_life_that_has_told_is_heard_again_behind_an_earlier_one(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        scripted_begin(scripted, seed);
+        begins(20, 1, 1);
+        assert_true(is_heard(9));
+        begins(21, 9, 7);
+        assert_true(is_heard(10));
+        begins(20, 1, 1);
+        assert_false(is_heard(11));
+        begins(21, 9, 7);
+        assert_true(is_heard(12));
+        begins(20, 1, 1);
+        begins(22, 12, 1); /* started again, it has all that 21 has told */
+        assert_true(is_heard(13) && told()->life == 22);
+        begins(21, 9, 7);
+        assert_false(is_heard(14));
+        scripted_end(scripted);
+    }
+}
+
 /* What the node does when 2 says that much of it. */
 static bool is_ended_by(uint64_t known, struct peer_standing told_of_it) {
     const struct peer_introduction introduction = {
@@ -183,6 +205,7 @@ int main(void) {
         cmocka_unit_test(who_promises_no_entries_is_judged_by_its_votes_alone),
         cmocka_unit_test(a_late_word_of_an_earlier_life_counts_for_none),
         cmocka_unit_test(a_late_begin_of_an_earlier_life_silences_nobody),
+        cmocka_unit_test(a_life_that_has_told_is_heard_again_behind_an_earlier_one),
         cmocka_unit_test(a_node_that_has_told_more_than_it_has_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -116,6 +116,117 @@ static void reads_of_two_keys_agree_on_one_order(void **state) {
     by_hand_end(&made);
 }
 
+/* ---- Collections and transactions ------------------------------------------------------------ */
+
+#define TRANSFER "EXEC 4 HINCRBY a f -1 4 HINCRBY b f 1"
+
+static void half_of_a_transaction_is_not_seen(void **state) {
+    (void)state;
+    const struct by_hand_row rows[] = {{1, 10, 100, TRANSFER, "[:-1 :1]"},
+                                       {2, 20, 30, "EXEC 3 HGET a f 3 HGET b f", "[-1 nil]"},
+                                       LOG(TRANSFER)};
+    WRONG(rows, "a read fits nowhere");
+    const struct by_hand_row whole[] = {{1, 10, 100, TRANSFER, "[:-1 :1]"},
+                                        {2, 20, 30, "EXEC 3 HGET a f 3 HGET b f", "[-1 1]"},
+                                        {3, 20, 90, "EXEC 3 HGET a f 3 HGET b f", "[nil nil]"},
+                                        LOG("exec 4 hincrby a f -1 4 hincrby b f 1")};
+    RIGHT(whole);
+}
+
+static void every_command_of_a_transaction_counts(void **state) {
+    (void)state;
+    const struct by_hand_row lost[] = {
+        {1, 10, 20, TRANSFER, "[:-1 :1]"}, {2, 30, 40, "HGET b f", "nil"}, LOG(TRANSFER)};
+    const struct by_hand_row twice[] = {{1, 10, 20, TRANSFER, "[:-1 :2]"}, LOG(TRANSFER)};
+    const struct by_hand_row fewer[] = {{1, 10, 20, TRANSFER, "[:-1]"}, LOG(TRANSFER)};
+    WRONG(lost, "a read fits nowhere");
+    WRONG(twice, "not that of its place");
+    WRONG(fewer, "not that of its place");
+}
+
+static void what_is_popped_twice_is_found(void **state) {
+    (void)state;
+    const struct by_hand_row rows[] = {{1, 10, 20, "RPUSH l v1", ":1"},
+                                       {1, 21, 22, "RPUSH l v2", ":2"},
+                                       {2, 30, 40, "LPOP l", "$v1"},
+                                       {2, 50, 60, "LLEN l", ":0"},
+                                       LOG("RPUSH l v1"),
+                                       LOG("RPUSH l v2"),
+                                       LOG("LPOP l")};
+    WRONG(rows, "a read fits nowhere");
+}
+
+static void a_random_member_is_one_that_is_there(void **state) {
+    (void)state;
+    const struct by_hand_row none[] = {{1, 10, 20, "SADD s 1 2", ":2"},
+                                       {2, 30, 40, "SPOP s", "$3"},
+                                       LOG("SADD s 1 2"),
+                                       LOG("SPOP s")};
+    const struct by_hand_row again[] = {{1, 10, 20, "SADD s 1 2", ":2"},
+                                        {2, 30, 40, "SPOP s", "$1"},
+                                        {3, 50, 60, "SISMEMBER s 1", ":1"},
+                                        LOG("SADD s 1 2"),
+                                        LOG("SPOP s")};
+    const struct by_hand_row unseen[] = {{1, 10, 20, "SADD s 1 2 3", ":3"},
+                                         {2, 30, N, "SPOP s", "?"},
+                                         {3, 50, 60, "SISMEMBER s 1", ":0"},
+                                         {3, 61, 62, "SISMEMBER s 2", ":1"},
+                                         {3, 63, 64, "SCARD s", ":2"},
+                                         {4, 70, 80, "SREM s 1", ":0"},
+                                         {4, 81, 82, "SMEMBERS s", "[3 2]"},
+                                         LOG("SADD s 1 2 3"),
+                                         LOG("SPOP s"),
+                                         LOG("SREM s 1")};
+    WRONG(none, "none of them");
+    WRONG(again, "a read fits nowhere");
+    RIGHT(unseen);
+}
+
+static void a_watched_key_that_changed_forbids_the_transaction(void **state) {
+    (void)state;
+    const struct by_hand_row rows[] = {{1, 10, 20, "WATCH k", "+OK"},
+                                       {2, 30, 40, "SET k 2", "+OK"},
+                                       {1, 50, 60, "EXEC 2 WATCH k 3 SET k 1", "[+OK]"},
+                                       LOG("SET k 2"),
+                                       LOG("EXEC 2 WATCH k 3 SET k 1")};
+    WRONG(rows, "no place for its WATCH");
+    /* Nor if what was read behind the WATCH is older than the change. */
+    const struct by_hand_row read[] = {{1, 10, 20, "WATCH k", "+OK"},
+                                       {2, 10, 40, "SET k 2", "+OK"},
+                                       {1, 21, 30, "GET k", "nil"},
+                                       {1, 50, 60, "EXEC 2 WATCH k 3 SET k 1", "[+OK]"},
+                                       LOG("SET k 2"),
+                                       LOG("EXEC 2 WATCH k 3 SET k 1")};
+    WRONG(read, NULL);
+    const struct by_hand_row before[] = {{2, 10, 40, "SET k 2", "+OK"},
+                                         {1, 10, 20, "WATCH k", "+OK"},
+                                         {1, 50, 60, "EXEC 2 WATCH k 3 SET k 1", "[+OK]"},
+                                         LOG("SET k 2"),
+                                         LOG("EXEC 2 WATCH k 3 SET k 1")};
+    RIGHT(before);
+}
+
+static void a_transaction_that_was_not_executed_has_a_reason(void **state) {
+    (void)state;
+    const struct by_hand_row none[] = {{2, 1, 2, "SET k 2", "+OK"},
+                                       {1, 10, 20, "WATCH k", "+OK"},
+                                       {2, 12, 22, "SET x 3", "+OK"},
+                                       {1, 50, 60, "EXEC 2 WATCH k 3 SET k 1", "*-1"},
+                                       LOG("SET k 2"),
+                                       LOG("SET x 3"),
+                                       LOG("EXEC 2 WATCH k 3 SET k 1")};
+    const struct by_hand_row one[] = {{2, 1, 2, "SET k 2", "+OK"},
+                                      {1, 10, 20, "WATCH k", "+OK"},
+                                      {2, 12, 22, "SET k 3", "+OK"},
+                                      {1, 50, 60, "EXEC 2 WATCH k 3 SET k 1", "*-1"},
+                                      {1, 61, 62, "GET k", "$3"},
+                                      LOG("SET k 2"),
+                                      LOG("SET k 3"),
+                                      LOG("EXEC 2 WATCH k 3 SET k 1")};
+    WRONG(none, "nothing that it watched had changed");
+    RIGHT(one);
+}
+
 static void a_pipelined_read_sees_the_write_before_it(void **state) {
     (void)state;
     const struct by_hand_row rows[] = {
@@ -436,6 +547,12 @@ int main(void) {
         cmocka_unit_test(an_unknown_write_stands_behind_what_returned_before_it),
         cmocka_unit_test(a_read_fits_between_its_invocation_and_its_return),
         cmocka_unit_test(reads_of_two_keys_agree_on_one_order),
+        cmocka_unit_test(half_of_a_transaction_is_not_seen),
+        cmocka_unit_test(every_command_of_a_transaction_counts),
+        cmocka_unit_test(what_is_popped_twice_is_found),
+        cmocka_unit_test(a_random_member_is_one_that_is_there),
+        cmocka_unit_test(a_watched_key_that_changed_forbids_the_transaction),
+        cmocka_unit_test(a_transaction_that_was_not_executed_has_a_reason),
         cmocka_unit_test(a_pipelined_read_sees_the_write_before_it),
         cmocka_unit_test(replies_come_in_the_order_of_their_connection),
         cmocka_unit_test(half_an_mset_is_seen_by_nobody),
