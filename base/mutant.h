@@ -100,6 +100,12 @@
     X(EXPIRES_BY_CLOCK, "expires-by-clock", "takes keys for expired by its own clock")            \
     X(TRUSTS_LEADER_DIGEST, "trusts-leader-digest",                                               \
       "takes the leader's digests for right whatever most members have")                          \
+    X(EXEC_LOSES_COMMAND, "exec-loses-command",                                                   \
+      "does not execute the first of a transaction's commands")                                   \
+    X(WATCH_IGNORES_CHANGE, "watch-ignores-change",                                               \
+      "executes a transaction although what it watched has changed")                              \
+    X(WATCH_TOO_LATE, "watch-too-late", "watches a key from one entry later on")                  \
+    X(REPEATS_ONCE, "repeats-once", "executes a repetition under ONCE once more")                 \
     X(REORDERS_REPLIES, "reorders-replies",                                                       \
       "hands two replies of a connection on in the wrong order")
 

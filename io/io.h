@@ -149,6 +149,10 @@ uint32_t io_outstanding(const struct io_port *port);
  */
 uint32_t io_poll(struct io *io);
 
+/* Whether the last io_poll was a system call: it has taken time, though perhaps nothing completed.
+ * Any door's owner; neither blocks nor allocates. */
+bool io_called(const struct io *io);
+
 /*
  * As io_poll, but waits up to timeout_ns (UINT64_MAX: for ever) until something completes or
  * io_wake is called.  The only function here that blocks on purpose after start-up.

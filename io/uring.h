@@ -126,6 +126,7 @@ struct io {
     struct io_options options;
     uint32_t features; /* enum io_feature in use */
     bool enabled;      /* the owner's thread may submit */
+    bool called;       /* the last io_poll was a system call */
     bool woken;        /* a wake was seen by io_poll: the next io_park returns at once */
     pthread_t owner;   /* valid if enabled */
     int wake_descriptor;

@@ -313,14 +313,21 @@ uint32_t io_poll(struct io *io) {
         uring_enable(io);
     ASSERT_HOT(pthread_equal(io->owner, pthread_self()));
     int result = 0;
+    io->called = true;
     if (io_uring_sq_ready(&io->ring) != 0)
         result = io_uring_submit_and_get_events(&io->ring);
     else if (IO_URING_READ_ONCE(*io->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))
         result = io_uring_get_events(&io->ring);
+    else
+        io->called = false;
     submit_judge(io, result);
     timers_fire(io);
     reap(io);
     return posted_report(io);
+}
+
+bool io_called(const struct io *io) {
+    return io->called;
 }
 
 /* What is left of timeout_ns and until the next timer; UINT64_MAX: for ever. */

@@ -33,16 +33,23 @@
  *   beside       HELLO, CLIENT READS, READONLY, PING, ONCE.OPEN and malformed commands are sent
  *                too. They are not recorded; their replies are judged here.
  *
+ *   transactions  MULTI, some commands, and EXEC, are one operation (sim/kv_model.h says its
+ *                words); under ONCE its EXEC is, and all of it is sent again. A WATCH is one of its
+ *                own, in an earlier batch or the same: the connection's next EXEC is for it. What
+ *                that writes is not made dependent on what was read: the checker knows what
+ *                changed.
+ *
  * What they see themselves, and say (cluster_clients_finding): bytes that are no reply, a reply to
  * no command, a reply to one of the commands beside that it cannot have, an -APPLIED for what was
  * sent once, a -SEQUENCE. Replies are given to commands in the order of the connection, so replies
  * that are lost, doubled or exchanged go to wrong operations, and the checkers see that.
  *
- * Keys. "k0" and so on hold strings, "n0" numbers, "a0" texts that grow, "x0" whatever has a
- * deadline: so only the last are not judged key by key (sim/linearizable.h). A write is unique, by
- * a value, an amount or a key that nobody else names, or it is under ONCE, which tells whose it is
- * by session and number (cluster_clients_once_operation). So of a command in the log it is always
- * known whose it is (sim/replay_check.h), and no verdict is undecided for want of that.
+ * Keys. "k0" and so on hold strings, "n0" numbers, "a0" texts that grow, "h0" hashes, "l0" lists,
+ * "m0" sets, "z0" sorted sets, "s0" large sets, "x0" whatever has a deadline: key by key strings
+ * without one are judged (sim/linearizable.h), by replay all. A write is unique, by a value, an
+ * amount or a key that nobody else names, or it is under ONCE, which tells whose it is by session
+ * and number (cluster_clients_once_operation). So of a command in the log it is always known whose
+ * it is (sim/replay_check.h), and no verdict is undecided for want of that.
  *
  * Memory: the history's two blocks, and some 100 KB a client that grow with the longest batch. One
  * thread. Nothing blocks, nothing fails but by assertion.
@@ -90,10 +97,13 @@ struct cluster_clients_options {
     uint32_t beside_share;   /* commands beside, for each operation */
     uint32_t listing_share;  /* of all reads: KEYS and DBSIZE */
     uint32_t exchange_share; /* of all operations: GETSET, CAS and others beside SET and GET */
-    uint32_t set_share;      /* of all operations: about sets, whose replies nobody judges (but
-                                digests are compared); then no listings */
-    uint32_t long_share;     /* of all values: up to value_bytes_max */
-    uint32_t value_bytes_max; /* at least 32 */
+    uint32_t collection_share;  /* of all operations: about hashes, lists, sets and sorted sets */
+    uint32_t transaction_share; /* of all operations: WATCH and EXEC; as in the one above, no
+                                   listings then */
+    uint32_t set_share;         /* of all operations: about sets of some hundred members; then no
+                                listings */
+    uint32_t long_share;        /* of all values: up to value_bytes_max */
+    uint32_t value_bytes_max;   /* at least 32 */
 
     uint32_t resp3_share;    /* of connections */
     uint32_t lease_share;    /* of connections: CLIENT READS lease */

@@ -20,10 +20,9 @@
 /* ---- Slots ----------------------------------------------------------------------------------- */
 
 static struct client_slot *slot_add(struct client_connection *connection, uint64_t now_ns) {
-    ASSERT(connection->slot_count < CLUSTER_CLIENTS_PIPELINE);
+    ASSERT(connection->slot_count < CLIENT_SLOTS);
     struct client_slot *slot =
-        &connection->slots[(connection->slot_first + connection->slot_count++) %
-                           CLUSTER_CLIENTS_PIPELINE];
+        &connection->slots[(connection->slot_first + connection->slot_count++) % CLIENT_SLOTS];
     *slot = (struct client_slot){.operation = CLIENT_NONE,
                                  .once = CLIENT_NONE,
                                  .begin_bytes = connection->out_bytes +
@@ -60,6 +59,70 @@ void client_greet(struct cluster_clients *clients, struct client *client, uint64
         (options->reader_share > 0 && client_chance(client, options->reader_share));
 }
 
+/* ---- Transactions ---------------------------------------------------------------------------- */
+
+/* MULTI, and what is queued; EXEC is the caller's. Nothing, if it is no transaction. */
+static void multi_encode(struct client *client, const struct kv_model_word *words, uint32_t count,
+                         uint64_t now_ns) {
+    size_t at = 1;
+    size_t first;
+    size_t length;
+    if (!history_word_is(&words[0], "exec"))
+        return;
+    add_line(client, CLIENT_SLOT_MULTI, "MULTI\r\n", now_ns);
+    while ((first = kv_model_exec_next(words, count, &at, &length)) != 0) {
+        if (history_word_is(&words[first], "watch"))
+            continue;
+        slot_add(&client->connection, now_ns)->kind = CLIENT_SLOT_QUEUED;
+        client_command_encode(&client->connection.out, words + first, (uint32_t)length, false);
+    }
+    ASSERT(at == count);
+}
+
+/* The words that are sent for an operation, behind MULTI. */
+static uint32_t words_sent(const struct kv_model_word *words, uint32_t count) {
+    return history_word_is(&words[0], "exec") ? 1 : count;
+}
+
+/* ---- Operations ------------------------------------------------------------------------------ */
+
+/* Records an operation; CLIENT_NONE if there is no room for it. */
+static uint32_t operation_begin(struct cluster_clients *clients, struct client *client,
+                                const struct kv_model_word *words, uint32_t count,
+                                uint64_t now_ns) {
+    const struct history_call call = {.invoked_ns = now_ns,
+                                      .client = client->number,
+                                      .connection = client->connection.number,
+                                      .sequence = client->connection.sequence + 1,
+                                      .stale = client->connection.is_stale,
+                                      .words = words,
+                                      .word_count = count};
+    uint32_t operation;
+    const int error = history_invoke(&clients->history, &call, &operation);
+    ASSERT(error == 0 || error == WEIR_EFULL);
+    if (error != 0) {
+        clients->is_full = true;
+        return CLIENT_NONE;
+    }
+    client->connection.sequence++;
+    clients->counts.operations++;
+    clients->counts.stale += client->connection.is_stale;
+    return operation;
+}
+
+/* What is sent again watches nothing: a WATCH before it is taken back, and that is recorded. */
+static void unwatch(struct cluster_clients *clients, struct client *client, uint64_t now_ns) {
+    static const struct kv_model_word word = {"UNWATCH", 7};
+    client->connection.watch = CLIENT_WATCHES_NOTHING;
+    const uint32_t operation = operation_begin(clients, client, &word, 1, now_ns);
+    if (operation == CLIENT_NONE)
+        return;
+    struct client_slot *slot = slot_add(&client->connection, now_ns);
+    slot->kind = CLIENT_SLOT_OPERATION;
+    slot->operation = operation;
+    client_command_encode(&client->connection.out, &word, 1, false);
+}
+
 /* ---- Writes under ONCE ----------------------------------------------------------------------- */
 
 static void once_encode(struct client *client, struct client_once *once,
@@ -72,6 +135,8 @@ static void once_encode(struct client *client, struct client_once *once,
     all[0] = (struct kv_model_word){"ONCE", 4};
     all[1] = (struct kv_model_word){session, (size_t)session_bytes};
     all[2] = (struct kv_model_word){sequence, (size_t)sequence_bytes};
+    multi_encode(client, words, count, now_ns);
+    count = words_sent(words, count);
     memcpy(all + 3, words, count * sizeof(*words));
     struct client_slot *slot = slot_add(&client->connection, now_ns);
     slot->kind = CLIENT_SLOT_ONCE;
@@ -88,6 +153,8 @@ static void once_repeat(struct cluster_clients *clients, struct client *client,
     if (!once->is_detached)
         history_detach(&clients->history, once->operation, ++clients->connection_last);
     once->is_detached = true;
+    if (history_word_is(&words[0], "exec") && client->connection.watch != CLIENT_WATCHES_NOTHING)
+        unwatch(clients, client, now_ns);
     clients->counts.once_repeated += once->tries == 1;
     clients->counts.once_repeats++;
     once_encode(client, once, words, count, now_ns);
@@ -141,29 +208,6 @@ static void add_beside(struct client *client, uint64_t now_ns) {
                  malformed[random_below(&client->random, ARRAY_COUNT(malformed))], now_ns);
 }
 
-/* Records an operation; CLIENT_NONE if there is no room for it. */
-static uint32_t operation_begin(struct cluster_clients *clients, struct client *client,
-                                const struct client_command *command, uint64_t now_ns) {
-    const struct history_call call = {.invoked_ns = now_ns,
-                                      .client = client->number,
-                                      .connection = client->connection.number,
-                                      .sequence = client->connection.sequence + 1,
-                                      .stale = client->connection.is_stale,
-                                      .words = command->words,
-                                      .word_count = command->word_count};
-    uint32_t operation;
-    const int error = history_invoke(&clients->history, &call, &operation);
-    ASSERT(error == 0 || error == WEIR_EFULL);
-    if (error != 0) {
-        clients->is_full = true;
-        return CLIENT_NONE;
-    }
-    client->connection.sequence++;
-    clients->counts.operations++;
-    clients->counts.stale += client->connection.is_stale;
-    return operation;
-}
-
 /* Adds ONCE.OPEN, unless there is a session or one is being opened. */
 static void session_want(struct client *client, uint64_t now_ns) {
     if (client->session != 0 || client->opening)
@@ -183,7 +227,8 @@ static void operation_add(struct cluster_clients *clients, struct client *client
     }
     command->may_be_common = once != NULL;
     client_command_make(clients, client, command);
-    const uint32_t operation = operation_begin(clients, client, command, now_ns);
+    const uint32_t operation =
+        operation_begin(clients, client, command->words, command->word_count, now_ns);
     if (operation == CLIENT_NONE)
         return;
     if (once != NULL && command->is_write) {
@@ -195,11 +240,15 @@ static void operation_add(struct cluster_clients *clients, struct client *client
         return;
     }
     ASSERT(!command->is_common);
+    multi_encode(client, command->words, command->word_count, now_ns);
     struct client_slot *slot = slot_add(&client->connection, now_ns);
-    slot->kind = CLIENT_SLOT_OPERATION;
+    slot->kind = command->is_watch ? CLIENT_SLOT_WATCH : CLIENT_SLOT_OPERATION;
     slot->operation = operation;
+    if (command->is_watch)
+        client->connection.watch_operation = operation;
     const bool is_line = command->is_plain && client_chance(client, options->inline_share);
-    client_command_encode(&client->connection.out, command->words, command->word_count, is_line);
+    client_command_encode(&client->connection.out, command->words,
+                          words_sent(command->words, command->word_count), is_line);
 }
 
 /* ---- Batches --------------------------------------------------------------------------------- */
@@ -210,6 +259,8 @@ static bool has_room(const struct client_connection *connection) {
     return connection->slot_count + CLUSTER_CLIENTS_ONCE + 1 + 2 * CLUSTER_CLIENTS_BATCH <=
            CLUSTER_CLIENTS_PIPELINE;
 }
+_Static_assert(CLIENT_SLOTS > CLUSTER_CLIENTS_PIPELINE + CLUSTER_CLIENTS_BATCH,
+               "a batch of transactions, and an UNWATCH, have room");
 _Static_assert(CLUSTER_CLIENTS_PIPELINE >= CLUSTER_CLIENTS_ONCE + 1 + 2 * CLUSTER_CLIENTS_BATCH,
                "an idle connection has room for a batch");
 

@@ -16,41 +16,41 @@
 
 /* ---- Words ----------------------------------------------------------------------------------- */
 
-static void add_bytes(struct client_command *command, const void *bytes, size_t length) {
+void client_add_bytes(struct client_command *command, const void *bytes, size_t length) {
     ASSERT(command->word_count < HISTORY_WORDS_MAX);
     command->offsets[command->word_count++] = command->text.length;
     kv_model_text_append(&command->text, bytes, length);
     command->offsets[command->word_count] = command->text.length;
 }
 
-static void add_word(struct client_command *command, const char *word) {
-    add_bytes(command, word, strlen(word));
+void client_add_word(struct client_command *command, const char *word) {
+    client_add_bytes(command, word, strlen(word));
 }
 
-static void add_number(struct client_command *command, uint64_t number) {
+void client_add_number(struct client_command *command, uint64_t number) {
     char text[24];
     (void)snprintf(text, sizeof(text), "%" PRIu64, number);
-    add_word(command, text);
+    client_add_word(command, text);
 }
 
 /* A key of a sort: 'k', 'n', 'a' or 'x'. */
-static void add_key(const struct cluster_clients *clients, struct client *client,
+void client_add_key(const struct cluster_clients *clients, struct client *client,
                     struct client_command *command, char sort) {
     char text[16];
     (void)snprintf(text, sizeof(text), "%c%" PRIu64, sort,
                    random_below(&client->random, clients->options.keys));
-    add_word(command, text);
+    client_add_word(command, text);
 }
 
 /* A key of a sort that has no deadline. */
 static void add_lasting_key(const struct cluster_clients *clients, struct client *client,
                             struct client_command *command) {
     static const char sorts[] = {'k', 'k', 'n', 'a'};
-    add_key(clients, client, command, sorts[random_below(&client->random, sizeof(sorts))]);
+    client_add_key(clients, client, command, sorts[random_below(&client->random, sizeof(sorts))]);
 }
 
 /* A number that this run has not had: of this client, and its how manieth. */
-static uint64_t unique(const struct cluster_clients *clients, struct client *client) {
+uint64_t client_unique(const struct cluster_clients *clients, struct client *client) {
     return ++client->serial * clients->options.clients + client->number;
 }
 
@@ -58,8 +58,9 @@ static uint64_t unique(const struct cluster_clients *clients, struct client *cli
 static void add_value(const struct cluster_clients *clients, struct client *client,
                       struct client_command *command) {
     char stamp[48];
-    const int stamp_bytes = snprintf(stamp, sizeof(stamp), "v%" PRIu64, unique(clients, client));
-    add_bytes(command, stamp, (size_t)stamp_bytes);
+    const int stamp_bytes =
+        snprintf(stamp, sizeof(stamp), "v%" PRIu64, client_unique(clients, client));
+    client_add_bytes(command, stamp, (size_t)stamp_bytes);
     if (!client_chance(client, clients->options.long_share))
         return;
     const size_t length = (size_t)random_below(&client->random, clients->options.value_bytes_max -
@@ -82,13 +83,13 @@ typedef void make_command(const struct cluster_clients *clients, struct client *
 static void make_get(const struct cluster_clients *clients, struct client *client,
                      struct client_command *command) {
     static const char *const names[] = {"GET", "GET", "GET", "STRLEN", "TYPE", "EXISTS"};
-    add_word(command, names[random_below(&client->random, ARRAY_COUNT(names))]);
+    client_add_word(command, names[random_below(&client->random, ARRAY_COUNT(names))]);
     add_lasting_key(clients, client, command);
 }
 
 static void make_mget(const struct cluster_clients *clients, struct client *client,
                       struct client_command *command) {
-    add_word(command, random_chance(&client->random, 1, 5) ? "EXISTS" : "MGET");
+    client_add_word(command, random_chance(&client->random, 1, 5) ? "EXISTS" : "MGET");
     for (uint64_t left = 2 + random_below(&client->random, 5); left > 0; left--)
         add_lasting_key(clients, client, command);
 }
@@ -108,27 +109,27 @@ static void note_guess(struct client *client, const struct client_command *comma
 
 static void make_set(const struct cluster_clients *clients, struct client *client,
                      struct client_command *command) {
-    add_word(command, "SET");
-    add_key(clients, client, command, 'k');
+    client_add_word(command, "SET");
+    client_add_key(clients, client, command, 'k');
     add_value(clients, client, command);
     note_guess(client, command);
     if (random_chance(&client->random, 1, 6))
-        add_word(command, random_chance(&client->random, 1, 2) ? "NX" : "XX");
+        client_add_word(command, random_chance(&client->random, 1, 2) ? "NX" : "XX");
     if (random_chance(&client->random, 1, 6))
-        add_word(command, "GET");
+        client_add_word(command, "GET");
 }
 
 static void make_mset(const struct cluster_clients *clients, struct client *client,
                       struct client_command *command) {
-    add_word(command, "MSET");
+    client_add_word(command, "MSET");
     for (uint64_t left = 1 + random_below(&client->random, 4); left > 0; left--) {
-        add_key(clients, client, command, random_chance(&client->random, 1, 8) ? 'a' : 'k');
+        client_add_key(clients, client, command, random_chance(&client->random, 1, 8) ? 'a' : 'k');
         add_value(clients, client, command);
     }
 }
 
 /* Whether this write may be one that others are like. */
-static bool draw_common(struct client *client, struct client_command *command) {
+bool client_draw_common(struct client *client, struct client_command *command) {
     command->is_common = command->may_be_common && random_chance(&client->random, 1, 2);
     return command->is_common;
 }
@@ -136,32 +137,32 @@ static bool draw_common(struct client *client, struct client_command *command) {
 /* By one, or by an amount that nobody else adds. */
 static void make_incr(const struct cluster_clients *clients, struct client *client,
                       struct client_command *command) {
-    const bool is_common = draw_common(client, command);
-    add_word(command, !is_common                             ? "INCRBY"
-                      : random_chance(&client->random, 1, 2) ? "INCR"
-                                                             : "DECR");
+    const bool is_common = client_draw_common(client, command);
+    client_add_word(command, !is_common                             ? "INCRBY"
+                             : random_chance(&client->random, 1, 2) ? "INCR"
+                                                                    : "DECR");
     /* Now and then what is no number: an error that apply decides. */
-    add_key(clients, client, command, random_chance(&client->random, 1, 20) ? 'k' : 'n');
+    client_add_key(clients, client, command, random_chance(&client->random, 1, 20) ? 'k' : 'n');
     if (!is_common)
-        add_number(command, unique(clients, client));
+        client_add_number(command, client_unique(clients, client));
 }
 
 static void make_append(const struct cluster_clients *clients, struct client *client,
                         struct client_command *command) {
-    add_word(command, "APPEND");
-    add_key(clients, client, command, 'a');
+    client_add_word(command, "APPEND");
+    client_add_key(clients, client, command, 'a');
     add_value(clients, client, command);
 }
 
 /* Or also a key that nobody else names, and that is not there. */
 static void make_del(const struct cluster_clients *clients, struct client *client,
                      struct client_command *command) {
-    add_word(command, "DEL");
+    client_add_word(command, "DEL");
     add_lasting_key(clients, client, command);
-    if (!draw_common(client, command)) {
+    if (!client_draw_common(client, command)) {
         char text[32];
-        (void)snprintf(text, sizeof(text), "none:%" PRIu64, unique(clients, client));
-        add_word(command, text);
+        (void)snprintf(text, sizeof(text), "none:%" PRIu64, client_unique(clients, client));
+        client_add_word(command, text);
     }
 }
 
@@ -169,39 +170,39 @@ static void make_del(const struct cluster_clients *clients, struct client *clien
 static void make_expiry_write(const struct cluster_clients *clients, struct client *client,
                               struct client_command *command) {
     static const char *const common[] = {"EXPIRE", "PEXPIRE", "PERSIST"};
-    if (draw_common(client, command)) {
+    if (client_draw_common(client, command)) {
         const uint64_t which = random_below(&client->random, ARRAY_COUNT(common));
-        add_word(command, common[which]);
-        add_key(clients, client, command, 'x');
+        client_add_word(command, common[which]);
+        client_add_key(clients, client, command, 'x');
         if (which < 2)
-            add_number(command, 1 + random_below(&client->random, which == 0 ? 5 : 3000));
+            client_add_number(command, 1 + random_below(&client->random, which == 0 ? 5 : 3000));
         return;
     }
     const uint64_t which = random_below(&client->random, 4);
-    add_word(command, "SET");
-    add_key(clients, client, command, 'x');
+    client_add_word(command, "SET");
+    client_add_key(clients, client, command, 'x');
     add_value(clients, client, command);
     if (which < 3) {
-        add_word(command, which == 0 ? "EX" : "PX");
-        add_number(command, 1 + random_below(&client->random, which == 0 ? 3 : 3000));
+        client_add_word(command, which == 0 ? "EX" : "PX");
+        client_add_number(command, 1 + random_below(&client->random, which == 0 ? 3 : 3000));
     }
 }
 
 static void make_expiry_read(const struct cluster_clients *clients, struct client *client,
                              struct client_command *command) {
     static const char *const names[] = {"GET", "GET", "TTL", "PTTL", "EXISTS"};
-    add_word(command, names[random_below(&client->random, ARRAY_COUNT(names))]);
-    add_key(clients, client, command, 'x');
+    client_add_word(command, names[random_below(&client->random, ARRAY_COUNT(names))]);
+    client_add_key(clients, client, command, 'x');
 }
 
 static void make_listing(const struct cluster_clients *clients, struct client *client,
                          struct client_command *command) {
     (void)clients;
     const bool is_keys = random_chance(&client->random, 1, 2);
-    add_word(command, is_keys ? "KEYS" : "DBSIZE");
+    client_add_word(command, is_keys ? "KEYS" : "DBSIZE");
     if (is_keys) {
         static const char *const patterns[] = {"*", "k*", "?1", "[nx]*"};
-        add_word(command, patterns[random_below(&client->random, ARRAY_COUNT(patterns))]);
+        client_add_word(command, patterns[random_below(&client->random, ARRAY_COUNT(patterns))]);
         command->is_plain = false;
     }
 }
@@ -212,30 +213,30 @@ static void make_listing(const struct cluster_clients *clients, struct client *c
 static void make_cas(const struct cluster_clients *clients, struct client *client,
                      struct client_command *command) {
     const bool guesses = client->guess[0] != 0 && random_chance(&client->random, 2, 3);
-    add_word(command, "CAS");
+    client_add_word(command, "CAS");
     if (guesses)
-        add_word(command, client->guess_key);
+        client_add_word(command, client->guess_key);
     else
-        add_key(clients, client, command, 'k');
-    add_word(command, guesses ? client->guess : "");
+        client_add_key(clients, client, command, 'k');
+    client_add_word(command, guesses ? client->guess : "");
     add_value(clients, client, command);
     if (!guesses)
-        add_word(command, "ABSENT");
+        client_add_word(command, "ABSENT");
     command->is_plain = false;
 }
 
 static void make_exchange_write(const struct cluster_clients *clients, struct client *client,
                                 struct client_command *command) {
     static const char *const names[] = {"GETSET", "SETNX", "SETRANGE", "DECRBY", "UNLINK"};
-    if (draw_common(client, command)) {
+    if (client_draw_common(client, command)) {
         static const char *const common[] = {"GETDEL", "GETEX", "RENAME", "COPY"};
         const uint64_t which = random_below(&client->random, ARRAY_COUNT(common));
-        add_word(command, common[which]);
-        add_key(clients, client, command, which < 2 ? 'k' : 'x');
+        client_add_word(command, common[which]);
+        client_add_key(clients, client, command, which < 2 ? 'k' : 'x');
         if (which >= 2)
-            add_key(clients, client, command, 'x');
+            client_add_key(clients, client, command, 'x');
         if (which == 3)
-            add_word(command, "REPLACE");
+            client_add_word(command, "REPLACE");
         return;
     }
     const uint64_t which = random_below(&client->random, ARRAY_COUNT(names) + 3);
@@ -243,56 +244,56 @@ static void make_exchange_write(const struct cluster_clients *clients, struct cl
         make_cas(clients, client, command);
         return;
     }
-    add_word(command, names[which]);
-    add_key(clients, client, command, which == 2 ? 'a' : which == 3 ? 'n' : 'k');
+    client_add_word(command, names[which]);
+    client_add_key(clients, client, command, which == 2 ? 'a' : which == 3 ? 'n' : 'k');
     if (which == 2)
-        add_number(command, random_below(&client->random, 30));
+        client_add_number(command, random_below(&client->random, 30));
     if (which < 3) {
         add_value(clients, client, command);
         return;
     }
     char text[32];
     (void)snprintf(text, sizeof(text), which == 3 ? "%" PRIu64 : "none:%" PRIu64,
-                   unique(clients, client));
-    add_word(command, text);
+                   client_unique(clients, client));
+    client_add_word(command, text);
 }
 
 static void make_exchange_read(const struct cluster_clients *clients, struct client *client,
                                struct client_command *command) {
     const bool is_part = random_chance(&client->random, 2, 3);
-    add_word(command, is_part ? "GETRANGE" : "TOUCH");
-    add_key(clients, client, command, is_part ? 'a' : 'k');
+    client_add_word(command, is_part ? "GETRANGE" : "TOUCH");
+    client_add_key(clients, client, command, is_part ? 'a' : 'k');
     if (is_part) {
         const uint64_t start = random_below(&client->random, 30);
-        add_number(command, start);
-        add_number(command, start + random_below(&client->random, 30));
+        client_add_number(command, start);
+        client_add_number(command, start + random_below(&client->random, 30));
     }
 }
 
 /* Sets of some hundred members, so that they come to be large ones, and are taken apart again. */
 static void make_set_write(const struct cluster_clients *clients, struct client *client,
                            struct client_command *command) {
-    if (draw_common(client, command)) {
+    if (client_draw_common(client, command)) {
         static const char *const common[] = {"SPOP", "SPOP", "SUNIONSTORE"};
         const uint64_t which = random_below(&client->random, ARRAY_COUNT(common));
-        add_word(command, common[which]);
-        add_key(clients, client, command, 's');
+        client_add_word(command, common[which]);
+        client_add_key(clients, client, command, 's');
         if (which == 1)
-            add_number(command, random_below(&client->random, 30));
+            client_add_number(command, random_below(&client->random, 30));
         for (uint32_t i = 0; which == 2 && i < 2; i++)
-            add_key(clients, client, command, 's');
+            client_add_key(clients, client, command, 's');
         return;
     }
-    add_word(command, "SADD");
-    add_key(clients, client, command, 's');
+    client_add_word(command, "SADD");
+    client_add_key(clients, client, command, 's');
     for (uint64_t left = 1 + random_below(&client->random, HISTORY_WORDS_MAX - 2); left > 0; left--)
-        add_number(command, unique(clients, client));
+        client_add_number(command, client_unique(clients, client));
 }
 
 static void make_set_read(const struct cluster_clients *clients, struct client *client,
                           struct client_command *command) {
-    add_word(command, random_chance(&client->random, 1, 8) ? "SMEMBERS" : "SCARD");
-    add_key(clients, client, command, 's');
+    client_add_word(command, random_chance(&client->random, 1, 8) ? "SMEMBERS" : "SCARD");
+    client_add_key(clients, client, command, 's');
 }
 
 struct command_row {
@@ -318,6 +319,14 @@ static make_command *row_draw(struct random *random, const struct command_row *r
     return rows[i].make;
 }
 
+/* Says where the words are, once their text moves no more. */
+static void client_command_finish(struct client_command *command) {
+    ASSERT(command->word_count > 0);
+    for (uint32_t i = 0; i < command->word_count; i++)
+        command->words[i] = (struct kv_model_word){command->text.data + command->offsets[i],
+                                                   command->offsets[i + 1] - command->offsets[i]};
+}
+
 void client_command_make(struct cluster_clients *clients, struct client *client,
                          struct client_command *command) {
     const struct cluster_clients_options *options = &clients->options;
@@ -326,8 +335,16 @@ void client_command_make(struct cluster_clients *clients, struct client *client,
     command->is_plain = true;
     command->is_common = false;
     command->is_write = !client_chance(client, options->read_share) && !command->must_read;
+    command->is_watch = false;
+    if (options->transaction_share > 0 && client_chance(client, options->transaction_share) &&
+        client_transaction_make(clients, client, command)) {
+        client_command_finish(command);
+        return;
+    }
     make_command *make;
-    if (options->exchange_share > 0 && client_chance(client, options->exchange_share))
+    if (options->collection_share > 0 && client_chance(client, options->collection_share))
+        make = command->is_write ? client_collection_write : client_collection_read;
+    else if (options->exchange_share > 0 && client_chance(client, options->exchange_share))
         make = command->is_write ? make_exchange_write : make_exchange_read;
     else if (options->set_share > 0 && client_chance(client, options->set_share))
         make = command->is_write ? make_set_write : make_set_read;
@@ -335,15 +352,13 @@ void client_command_make(struct cluster_clients *clients, struct client *client,
         make = command->is_write ? make_expiry_write : make_expiry_read;
     else if (command->is_write)
         make = row_draw(&client->random, write_rows, ARRAY_COUNT(write_rows));
-    else if (options->set_share == 0 && client_chance(client, options->listing_share))
+    else if (options->set_share + options->collection_share + options->transaction_share == 0 &&
+             client_chance(client, options->listing_share))
         make = make_listing;
     else
         make = row_draw(&client->random, read_rows, ARRAY_COUNT(read_rows));
     make(clients, client, command);
-    for (uint32_t i = 0; i < command->word_count; i++)
-        command->words[i] = (struct kv_model_word){command->text.data + command->offsets[i],
-                                                   command->offsets[i + 1] - command->offsets[i]};
-    ASSERT(command->word_count > 0);
+    client_command_finish(command);
 }
 
 void client_command_encode(struct kv_model_text *out, const struct kv_model_word *words,

@@ -36,7 +36,7 @@ static void slots_decide(struct cluster_clients *clients, struct client *client,
     for (; connection->slot_count > 0; connection->slot_count--) {
         const struct client_slot *slot = &connection->slots[connection->slot_first];
         const bool was_sent = connection->out_bytes > slot->begin_bytes;
-        connection->slot_first = (connection->slot_first + 1) % CLUSTER_CLIENTS_PIPELINE;
+        connection->slot_first = (connection->slot_first + 1) % CLIENT_SLOTS;
         if (slot->kind == CLIENT_SLOT_OPEN) {
             client->opening = false;
         } else if (slot->kind == CLIENT_SLOT_ONCE) {
@@ -44,7 +44,7 @@ static void slots_decide(struct cluster_clients *clients, struct client *client,
             once->in_flight = false;
             once->maybe_applied |= was_sent;
             once->retry_ns = now_ns;
-        } else if (slot->kind == CLIENT_SLOT_OPERATION) {
+        } else if (slot->kind == CLIENT_SLOT_OPERATION || slot->kind == CLIENT_SLOT_WATCH) {
             client_return(clients, slot->operation, was_sent ? HISTORY_NEVER : now_ns,
                           was_sent ? HISTORY_UNKNOWN : HISTORY_REFUSED, NULL, 0);
         }

@@ -7,6 +7,7 @@
  *     cluster_clients_connection.c  connections: beginning, sending, receiving, ending
  *     cluster_clients_batch.c       batches: what is sent, and what is noted of it
  *     cluster_clients_command.c     random commands
+ *     cluster_clients_collections.c those about collections, and transactions
  *     cluster_clients_reply.c       replies: where they end, and what they mean
  */
 
@@ -21,8 +22,11 @@ enum client_slot_kind {
     CLIENT_SLOT_OPERATION,
     CLIENT_SLOT_ONCE,
     CLIENT_SLOT_HELLO,
-    CLIENT_SLOT_OPEN,  /* ONCE.OPEN */
-    CLIENT_SLOT_READS, /* CLIENT READS or READONLY */
+    CLIENT_SLOT_WATCH, /* an operation, too */
+    CLIENT_SLOT_MULTI,
+    CLIENT_SLOT_QUEUED, /* a command of a transaction */
+    CLIENT_SLOT_OPEN,   /* ONCE.OPEN */
+    CLIENT_SLOT_READS,  /* CLIENT READS or READONLY */
     CLIENT_SLOT_PING,
     CLIENT_SLOT_MALFORMED, /* an error is its only reply */
 };
@@ -30,11 +34,24 @@ enum client_slot_kind {
 /* A command of which the reply has not come. */
 struct client_slot {
     enum client_slot_kind kind;
-    uint32_t operation;   /* of CLIENT_SLOT_OPERATION */
+    uint32_t operation;   /* of CLIENT_SLOT_OPERATION and CLIENT_SLOT_WATCH */
     uint32_t once;        /* of CLIENT_SLOT_ONCE: entry of the table */
     uint64_t begin_bytes; /* of the connection's stream, where it begins */
     uint64_t made_ns;
 };
+
+/* A transaction is sent as MULTI, and its commands; and its EXEC, where others are one command. */
+enum {
+    CLIENT_TRANSACTION_COMMANDS = 4,
+    /* Commands that may be open: those of the pipeline; of a batch each operation and each
+       repetition may be a transaction; and an UNWATCH. */
+    CLIENT_SLOTS =
+        CLUSTER_CLIENTS_PIPELINE + 1 +
+        (CLUSTER_CLIENTS_BATCH + CLUSTER_CLIENTS_ONCE) * (1 + CLIENT_TRANSACTION_COMMANDS),
+};
+
+/* What a connection watches. */
+enum client_watch { CLIENT_WATCHES_NOTHING, CLIENT_WATCH_ASKED, CLIENT_WATCHES };
 
 /* How a connection is to end after its last batch. */
 enum client_parting { CLIENT_CLOSES, CLIENT_HALF_CLOSES, CLIENT_RESETS };
@@ -44,7 +61,7 @@ struct client_connection {
     uint32_t number;
     uint32_t sequence; /* of the last operation */
     uint32_t host;     /* index among options.hosts */
-    struct client_slot slots[CLUSTER_CLIENTS_PIPELINE];
+    struct client_slot slots[CLIENT_SLOTS];
     uint32_t slot_first; /* ring */
     uint32_t slot_count;
     struct kv_model_text out; /* made and not taken by the socket, from out_offset on */
@@ -53,11 +70,14 @@ struct client_connection {
     struct kv_model_text in;
     struct kv_model_text held; /* a reply kept back by CLUSTER_CLIENTS_SPOIL_SWAP */
     bool is_slow;
-    bool is_stale;    /* it asked for reads that may be stale */
-    bool only_reads;  /* it asks for nothing else */
-    bool in_pieces;   /* what is in `out` now */
-    bool is_leaving;  /* no more batches; it ends when everything is answered */
-    bool half_closed; /* read until the node ends it */
+    bool is_stale;   /* it asked for reads that may be stale */
+    bool only_reads; /* it asks for nothing else */
+    bool in_pieces;  /* what is in `out` now */
+    enum client_watch watch;
+    uint32_t watch_operation; /* the WATCH */
+    char watched[16];         /* the key */
+    bool is_leaving;          /* no more batches; it ends when everything is answered */
+    bool half_closed;         /* read until the node ends it */
     enum client_parting parting;
     uint32_t batches_left;
     uint64_t send_ns;  /* not before; UINT64_MAX: the socket is full */
@@ -131,6 +151,7 @@ struct client_command {
     bool must_read;     /* set by the caller: no write */
     bool may_be_common; /* set by the caller: another command may have the same words, */
     bool is_common;     /* and so it may be */
+    bool is_watch;      /* it is a WATCH */
     bool is_plain;      /* no word is empty or holds more than letters, digits, ':' and '.' */
 };
 
@@ -149,9 +170,34 @@ __attribute__((format(printf, 3, 4))) void client_find(struct cluster_clients *c
 void client_command_make(struct cluster_clients *clients, struct client *client,
                          struct client_command *command);
 
+/* Add a word: any bytes, a string, a number; a key of a sort. */
+void client_add_bytes(struct client_command *command, const void *bytes, size_t length);
+void client_add_word(struct client_command *command, const char *word);
+void client_add_number(struct client_command *command, uint64_t number);
+void client_add_key(const struct cluster_clients *clients, struct client *client,
+                    struct client_command *command, char sort);
+
+/* A number that this run has not had. */
+uint64_t client_unique(const struct cluster_clients *clients, struct client *client);
+
+/* Whether this write may be one that others are like. */
+bool client_draw_common(struct client *client, struct client_command *command);
+
 /* Adds a command's bytes, of an array or a line. */
 void client_command_encode(struct kv_model_text *out, const struct kv_model_word *words,
                            uint32_t count, bool is_line);
+
+/* ---- cluster_clients_collections.c --------------------------------------------------------- */
+
+/* A command about a hash, a list, a set or a sorted set. */
+void client_collection_write(const struct cluster_clients *clients, struct client *client,
+                             struct client_command *command);
+void client_collection_read(const struct cluster_clients *clients, struct client *client,
+                            struct client_command *command);
+
+/* A WATCH, or a transaction, of the words that sim/kv_model.h says; false: not now. */
+bool client_transaction_make(const struct cluster_clients *clients, struct client *client,
+                             struct client_command *command);
 
 /* ---- cluster_clients_batch.c --------------------------------------------------------------- */
 

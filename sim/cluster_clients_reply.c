@@ -121,7 +121,8 @@ static void follow(struct cluster_clients *clients, struct client *client,
     static const uint64_t back_off_ns = 50 * 1000 * 1000;
     const bool is_moved = begins(reply, "-MOVED ");
     clients->counts.refused_for_room += begins(reply, "-MISCONF ");
-    if (is_moved || begins(reply, "-CLUSTERDOWN ") || begins(reply, "-READONLY ")) {
+    if (is_moved || begins(reply, "-CLUSTERDOWN ") || begins(reply, "-READONLY ") ||
+        begins(reply, "-EXECABORT ")) {
         const uint32_t host = is_moved ? moved_to(clients, reply) : CLIENT_NONE;
         clients->counts.moved += is_moved;
         if (!client->connection.is_leaving || client->target == CLIENT_NONE)
@@ -191,10 +192,13 @@ static void beside_answered(struct cluster_clients *clients, struct client *clie
     bool is_right = false;
     switch (kind) {
     case CLIENT_SLOT_HELLO: is_right = *reply->data == '%'; break;
+    case CLIENT_SLOT_MULTI:
     case CLIENT_SLOT_READS: is_right = begins(reply, "+OK\r\n"); break;
+    case CLIENT_SLOT_QUEUED: is_right = begins(reply, "+QUEUED\r\n"); break;
     case CLIENT_SLOT_PING: is_right = begins(reply, "+PONG\r\n"); break;
     case CLIENT_SLOT_MALFORMED: is_right = is_error; break;
     case CLIENT_SLOT_OPERATION:
+    case CLIENT_SLOT_WATCH:
     case CLIENT_SLOT_ONCE:
     case CLIENT_SLOT_OPEN: UNREACHABLE("it is not beside");
     }
@@ -218,7 +222,7 @@ static void reply_take(struct cluster_clients *clients, struct client *client,
         return;
     }
     const struct client_slot slot = connection->slots[connection->slot_first];
-    connection->slot_first = (connection->slot_first + 1) % CLUSTER_CLIENTS_PIPELINE;
+    connection->slot_first = (connection->slot_first + 1) % CLIENT_SLOTS;
     connection->slot_count--;
     if (connection->out_bytes <= slot.begin_bytes)
         client_find(clients, client, "connection %u has a reply to what was not sent: %.*s",
@@ -228,7 +232,10 @@ static void reply_take(struct cluster_clients *clients, struct client *client,
         once_answered(clients, client, &client->once[slot.once], reply, now_ns);
     } else if (slot.kind == CLIENT_SLOT_OPEN) {
         opened(clients, client, reply, now_ns);
-    } else if (slot.kind == CLIENT_SLOT_OPERATION) {
+    } else if (slot.kind == CLIENT_SLOT_OPERATION || slot.kind == CLIENT_SLOT_WATCH) {
+        if (slot.operation == connection->watch_operation &&
+            connection->watch == CLIENT_WATCH_ASKED)
+            connection->watch = begins(reply, "+OK\r\n") ? CLIENT_WATCHES : CLIENT_WATCHES_NOTHING;
         const enum history_outcome outcome = history_outcome_of(reply->data, reply->length);
         client_return(clients, slot.operation, now_ns, outcome, reply->data, reply->length);
         if (outcome == HISTORY_REFUSED)

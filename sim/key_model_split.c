@@ -342,6 +342,7 @@ static const struct split_row {
     {"zrange", -4, split_nothing},
     {"zpopmin", -2, split_nothing},
     {"watch", -2, split_nothing},
+    {"unwatch", 1, split_nothing},
 };
 
 /* The split of one command by its row; a form that does not fit is not modelled. */

@@ -53,6 +53,8 @@ bool replay_is_null(const struct kv_model_word *reply) {
 bool replay_reply_is_free(const struct kv_model_word *words, uint32_t count,
                           const struct kv_model_word *reply) {
     static const char complete[] = "*2\r\n$1\r\n0\r\n";
+    if (history_word_is(&words[0], "unwatch"))
+        return true;
     if (!history_word_is(&words[0], "scan") || count < 2 || reply->length == 0 ||
         *reply->data != '*')
         return false;

@@ -71,7 +71,7 @@ void replay_execute(struct replay *replay, const struct replay_command *command,
 
 /* ---- Before the walk ------------------------------------------------------------------------- */
 
-/* Each connection's WATCHes are for its next EXEC. */
+/* Each connection's WATCHes are for its next EXEC, if no UNWATCH comes between. */
 static bool watches_link(struct replay *replay) {
     struct kv_model_word words[HISTORY_WORDS_MAX];
     bool is_any = false;
@@ -87,7 +87,8 @@ static bool watches_link(struct replay *replay) {
         if (lane == REPLAY_NONE)
             continue;
         const bool is_watch = replay_is_watch(words) && replay->kinds[i] == REPLAY_READ;
-        if (!is_watch && !history_word_is(&words[0], "exec"))
+        if (!is_watch && !history_word_is(&words[0], "exec") &&
+            !history_word_is(&words[0], "unwatch"))
             continue;
         replay->watch[i] = last[lane];
         last[lane] = is_watch ? i : REPLAY_NONE;

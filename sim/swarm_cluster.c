@@ -7,7 +7,9 @@
  * Failure modes: a process that an action ends is asked to stop over a dead disk, or dies with it,
  * goes on until it is at rest, and is then replaced by what the power cut or the kill leaves; it
  * starts again when no action holds it down.  One that fails by itself is a finding unless a fault
- * lets it; then its host loses power, as an operator would have it, and it starts again.
+ * lets it; then its host loses power, as an operator would have it, and it starts again.  So does
+ * one that fails while it stops: what it has written without success may be read, and is not
+ * durable.
  */
 
 #include "sim/swarm_internal.h"
@@ -218,6 +220,10 @@ static void process_failed(struct swarm *swarm, uint32_t index) {
 static void process_gone(struct swarm *swarm, uint32_t index) {
     struct swarm_node *node = &swarm->nodes[index];
     swarm_check_ending(&swarm->check, swarm, index);
+    if (node->end == SWARM_END_CLEAN && sim_node_failure(node->node) != NULL) {
+        node->end = SWARM_END_POWER; /* it failed while it stopped: as one that fails by itself */
+        node->cut = WORLD_KEEP_RANDOM;
+    }
     sim_node_destroy(node->node);
     node->node = NULL;
     node->process = SWARM_DOWN;

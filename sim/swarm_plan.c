@@ -116,9 +116,9 @@ static void draw_clients(struct random *random, struct cluster_clients_options *
 }
 
 /*
- * Commands that came later: GETSET, CAS and others; and sets, so that what a node chooses at random
- * is chosen by all. Seeds below a million go without them, so that what is noted of them stays
- * true.
+ * Commands that came later: GETSET, CAS and others; large sets, so that what a node chooses at
+ * random is chosen by all; hashes, lists, sets and sorted sets; and transactions. Seeds
+ * below a million go without them, so that what is noted of them stays true.
  */
 static void draw_later_commands(struct swarm_plan *plan) {
     struct cluster_clients_options *clients = &plan->clients;
@@ -132,6 +132,12 @@ static void draw_later_commands(struct swarm_plan *plan) {
     }
     if (random_below(&random, 3) == 0) {
         clients->set_share = (uint32_t)between(&random, 50, 500);
+    }
+    if (random_below(&random, 2) == 0) {
+        clients->collection_share = (uint32_t)between(&random, 50, 500);
+    }
+    if (random_below(&random, 2) == 0) {
+        clients->transaction_share = (uint32_t)between(&random, 50, 500);
     }
 }
 

@@ -27,6 +27,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/mutant.h"
 #include "stages/apply_internal.h"
 
 enum {
@@ -202,7 +203,8 @@ static void step_watched(struct apply_shard *shard, uint32_t *units) {
     spend(units, EXEC_WATCH_UNITS + bytes / EXEC_UNIT_BYTES);
     /* Where keys cannot be watched nothing is; but an entry may say so all the same. */
     if (shard->operations->changed == NULL ||
-        shard->operations->changed(shard->machine, &watched, &moment)) {
+        MUTANT(WATCH_IGNORES_CHANGE, false,
+               shard->operations->changed(shard->machine, &watched, &moment))) {
         exec->changed = true;
         exec->step = APPLY_EXEC_OPEN;
         return;
@@ -260,8 +262,23 @@ static void reply_copy(struct apply_shard *shard, uint32_t *units) {
     exec->reply_offset = 0;
 }
 
+/* A planted defect: the first command is passed over. */
+static bool first_is_lost(struct apply_exec *exec) {
+    struct entry_command passed;
+    bool is_lost = MUTANT_IS(EXEC_LOSES_COMMAND) && exec->transaction.command_count > 1 &&
+                   exec->cursor.commands_left == exec->transaction.command_count &&
+                   entry_cursor_next(&exec->cursor, &passed);
+    if (is_lost && exec->writer != NULL) {
+        reply_null(exec->writer);
+    }
+    return is_lost;
+}
+
 static void step_run(struct apply_shard *shard, uint32_t *units) {
     struct apply_exec *exec = &shard->exec;
+    if (MUTANT(EXEC_LOSES_COMMAND, first_is_lost(exec), false)) {
+        return;
+    }
     if (exec->cursor.commands_left == 0) {
         end(shard);
     } else if (entry_cursor_id(&exec->cursor) == ENTRY_COMMAND_ID_REPLY) {

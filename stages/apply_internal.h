@@ -16,8 +16,9 @@
 
 enum {
     /* Machine units (about 100 ns, machines/machine.h) a poll; a machine may overrun them by its
-       smallest step, of 450. */
-    APPLY_POLL_UNITS = 500,
+       smallest step, of 450.  As many as parse has, so that what parse hands on in a turn does not
+       pile up here, where all wait for all that the log has before theirs. */
+    APPLY_POLL_UNITS = STAGE_POLL_UNITS / 2,
     /* Of a snapshot's slice, in the same poll. */
     APPLY_EMIT_UNITS = 250,
     APPLY_TRIM_UNITS = 400, /* of a slice of the machine's memory given back to the kernel */

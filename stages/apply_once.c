@@ -25,6 +25,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "stages/apply_internal.h"
 
 enum {
@@ -190,7 +191,7 @@ static bool step_judge(struct apply_shard *shard, uint32_t *units) {
     enum session_verdict verdict =
         sessions_use(shard->sessions, once->slot, &moment, once->command.sequence, once->hash,
                      &reply, &reply_bytes);
-    if (verdict == SESSION_NEW) {
+    if (verdict == SESSION_NEW || MUTANT(REPEATS_ONCE, verdict == SESSION_REPEATED, false)) {
         room_begin(once);
         once->kept = true;
         once->differs = false;

@@ -36,6 +36,8 @@ enum {
     CORE_POLL_DOUBT_NS = 200 * 1000,
     /* Between two looks at the thread's CPU time while it works. */
     CORE_CPU_LOOK_NS = 1000 * 1000,
+    /* ... and at the end of idle time, in which it may have used some. */
+    CORE_IDLE_LOOK_NS = 100 * 1000,
     /* Between two looks at the thread's own figures (getrusage) before it sleeps ... */
     CORE_USAGE_NS = 100 * 1000 * 1000,
     /* ... and, in rounds, while it does not. */
@@ -125,6 +127,19 @@ static uint64_t core_busy_ns(struct core *core, uint64_t elapsed_ns) {
     return busy_ns;
 }
 
+/*
+ * Idle time ends.  What the thread has used of a CPU in it (parking, waking, looking around) hides
+ * as much time that is lost later: so the next stretch begins here, unless this one is so short
+ * that little can hide in it.
+ */
+static void core_idle_done(struct core *core) {
+    core_charge(core, NULL, GAUGE_IDLE);
+    if (!core->pipeline->stepped &&
+        core->gauge->charged_until_ns - core->look_ns > CORE_IDLE_LOOK_NS) {
+        core_look(core);
+    }
+}
+
 /* A poll that lasted elapsed_ns by the wall clock is over. */
 static void core_poll_done(struct core *core, struct runner_shard *shard, uint64_t elapsed_ns) {
     uint64_t poll_ns = core_busy_ns(core, elapsed_ns);
@@ -164,7 +179,7 @@ static uint32_t core_round(struct core *core, uint32_t budget) {
     struct stage_moment moment = {.monotonic_ns = io_monotonic_ns(core->io),
                                   .wall_ms = io_wall_ms(core->io)};
     uint32_t work = io_poll(core->io);
-    if (work > 0) {
+    if (work > 0 || io_called(core->io)) { /* what it submits takes time, too: no stage's */
         uint64_t io_ns = core_charge(core, core->io_shard, GAUGE_WORKING);
         gauge_max(&core->gauge->longest_io_ns, core_busy_ns(core, io_ns));
     }
@@ -175,7 +190,7 @@ static uint32_t core_round(struct core *core, uint32_t budget) {
     gauge_add(&core->gauge->loops, 1);
     if (work == 0) {
         gauge_add(&core->gauge->loops_empty, 1);
-        core_charge(core, NULL, GAUGE_IDLE);
+        core_idle_done(core);
     } else {
         core_charge(core, core->shards[0], GAUGE_HOUSEKEEPING);
     }
@@ -218,7 +233,7 @@ static void core_sleep(struct core *core, bool alone) {
         io_park(core->io, UINT64_MAX);
     }
     gauge_add(&core->gauge->parks, 1);
-    core_charge(core, NULL, GAUGE_IDLE);
+    core_idle_done(core);
     core->woken_ns = core->gauge->charged_until_ns;
     core->recent_idle_ns += core->woken_ns - slept_ns - core->recent_idle_ns / 8;
 }

@@ -168,6 +168,7 @@ struct node_read_figures {
 
 /* What parse publishes. */
 struct node_parse_figures {
+    uint64_t batches_waiting;       /* received, and not parsed yet */
     uint64_t peers_introduced;      /* connections of members, since the start */
     uint64_t peers_refused;         /* introductions that were refused, or were none */
     uint64_t peers_replaced;        /* connections ended since the member has opened a newer one */

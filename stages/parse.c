@@ -515,14 +515,27 @@ static void blocks_come_home(struct parse_shard *shard) {
     } while (count == PARSE_TAKE_MAX);
 }
 
-/* Takes batches if none are left; returns whether there is one. */
-static bool parse_intake(struct parse_shard *shard, uint32_t budget) {
-    if (shard->ids_next == shard->ids_count) {
-        shard->ids_next = 0;
-        shard->ids_count = ring_u32_dequeue(shard->from_read, shard->ids,
-                                            budget < PARSE_TAKE_MAX ? budget : PARSE_TAKE_MAX);
+/* Parses until the units, the bytes or the budget are used up, and hands on what is parsed; returns
+ * how many batches. */
+static uint32_t parse_turn(struct parse_shard *shard, uint32_t budget) {
+    uint32_t ids[PARSE_TAKE_MAX];
+    uint32_t count = 0;
+    uint32_t bytes = 0;
+    const uint32_t most = budget < PARSE_TAKE_MAX ? budget : PARSE_TAKE_MAX;
+    while (count < most && shard->units > 0 && bytes < PARSE_TURN_BYTES) {
+        struct batch *batch = parse_next(shard);
+        if (batch == NULL || !parse_batch(shard, batch)) {
+            break;
+        }
+        uint32_t slot = batch->connection.slot;
+        parse_lines_done(shard->lines, slot, shard->connections[slot].unparsed_bytes);
+        bytes += batch->length_bytes;
+        ids[count++] = batch->id;
+        batch_hand_over(batch, STAGE_PARSE, STAGE_VALIDATE);
     }
-    return shard->ids_next < shard->ids_count;
+    uint32_t taken = ring_u32_enqueue(shard->to_validate, ids, count);
+    ASSERT(taken == count); /* as long as the pool */
+    return count;
 }
 
 static struct stage_result parse_poll(void *state, const struct stage_moment *moment,
@@ -535,29 +548,17 @@ static struct stage_result parse_poll(void *state, const struct stage_moment *mo
     blocks_come_home(shard);
     shard->now_ns = moment->monotonic_ns;
     shard->units = STAGE_POLL_UNITS - (int32_t)result.units;
-    if (shard->units <= 0 || !parse_intake(shard, budget)) {
-        if (result.work == 0) {
-            (void)arena_trim(shard->arena, moment->monotonic_ns);
-        }
+    parse_intake(shard, budget);
+    uint32_t count = parse_turn(shard, budget);
+    node_figure_set(&shard->node->parse.batches_waiting, parse_lines_count(shard->lines));
+    result.work += count;
+    if (result.work == 0 && parse_is_waiting(shard)) {
+        result.work = 1; /* the units were not enough for one */
+    }
+    if (result.work == 0) {
+        (void)arena_trim(shard->arena, moment->monotonic_ns);
         return result;
     }
-    uint32_t first = shard->ids_next;
-    while (shard->ids_next < shard->ids_count && shard->units > 0) {
-        if (shard->ids_next + 1 < shard->ids_count) {
-            __builtin_prefetch(
-                pipeline_batch(shard->pipeline, shard->ids[shard->ids_next + 1])->bytes);
-        }
-        struct batch *batch = pipeline_batch(shard->pipeline, shard->ids[shard->ids_next]);
-        if (!parse_batch(shard, batch)) {
-            break;
-        }
-        batch_hand_over(batch, STAGE_PARSE, STAGE_VALIDATE);
-        shard->ids_next++;
-    }
-    uint32_t count = shard->ids_next - first;
-    uint32_t taken = ring_u32_enqueue(shard->to_validate, shard->ids + first, count);
-    ASSERT(taken == count); /* as long as the pool */
-    result.work += count > 0 ? count : 1;
     result.units = (uint32_t)(STAGE_POLL_UNITS - shard->units);
     return result;
 }
@@ -566,7 +567,7 @@ static bool parse_drain(void *state, const struct stage_moment *moment) {
     struct parse_shard *shard = state;
     (void)moment;
     blocks_come_home(shard);
-    return shard->ids_next == shard->ids_count && ring_ready(shard->from_read, 1) == 0 &&
+    return !parse_is_waiting(shard) && ring_ready(shard->from_read, 1) == 0 &&
            ring_ready(shard->from_write, 1) == 0 &&
            (shard->peers == NULL || parse_peers_drain(shard->peers));
 }

@@ -6,11 +6,15 @@
 #include "stages/arena.h"
 #include "stages/directory.h"
 #include "stages/parse.h"
+#include "stages/parse_lines.h"
 #include "stages/parse_peers.h"
 #include "stages/pipeline.h"
 
 enum {
     PARSE_TAKE_MAX = 64,
+    /* Received bytes after which a turn ends: what then goes from stage to stage, with its tables
+       and replies, stays in a core's second-level cache. */
+    PARSE_TURN_BYTES = 32 * 1024,
     /* A carry that holds no more than this may be moved to a larger block in one go. */
     PARSE_MOVE_BYTES_MAX = STAGE_SLICE_BYTES,
     /* Blocks of the arena are powers of two: so many sizes. */
@@ -83,9 +87,7 @@ struct parse_shard {
     uint32_t connections_max;
     uint32_t size_head[PARSE_BLOCK_SIZES]; /* connections with a carry, by its block's size */
 
-    uint32_t ids[PARSE_TAKE_MAX]; /* taken and not yet handed on: [next, count) */
-    uint32_t ids_next;
-    uint32_t ids_count;
+    struct parse_lines *lines; /* batches that wait */
     struct parse_work work;
     int32_t units;   /* left to this poll; negative: overrun */
     uint64_t now_ns; /* of this poll */
@@ -101,6 +103,18 @@ static inline void parse_spend(struct parse_shard *shard, uint32_t units) {
 /* See struct stage. */
 int parse_init(void **out, const struct stage_environment *environment, struct error_text *error);
 void parse_fini(void *state);
+
+/* ---- parse_intake.c ------------------------------------------------------------------------- */
+
+/* Lines up the batches that have come, no more than the budget. */
+void parse_intake(struct parse_shard *shard, uint32_t budget);
+
+/* Whether a batch is under way, or lined up. */
+bool parse_is_waiting(const struct parse_shard *shard);
+
+/* The batch under way, or the one whose turn it is, which is then to be called done
+ * (parse_lines_done); NULL: there is none. */
+struct batch *parse_next(struct parse_shard *shard);
 
 /* ---- parse_command.c ------------------------------------------------------------------------ */
 

@@ -9,6 +9,7 @@ void parse_fini(void *state) {
     struct parse_shard *shard = state;
     parse_peers_destroy(shard->peers);
     arena_destroy(shard->arena);
+    parse_lines_destroy(shard->lines);
     free(shard->connections);
     free(shard);
 }
@@ -30,13 +31,15 @@ int parse_init(void **out, const struct stage_environment *environment, struct e
     shard->from_write = pipeline_ring(pipeline, STAGE_WRITE, 0, STAGE_PARSE, environment->shard);
     shard->connections_max = shard->node->options->connections_max;
     shard->connections = calloc(shard->connections_max, sizeof(*shard->connections));
-    if (shard->connections == NULL ||
+    shard->lines = parse_lines_create(shard->connections_max, pipeline_batch_total(pipeline));
+    if (shard->connections == NULL || shard->lines == NULL ||
         parse_peers_create(&shard->peers, pipeline, environment->shard, environment->io, error) !=
             WEIR_OK ||
         arena_create(&shard->arena, shard->node->options->carry_bytes_max) != WEIR_OK) {
         parse_peers_destroy(shard->peers);
         error_text_set(error, "no memory for the parse stage's %u connections",
                        shard->connections_max);
+        parse_lines_destroy(shard->lines);
         free(shard->connections);
         free(shard);
         return WEIR_ENOMEM;

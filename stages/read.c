@@ -481,23 +481,16 @@ static void on_completion(struct read_shard *shard, const struct io_completion *
     }
 }
 
-/* Takes completions up to the budget, or until enough bytes are on their way for one turn. */
+/* Takes completions up to the budget: all that have come, since who asked for little shall not
+ * wait here behind who asked for much (parse_lines.h). */
 static uint32_t take_completions(struct read_shard *shard, uint64_t now_ns, uint32_t budget) {
-    struct io_completion completions[READ_TAKE_STEP];
-    uint32_t taken = 0;
-    uint32_t step;
-    uint32_t count;
-    uint64_t bytes = 0;
-    do {
-        step = budget - taken < READ_TAKE_STEP ? budget - taken : READ_TAKE_STEP;
-        count = io_take(shard->port, completions, step);
-        for (uint32_t i = 0; i < count; i++) {
-            bytes += completions[i].flags & IO_HAS_BUFFER ? (uint32_t)completions[i].result : 0;
-            on_completion(shard, &completions[i], now_ns);
-        }
-        taken += count;
-    } while (count == step && taken < budget && bytes < READ_TURN_BYTES);
-    return taken;
+    struct io_completion completions[READ_TAKE_MAX];
+    uint32_t count =
+        io_take(shard->port, completions, budget < READ_TAKE_MAX ? budget : READ_TAKE_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        on_completion(shard, &completions[i], now_ns);
+    }
+    return count;
 }
 
 static struct stage_result read_poll(void *state, const struct stage_moment *moment,
@@ -512,7 +505,7 @@ static struct stage_result read_poll(void *state, const struct stage_moment *mom
     result.work += read_wait_turn(shard, moment->monotonic_ns);
     result.work += read_clients_turn(shard, moment->monotonic_ns);
     uint32_t count = take_completions(shard, moment->monotonic_ns, budget);
-    read_buffers_offer(&shard->buffers);
+    read_buffers_offer(&shard->buffers, (uint32_t)node_figure(&shard->node->parse.batches_waiting));
     read_accept_if_due(shard, moment->monotonic_ns);
     result.work += count;
     if (result.work > 0 || shard->starved_head != BATCH_NO_BLOCK) {
@@ -538,7 +531,7 @@ static bool read_drain(void *state, const struct stage_moment *moment) {
             }
         }
     }
-    read_buffers_offer(&shard->buffers);
+    read_buffers_offer(&shard->buffers, (uint32_t)node_figure(&shard->node->parse.batches_waiting));
     (void)read_wait_turn(shard, moment->monotonic_ns);
     (void)read_clients_turn(shard, moment->monotonic_ns);
     serve_waiters(shard, moment->monotonic_ns);

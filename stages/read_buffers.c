@@ -10,6 +10,8 @@ enum {
     /* With their tables 3.5 MiB, of which short commands touch 12 KiB a batch: a core's second
        cache holds that.  50 connections with a deep pipeline each need no more. */
     READ_OFFER_FIRST = 32,
+    /* As many are in the kernel's hands whatever waits to be parsed: who asks now is heard now. */
+    READ_OFFER_LEAST = 8,
 };
 
 int read_buffers_create(struct read_buffers *buffers, uint32_t count) {
@@ -54,13 +56,15 @@ void read_buffers_home(struct read_buffers *buffers, uint32_t index) {
     buffers->spare[buffers->spare_count++] = index;
 }
 
-void read_buffers_offer(struct read_buffers *buffers) {
+void read_buffers_offer(struct read_buffers *buffers, uint32_t waiting) {
     if (buffers->missed && buffers->spare_count > 0 && buffers->goal < buffers->count) {
         uint32_t left = buffers->count - buffers->goal;
         buffers->goal += buffers->goal < left ? buffers->goal : left;
     }
     buffers->missed = false;
-    while (buffers->offered < buffers->goal && buffers->spare_count > 0) {
+    const uint32_t goal =
+        buffers->goal > waiting + READ_OFFER_LEAST ? buffers->goal - waiting : READ_OFFER_LEAST;
+    while (buffers->offered < goal && buffers->spare_count > 0) {
         io_buffer_return(buffers->io, READ_BUFFER_GROUP, buffers->spare[--buffers->spare_count]);
         buffers->offered++;
     }

@@ -6,8 +6,9 @@
  *
  * The kernel takes the buffers that it has been offered in turn, first in first out.  Offered all,
  * it would walk through the memory of every batch, with its tables and reply room, and find none of
- * it in a cache.  So it is offered a few, those that came home last, and the others are kept spare.
- * A receive that finds none while there are spare ones doubles the number.
+ * it in a cache.  So it is offered a few, those that came home last, and the others are kept spare:
+ * of so many, the goal, some are in its hands and the others wait to be parsed.  A receive that
+ * finds none while there are spare ones doubles the number.
  *
  *     in the kernel's hands (offered) ──receive──► a batch under way ──home──► spare
  *              ▲                                                                 │
@@ -31,7 +32,7 @@ struct read_buffers {
     uint32_t spare_count;
     uint32_t count;   /* of all buffers */
     uint32_t offered; /* in the kernel's hands, as far as completions were taken */
-    uint32_t goal;    /* how many are to be there */
+    uint32_t goal;    /* how many are to be there, or wait to be parsed */
     bool missed;      /* a receive has found none since the last read_buffers_offer */
 };
 
@@ -51,7 +52,8 @@ void read_buffers_taken(struct read_buffers *buffers);
 /* The buffer's batch is home. */
 void read_buffers_home(struct read_buffers *buffers, uint32_t index);
 
-/* Offers spare ones up to the goal, once a poll; what is spare and needed is then in the kernel. */
-void read_buffers_offer(struct read_buffers *buffers);
+/* Offers spare ones up to the goal, once a poll, less the `waiting` that wait to be parsed; what is
+ * spare and needed is then in the kernel. */
+void read_buffers_offer(struct read_buffers *buffers, uint32_t waiting);
 
 #endif

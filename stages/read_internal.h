@@ -12,10 +12,6 @@
 enum {
     READ_TAKE_MAX = 64, /* completions a turn: one budget */
     READ_ARMS_MAX = 64, /* connections that waited for a buffer, armed again in one poll */
-    /* Received bytes after which a turn ends: what then goes from stage to stage, with its tables
-       and replies, stays in a core's second-level cache. */
-    READ_TURN_BYTES = 32 * 1024,
-    READ_TAKE_STEP = 8, /* completions taken at once, between two looks at the bytes */
     READ_LISTEN_BACKLOG = 1024,
     READ_REFUSALS_MAX = 16,                   /* connections over the limit being told so at once */
     READ_ACCEPT_PAUSE_NS = 100 * 1000 * 1000, /* after an error of accept */

@@ -257,6 +257,8 @@ struct replicate_shard {
     /* log time */
     uint64_t base_ms;  /* max(last log time, wall clock) when leadership began */
     uint64_t base_ns;  /* monotonic, then */
+    uint64_t time_gap_ns; /* between two time entries: 0 while there is room on disks */
+    uint64_t time_due_ns; /* no time entry before */
     uint64_t timer_ns; /* what the port's timer is set to; 0: nothing */
     struct entry_genesis genesis;
     bool has_genesis;

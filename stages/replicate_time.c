@@ -6,7 +6,8 @@
  * jump (log_time_jump_ms_max); log time then goes on from there, behind the wall clock.
  *
  * When the machine's earliest deadline has passed and no entry comes by, the leader appends an
- * entry that holds nothing but the time; and only then: an idle log does not grow.
+ * entry that holds nothing but the time; and only then: an idle log does not grow.  While there is
+ * no room on disks there are few of these, further and further apart: what is due is late then.
  */
 
 #include "base/assert.h"
@@ -16,6 +17,8 @@
 enum {
     /* A first jump of log time beyond this is told loudly: the wall clock is probably wrong. */
     LOG_TIME_JUMP_MS_MAX = 24 * 3600 * 1000,
+    /* The first of the gaps between time entries without room on disks. */
+    TIME_GAP_NS = 1000 * 1000 * 1000,
 };
 
 /* Says what of the wall clock was not taken as it is. */
@@ -62,6 +65,42 @@ uint64_t replicate_log_time(const struct replicate_shard *shard, uint64_t now_ns
     return time_ms > last_ms ? time_ms : last_ms;
 }
 
+static bool is_full(const struct replicate_shard *shard) {
+    return log_out_of_room(shard->log) || shard->majority_full;
+}
+
+/*
+ * Whether an entry may say the time now; otherwise *due_ns is when.  Without room, here or where a
+ * majority needs it, each of them uses up what logs keep for the first entries of the next terms:
+ * then each is twice as far from the one before, so that there are 17 of them in a day.
+ */
+static bool gap_is_over(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns) {
+    if (!is_full(shard)) {
+        shard->time_gap_ns = 0;
+        shard->time_due_ns = now_ns;
+    }
+    if (now_ns < shard->time_due_ns) {
+        *due_ns = shard->time_due_ns;
+        return false;
+    }
+    return true;
+}
+
+static void gap_begin(struct replicate_shard *shard, uint64_t now_ns) {
+    if (is_full(shard)) {
+        shard->time_gap_ns = shard->time_gap_ns == 0 ? TIME_GAP_NS : 2 * shard->time_gap_ns;
+        shard->time_due_ns = now_ns + shard->time_gap_ns;
+    }
+}
+
+/* Of what is kept for the first entries of terms only if there is nothing else; which the log then
+ * says. */
+static bool has_place(struct replicate_shard *shard) {
+    return log_reserve(shard->log, ENTRY_HEADER_BYTES, false) != NULL ||
+           (log_out_of_room(shard->log) &&
+            log_reserve(shard->log, ENTRY_HEADER_BYTES, true) != NULL);
+}
+
 bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns, uint64_t *due_ns) {
     *due_ns = UINT64_MAX;
     uint64_t deadline_ms = node_figure(&shard->node->apply.next_deadline_ms);
@@ -87,10 +126,13 @@ bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns, uint64
         *due_ns = shard->base_ns + left_ms * 1000000;
         return false;
     }
+    if (!gap_is_over(shard, now_ns, due_ns)) {
+        return false;
+    }
     uint64_t index;
     uint64_t term;
     if (raft_propose(shard->raft, 1, ENTRY_HEADER_BYTES, &index, &term) != WEIR_OK ||
-        log_reserve(shard->log, ENTRY_HEADER_BYTES, true) == NULL) {
+        !has_place(shard)) {
         *due_ns = now_ns; /* try again soon */
         return false;
     }
@@ -99,6 +141,7 @@ bool replicate_time_entry(struct replicate_shard *shard, uint64_t now_ns, uint64
                                   .version = ENTRY_VERSION,
                                   .term = term,
                                   .log_time_ms = replicate_log_time(shard, now_ns)};
+    gap_begin(shard, now_ns);
     uint64_t appended = replicate_append(shard, &header);
     ASSERT(appended == index);
     return true;

@@ -27,6 +27,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "stages/validate_internal.h"
 
 enum {
@@ -337,7 +338,7 @@ void validate_watch_settle(struct validate_shard *shard, const struct batch *bat
                   transaction->watch_bytes - transaction->pending_bytes;
     for (uint32_t i = 0; i < transaction->pending_count; i++) {
         bool present = (batch->watch_present[i / 64] >> (i % 64) & 1) != 0;
-        at += entry_watch_settle(at, batch->watch_index, present);
+        at += entry_watch_settle(at, batch->watch_index + MUTANT(WATCH_TOO_LATE, 1U, 0U), present);
     }
     validate_spend(shard, transaction->pending_count / 4);
     transaction->pending_bytes = 0;

@@ -336,6 +336,9 @@ static void batch_arrives(struct write_shard *shard, struct batch *batch, uint64
     } else if (connection->waiting && shard->held > pipeline_batch_total(shard->pipeline) / 4) {
         cut(shard, connection, "it does not read its replies, and too many batches are held");
     }
+    if (connection->waiting) {
+        write_stall_note(shard, connection); /* what it leaves unread may have been little so far */
+    }
 }
 
 static void serve_ready(struct write_shard *shard) {

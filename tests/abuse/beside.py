@@ -35,6 +35,7 @@ P99_MS_MAX = 5.0          # or twice what it is without, if that is more
 STANDSTILL_MS = 500.0     # beside other tests: a median of p99 that no load of others explains
 POLITE_PRIORITY, NODE_PRIORITY, ABUSE_PRIORITY = 30, 20, 1
 LONG = b"x" * MIB
+SHORT = b"x" * 32
 PING = b"PING\r\n"
 
 
@@ -221,7 +222,8 @@ def more_than_maxclients(port):
 # who asks beside a thousand times as many as can be served at once has his share of the time.
 WAITED_FOR = (slow_patterns, ten_times_the_clients)
 
-# Of each: what the node may grow by. Of replies that nobody reads a few MiB for each client; what
+# Of each: what the node may grow by. Of replies that nobody reads a few MiB for each client (short
+# ones: 16 MiB together and then 4 MiB for each of five, in blocks, and batches under way); what
 # is unfinished shares 256 MiB; a million arguments are 7 MB in a block of 8 or 16, twice in the
 # log's memory, and half a million keys of some 80 bytes.
 ABUSES = {
@@ -295,13 +297,19 @@ def abuse_end(pid, name):
 
 
 def warm_up(port):
-    """Every receive buffer and every batch is touched once, and the log's memory."""
+    """Every receive buffer, every table of every batch and the log's memory are touched once, as by
+    many clients with deep pipelines of long requests, and of short ones."""
     clients = [connect(port) for _ in range(200)]
     for client in clients:
         client.send(request("SET", "warm", "x" * 12000) * 40)
     for client in clients:
         for _ in range(40):
             assert client.reply() == "OK"
+    for client in clients:
+        client.send(request("GET", "short") * 2000)
+    for client in clients:
+        for _ in range(2000):
+            assert client.reply() == SHORT
         client.close()
 
 
@@ -353,7 +361,7 @@ def main():
                                     config={"requirepass": PASSWORD, "maxclients": 400}) as node:
         node.start()
         polite = Polite(node.port)
-        for key, value in (("long", LONG), ("short", "x" * 32), ("a" * 10000, "x")):
+        for key, value in (("long", LONG), ("short", SHORT), ("a" * 10000, "x")):
             assert polite.client.call("SET", key, value) == "OK"
         warm_up(node.port)
         beside = Beside(node, polite, arguments)

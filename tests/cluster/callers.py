@@ -21,6 +21,27 @@ ANSWER_S = 1.0     # then the outcome is unknown
 PAUSE_S = 0.02     # of a client that was refused, before it tries again
 TRIES_MAX = 200    # of one operation of a client that was refused
 KEYS = {"s": 6, "n": 2, "a": 1}  # of an epoch: strings, counters, what is appended to
+COLLECTIONS = {"h": 2, "l": 1}   # and hashes of counters, lists
+CLIENTS_MAX = 64  # amounts are unique: a client's number is what is left of one by this
+
+
+def transaction(*commands, watched=()):
+    """The words of an EXEC as a history has them: each command behind the number of its words."""
+    commands = ([("WATCH", *watched)] if watched else []) + list(commands)
+    return ("EXEC", *(str(word) for command in commands for word in (len(command), *command)))
+
+
+def pieces(words):
+    """What is sent for the words: of a transaction MULTI, its commands and EXEC."""
+    if words[0] != "EXEC":
+        return [words]
+    commands, at = [("MULTI",)], 1
+    while at < len(words):
+        command = words[at + 1:at + 1 + int(words[at])]
+        at += 1 + len(command)
+        if command[0] != "WATCH":
+            commands.append(command)
+    return [*commands, ("EXEC",)]
 
 
 class Record:
@@ -121,7 +142,11 @@ class Caller(threading.Thread):
         try:
             due = time.monotonic()
             while not self.directory.ends.is_set():
-                self.perform(*self.draw())
+                if type(self) is Caller and not self.directory.reads_only and \
+                        self.rng.random() < 0.04:
+                    self.perform_watched()
+                else:
+                    self.perform(*self.draw())
                 self.asks_nothing_since = time.monotonic()
                 due = max(due + self.interval_s, time.monotonic() - 1)
                 self.directory.ends.wait(max(0, due - time.monotonic()))
@@ -138,9 +163,35 @@ class Caller(threading.Thread):
         self.value += 1
         return f"{self.record.client}.{self.value}"
 
+    def collection(self, kind):
+        return f"{self.directory.epoch}:{kind}{self.rng.randrange(COLLECTIONS[kind])}"
+
+    def amount(self):
+        self.value += 1
+        return self.value * CLIENTS_MAX + self.record.client % CLIENTS_MAX
+
+    def draw_collection(self):
+        """As draw, of hashes, lists and transactions."""
+        kind = self.rng.randrange(6)
+        queue, of, to = (self.collection(sort) for sort in "lhh")
+        if self.directory.reads_only or kind == 0:
+            return False, transaction(("HGET", of, "c"), ("HGET", to, "c"),
+                                      ("LRANGE", queue, "0", "3"))
+        if kind == 1:
+            return True, ("HINCRBY", to, "c", self.amount())
+        if kind == 2:
+            return True, ("RPUSH", queue, self.unique())
+        if kind == 3:
+            return True, transaction(("LPOP", queue), ("LPUSH", queue, self.unique()),
+                                     ("RPOP", queue))
+        amount = self.amount()
+        return True, transaction(("HINCRBY", of, "c", -amount), ("HINCRBY", to, "c", amount))
+
     def draw(self):
         """(whether it writes, words)."""
         string = self.key("s")
+        if self.rng.random() < 0.15:
+            return self.draw_collection()
         roll = self.rng.random()
         if self.directory.reads_only or roll < 0.40:
             counter = self.key("n")
@@ -182,8 +233,12 @@ class Caller(threading.Thread):
     def ask(self, *words):
         """(outcome, reply, its bytes, when it came). After anything but ok the line is left."""
         try:
-            self.line.send(*words)
-            reply, raw = self.line.reply()
+            sent = pieces(words)
+            if words[0] == "ONCE" and words[3] == "EXEC":
+                sent = [*pieces(words[3:])[:-1], words[:4]]
+            self.line.socket.sendall(b"".join(request(*each) for each in sent))
+            for _ in sent:
+                reply, raw = self.line.reply()
         except OSError:
             self.leave()
             return "unknown", None, b"", None
@@ -206,6 +261,19 @@ class Caller(threading.Thread):
             if writes:
                 self.directory.acked_at.append(self.answered_at)
 
+    def perform_watched(self):
+        """WATCH, a read, and an EXEC that is executed if nobody has changed what was read."""
+        key = self.key("n")
+        self.perform(False, ("WATCH", key))
+        line = self.line
+        if line is None:
+            return
+        self.perform(False, ("GET", key))
+        if self.line is line and not self.directory.ends.is_set():
+            self.perform(True, transaction(("INCR", key), ("SET", self.key("s"), self.unique()),
+                                           watched=(key,)))
+        self.leave()  # whatever it still watches
+
     def perform(self, writes, words):
         """Asks until it is not refused; each attempt is an operation. Unknown writes are left."""
         for _ in range(TRIES_MAX):
@@ -220,7 +288,7 @@ class Caller(threading.Thread):
             outcome, _, raw, came = self.ask(*words)
             self.record.write((line.connection, line.sequence), invoked, came, outcome, words, raw)
             self.ended(writes, outcome)
-            if outcome == "ok" or (outcome == "unknown" and writes):
+            if outcome == "ok" or (outcome == "unknown" and writes) or "WATCH" in words:
                 return
             if self.to is None:
                 self.pause()
@@ -245,7 +313,8 @@ class Pipelined(Caller):
         invoked = time.monotonic_ns()
         failed = failed_one = False  # the connection; an operation
         try:
-            line.socket.sendall(b"".join(request(*each) for _, each in asked))
+            line.socket.sendall(b"".join(request(*piece) for _, each in asked
+                                         for piece in pieces(each)))
         except OSError:
             failed = True
         for each_writes, each in asked:
@@ -253,7 +322,8 @@ class Pipelined(Caller):
             outcome, raw, came = "unknown", b"", None
             if not failed:
                 try:
-                    reply, raw = line.reply()
+                    for _ in pieces(each):
+                        reply, raw = line.reply()
                     outcome, came = outcome_of(reply), time.monotonic_ns()
                 except OSError:
                     failed = True

@@ -99,6 +99,18 @@ def a_stale_read_is_found(recorded):
     raise AssertionError("no read to plant it in")
 
 
+def a_transaction_that_was_executed_and_is_denied_is_found(recorded):
+    """Its reply is made null, though nothing that it watched had changed."""
+    for path, place, _, _, words, reply in reversed(recorded.operations()):
+        if words[0] == "EXEC" and words[2] == "WATCH" and reply.startswith("*2"):
+            line = recorded.whole[path][place].replace(f" -> {reply}", " -> *-1\\r\\n")
+            assert line != recorded.whole[path][place]
+            status, text = recorded.verdict(path, place, line)
+            assert status == 1 and "answered null" in text, text
+            return
+    raise AssertionError("no transaction to plant it in")
+
+
 def a_lost_write_is_found(recorded):
     """One that was acknowledged, is not in the log, and was read by nobody."""
     path, place, *_ = recorded.operations()[-1]
@@ -143,6 +155,7 @@ def a_write_that_was_refused_and_applied_is_found(recorded):
 
 
 TESTS = [what_happened_is_right, a_stale_read_is_found, a_lost_write_is_found,
+         a_transaction_that_was_executed_and_is_denied_is_found,
          a_write_that_is_lost_in_the_end_is_found, a_write_that_nobody_asked_for_is_found,
          a_write_that_was_refused_and_applied_is_found]
 

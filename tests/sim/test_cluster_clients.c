@@ -246,6 +246,52 @@ static void exchanges_and_sets_are_the_same_after_power_cuts(void **state) {
     assert_true(sum.ok > 1000 && swaps > 20);
 }
 
+/* What SPOP took the checker is told; what nobody was told, and null for an EXEC, it decides. */
+static void collections_and_transactions_are_judged_over_power_cuts(void **state) {
+    (void)state;
+    struct cluster_clients_counts sum = {0};
+    uint64_t executed = 0;
+    uint64_t refused = 0;
+    uint64_t popped = 0;
+    for (uint64_t seed = node_world_seed_first(41); seed <= node_world_seed_last(42); seed++) {
+        struct session session;
+        session_begin(&session, seed, false);
+        session.node.options.snapshot_log_bytes = 64 * 1024;
+        struct cluster_clients_options options = session_usual(seed, &session.node);
+        options.collection_share = 400;
+        options.transaction_share = 500;
+        options.once_share = 400;
+        options.keys = 2;
+        session_clients(&session, &options);
+        for (uint32_t i = 0; i < 3; i++) {
+            session_run(&session, SECOND_NS + seed * 1234567);
+            session_power_cut(&session);
+        }
+        session_run(&session, SECOND_NS);
+        session_drain(&session);
+        session_expect_right(&session);
+        const struct history *history = cluster_clients_history(session.clients);
+        for (uint32_t i = 0; i < history->operation_count; i++) {
+            struct kv_model_word words[HISTORY_WORDS_MAX];
+            const struct kv_model_word reply = history_reply(history, i);
+            (void)history_words(history, i, words);
+            if (history->operations[i].outcome != HISTORY_OK)
+                continue;
+            const bool is_null = reply.length == 5 && memcmp(reply.data + 1, "-1\r\n", 4) == 0;
+            executed += history_word_is(&words[0], "EXEC") && !is_null;
+            refused += history_word_is(&words[0], "EXEC") && is_null;
+            popped += history_word_is(&words[0], "SPOP") && !is_null;
+        }
+        add_counts(&sum, session.clients);
+        session_end(&session);
+    }
+    print_counts("collections and transactions", &sum);
+    print_message("  %llu EXECs executed, %llu answered null, %llu members popped\n",
+                  (unsigned long long)executed, (unsigned long long)refused,
+                  (unsigned long long)popped);
+    assert_true(sum.ok > 1000 && executed > 200 && refused > 5 && popped > 2);
+}
+
 /* ---- Of several nodes ------------------------------------------------------------------------ */
 
 struct cluster {
@@ -479,6 +525,7 @@ int main(void) {
         cmocka_unit_test(clients_that_only_read_write_nothing_and_are_judged),
         cmocka_unit_test(unknown_writes_are_decided_and_once_is_once_over_power_cuts),
         cmocka_unit_test(exchanges_and_sets_are_the_same_after_power_cuts),
+        cmocka_unit_test(collections_and_transactions_are_judged_over_power_cuts),
         cmocka_unit_test(a_node_that_stands_still_is_given_up_after_the_timeout),
         cmocka_unit_test(nothing_is_pending_behind_the_end),
         cmocka_unit_test(a_full_history_ends_the_operations),

@@ -27,6 +27,10 @@ enum {
     /* What an earlier process left, the file received, the same to be judged, a segment, and the
        file to be restored; twice, where a second attempt begins anew. */
     SNAPSHOT_OPENS = 7,
+    /* An entry of its own takes two sectors: more than the 256 KiB that are kept. */
+    EXPIRING = 400,
+    EXPIRING_MS = 60,
+    EXPIRING_FIRST_MS = 10000, /* when all is full */
     APART =
         100, /* small writes: each takes two sectors by itself, and a quarter of one with others */
 };
@@ -328,6 +332,51 @@ static void a_full_majority_elects_a_leader_for_those_who_read(void **state) {
     }
 }
 
+/* Each key's end is an entry that holds nothing but the time, in the room that is kept for what a
+ * term begins with: not each of them is written while there is none. */
+static void keys_that_end_leave_the_room_that_the_next_leader_needs(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        uint32_t leader = begin(1000 + seed);
+        talk_open(reader, group, leader);
+        for (uint32_t i = 0; i < EXPIRING; i++) {
+            char line[64];
+            (void)snprintf(line, sizeof(line), "SET k%u v PX %u", i,
+                           EXPIRING_FIRST_MS + i * EXPIRING_MS);
+            talk_expect(reader, line, "+OK");
+        }
+        for (uint32_t i = 0; i < MEMBERS; i++)
+            disk_full(i, true);
+        for (uint32_t i = 0; i < MEMBERS; i++) { /* each leads in turn, until all are full */
+            (void)write_until_refused(leader);
+            talk_close(writer);
+            run_until_leader_is_not(leader, 2 * STALLED_NS);
+            leader = group_leader(group);
+        }
+        group_run(group, SECOND_NS / 1000 * (EXPIRING_FIRST_MS + EXPIRING * EXPIRING_MS));
+        leader = group_leader(group);
+        group_expect(group, leader != UINT32_MAX, "somebody leads");
+        uint32_t full = 0;
+        for (uint32_t i = 0; i < MEMBERS; i++)
+            full += is_full(i);
+        group_expect(group, full > MEMBERS / 2, "while a majority is full");
+        group->nodes[leader].paused = true;
+        run_until_leader_is_not(leader, 10 * ELECTION_TIMEOUT_NS);
+        uint32_t next = group_leader(group);
+        group_expect(group, next != leader && next != UINT32_MAX, "another one leads");
+        talk_close(reader);
+        talk_open(reader, group, next);
+        talk_expect(reader, "STRLEN large", ":40960");
+        for (uint32_t i = 0; i < MEMBERS; i++)
+            disk_full(i, false);
+        group_run(group, 2 * SECOND_NS);
+        talk_expect(reader, "SET a 1", "+OK");
+        talk_expect(reader, "EXISTS k0", ":0");
+        group->nodes[leader].paused = false;
+        end();
+    }
+}
+
 /* So many snapshots are taken that the log does not go back to what `behind` has. */
 static void leave_behind(uint32_t leader, uint32_t behind) {
     uint64_t last = node_figure(&figures(behind)->last_index);
@@ -430,6 +479,37 @@ static void a_member_whose_disk_is_full_lets_another_one_lead(void **state) {
     }
 }
 
+/* It applies what its log holds, after a start, and no segment of it can be opened. */
+static void a_member_stops_though_what_it_is_to_apply_waits_for_a_descriptor(void **state) {
+    (void)state;
+    for (uint64_t seed = node_world_seed_first(1); seed <= node_world_seed_last(SEEDS); seed++) {
+        uint32_t leader = begin(1200 + seed);
+        uint32_t member = (leader + 1) % MEMBERS;
+        struct group_node *node = &group->nodes[member];
+        talk_open(writer, group, leader);
+        for (uint32_t i = 0; i < LARGE_MAX / 4; i++)
+            group_expect(group, strncmp(write_large(), "+OK", 3) == 0, "there is room");
+        group_crash(group, member);
+        group_start(group, member);
+        descriptors_used_up(member, true);
+        group_run(group, SECOND_NS);
+        group_expect(group,
+                     node_figure(&sim_node_figures(node->node)->apply.applied_index) <
+                         node_figure(&figures(leader)->commit_index),
+                     "it cannot apply what it has");
+        group_expect(group, sim_node_failure(node->node) == NULL, "it waits");
+        sim_node_stop(node->node);
+        uint64_t until_ns = world_now_ns(group->world) + SECOND_NS;
+        while (!sim_node_ended(node->node) && world_now_ns(group->world) < until_ns)
+            (void)group_step(group);
+        group_expect(group, sim_node_ended(node->node), "it ends");
+        group_crash(group, member);
+        descriptors_used_up(member, false);
+        group_start(group, member);
+        end();
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_leader_whose_disk_is_full_gives_leadership_away),
@@ -440,7 +520,9 @@ int main(void) {
         cmocka_unit_test(a_member_whose_disk_is_full_lets_another_one_lead),
         cmocka_unit_test(a_member_without_room_for_the_snapshot_it_needs_says_so),
         cmocka_unit_test(a_member_waits_for_each_descriptor_that_its_snapshot_needs),
+        cmocka_unit_test(a_member_stops_though_what_it_is_to_apply_waits_for_a_descriptor),
         cmocka_unit_test(a_full_majority_elects_a_leader_for_those_who_read),
+        cmocka_unit_test(keys_that_end_leave_the_room_that_the_next_leader_needs),
     };
     return cmocka_run_group_tests_name("sim_node_no_room", tests, NULL, NULL);
 }

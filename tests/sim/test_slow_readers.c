@@ -28,9 +28,9 @@ static const struct node *figures(void) {
     return sim_node_figures(group->nodes[leader].node);
 }
 
-/* A cluster with one long value, which a client has asked for many times. */
-static void begin(uint64_t seed) {
-    static char text[VALUE_BYTES + 16 * GETS];
+/* A cluster with one long value. */
+static void begin_with_nothing_asked(uint64_t seed) {
+    static char text[VALUE_BYTES + 64];
     group_init_networked(group, seed, 3, maps[seed % 3]);
     for (uint32_t i = 0; i < 3; i++) {
         group_start(group, i);
@@ -46,6 +46,12 @@ static void begin(uint64_t seed) {
     memcpy(text + length + VALUE_BYTES, "\r\n", 3);
     talk_say(&talk, text);
     assert_string_equal(talk_hear(&talk, 1, SECOND_NS), "+OK\n");
+}
+
+/* ... for which a client has asked many times. */
+static void begin(uint64_t seed) {
+    static char text[16 * GETS];
+    begin_with_nothing_asked(seed);
     static const char get[] = "get k\r\n";
     for (uint32_t i = 0; i < GETS; i++) {
         memcpy(text + i * (sizeof(get) - 1), get, sizeof(get));
@@ -97,6 +103,24 @@ static void who_reads_nothing_for_a_minute_is_cut(void **state) {
     }
 }
 
+static void who_asks_a_little_at_a_time_and_reads_nothing_for_a_minute_is_cut(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < 3; seed++) {
+        begin_with_nothing_asked(seed);
+        for (uint32_t i = 0; i < GETS; i++) {
+            talk_say(&talk, "getrange k 0 3999\r\n");
+            group_run(group, 5 * MS_NS);
+        }
+        group_expect(group, node_figure(&figures()->write.backlog_bytes) > 0, "some are kept");
+        group_run(group, 50 * SECOND_NS);
+        group_expect(group, node_figure(&figures()->write.slow_cut) == 0, "not before its time");
+        group_run(group, 12 * SECOND_NS);
+        group_expect(group, node_figure(&figures()->write.slow_cut) == 1, "it is cut");
+        talk_expect(&other, "strlen k", ":40000");
+        end();
+    }
+}
+
 static void who_reads_a_little_now_and_then_is_not_cut(void **state) {
     (void)state;
     begin(1);
@@ -113,6 +137,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replies_that_nobody_reads_are_made_a_few_at_a_time),
         cmocka_unit_test(who_reads_nothing_for_a_minute_is_cut),
+        cmocka_unit_test(who_asks_a_little_at_a_time_and_reads_nothing_for_a_minute_is_cut),
         cmocka_unit_test(who_reads_a_little_now_and_then_is_not_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
