@@ -234,8 +234,8 @@ static uint64_t leader_clock_ms(const struct apply_shard *shard) {
 
 /* ---- housekeeping's share ------------------------------------------------------------------- */
 
-/* Commands must not keep housekeeping waiting for good: what was deleted, or has expired, would stay
- * in memory until it is full.  So it has a share of what they take, whatever waits. */
+/* Commands must not keep housekeeping waiting for good: what was deleted, or has expired, would
+ * stay in memory until it is full.  So it has a share of what they take, whatever waits. */
 static void maintain_share_note(struct apply_shard *shard, uint32_t units) {
     shard->maintain_units += units / APPLY_MAINTAIN_SHARE;
     if (shard->maintain_units > APPLY_MAINTAIN_UNITS_MAX) {
