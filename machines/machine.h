@@ -340,7 +340,7 @@ struct machine_operations {
                                          uint32_t budget, uint64_t *digest);
 
     /* Bytes in use and records held: for the memory limit, INFO and tests.  In use are whole pages
-       that hold something; pages kept for reuse are not, and go back to the host at a flush. */
+       that hold something; pages kept for reuse are not. */
     uint64_t (*memory_bytes)(const struct machine *machine);
     uint64_t (*record_count)(const struct machine *machine);
 

@@ -7,6 +7,8 @@
  *
  * Pages come from free runs of that length, else from a longer one, else from the rest of the last
  * chunk, else from a new one. Free runs are not joined: most are single pages, as are most wishes.
+ * A chunk counts the pages in use. When there are none, and enough other free pages are left, its
+ * runs are taken off their lists, and it goes back to the host: at most 256 of them, some 50 us.
  *
  * Failure: the host has no page. That is fatal here, in memory_block_take, with a sentence; why it
  * must be is told in machines/machine.h.
@@ -38,7 +40,7 @@
 
 /* The head of pages that hold objects of one class. */
 struct memory_span {
-    struct memory_block block; /* of the block, in whose first page the span may lie; else unused */
+    struct memory_block block; /* the block's, if the span lies in its first page; or its chunk */
     struct memory_span *next_partial;
     struct memory_span *previous_partial;
     void *free;             /* objects given back, linked through their first bytes */
@@ -94,7 +96,26 @@ void memory_begin(struct memory *memory, const struct machine_host *host, uint64
 struct memory_run {
     struct memory_block block; /* as in a span */
     struct memory_run *next;
+    struct memory_run *previous;
+    uint64_t pages;
 };
+
+static uint64_t memory_block_bytes(const struct memory_block *block) {
+    return (uint64_t)block->length_pages * MEMORY_PAGE_BYTES;
+}
+
+/* The chunk of pages that begin something, which may be its first ones. */
+static struct memory_block *memory_chunk_of(void *pages) {
+    struct memory_block *block = pages;
+    return block->length_pages != 0 ? block : block->next;
+}
+
+/* Notes the chunk at the beginning of pages that are not its first ones. */
+static void memory_chunk_note(struct memory_block *chunk, void *pages) {
+    ASSERT_HOT((uint8_t *)pages > (uint8_t *)chunk &&
+               (uint8_t *)pages < (uint8_t *)chunk + memory_block_bytes(chunk));
+    *(struct memory_block *)pages = (struct memory_block){.next = chunk};
+}
 
 /* Puts a block on the list of a memory. */
 static void memory_block_link(struct memory *memory, struct memory_block *block) {
@@ -103,7 +124,7 @@ static void memory_block_link(struct memory *memory, struct memory_block *block)
     if (block->next != NULL)
         block->next->previous = block;
     memory->blocks = block;
-    memory->taken_bytes += block->length_bytes;
+    memory->taken_bytes += memory_block_bytes(block);
 }
 
 static void *memory_block_take(struct memory *memory, size_t length_bytes) {
@@ -113,7 +134,8 @@ static void *memory_block_take(struct memory *memory, size_t length_bytes) {
         UNREACHABLE("the machine's host has no page left for a write that is in the log; "
                     "restart with more memory: the log replays it");
     ASSERT_HOT((uintptr_t)block % MEMORY_PAGE_BYTES == 0);
-    block->length_bytes = length_bytes;
+    block->length_pages = (uint32_t)(length_bytes / MEMORY_PAGE_BYTES);
+    block->used_pages = 0;
     memory_block_link(memory, block);
     return block;
 }
@@ -126,23 +148,60 @@ static void memory_block_unlink(struct memory *memory, struct memory_block *bloc
         memory->blocks = block->next;
     if (block->next != NULL)
         block->next->previous = block->previous;
-    const size_t length_bytes = block->length_bytes;
-    ASSERT_HOT(memory->taken_bytes >= length_bytes && memory->used_bytes >= length_bytes);
+    const size_t length_bytes = memory_block_bytes(block);
+    ASSERT_HOT(memory->taken_bytes >= length_bytes);
     memory->taken_bytes -= length_bytes;
-    memory->used_bytes -= length_bytes;
+}
+
+/* The same of a large object, which is all in use. */
+static void memory_large_unlink(struct memory *memory, struct memory_block *block) {
+    ASSERT_HOT(memory->used_bytes >= memory_block_bytes(block));
+    memory->used_bytes -= memory_block_bytes(block);
+    memory_block_unlink(memory, block);
 }
 
 /* Gives a large object's block back to the host at once. */
-static void memory_block_give(struct memory *memory, struct memory_block *block) {
-    memory_block_unlink(memory, block);
-    memory->host->pages_give(memory->host->context, block, block->length_bytes);
+static void memory_large_give(struct memory *memory, struct memory_block *block) {
+    memory_large_unlink(memory, block);
+    memory->host->pages_give(memory->host->context, block, memory_block_bytes(block));
 }
 
 static void memory_run_free(struct memory *memory, void *pages, uint64_t count) {
     ASSERT_HOT(count >= 1 && count <= MEMORY_RUN_PAGES_MAX);
     struct memory_run *run = pages;
     run->next = memory->free_runs[count];
+    run->previous = NULL;
+    run->pages = count;
+    if (run->next != NULL)
+        run->next->previous = run;
     memory->free_runs[count] = run;
+}
+
+/* Takes a free run off its list. */
+static void memory_run_unlink(struct memory *memory, struct memory_run *run) {
+    if (run->previous != NULL)
+        run->previous->next = run->next;
+    else
+        memory->free_runs[run->pages] = run->next;
+    if (run->next != NULL)
+        run->next->previous = run->previous;
+}
+
+/* Gives a chunk back whose pages are all free, unless they are needed for a next time: the last one
+ * is still being cut up. */
+static void memory_chunk_give(struct memory *memory, struct memory_block *chunk) {
+    const uint64_t length_bytes = memory_block_bytes(chunk);
+    const uint64_t free_bytes = memory->taken_bytes - memory->used_bytes;
+    if (chunk == memory->chunk || free_bytes < length_bytes + MEMORY_KEPT_BYTES)
+        return;
+    for (uint64_t page = 0; page < chunk->length_pages;) {
+        struct memory_run *run = (void *)((uint8_t *)chunk + page * MEMORY_PAGE_BYTES);
+        ASSERT(memory_chunk_of(run) == chunk && run->pages >= 1);
+        page += run->pages;
+        memory_run_unlink(memory, run);
+    }
+    memory_block_unlink(memory, chunk);
+    memory->host->pages_give(memory->host->context, chunk, length_bytes);
 }
 
 /* Takes a block of at least `count` pages: the longest run has one more than the smallest block. */
@@ -153,7 +212,8 @@ static void memory_chunk_take(struct memory *memory, uint32_t count) {
         length_bytes *= 2;
     if (memory->unused_pages > 0)
         memory_run_free(memory, memory->unused, memory->unused_pages);
-    memory->unused = memory_block_take(memory, length_bytes);
+    memory->chunk = memory_block_take(memory, length_bytes);
+    memory->unused = (uint8_t *)memory->chunk;
     memory->unused_pages = length_bytes / MEMORY_PAGE_BYTES;
 }
 
@@ -165,10 +225,14 @@ static void *memory_run_take(struct memory *memory, uint32_t count, bool *is_fre
         struct memory_run *run = memory->free_runs[length];
         if (run == NULL)
             continue;
-        memory->free_runs[length] = run->next;
-        if (length > count)
-            memory_run_free(memory, (uint8_t *)run + (size_t)count * MEMORY_PAGE_BYTES,
-                            length - count);
+        struct memory_block *chunk = memory_chunk_of(run);
+        uint8_t *rest = (uint8_t *)run + (size_t)count * MEMORY_PAGE_BYTES;
+        memory_run_unlink(memory, run);
+        chunk->used_pages += count;
+        if (length > count) {
+            memory_chunk_note(chunk, rest);
+            memory_run_free(memory, rest, length - count);
+        }
         return run;
     }
     if (memory->unused_pages < count)
@@ -177,6 +241,9 @@ static void *memory_run_take(struct memory *memory, uint32_t count, bool *is_fre
     void *pages = memory->unused;
     memory->unused += (size_t)count * MEMORY_PAGE_BYTES;
     memory->unused_pages -= count;
+    memory->chunk->used_pages += count;
+    if (memory->unused_pages > 0)
+        memory_chunk_note(memory->chunk, memory->unused);
     if (memory->fresh_pages != NULL)
         *memory->fresh_pages += count;
     *is_fresh = true;
@@ -188,7 +255,12 @@ static void memory_run_give(struct memory *memory, void *pages, uint32_t count) 
     ASSERT_HOT(memory->used_bytes >= length_bytes);
     memory->used_bytes -= length_bytes;
     ASAN_UNPOISON_MEMORY_REGION(pages, length_bytes);
+    struct memory_block *chunk = memory_chunk_of(pages);
+    ASSERT_HOT(chunk->used_pages >= count);
+    chunk->used_pages -= count;
     memory_run_free(memory, pages, count);
+    if (chunk->used_pages == 0)
+        memory_chunk_give(memory, chunk);
 }
 
 void *memory_take_page(struct memory *memory) {
@@ -315,8 +387,8 @@ static struct memory_span *memory_span_of(void *object, uint32_t bytes) {
 void memory_give(struct memory *memory, void *object, size_t size_bytes) {
     if (size_bytes > MEMORY_CLASSED_BYTES_MAX) {
         void *block = (uint8_t *)object - MEMORY_HEADER_BYTES;
-        ASSERT_HOT(((struct memory_block *)block)->length_bytes == memory_large_bytes(size_bytes));
-        memory_block_give(memory, block);
+        ASSERT_HOT(memory_block_bytes(block) == memory_large_bytes(size_bytes));
+        memory_large_give(memory, block);
         return;
     }
     const uint32_t class = memory_class(size_bytes);
@@ -340,10 +412,10 @@ void memory_give(struct memory *memory, void *object, size_t size_bytes) {
 void memory_move(struct memory *from, struct memory *to, void *object, size_t size_bytes) {
     ASSERT(size_bytes > MEMORY_CLASSED_BYTES_MAX && from->host == to->host);
     struct memory_block *block = (void *)((uint8_t *)object - MEMORY_HEADER_BYTES);
-    ASSERT(block->length_bytes == memory_large_bytes(size_bytes));
-    memory_block_unlink(from, block);
+    ASSERT(memory_block_bytes(block) == memory_large_bytes(size_bytes));
+    memory_large_unlink(from, block);
     memory_block_link(to, block);
-    to->used_bytes += block->length_bytes;
+    to->used_bytes += memory_block_bytes(block);
 }
 
 void memory_retire(struct memory *memory, struct memory_retired *retired) {
@@ -375,11 +447,11 @@ bool memory_retired_give(struct memory_retired *retired, const struct machine_ho
     while (retired->blocks != NULL && *budget > 0) {
         struct memory_block *block = retired->blocks;
         uint8_t *from = (uint8_t *)block;
-        size_t length_bytes = block->length_bytes;
+        size_t length_bytes = memory_block_bytes(block);
         if (length_bytes > MEMORY_GIVE_BYTES_MAX) {
             /* A part of it, from its end. */
-            block->length_bytes -= MEMORY_GIVE_BYTES_MAX;
-            from += block->length_bytes;
+            block->length_pages -= MEMORY_GIVE_BYTES_MAX / MEMORY_PAGE_BYTES;
+            from += memory_block_bytes(block);
             length_bytes = MEMORY_GIVE_BYTES_MAX;
         } else {
             memory_retired_next(retired);

@@ -11,8 +11,8 @@
  *           was ever allocated can be given back without visiting a single object: that is how
  *           FLUSHALL of five million keys costs some hundred steps.
  *   chunk   A block that is cut into pages: 64 KiB at first, later an eighth of what is taken,
- *           1 MiB at most. Pages that fall free are used again; they go home to the host with the
- *           rest, at memory_retire.
+ *           1 MiB at most. Pages that fall free are used again; when all of a chunk are free, and
+ *           others as well, it goes home to the host.
  *   object  What memory_take returns: 8-aligned, of a size class. Classes are 8 bytes apart up to
  *           128, then eight to a doubling up to 32 KiB, so at most an eighth is lost to rounding.
  *   span    Pages that hold objects of one class. Up to 512 bytes the span is one page and its
@@ -21,7 +21,8 @@
  *   page    Exactly one page for the caller's own layout (segments of a hash table).
  *   large   Above 32 KiB an object is a block of its own.
  *
- * Every page begins with room for a struct memory_block; in the first page of a block it is one.
+ * Every page begins with room for a struct memory_block; in the first page of a block it is one, in
+ * the others that begin something it says which block that is.
  *
  * The size is not stored: who gives an object back says how large it was when taken (any size of
  * the same class will do).
@@ -46,13 +47,16 @@ enum {
     MEMORY_RUN_PAGES_MAX = 17,
     MEMORY_CHUNK_BYTES_MIN = 64 * 1024,
     MEMORY_CHUNK_BYTES_MAX = 1024 * 1024,
+    MEMORY_KEPT_BYTES = 256 * 1024, /* free pages that stay when a free chunk goes home */
 };
 
-/* The head of every block. */
+/* The head of every block; and of what begins further on in a chunk, with no length: `next` is the
+ * chunk. */
 struct memory_block {
     struct memory_block *next;
     struct memory_block *previous;
-    uint64_t length_bytes;
+    uint32_t length_pages;
+    uint32_t used_pages; /* of a chunk */
 };
 
 struct memory_span;
@@ -62,9 +66,10 @@ struct memory_run;
 struct memory {
     const struct machine_host *host;
     struct memory_block *blocks;
-    uint64_t taken_bytes; /* the sum of the blocks' lengths */
-    uint64_t used_bytes;  /* of these, pages and large objects in use: what is reported */
-    uint8_t *unused;      /* the rest of the last chunk */
+    uint64_t taken_bytes;       /* the sum of the blocks' lengths */
+    uint64_t used_bytes;        /* of these, pages and large objects in use: what is reported */
+    struct memory_block *chunk; /* the last one */
+    uint8_t *unused;            /* its rest */
     uint64_t unused_pages;
     uint64_t *fresh_pages; /* NULL, or where pages are counted that are used for the first time */
     struct memory_run *free_runs[MEMORY_RUN_PAGES_MAX + 1]; /* by their number of pages */

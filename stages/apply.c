@@ -232,6 +232,47 @@ static uint64_t leader_clock_ms(const struct apply_shard *shard) {
                          : shard->tail.log_time_ms + (shard->now_ns - shard->tail_ns) / 1000000;
 }
 
+/* ---- housekeeping's share ------------------------------------------------------------------- */
+
+/* Commands must not keep housekeeping waiting for good: what was deleted, or has expired, would
+ * stay in memory until it is full.  So it has a share of what they take, whatever waits. */
+static void maintain_share_note(struct apply_shard *shard, uint32_t units) {
+    shard->maintain_units += units / APPLY_MAINTAIN_SHARE;
+    if (shard->maintain_units > APPLY_MAINTAIN_UNITS_MAX) {
+        shard->maintain_units = APPLY_MAINTAIN_UNITS_MAX;
+    }
+}
+
+/* The machine's, between two items, the next of which waits until that has been spent.  Returns
+ * whether it was at work. */
+static bool maintain_share(struct apply_shard *shard, uint32_t *units) {
+    ASSERT(!shard->work.active);
+    if (shard->maintain_units < APPLY_MAINTAIN_UNITS_MIN || apply_installing(shard)) {
+        return false;
+    }
+    uint32_t share = shard->maintain_units < *units ? shard->maintain_units : *units;
+    uint32_t left = share;
+    shard->maintaining = true;
+    bool worked = apply_maintain_turn(shard, &left) && shard->maintaining;
+    if (!worked) { /* there is nothing to do, or nothing that could be done now */
+        shard->maintain_units = 0;
+        return false;
+    }
+    shard->maintain_units -= share;
+    *units -= share;
+    return true;
+}
+
+/* The host's: also in the middle of an item, since that may free much, and take it again. */
+static void trim_share(struct apply_shard *shard, uint32_t *units) {
+    if (shard->maintain_units < APPLY_TRIM_UNITS || !machine_host_waits(shard->pages)) {
+        return;
+    }
+    (void)machine_host_trim(shard->pages);
+    shard->maintain_units -= APPLY_TRIM_UNITS;
+    *units -= APPLY_TRIM_UNITS;
+}
+
 static struct stage_result apply_poll(void *state, const struct stage_moment *moment,
                                       uint32_t budget) {
     struct apply_shard *shard = state;
@@ -240,9 +281,11 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
     shard->clock_ms = leader_clock_ms(shard);
     blocks_come_home(shard);
     uint32_t units = APPLY_POLL_UNITS;
+    trim_share(shard, &units);
     while (result.work < budget && units > 0) {
         if (!shard->work.active) {
-            if (!intake_fill(shard)) {
+            result.work += maintain_share(shard, &units);
+            if (units == 0 || !intake_fill(shard)) {
                 break;
             }
             const struct apply_item *item = &shard->intake[shard->intake_next++];
@@ -263,6 +306,7 @@ static struct stage_result apply_poll(void *state, const struct stage_moment *mo
         result.work++;
         item_end(shard);
     }
+    maintain_share_note(shard, APPLY_POLL_UNITS - units);
     bool worked = result.work > 0;
     if (apply_installing(shard)) {
         worked |= apply_install_turn(shard, &units);

@@ -22,7 +22,12 @@ enum {
     /* Of a snapshot's slice, in the same poll. */
     APPLY_EMIT_UNITS = 250,
     APPLY_TRIM_UNITS = 400, /* of a slice of the machine's memory given back to the kernel */
-    APPLY_STAGE_UNITS = 2,  /* a machine's unit, in those of stages/stage.h */
+    /* Housekeeping has what is left of a poll; and where nothing is, one unit for so many that
+       commands took, once these are worth a call, up to 5 ms: what a command of 20 ms owes. */
+    APPLY_MAINTAIN_SHARE = 4,
+    APPLY_MAINTAIN_UNITS_MIN = 100,
+    APPLY_MAINTAIN_UNITS_MAX = 100 * APPLY_POLL_UNITS,
+    APPLY_STAGE_UNITS = 2, /* a machine's unit, in those of stages/stage.h */
     /* Arguments of a command noted in one go; longer lists in slices of so many. */
     APPLY_ARGUMENTS_SLICE = 256,
     APPLY_SLICE_UNITS = APPLY_ARGUMENTS_SLICE / 4,
@@ -45,6 +50,7 @@ enum {
     /* Of noting or comparing 256 digests: each some 5 ns. */
     APPLY_DIGEST_UNITS = 16,
 };
+_Static_assert(APPLY_TRIM_UNITS < APPLY_POLL_UNITS, "a trim leaves something of a poll");
 _Static_assert(IS_POWER_OF_TWO(APPLY_DIGESTS_KEPT), "an index finds its place");
 _Static_assert((APPLY_POLL_UNITS + APPLY_EMIT_UNITS + 500) * APPLY_STAGE_UNITS <=
                    STAGE_POLL_UNITS_MAX,
@@ -208,7 +214,8 @@ struct apply_shard {
     struct machine_host host;
     struct machine_host_memory *pages;
     struct entry_genesis genesis;
-    bool maintaining; /* maintain said that there is more */
+    bool maintaining;        /* maintain said that there is more */
+    uint32_t maintain_units; /* what housekeeping may take, whatever waits: apply.c */
 
     struct apply_item intake[APPLY_INTAKE_MAX]; /* [next, count) not yet begun */
     uint32_t intake_next;

@@ -192,13 +192,17 @@ static void released_unmap(struct machine_host_memory *memory) {
     block_unmap(memory, block, block->length_bytes);
 }
 
+bool machine_host_waits(const struct machine_host_memory *memory) {
+    return memory->released != NULL || memory->cooling != CHUNK_NONE;
+}
+
 bool machine_host_trim(struct machine_host_memory *memory) {
     if (memory->released != NULL) {
         released_unmap(memory);
     } else if (memory->cooling != CHUNK_NONE) {
         chunk_cool(memory);
     }
-    return memory->released != NULL || memory->cooling != CHUNK_NONE;
+    return machine_host_waits(memory);
 }
 
 static void *block_take(struct machine_host_memory *memory, uint32_t class) {

@@ -40,6 +40,9 @@ struct machine_host machine_host_of(struct machine_host_memory *memory);
  * that has time.  True if there is more.  Nothing depends on it but the process's memory. */
 bool machine_host_trim(struct machine_host_memory *memory);
 
+/* Whether machine_host_trim has something to do. */
+bool machine_host_waits(const struct machine_host_memory *memory);
+
 /* Bytes taken now, as the machine asked for them. */
 uint64_t machine_host_taken_bytes(const struct machine_host_memory *memory);
 

@@ -135,6 +135,59 @@ static void a_page_taken_again_is_zero(void **state) {
     retire_all(&memory, &host);
 }
 
+/* Else what was large once, in one memory after the other, would be kept by all of them. */
+static void what_has_become_free_goes_home(void **state) {
+    (void)state;
+    enum { PAGES = 8000, KEPT = 100 };
+    uint64_t mapped_bytes = 0;
+    const struct machine_host host = {&mapped_bytes, guarded_take, guarded_give};
+    static void *pages[PAGES];
+    struct memory memory;
+    struct random random;
+    memory_begin(&memory, &host, NULL);
+    random_seed(&random, 2);
+    for (uint32_t round = 0; round < 3; round++) {
+        for (uint32_t i = round == 0 ? 0 : KEPT; i < PAGES; i++)
+            pages[i] = memory_take_page(&memory);
+        assert_int_equal(memory.used_bytes, (uint64_t)PAGES * MEMORY_PAGE_BYTES);
+        for (uint32_t i = PAGES - 1; i > KEPT; i--) {
+            const uint32_t other = KEPT + (uint32_t)random_below(&random, i + 1 - KEPT);
+            void *page = pages[other];
+            pages[other] = pages[i];
+            pages[i] = page;
+        }
+        for (uint32_t i = KEPT; i < PAGES; i++)
+            memory_give_page(&memory, pages[i]);
+        assert_int_equal(memory.taken_bytes, mapped_bytes);
+        assert_int_equal(memory.used_bytes, (uint64_t)KEPT * MEMORY_PAGE_BYTES);
+        /* The first ones lie in the first chunks, which are small. */
+        assert_true(mapped_bytes <=
+                    memory.used_bytes + MEMORY_KEPT_BYTES + 2 * (uint64_t)MEMORY_CHUNK_BYTES_MAX);
+    }
+    retire_all(&memory, &host);
+    assert_int_equal(mapped_bytes, 0);
+}
+
+/* Taking and giving at a boundary does not ask the host each time. */
+static void a_little_is_kept_for_the_next(void **state) {
+    (void)state;
+    enum { PAGES = 64 };
+    uint64_t mapped_bytes = 0;
+    const struct machine_host host = {&mapped_bytes, guarded_take, guarded_give};
+    void *pages[PAGES];
+    struct memory memory;
+    memory_begin(&memory, &host, NULL);
+    for (uint32_t round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < PAGES; i++)
+            pages[i] = memory_take_page(&memory);
+        const uint64_t before = mapped_bytes;
+        for (uint32_t i = 0; i < PAGES; i++)
+            memory_give_page(&memory, pages[i]);
+        assert_int_equal(mapped_bytes, before);
+    }
+    retire_all(&memory, &host);
+}
+
 static void a_vector_keeps_its_elements_in_place(void **state) {
     (void)state;
     uint64_t mapped_bytes = 0;
@@ -163,6 +216,8 @@ int main(void) {
         cmocka_unit_test(objects_of_all_sizes_keep_their_bytes),
         cmocka_unit_test(the_first_object_of_each_class_fits),
         cmocka_unit_test(a_page_taken_again_is_zero),
+        cmocka_unit_test(what_has_become_free_goes_home),
+        cmocka_unit_test(a_little_is_kept_for_the_next),
         cmocka_unit_test(a_vector_keeps_its_elements_in_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,11 +5,12 @@ Every test drives the built binary over TCP, on the maps where it matters.
 
 import os
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
-from weir_test import MAPS, Node, Scratch, request  # noqa: E402
+from weir_test import MAPS, Node, Scratch, request, until  # noqa: E402
 
 REVERSED = "0:write+serialize+apply+replicate+validate+parse+read"
 
@@ -77,6 +78,40 @@ def short_commands_that_make_long_values_stay_below_the_limit(directory, stages_
                             *[f"c{i}" for i in range(1000)])
 
 
+def what_was_deleted_falls_free_under_load(directory):
+    """Clients that keep the node busy for as long as that takes, and never let it rest."""
+    count = 50000
+    with Node(directory, "--map", "fused", durability="none") as node:
+        node.start()
+
+        def used_bytes(client):
+            return int(client.call("INFO", "memory").decode().split("used_memory:")[1].split()[0])
+
+        def load(done):
+            with node.client() as client:
+                while not done.is_set():
+                    client.pipeline([("SORT_RO", "list", "LIMIT", "0", "1")] * 8)
+
+        with node.client() as client, ThreadPoolExecutor(3) as pool:
+            for first in range(0, count, 1000):
+                client.call("RPUSH", "list", *[str(i * 7919 % count)
+                                               for i in range(first, first + 1000)])
+                client.call("HSET", "hash", *[word for i in range(first, first + 1000)
+                                              for word in (f"f{i}", "v" * 200)])
+            before = used_bytes(client)
+            done = threading.Event()
+            loads = [pool.submit(load, done) for _ in range(3)]
+            try:
+                client.call("DEL", "hash")
+                # 12 MB; each SORT_RO has 3 MB at most.
+                until(lambda: used_bytes(client) < before - (8 << 20), "the hash is gone", 10)
+            finally:
+                done.set()
+            for one in loads:
+                one.result()
+        assert node.stop() == 0
+
+
 def what_follows_auth_in_a_pipeline_has_the_limits_of_who_it_authenticates(directory, stages_map):
     with Node(directory, "--map", stages_map, config={"requirepass": "secret"}) as node:
         node.start()
@@ -140,6 +175,7 @@ def main():
                   a_client_who_does_not_read_does_not_hold_up_the_stop)
     without = (a_map_that_polls_the_last_stage_first_stops,
                a_deadline_beyond_the_clock_costs_nothing,
+               what_was_deleted_falls_free_under_load,
                values_of_the_largest_class_leave_their_neighbours_alone,
                a_key_longer_than_the_machine_takes_is_refused)
     for test in without:
