@@ -272,6 +272,7 @@ static void receive_ended(struct read_shard *shard, uint32_t slot, int32_t resul
     } else {
         if (result < 0) {
             read_stash_drop(shard, slot); /* broken; at the end of the stream it is still wanted */
+            connection->broken = true;
         }
         read_end(shard, slot, now_ns);
     }
@@ -368,7 +369,7 @@ static void batch_home(struct read_shard *shard, struct batch *batch, uint64_t n
     ASSERT(connection->generation == batch->connection.generation);
     ASSERT(connection->in_flight > 0);
     connection->in_flight--;
-    if (batch->flags & BATCH_CONTINUE) {
+    if ((batch->flags & BATCH_CONTINUE) != 0 && !connection->broken) {
         /* Parse has more of this connection: round again, without bytes of its own. */
         read_batch_send(shard, read_batch_begin(shard, batch->id, slot, 0, 0), now_ns);
         return;
@@ -407,6 +408,7 @@ static void on_notice(struct read_shard *shard, const struct home_item *item, ui
             return; /* taken out of its list by the next arming, which will see the end */
         }
         read_stash_drop(shard, item->value); /* nobody would get the answers */
+        connection->broken = true;
         read_end(shard, item->value, now_ns);
     }
 }

@@ -42,6 +42,7 @@ struct read_connection {
     bool paused;   /* at its limit; armed again at half of it */
     bool watched;  /* what is armed takes no bytes: only the end is looked for */
     bool opened;   /* its first batch was sent */
+    bool broken;   /* nobody is there for the answers: what it has still to be parsed is dropped */
     /* A WAIT that is not answered yet; see read_wait.c. */
     bool wait_home;        /* its batch is home, */
     bool wait_over;        /* its answer is here, */
