@@ -22,10 +22,10 @@ enum {
     /* A batch that goes out, a completion; a socket shut or closed, which are system calls. */
     WRITE_BATCH_UNITS = 4,
     WRITE_SOCKET_UNITS = 100,
-    /* Of the backlogs' memory the first sixteenth is for whoever comes; then nobody may have more
-       than a sixty-fourth: 16 MiB and 4 MiB, unless values are larger. */
-    WRITE_BACKLOG_FREE_SHARE = 16,
-    WRITE_BACKLOG_SHARE = 64,
+    /* Of the backlogs' memory the first thirty-second is for whoever comes; then nobody may have
+       more than a hundred and twenty-eighth: 8 MiB and 2 MiB, unless values are larger. */
+    WRITE_BACKLOG_FREE_SHARE = 32,
+    WRITE_BACKLOG_SHARE = 128,
     /* When replies find no memory, who holds most and has read nothing for so long is cut, one a
        pause. */
     WRITE_HOG_STALL_NS = 500 * 1000 * 1000,

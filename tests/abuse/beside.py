@@ -220,7 +220,7 @@ def more_than_maxclients(port):
 
 
 # Of each: what the node may grow by. Of replies that nobody reads a few MiB for each client (short
-# ones: 16 MiB together and then 4 MiB for each of five, in blocks, and batches under way); what
+# ones: 8 MiB together and then 2 MiB for each of five, in blocks, and batches under way); what
 # is unfinished shares 256 MiB; a million arguments are 7 MB in a block of 8 or 16, twice in the
 # log's memory, and half a million keys of some 80 bytes.
 ABUSES = {
