@@ -138,16 +138,30 @@ class Transactions(unittest.TestCase):
                 self.assertEqual(*answers, steps)
 
     def test_transactions_of_two_connections_meet_as_in_redis(self):
-        with Scratch() as scratch, servers.Pair(scratch) as pair:
-            executed = aborted = refused = 0
-            for seed in range(SEEDS):
-                steps = drawn_steps(seed)
-                pair.empty()
-                answers = [run(port, steps) for port in pair.ports.values()]
-                self.assertEqual(*answers, (seed, steps))
-                whole = b"".join(answers[0])
-                executed += whole.count(b"*1\r\n") + whole.count(b"*2\r\n")
-                aborted += whole.count(b"*-1\r\n")
-                refused += whole.count(b"-EXECABORT")
-            # It must not happen that they never get in each other's way.
-            self.assertGreater(min(executed, aborted, refused), 20, (executed, aborted, refused))
+        # What has gone is noted in 2,048 cells, by hashes whose seed each node draws: two of the
+        # keys share one with a chance of 0.3 %, and then one may be said to have changed because
+        # the other has. Another node, other cells.
+        for nodes_left in (1, 0):
+            with Scratch() as scratch, servers.Pair(scratch) as pair:
+                differing, answers = self.meetings(pair)
+            if differing is None:
+                break
+            print(f"seed {differing[0]} is answered otherwise; other nodes to try: {nodes_left}")
+        self.assertIsNone(differing, answers)
+
+    def meetings(self, pair):
+        """The first seed that is answered otherwise, its steps, and the answers; or None."""
+        executed = aborted = refused = 0
+        for seed in range(SEEDS):
+            steps = drawn_steps(seed)
+            pair.empty()
+            answers = [run(port, steps) for port in pair.ports.values()]
+            if answers[0] != answers[1]:
+                return (seed, steps), answers
+            whole = b"".join(answers[0])
+            executed += whole.count(b"*1\r\n") + whole.count(b"*2\r\n")
+            aborted += whole.count(b"*-1\r\n")
+            refused += whole.count(b"-EXECABORT")
+        # It must not happen that they never get in each other's way.
+        self.assertGreater(min(executed, aborted, refused), 20, (executed, aborted, refused))
+        return None, answers
