@@ -12,6 +12,7 @@
 #include "machines/kv_memory.h"
 
 #include "machines/kv_collection.h"
+#include "machines/kv_help.h"
 
 enum {
     KV_MEMORY_SAMPLES = 5, /* Redis's */
@@ -69,11 +70,7 @@ static void kv_memory_help(struct kv_call *call) {
         "HELP",
         "    Prints this help.",
     };
-    if (call->reply == NULL)
-        return;
-    reply_array(call->reply, ARRAY_COUNT(lines));
-    for (size_t i = 0; i < ARRAY_COUNT(lines); i++)
-        reply_status(call->reply, lines[i], strlen(lines[i]));
+    kv_reply_help(call, lines, ARRAY_COUNT(lines));
 }
 
 /* The record, what lies apart of it, its share of the table, and its place among deadlines. */

@@ -3,6 +3,7 @@
  */
 
 #include "machines/kv_collection.h"
+#include "machines/kv_help.h"
 
 #include "base/decimal.h"
 
@@ -61,11 +62,7 @@ static void kv_object_help(struct kv_call *call) {
         "HELP",
         "    Prints this help.",
     };
-    if (call->reply == NULL)
-        return;
-    reply_array(call->reply, ARRAY_COUNT(lines));
-    for (size_t i = 0; i < ARRAY_COUNT(lines); i++)
-        reply_status(call->reply, lines[i], strlen(lines[i]));
+    kv_reply_help(call, lines, ARRAY_COUNT(lines));
 }
 
 enum kv_step kv_object(struct kv_call *call) {

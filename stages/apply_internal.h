@@ -52,7 +52,8 @@ enum {
 };
 _Static_assert(APPLY_TRIM_UNITS < APPLY_POLL_UNITS, "a trim leaves something of a poll");
 _Static_assert(IS_POWER_OF_TWO(APPLY_DIGESTS_KEPT), "an index finds its place");
-_Static_assert((APPLY_POLL_UNITS + APPLY_EMIT_UNITS + 500) * APPLY_STAGE_UNITS <=
+/* Housekeeping that comes to its end does not say what it took, and is not charged: once more. */
+_Static_assert((2 * APPLY_POLL_UNITS + APPLY_EMIT_UNITS + 500) * APPLY_STAGE_UNITS <=
                    STAGE_POLL_UNITS_MAX,
                "with a machine's overrun");
 

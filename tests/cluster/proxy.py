@@ -78,6 +78,7 @@ class Pipe:
         if self.closed:
             return
         self.closed = True
+        self.was_clogged = self.was_clogged or self.is_clogged()  # it may not have been told yet
         self.count_stuck()
         for end in (self.near, self.far):
             if self.wanted[end]:

@@ -129,6 +129,13 @@ def drawn_steps(seed):
     return steps
 
 
+def is_spurious_abort(answers):
+    """Whether the first step that is answered otherwise has an EXEC that Redis executed and that
+    was null here. What comes behind that may differ in anything."""
+    of_redis, of_weir = next(both for both in zip(*answers) if both[0] != both[1])
+    return of_weir.count(b"*-1\r\n") == of_redis.count(b"*-1\r\n") + 1
+
+
 class Transactions(unittest.TestCase):
     def test_transactions_answer_as_those_of_redis_do(self):
         with Scratch() as scratch, servers.Pair(scratch) as pair:
@@ -144,7 +151,7 @@ class Transactions(unittest.TestCase):
         for nodes_left in (1, 0):
             with Scratch() as scratch, servers.Pair(scratch) as pair:
                 differing, answers = self.meetings(pair)
-            if differing is None:
+            if differing is None or not is_spurious_abort(answers):
                 break
             print(f"seed {differing[0]} is answered otherwise; other nodes to try: {nodes_left}")
         self.assertIsNone(differing, answers)

@@ -209,6 +209,17 @@ static void unknown_writes_are_decided_and_once_is_once_over_power_cuts(void **s
     assert_true(snapshots > 0);
 }
 
+/* Three power cuts in the load; at the end what clients saw is right. */
+static void session_power_cuts_and_right(struct session *session, uint64_t seed) {
+    for (uint32_t i = 0; i < 3; i++) {
+        session_run(session, SECOND_NS + seed * 1234567);
+        session_power_cut(session);
+    }
+    session_run(session, SECOND_NS);
+    session_drain(session);
+    session_expect_right(session);
+}
+
 /* GETSET, CAS and the like are judged; of sets, which come to be large and are popped, only the
  * digests that the log has are: a node that replays it must choose as it did. */
 static void exchanges_and_sets_are_the_same_after_power_cuts(void **state) {
@@ -223,13 +234,7 @@ static void exchanges_and_sets_are_the_same_after_power_cuts(void **state) {
         options.exchange_share = 500;
         options.set_share = 300;
         session_clients(&session, &options);
-        for (uint32_t i = 0; i < 3; i++) {
-            session_run(&session, SECOND_NS + seed * 1234567);
-            session_power_cut(&session);
-        }
-        session_run(&session, SECOND_NS);
-        session_drain(&session);
-        session_expect_right(&session);
+        session_power_cuts_and_right(&session, seed);
         const struct history *history = cluster_clients_history(session.clients);
         for (uint32_t i = 0; i < history->operation_count; i++) {
             struct kv_model_word words[HISTORY_WORDS_MAX];
@@ -263,13 +268,7 @@ static void collections_and_transactions_are_judged_over_power_cuts(void **state
         options.once_share = 400;
         options.keys = 2;
         session_clients(&session, &options);
-        for (uint32_t i = 0; i < 3; i++) {
-            session_run(&session, SECOND_NS + seed * 1234567);
-            session_power_cut(&session);
-        }
-        session_run(&session, SECOND_NS);
-        session_drain(&session);
-        session_expect_right(&session);
+        session_power_cuts_and_right(&session, seed);
         const struct history *history = cluster_clients_history(session.clients);
         for (uint32_t i = 0; i < history->operation_count; i++) {
             struct kv_model_word words[HISTORY_WORDS_MAX];
